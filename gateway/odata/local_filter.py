@@ -146,11 +146,11 @@ class _Row(Struct, frozen=True):
     def passes(self, expr: Expr) -> bool | None:
         match expr:
             case And(terms):
-                return _all(self.passes(term) for term in terms)
+                return all_of_three(self.passes(term) for term in terms)
             case Or(terms):
-                return _not(_all(_not(self.passes(term)) for term in terms))
+                return not_of_three(all_of_three(not_of_three(self.passes(term)) for term in terms))
             case Not(term):
-                return _not(self.passes(term))
+                return not_of_three(self.passes(term))
             case Rule(term):
                 return self.passes(term)
             case Some():
@@ -212,7 +212,7 @@ class _Row(Struct, frozen=True):
         return text.casefold() if self.case_insensitive else text
 
 
-def _all(answers: Iterable[bool | None]) -> bool | None:
+def all_of_three(answers: Iterable[bool | None]) -> bool | None:
     """Return ``and`` of three-valued answers (URL Conventions 5.1.1.1.6)."""
     result: bool | None = True
     for answer in answers:
@@ -222,7 +222,8 @@ def _all(answers: Iterable[bool | None]) -> bool | None:
     return result
 
 
-def _not(answer: bool | None) -> bool | None:
+def not_of_three(answer: bool | None) -> bool | None:
+    """Return ``not`` of a three-valued answer (URL Conventions 5.1.1.1.8)."""
     return None if answer is None else not answer
 
 

@@ -12,6 +12,7 @@ from gateway.odata.query import Call, KeyPart, ListPart, Literal, Query, Resourc
 from gateway.operations.prepared_operation import RootShape
 from gateway.operations.value_conversion import to_literal, to_literals
 from schema.catalog.records import Argument, ValueType
+from schema.model.records import short
 
 from .plan import CallRoot
 
@@ -64,7 +65,9 @@ def _check_company_limit(
         if not limit.admits(info, None, key):
             raise Forbidden(f"{shape.root.name} is called on a row that cannot be read.")
     values = {p.source: arguments.get(p.name) for p in parameters if p.name in arguments}
-    limit.check_arguments(values, is_bound=operation.bound_to is not None)
+    imported = shape.root.operation_import
+    names = (short(operation.name), *(() if imported is None else (imported.name,)))
+    limit.check_arguments(values, is_bound=operation.bound_to is not None, names=names)
     returns = "" if operation.returns is None else operation.returns.name
     if shape.level is not None and returns in planner.catalog.model.entity_types:
         limit.check_readable(shape.level.info, None, shape.root.name)

@@ -17,14 +17,15 @@ from msgspec import UNSET, Struct
 
 from gateway.errors import GatewayError
 from gateway.odata.local_filter import evaluate
-from gateway.odata.query import Compare, Expr, Has, In, Matches, Operator, Path, Some, Value
+from gateway.odata.query import Expr, Path, Value
 from gateway.odata.simplify import leaves, paths
 from gateway.operations.row_types import RowType
 from gateway.operations.value_conversion import account_number, display_value
 from schema.catalog.records import Clean, Field
 from schema.policy import ColumnAccess, Grant, Mask
 
-from .row_bounds import RowBounds, known_value
+from .local_rules import is_exact, known_value
+from .row_bounds import RowBounds
 
 if TYPE_CHECKING:
     from gateway.storage.sealing import Sealer
@@ -140,27 +141,8 @@ def _cell(field: Field, access: ColumnAccess, numbers: Mapping[str, int]) -> Cel
 
 def _is_decided_by_row(rule: Expr, grant: Grant, bounds: RowBounds) -> bool:
     """Return whether the columns of a row tell what the upstream would say of a rule."""
-    return grant.is_local and all(_is_exact(leaf, bounds) for leaf in leaves(rule))
-
-
-def _is_exact(leaf: Expr, bounds: RowBounds) -> bool:
-    match leaf:
-        case Some() | Has() | Matches():
-            return False
-        case Compare(path=path, operator=operator, value=value):
-            # Where a text stands in order is decided by the database's collation.
-            is_ordered = operator not in (Operator.EQ, Operator.NE)
-            exact = not (is_ordered and value.type == "Edm.String")
-            return exact and len(path.segments) == 1 and not _is_flags(value.type, bounds)
-        case In(path=path, values=values):
-            return len(path.segments) == 1 and not any(_is_flags(v.type, bounds) for v in values)
-        case _:
-            return len(paths(leaf)[0].segments) == 1
-
-
-def _is_flags(edm: str, bounds: RowBounds) -> bool:
-    enum = bounds.rules.catalog.model.enum_types.get(edm)
-    return enum is not None and enum.flags
+    model = bounds.rules.catalog.model
+    return grant.is_local and all(is_exact(leaf, model) for leaf in leaves(rule))
 
 
 def redaction(

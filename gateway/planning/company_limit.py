@@ -158,7 +158,13 @@ class CompanyLimit:
         """Whether calls that name no company are served."""
         return not self or self._shared is True
 
-    def check_arguments(self, arguments: Mapping[str, Any], *, is_bound: bool = False) -> None:
+    def check_arguments(
+        self,
+        arguments: Mapping[str, Any],
+        *,
+        is_bound: bool = False,
+        names: Iterable[str] = (),  # noqa: ARG002 - row bounds need it
+    ) -> None:
         """Raise Forbidden if a parameter names a company outside the limit, or the call must name one and does not.
 
         A call that ``is_bound`` to a row inside the limit need not name a company.

@@ -13,18 +13,16 @@ Ids are not sealed, and stay the same for every caller: an id only names a row, 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
 
 from gateway.documents.lru_cache import LRUCache
-from gateway.errors import Forbidden, GatewayError, UnsupportedQuery
+from gateway.errors import Forbidden, UnsupportedQuery
 from gateway.identity.caller import Caller
 from gateway.identity.references import MissingValue, Reference, reference_of
-from gateway.odata.local_filter import evaluate
-from gateway.odata.query import FALSE, TRUE, Expr, Or, Path, Rule, Value
+from gateway.odata.query import FALSE, TRUE, Expr, Or, Rule
 from gateway.odata.simplify import paths, simplify, with_prefix
 from schema.catalog.records import Field, ObjectInfo
 from schema.policy import Grant, RoleView
@@ -32,6 +30,7 @@ from schema.policy.records import ALL_NAMES
 
 from .company_limit import Companies, CompanyLimit
 from .filters import all_of
+from .local_rules import decide
 from .row_rules import RowRules
 
 if TYPE_CHECKING:
@@ -96,7 +95,7 @@ class RowBounds:
         """Equal for callers who see the same rows and values."""
         self.sealer = view.sealer
         self._limit = limit
-        self._caller = caller
+        self.caller = caller
         self._catalog = view.rules.catalog
         self._companies: dict[str, Companies | None] = {}
         self._by_set: dict[str, Expr | None] = {}
@@ -155,7 +154,7 @@ class RowBounds:
         company = self._company_rule(grant, set_name)
         if company == FALSE or grant.grant.where is None:
             return company
-        return all_of(company, self.rules.filter_of(grant.grant, set_name, self._caller))
+        return all_of(company, self.rules.filter_of(grant.grant, set_name, self.caller))
 
     def _company_rule(self, grant: Grant, set_name: str) -> Expr | None:
         if not grant.companies:
@@ -172,7 +171,7 @@ class RowBounds:
         """Return the companies to which a role is bound for this caller; claims that are no companies add none."""
         companies = self._companies.get(role)
         if companies is None:
-            companies = self._companies[role] = companies_in(declared, self._caller)
+            companies = self._companies[role] = companies_in(declared, self.caller)
         return companies
 
     # The methods of CompanyLimit
@@ -237,21 +236,7 @@ class RowBounds:
 
     def passes(self, rule: Expr, row: Mapping[str, Any]) -> bool:
         """Return whether a row (decoded JSON) passes a rule; False if its values do not tell."""
-
-        def get(path: Path) -> Value:
-            (name,) = path.segments
-            return known_value(row[name])
-
-        dialect = self.rules.dialect
-        try:
-            return (
-                evaluate(
-                    rule, get, case_insensitive=dialect.case_insensitive, absent=dialect.absent
-                )
-                is True
-            )
-        except (LookupError, TypeError, ValueError, ArithmeticError, GatewayError):
-            return False
+        return decide(rule, row, self.rules.dialect, self._catalog.model) is True
 
     def is_plain(self, csdl: str, set_name: str | None) -> bool:
         """Return whether every value of the rows of a set shows in plain."""
@@ -289,10 +274,21 @@ class RowBounds:
         """Whether calls that name no company are served."""
         return self._limit.serves_calls
 
-    def check_arguments(self, arguments: Mapping[str, Any], *, is_bound: bool = False) -> None:
-        """Raise Forbidden if a parameter of a call names a company outside, or must name one and does not."""
+    def check_arguments(
+        self,
+        arguments: Mapping[str, Any],
+        *,
+        is_bound: bool = False,
+        names: Iterable[str] = (),
+    ) -> None:
+        """Raise Forbidden if a parameter of a call names a company outside, or must name one and does not.
+
+        ``names`` are those of the call: only the roles that give it count.
+        """
         self._limit.check_arguments(arguments, is_bound=is_bound)
+        names = tuple(names)
         roles = self.view.definitions
+        roles = tuple(r for r in roles if any(map(r.actions.holds, names))) or roles
         if not all(role.companies for role in roles):
             return
         bounds = (self.companies_of(role.name, role.companies) for role in roles)
@@ -304,13 +300,6 @@ class RowBounds:
             raise Forbidden(
                 "The call names a company outside of what its caller may use."
             ) from None
-
-
-def known_value(value: object) -> Value:
-    """Return a value of a row as filters take it. Raises TypeError for one that no filter can read."""
-    if value is None or isinstance(value, str | int | float | bool | Decimal):
-        return value
-    raise TypeError
 
 
 def companies_in(declared: Iterable[str], caller: Caller) -> Companies:

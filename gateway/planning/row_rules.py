@@ -54,6 +54,7 @@ class RowRules:
         """``catalog`` is the whole one, with the columns that no caller may see; ``core`` is its schema."""
         self.policy = policy
         self.catalog = catalog
+        self.core = core
         self.dialect = dialect
         self._reader = RuleReader(catalog, core)
         self._where = WhereReader(catalog)

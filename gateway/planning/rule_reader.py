@@ -120,7 +120,11 @@ class _Reading:
         try:
             if not operator.many:
                 reference = reference_of(operand)
-                value = _json(operand) if reference is None else self._value_of(reference, single)
+                value = (
+                    json_of_toml(operand)
+                    if reference is None
+                    else self._value_of(reference, single)
+                )
                 return coerce_json(value, single, what=place)
             items = [i for part in _items(operand) for i in self._each(part, single)]
             return coerce_json(items, GraphQLList(GraphQLNonNull(single)), what=place)
@@ -133,7 +137,7 @@ class _Reading:
         """Yield an item of a list; all items of one that is a reference to a list."""
         reference = reference_of(item)
         if reference is None:
-            yield _json(item)
+            yield json_of_toml(item)
         else:
             value = self._value_of(reference, single)
             yield from value if isinstance(value, list | tuple) else (value,)
@@ -190,7 +194,7 @@ def _items(operand: object) -> Sequence[object]:
     return operand if isinstance(operand, list | tuple) else (operand,)
 
 
-def _json(value: object) -> object:
+def json_of_toml(value: object) -> object:
     """Return a value of TOML as JSON has it."""
     match value:
         case datetime():

@@ -50,6 +50,7 @@ from gateway.planning.row_bounds import ViewRules
 from gateway.planning.row_rules import check_row_rules
 from gateway.writes.audit_trail import WriteAudit
 from gateway.writes.operations import WriteLimits
+from gateway.writes.presets import preset_problems
 from schema.catalog import Catalog
 from schema.model.relations import Relation
 from schema.policy.records import Policy
@@ -260,9 +261,11 @@ async def with_policy(gateway: Gateway) -> Gateway:
 def require_sound(policy: Policy, gateway: Gateway) -> None:
     """Raise SettingsError with all problems of a policy over a gateway's metadata."""
     problems = policy_problems(policy, gateway.catalog, gateway.settings)
+    # Of a copy: the checks make input types.
+    core = fresh_copy(gateway).schema.core
+    problems += preset_problems(policy, gateway.catalog, core, gateway.dialect)
     try:
-        # Of a copy: the check makes input types.
-        check_row_rules(policy, gateway.catalog, fresh_copy(gateway).schema.core, gateway.dialect)
+        check_row_rules(policy, gateway.catalog, core, gateway.dialect)
     except SettingsError as error:
         first, *others = error.message.split("\n  ")
         problems += others or [f"{first} {error.hint or ''}".rstrip()]

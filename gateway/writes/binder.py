@@ -26,9 +26,10 @@ from schema.catalog.records import (
     TypeKind,
     Verb,
 )
-from schema.model.records import Operation
+from schema.model.records import Operation, short
 from schema.writes import Writes
 
+from .grants import WriteGrants
 from .plan import CallMutation, CallWrite, ChildWrites, Mutation, Place, RowsMutation, RowWrite
 from .values import BodyBuilder
 
@@ -50,13 +51,17 @@ class Binder:
         field: MutationField,
         arguments: Mapping[str, Any],
         companies: tuple[str, ...] | None,
+        grants: WriteGrants | None = None,
     ) -> Mutation:
-        """Return what a mutation writes; ``companies`` is the request's scope. Raises GatewayError."""
+        """Return what a mutation writes; ``companies`` is the request's scope. Raises GatewayError.
+
+        ``grants`` are what the caller's roles give.
+        """
         if field.service is not None:
             return CallMutation(field, self._service(field, arguments))
         if field.operation is not None:
             return CallMutation(field, self._action(field, field.operation, arguments, companies))
-        rows = _RowBinder(self, field, companies)
+        rows = _RowBinder(self, field, companies, grants)
         if field.many:
             items = arguments["input"]
             # Counted before the rows are read, and below once more with the rows below them.
@@ -84,6 +89,7 @@ class Binder:
             path=f"/api/services/{field.service.path}",
             body=body,
             has_result=bool(field.service.output),
+            names=(field.service.name,),
         )
 
     def _action(
@@ -110,7 +116,10 @@ class Binder:
                 place=(),
                 key=key,
             )
-        return CallWrite(path=path, body=body, has_result=operation.returns is not None, row=row)
+        imported = field.operation_import
+        names = (short(operation.name), *(() if imported is None else (imported.name,)))
+        has_result = operation.returns is not None
+        return CallWrite(path=path, body=body, has_result=has_result, row=row, names=names)
 
     def _action_key(
         self,
@@ -214,13 +223,18 @@ class _RowBinder:
     """Binds the rows of one mutation."""
 
     def __init__(
-        self, binder: Binder, field: MutationField, companies: tuple[str, ...] | None
+        self,
+        binder: Binder,
+        field: MutationField,
+        companies: tuple[str, ...] | None,
+        grants: WriteGrants | None,
     ) -> None:
         assert field.entity_set is not None
         self._binder = binder
         self._field = field
         self._set = field.entity_set.name
         self._companies = companies
+        self._grants = grants
         self._info = binder.catalog.object(field.csdl)
 
     def bind(self, values: Mapping[str, Any], place: Place) -> RowWrite:
@@ -258,7 +272,8 @@ class _RowBinder:
         return self._binder.body(name, values, ".".join(place))
 
     def _new(self, values: Mapping[str, Any], place: Place) -> RowWrite:
-        body = self._with_company(self._body(TypeKind.CREATE_INPUT, values, place), place)
+        own = self._body(TypeKind.CREATE_INPUT, values, place)
+        body, presets = self._with_presets(own, place)
         key = self._binder.key_of_body(self._field.csdl, body)
         is_upsert = self._field.verb is Verb.UPSERT
         # An upsert is a PATCH of the row's own address (OData 4.0 Protocol, section 11.4.4).
@@ -281,9 +296,24 @@ class _RowBinder:
             place=place,
             key=key,
             body=body,
-            change=self._changeable(body),
+            # With the company of the scope, and with what presets replace.
+            own={**{n: v for n, v in body.items() if n not in presets}, **own} if presets else None,
+            presets=presets,
+            change=self._changeable(own),
             children=children,
         )
+
+    def _with_presets(
+        self, own: dict[str, Any], place: Place
+    ) -> tuple[dict[str, Any], frozenset[str]]:
+        """Return the body of a new row, and which of its values are presets of roles."""
+        if self._grants is None:
+            return self._with_company(own, place), frozenset()
+        is_scoped = self._companies is not None and len(self._companies) == 1
+        scoped = self._with_company(own, place) if is_scoped else own
+        choice = self._grants.with_presets(self._set, scoped)
+        # Presets may name the company that the scope leaves open.
+        return self._with_company(dict(choice.body), place), choice.presets
 
     def _with_company(self, body: dict[str, Any], place: Place) -> dict[str, Any]:
         company = self._binder.dialect.company_property

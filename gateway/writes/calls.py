@@ -77,7 +77,11 @@ class CallRunner:
         response = await self._sender.call(call)
         if response.status < 300:
             return response, ()
-        return response, problems_in(response, self._sender.dialect.errors)
+        problems = problems_in(response, self._sender.dialect.errors)
+        refusals, row = self._sender.refusals, call.row
+        if refusals is not None:
+            problems = refusals.of_call(problems, None if row is None else row.entity_set)
+        return response, problems
 
     async def _payload(
         self, field: MutationField, raw: Any, selection: PayloadSelection

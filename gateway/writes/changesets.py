@@ -13,9 +13,9 @@ from gateway.errors import UnsupportedQuery
 from schema.catalog.records import Verb
 
 from .binder import Binder
+from .bounds import FindExisting
 from .header_first import HeaderFirstWriter
 from .outcome import Outcome, root_errors, unsent_outcome
-from .payload_reader import PayloadReader
 from .plan import Identity, RowsMutation, RowWrite
 from .sender import WriteSender
 from .success import ENTITY_ID, json_object_of
@@ -25,11 +25,12 @@ class ChangesetWriter:
     """Writes the rows of one operation in groups; ``size`` is the most rows of a list's changeset."""
 
     def __init__(
-        self, sender: WriteSender, binder: Binder, reader: PayloadReader, size: int
+        self, sender: WriteSender, binder: Binder, find_existing: FindExisting, size: int
     ) -> None:
+        """``find_existing`` returns the rows that an upsert changes."""
         self._sender = sender
         self._binder = binder
-        self._reader = reader
+        self._find_existing = find_existing
         self._size = size
         self._header_first = HeaderFirstWriter(sender, binder, size, self.with_key)
 
@@ -75,7 +76,7 @@ class ChangesetWriter:
     async def _existing(self, writes: Sequence[RowWrite]) -> frozenset[Identity]:
         """Return which of the rows to upsert exist, by one key batch. Raises GatewayError."""
         upserts = [w for w in writes if w.verb is Verb.UPSERT and w.key is not None]
-        return await self._reader.existing_rows(upserts) if upserts else frozenset()
+        return await self._find_existing(upserts) if upserts else frozenset()
 
     async def _write_row(self, write: RowWrite) -> Outcome:
         """Write a row, with the rows below it."""

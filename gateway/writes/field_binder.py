@@ -18,6 +18,7 @@ from gateway.errors import BadArgument
 from schema.writes import Writes
 
 from .binder import Binder
+from .grants import WriteGrants
 from .plan import Mutation
 
 
@@ -35,6 +36,7 @@ class FieldBinder:
         operation: OperationDefinitionNode,
         variables: Mapping[str, Any],
         companies: tuple[str, ...] | None,
+        grants: WriteGrants | None = None,
     ) -> Mutation:
         """Return what a field writes, with the values that the variables have by now. Raises GatewayError."""
         field = self._writes[node.name.value]
@@ -45,7 +47,7 @@ class FieldBinder:
             arguments = get_argument_values(mutation_type.fields[field.name], node, coerced)
         except GraphQLError as error:
             raise BadArgument(error.message) from error
-        return self._binder.bind(field, arguments, companies)
+        return self._binder.bind(field, arguments, companies, grants)
 
     def _coerce(
         self, operation: OperationDefinitionNode, variables: Mapping[str, Any]

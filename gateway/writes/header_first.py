@@ -39,6 +39,9 @@ class HeaderFirstWriter:
 
     async def write(self, write: RowWrite) -> Outcome:
         """Write a row and the rows below it, and return the outcome of both."""
+        refused = self.sender.refused_below(write)
+        if refused:
+            return replace(Outcome(write=write), errors=root_errors(refused))
         header = self.with_key(await self.sender.write_row(write))
         if not header.is_done:
             return header
@@ -102,7 +105,9 @@ class HeaderFirstWriter:
 
 
 def _deletion(write: RowWrite) -> RowWrite:
-    return replace(write, verb=Verb.DELETE, body={}, children=(), if_match=None)
+    return replace(
+        write, verb=Verb.DELETE, body={}, children=(), if_match=None, version=None, takes_back=True
+    )
 
 
 def _known_values(header: Outcome) -> Mapping[str, Any]:

@@ -27,14 +27,19 @@ from .changesets import ChangesetWriter
 from .field_binder import FieldBinder
 from .field_names import FieldNames
 from .fresh_reads import FreshReads, ReadFactory
+from .grants import WriteGrants
 from .payload import Payload
 from .payload_builder import PayloadBuilder
 from .payload_reader import PayloadReader
 from .plan import Mutation
+from .presets import Presets
 from .reference_values import ReferenceValues
 from .references import is_atomic, placeholder_values, references_of, with_nullable_references
+from .role_bounds import RoleBounds
+from .rows_before import RowsBefore
 from .runner import MutationRun, MutationRunner
 from .sender import WriteSender
+from .shown_refusals import ShownRefusals
 
 
 class WriteLimits(Struct, frozen=True, kw_only=True):
@@ -96,6 +101,12 @@ class Mutations:
         self._binder = Binder(writes, planner.dialect, max_rows=limits.max_rows)
         self._field_binder = FieldBinder(core, writes, self._binder)
         self._field_names = FieldNames(writes.catalog)
+        rules = planner.rules
+        self._presets = (
+            None
+            if rules is None
+            else Presets(rules.rules.catalog, rules.rules.core, planner.dialect)
+        )
 
     async def perform(
         self, operation: MutationOperation, writer: WriteUpstream, reads: ReadFactory
@@ -123,8 +134,9 @@ class Mutations:
         planner = self._planner.for_operation(prepared, variables, companies, caller)
         bare = self._planner_without_expand.for_operation(prepared, variables, companies, caller)
         reads = FreshReads(factory)
-        runner = self._runner(planner, bare, writer, reads, operation.trail)
-        run = self._start(operation, prepared, planner)
+        grants = self._grants(planner)
+        runner = self._runner(planner, bare, writer, reads, operation.trail, grants)
+        run = self._start(operation, prepared, planner, grants)
         try:
             await runner.run(run, atomic=is_atomic(operation.node))
         finally:
@@ -149,8 +161,19 @@ class Mutations:
         document = DocumentNode(definitions=definitions)
         return prepare_mutation(self._writes.catalog, document, node, operation.coerced.coerced)
 
+    def _grants(self, planner: OperationPlanner) -> WriteGrants | None:
+        """Return what the roles of the caller give; None without roles."""
+        bounds = planner.row_bounds
+        if bounds is None or self._presets is None:
+            return None
+        return WriteGrants(bounds, self._presets)
+
     def _start(
-        self, operation: MutationOperation, prepared: Prepared, planner: OperationPlanner
+        self,
+        operation: MutationOperation,
+        prepared: Prepared,
+        planner: OperationPlanner,
+        grants: WriteGrants | None,
     ) -> MutationRun:
         selections = (operation.node.selection_set,)
         fields = prepared.shaper.selection.fields(selections, frozenset(("Mutation",)))
@@ -162,6 +185,7 @@ class Mutations:
                 self._writes.catalog, references, operation.variables, planner.row_bounds
             ),
             companies=planner.companies,
+            grants=grants,
         )
 
     def _runner(
@@ -171,19 +195,34 @@ class Mutations:
         writer: WriteUpstream,
         reads: FreshReads,
         trail: WriteTrail | None,
+        grants: WriteGrants | None,
     ) -> MutationRunner:
         """Return the runner of one operation, put together from its parts."""
         catalog = self._writes.catalog
         reader = PayloadReader(catalog, planner, bare, reads)
+        company = CompanyBounds(self._planner.company_limit, reader.existing_rows)
+        bounds: CompanyBounds | RoleBounds = company
+        find_existing, refusals = reader.existing_rows, None
+        if grants is not None:
+            whole = OperationPlanner(
+                self._planner, planner.prepared, planner.variables, planner.companies
+            )
+            before = RowsBefore(grants.bounds.rules.catalog, whole, reads)
+            bounds = RoleBounds(
+                grants, company, before, reader.existing_rows, self._binder.key_of_body
+            )
+            find_existing = bounds.find_existing
+            refusals = ShownRefusals(grants.bounds, reader.existing_rows)
         sender = WriteSender(
             writer=writer,
             dialect=self._planner.dialect,
             field_name=self._field_names,
             sent=reads.sent,
-            bounds=CompanyBounds(self._planner.company_limit, reader.existing_rows),
+            bounds=bounds,
+            refusals=refusals,
             trail=trail,
         )
-        rows = ChangesetWriter(sender, self._binder, reader, self.limits.changeset_size)
+        rows = ChangesetWriter(sender, self._binder, find_existing, self.limits.changeset_size)
         sender.with_key = rows.with_key
         return MutationRunner(
             self._field_binder,

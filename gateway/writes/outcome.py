@@ -103,9 +103,12 @@ def problems_in(
     412 to an update without an etag, or with ``*``, says that there is no row: any version would have done
     (RFC 9110, section 13.1.1).
     """
-    is_any = write is not None and write.verb is Verb.UPDATE and write.if_match in (None, "*")
+    etag = None if write is None else write.version or write.if_match
+    is_any = write is not None and write.verb is Verb.UPDATE and etag in (None, "*")
     if response.status == 412 and is_any:
         return (ABSENT,)
+    if response.status == 412 and write is not None and write.if_match is None and etag:
+        return (Problem(CONFLICT, "The row was changed by others while it was being written."),)
     if response.status in _CONFLICTS:
         return (Problem(CONFLICT, "The row has been changed since the version that was given."),)
     # The name of the set is from the metadata, so it is the row that does not exist.

@@ -124,7 +124,11 @@ class PayloadReader:
             plan = self._planner.read_by_key(level, selection.set_name)
             values = await self._by_key(plan, selection, [outcomes[i].write for i in unread])
             for number, value in zip(unread, values, strict=True):
-                rows[number] = PayloadRow(value, _etag_of(value, plan) or rows[number].etag)
+                etag = _etag_of(value, plan)
+                # Nothing is told of a row that was written, and that the caller may not see.
+                if value is not None or not is_bounded:
+                    etag = etag or rows[number].etag
+                rows[number] = PayloadRow(value, etag)
 
     async def _by_key(
         self, plan: ReadPlan, selection: PayloadSelection, writes: Sequence[RowWrite]

@@ -29,10 +29,18 @@ class RowWrite:
     key: tuple[KeyPart, ...] | None = None
     """The whole key; None if the upstream gives a part of it."""
     body: Mapping[str, Any] = field(default_factory=dict)
-    """Property → JSON value: what the caller set, and nothing else."""
+    """Property → JSON value: what the caller set, and the presets of roles."""
+    own: Mapping[str, Any] | None = None
+    """What of ``body`` the caller set; None: all of it."""
+    presets: frozenset[str] = frozenset()
+    """Properties of ``body`` whose values roles preset."""
     change: Mapping[str, Any] = field(default_factory=dict)
     """For an upsert: the part of ``body`` that may be changed in an existing row."""
     if_match: str | None = None
+    version: str | None = None
+    """Etag of the row as it was checked against the rules of roles."""
+    takes_back: bool = False
+    """Whether it deletes a row that the same operation has created."""
     patched: bool = False
     """Whether its fields stand in an argument of their own, ``patch``, beside the key."""
     children: tuple[ChildWrites, ...] = ()
@@ -76,6 +84,8 @@ class CallWrite(Struct, frozen=True, kw_only=True):
     """Whether the call is declared to return something."""
     row: RowWrite | None = None
     """The row that an action is bound to."""
+    names: tuple[str, ...] = ()
+    """Names by which roles may give it."""
 
     @property
     def is_service(self) -> bool:

@@ -84,6 +84,12 @@ class ReferenceValues:
         is_ruled = bounds.rule(write.csdl, write.entity_set) is not None
         return not is_ruled and bounds.shows(field, write.entity_set)
 
+    def _sent(self, write: RowWrite, field: Field) -> Mapping[str, Any]:
+        """Return what was sent, without the preset of a field that does not show."""
+        bounds = self._bounds
+        hides = bounds is not None and not bounds.shows(field, write.entity_set)
+        return write.own if hides and write.own is not None else write.body
+
     def _value(self, write: RowWrite, name: str, row: Mapping[str, Any]) -> Any:
         """Return a field of a written row as the value of a variable; None if it is not known.
 
@@ -92,7 +98,11 @@ class ReferenceValues:
         field = self._catalog.object(write.csdl).fields.get(name)
         if field is None or field.value is None:
             return None
-        places = (write.body, row if self._shows(write, field) else {}, write.key_values)
+        places = (
+            self._sent(write, field),
+            row if self._shows(write, field) else {},
+            write.key_values,
+        )
         raw = next((p[field.source] for p in places if p.get(field.source) is not None), None)
         try:
             value = from_upstream(field.value, raw)

@@ -115,7 +115,7 @@ def _fit(write: RowWrite, problem: Problem, field_name: FieldName) -> int:
     if problem.code == DUPLICATE_KEY and write.verb is Verb.CREATE:
         score += _fit_of_key(write, problem.message)
     is_missing = problem.code == NOT_FOUND and write.verb is not Verb.CREATE
-    is_stale = problem.code == CONFLICT and write.if_match is not None
+    is_stale = problem.code == CONFLICT and (write.version or write.if_match) is not None
     if is_stale:
         # More likely than that a row is gone.
         return score + 5

@@ -37,9 +37,13 @@ def row_request(write: RowWrite, dialect: Dialect) -> Request:
 
 
 def _precondition(write: RowWrite, dialect: Dialect) -> Mapping[str, str]:
-    """Return ``If-Match`` with the caller's etag, or with ``*`` if a PATCH might create the row (OData 4.0, 11.4.3)."""
-    if write.if_match is not None:
-        return {"If-Match": write.if_match}
+    """Return ``If-Match`` with the etag that was checked, else the caller's.
+
+    It is ``*`` if there is none and a PATCH might create the row (OData 4.0, 11.4.3).
+    """
+    etag = write.version or write.if_match
+    if etag is not None:
+        return {"If-Match": etag}
     needs_row = write.verb is Verb.UPDATE and dialect.update_may_create
     return {"If-Match": "*"} if needs_row else {}
 

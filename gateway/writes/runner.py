@@ -26,6 +26,7 @@ from gateway.execution.field_attribution import set_fields
 from .calls import CallRunner
 from .changesets import ChangesetWriter
 from .field_binder import FieldBinder
+from .grants import WriteGrants
 from .outcome import NOT_SENT, UserError
 from .payload import Payload
 from .payload_builder import PayloadBuilder
@@ -42,6 +43,8 @@ class MutationRun(Struct):
     """Response key → fields of the document."""
     references: ReferenceValues
     companies: tuple[str, ...] | None
+    grants: WriteGrants | None = None
+    """What the roles of the caller give; None without roles."""
     payloads: dict[str, Payload | GatewayError] = field(default_factory=dict)
     bound: dict[str, Mutation] = field(default_factory=dict)
     """What each mutation writes; those that could not be bound are missing."""
@@ -99,7 +102,8 @@ class MutationRunner:
         return await self._payloads.build(mutation, selection, outcomes)
 
     def _bind(self, run: MutationRun, nodes: Nodes) -> Mutation:
-        return self._binder.bind(nodes[0], run.operation, run.references.variables, run.companies)
+        variables = run.references.variables
+        return self._binder.bind(nodes[0], run.operation, variables, run.companies, run.grants)
 
     async def _run_atomic(self, run: MutationRun) -> None:
         mutations: dict[str, RowsMutation] = {}

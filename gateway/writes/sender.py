@@ -34,6 +34,8 @@ from .outcome import (
 from .plan import CallWrite, RowWrite
 from .refusal_attribution import ROLLED_BACK_REASON, attribute_refusal
 from .requests import call_request, row_request
+from .role_bounds import RoleBounds
+from .shown_refusals import ShownRefusals
 from .success import is_call_done, is_done
 
 _PLAIN = (str, int, Decimal)
@@ -50,8 +52,10 @@ class WriteSender:
     field_name: FieldName
     sent: list[Request]
     """The requests of the operation, to which each write is appended."""
-    bounds: CompanyBounds | None = None
+    bounds: CompanyBounds | RoleBounds | None = None
     """Which writes must not be sent; None if all may."""
+    refusals: ShownRefusals | None = None
+    """How refusals are shown to callers with roles; None: as they are."""
     trail: WriteTrail | None = None
     """Where writes are recorded; None if they are not."""
     with_key: Callable[[Outcome], Outcome] = field(default=lambda outcome: outcome)
@@ -111,7 +115,7 @@ class WriteSender:
         return Outcome(write=write, errors=errors, problems=problems)
 
     async def _write_checked(self, write: RowWrite) -> Outcome:
-        outcome = await self._try(write)
+        (outcome,) = await self._shown([await self._try(write)])
         is_missing = any(e.code == NOT_FOUND for e in outcome.errors)
         # F&O answers 404 to a PATCH of a missing row: an upsert costs a second request only then.
         if write.verb is Verb.UPSERT and is_missing:
@@ -138,6 +142,15 @@ class WriteSender:
             return read_outcome(write, response, self.field_name, self.dialect.errors)
         error = _unknown(response)
         return failed_outcome(write, error, _advice(error, write))
+
+    async def _shown(self, outcomes: list[Outcome]) -> list[Outcome]:
+        return outcomes if self.refusals is None else await self.refusals.of_rows(outcomes)
+
+    def refused_below(self, write: RowWrite) -> list[Outcome]:
+        """Return the outcomes of rows below a new row that must not be written, whatever its key will be."""
+        if not isinstance(self.bounds, RoleBounds):
+            return []
+        return [self._refuse(row, problem) for row, problem in self.bounds.check_below(write)]
 
     async def write_changeset(self, writes: Sequence[RowWrite]) -> list[Outcome]:
         """Write rows in one changeset: all of them, or none. Raises AuditUnavailable as ``write_row`` does."""
@@ -167,7 +180,9 @@ class WriteSender:
         except GatewayError as error:
             return [failed_outcome(write, error, _advice(error, write)) for write in writes]
         if answers[0].status >= 300:
-            return attribute_refusal(writes, answers[0], self.field_name, self.dialect.errors)
+            return await self._shown(
+                attribute_refusal(writes, answers[0], self.field_name, self.dialect.errors)
+            )
         pairs = zip(writes, answers, strict=True)
         return [self._outcome(write, answer) for write, answer in pairs]
 
@@ -235,7 +250,8 @@ def what_to_check(write: RowWrite) -> str:
     if write.key is not None:
         values = [f"{name} = {value}" for name, value in write.key_values.items()]
     else:
-        plain = [f"{n} = {v}" for n, v in write.body.items() if isinstance(v, _PLAIN)]
+        sent = {n: v for n, v in write.body.items() if n not in write.presets}
+        plain = [f"{n} = {v}" for n, v in sent.items() if isinstance(v, _PLAIN)]
         values = plain[:_MAX_IDENTIFYING]
     row = f"{write.entity_set} ({', '.join(values)})" if values else write.entity_set
     question = {

@@ -55,10 +55,8 @@ class BodyBuilder:
         """Return the JSON value of one field. Raises BadArgument."""
         of = field.of
         assert of is not None
-        if value is None:
-            return self._null(of, what)
-        if of.value is not None:
-            return self._values(of.value, value, what, is_list=_is_collection(of))
+        if value is None or of.value is not None:
+            return self.plain(of, value, what)
         if not self._catalog.is_served(of.target):
             return value
         if of.many:
@@ -66,6 +64,13 @@ class BodyBuilder:
                 self.body(field.type_name, item, f"{what}[{i}]") for i, item in enumerate(value)
             ]
         return self.body(field.type_name, value, what)
+
+    def plain(self, of: Field, value: Any, what: str) -> Any:
+        """Return the JSON value of a field that is not complex, or null of any. Raises BadArgument."""
+        if value is None:
+            return self._null(of, what)
+        assert of.value is not None
+        return self._values(of.value, value, what, is_list=is_collection(of))
 
     def argument(self, kind: ValueType, value: Any, what: str, *, many: bool) -> Any:
         """Return the JSON value of a key part or of an action's parameter. Raises BadArgument."""
@@ -76,7 +81,7 @@ class BodyBuilder:
 
         Raises BadArgument if the product has no such value.
         """
-        if _is_collection(of):
+        if is_collection(of):
             raise BadArgument(f"{what} is a list and cannot be null.", hint="Pass [] to empty it.")
         # An unset X++ date is stored as 1900-01-01 and read at noon UTC, as all X++ dates are.
         if of.value is not None and of.value.clean in _DATES:
@@ -104,7 +109,7 @@ class BodyBuilder:
         return to_json(to_list_item(kind, value, what=what).value)
 
 
-def _is_collection(of: Field) -> bool:
+def is_collection(of: Field) -> bool:
     """Return whether the property is a collection; the members of a flags enum are one value."""
     return of.prop is not None and of.prop.type.many
 

@@ -15,7 +15,7 @@ from gateway.odata.query import Request
 from gateway.odata.response_check import Response
 from gateway.request import GraphQLRequest
 from schema.catalog import Catalog
-from schema.policy import Mask, Role, SetGrant
+from schema.policy import Mask, Right, Role, SetGrant
 from schema.types.build import build_schema
 from schema.types.federation import Federation
 from schema.writes import Writes
@@ -113,15 +113,18 @@ async def test_representations_are_read_under_the_rule() -> None:
 
 
 class Written(Recorder):
-    """An upstream that answers a write with the whole row, and reads with none."""
+    """An upstream that answers a write with the whole row, the first read with ``before``, and others with none."""
 
-    def __init__(self, row: dict[str, Any]) -> None:
+    def __init__(self, row: dict[str, Any], *before: dict[str, Any]) -> None:
         super().__init__(answer=Response(200, {}, msgspec.json.encode(row), ""))
         self.read: list[str] = []
+        self.before = list(before)
 
     async def send(self, request: Request, *, safe: bool | None = None) -> Response:
         self.read.append(request.url)
-        return Response(200, {"content-type": "application/json"}, b'{"value":[]}', request.url)
+        rows, self.before = self.before, []
+        body = msgspec.json.encode({"value": rows})
+        return Response(200, {"content-type": "application/json"}, body, request.url)
 
 
 def mutations(roles: tuple[Role, ...], upstream: Written) -> Engine:
@@ -133,13 +136,15 @@ def mutations(roles: tuple[Role, ...], upstream: Written) -> Engine:
 
 UPDATE = """mutation { updateOrder(key: { area: "A1", orderId: 1 }, patch: { number: 5 }) {
   order { text amount } etag userErrors { code } } }"""
+UPDATES = frozenset({Right.READ, Right.UPDATE})
 ROW = {"Area": "A1", "OrderId": 1, "Text": "secret", "Amount": 5, "Number": 5}
 
 
 async def test_the_answer_of_a_write_shows_no_row_outside_the_rule() -> None:
-    upstream = Written(ROW)
+    clerk = role("clerk", {"Orders": grant({"text": {"eq": "a"}}, rights=UPDATES)})
+    upstream = Written(ROW, {"Area": "A1", "OrderId": 1, "Text": "a"})
 
-    answer = await mutations((CLERK,), upstream).execute(GraphQLRequest(query=UPDATE))
+    answer = await mutations((clerk,), upstream).execute(GraphQLRequest(query=UPDATE))
 
     assert answer.to_builtins()["data"]["updateOrder"]["order"] is None
     assert "secret" not in str(answer.to_builtins())
@@ -152,21 +157,22 @@ PIPED = """mutation($v: String @valueFrom(path: "a.text")) {
 
 
 @pytest.mark.parametrize(
-    ("sets", "shows"),
+    ("orders", "shows"),
     [
-        ({}, True),
-        ({"Orders": grant({"number": {"eq": 5}})}, False),
-        ({"Orders": grant(deny=("Text",))}, False),
-        ({"Orders": grant(masks={"Text": Mask.LAST4})}, False),
+        (grant(rights=UPDATES), True),
+        (grant({"number": {"eq": 5}}, rights=UPDATES), False),
+        (grant(deny=("Text",), rights=UPDATES), False),
+        (grant(masks={"Text": Mask.LAST4}, rights=UPDATES), False),
     ],
     ids=["all", "a rule", "a hidden column", "a mask"],
 )
 async def test_a_value_that_does_not_show_is_not_written_elsewhere(
-    sets: dict[str, SetGrant], *, shows: bool
+    orders: SetGrant, *, shows: bool
 ) -> None:
-    upstream = Written(ROW)
+    upstream = Written(ROW, ROW)
+    clerk = role("clerk", {"Orders": orders})
 
-    await mutations((role("clerk", sets),), upstream).execute(GraphQLRequest(query=PIPED))
+    await mutations((clerk,), upstream).execute(GraphQLRequest(query=PIPED))
 
     written = b"".join(request.body or b"" for request in upstream.sent)
     assert (b"secret" in written) is shows
@@ -177,7 +183,7 @@ async def test_the_answer_of_a_write_shows_no_hidden_cell() -> None:
     upstream = Written(ROW)
     roles = (
         role("a", {"Orders": grant({"number": {"eq": 6}})}),
-        role("b", {"Orders": grant(deny=("Text",))}),
+        role("b", {"Orders": grant(deny=("Text",), rights=UPDATES)}),
     )
 
     answer = await mutations(roles, upstream).execute(GraphQLRequest(query=UPDATE, caller=caller()))

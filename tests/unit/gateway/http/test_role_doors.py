@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -380,3 +381,50 @@ async def test_without_roles_there_are_no_views() -> None:
         assert app.state.role_views is None
         async with calling(app, events) as client:
             assert "vendorsV2" in await root_fields(client, "anything")
+
+
+async def dialogue(app: Starlette, path: str, *roles: str) -> list[Mapping[str, Any]]:
+    """What a WebSocket client gets that sends ``connection_init`` and waits."""
+    init = {"type": "connection_init", "payload": bearer(*roles)}
+    coming: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue()
+    coming.put_nowait({"type": "websocket.connect"})
+    coming.put_nowait({"type": "websocket.receive", "text": json.dumps(init)})
+    sent: list[Mapping[str, Any]] = []
+
+    async def take(message: Mapping[str, Any]) -> None:
+        sent.append(message)
+        if "connection_ack" in str(message.get("text")):
+            coming.put_nowait({"type": "websocket.disconnect", "code": 1000})
+
+    scope = {
+        "type": "websocket",
+        "path": path,
+        "root_path": "",
+        "query_string": b"",
+        "headers": [(b"host", b"localhost")],
+        "subprotocols": ["graphql-transport-ws"],
+    }
+    async with asyncio.timeout(5):
+        await app(scope, coming.get, take)  # type: ignore[arg-type]
+    return sent
+
+
+@pytest.mark.parametrize("roles", [("viewer",), ("stranger",), ()])
+async def test_sockets_of_a_bound_profile_are_closed_as_of_no_profile(
+    served: tuple[Starlette, list[Event]], roles: tuple[str, ...]
+) -> None:
+    app, _ = served
+
+    hidden = await dialogue(app, "/graphql/ap", *roles)
+    unknown = await dialogue(app, "/graphql/xx", *roles)
+    shown = await dialogue(app, "/graphql/ap", "clerk")
+
+    assert hidden == unknown
+    assert (hidden[-1]["code"], hidden[-1]["reason"]) == (4403, "There is no such profile.")
+    assert "connection_ack" in shown[-1]["text"]
+
+
+async def test_sockets_need_a_role(served: tuple[Starlette, list[Event]]) -> None:
+    closed = (await dialogue(served[0], "/graphql", "stranger"))[-1]
+
+    assert (closed["code"], closed["reason"]) == (4403, "None of your roles grants anything here.")

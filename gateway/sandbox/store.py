@@ -260,26 +260,12 @@ class Store:
         return [n for n in names if n != COMPANY and n in storage.fields]
 
     def _load(self, storage: Storage, rows: Iterable[Row], *, recversion: int) -> None:
-        fields = list(storage.fields.values())
-        count = 3 + sum(2 if f.kind in SHADOWED else 1 for f in fields)
-        first = self._next_id(storage)
-        tag = _Tags(storage, self.world, recversion)
-        type_numbers = {name: number for number, name in enumerate(storage.types)}
-        defaults = [(f, f.unset, f.shadow(f.unset) if f.kind in SHADOWED else None) for f in fields]
-        values: list[tuple[Stored, ...]] = []
-        for number, row in enumerate(rows, first):
-            cells: list[Stored] = [
-                number,
-                tag.of(number),
-                type_numbers.get(row.get("@type", ""), 0),
-            ]
-            for field, unset, unset_shadow in defaults:
-                _append(cells, row, field, unset, unset_shadow)
-            values.append(tuple(cells))
-        if values:
-            marks = ",".join("?" * count)
+        tags = _Tags(storage, self.world, recversion)
+        cells = _cells_of(storage, rows, self._next_id(storage), tags)
+        if cells:
+            marks = ",".join("?" * len(cells[0]))
             table = self._connection.dialect.identifier_preparer.format_table(self._table(storage))
-            self._connection.exec_driver_sql(f"INSERT INTO {table} VALUES ({marks})", values)  # noqa: S608 - our own names
+            self._connection.exec_driver_sql(f"INSERT INTO {table} VALUES ({marks})", cells)  # noqa: S608 - our own names
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -318,6 +304,26 @@ class Store:
         statement = f"SELECT MAX({ID}) FROM {self._quoted(storage)}"  # noqa: S608 - our own names
         last = self._connection.exec_driver_sql(statement).scalar()
         return max(last or 0, self._last_ids.get(storage.name, 0)) + 1
+
+
+def _cells_of(
+    storage: Storage, rows: Iterable[Row], first: int, tags: _Tags
+) -> list[tuple[Stored, ...]]:
+    """Return the cells of rows in the order of the table's columns; ``first`` is the ``_id`` of the first row."""
+    fields = storage.fields.values()
+    defaults = [(f, f.unset, f.shadow(f.unset) if f.kind in SHADOWED else None) for f in fields]
+    type_numbers = {name: number for number, name in enumerate(storage.types)}
+    result: list[tuple[Stored, ...]] = []
+    for number, row in enumerate(rows, first):
+        cells: list[Stored] = [
+            number,
+            tags.of(number),
+            type_numbers.get(row.get("@type", ""), 0),
+        ]
+        for field, unset, unset_shadow in defaults:
+            _append(cells, row, field, unset, unset_shadow)
+        result.append(tuple(cells))
+    return result
 
 
 def _append(
@@ -366,14 +372,12 @@ class _Tags:
         facts = world.catalogue.facts.get(storage.name)
         self._sources = 1 if facts is None else facts.sources
         self._base = 5_637_144_576 + zlib.crc32(storage.name.encode()) % 10_000 * 1_000_000
-        self._recversion = recversion
+        self.recversion = recversion
 
     def of(self, number: int) -> str:
         # Some rows have been changed since they were created: their version is a random-looking Int32.
         edited = number % 7 == 3
-        version = (
-            75_000_468 + number * 7919 if edited and not self._recversion else self._recversion
-        )
+        version = 75_000_468 + number * 7919 if edited and not self.recversion else self.recversion
         pairs = [f"{version},{self._base + number}"]
         pairs += [
             "1,68719482794" if s == 1 and number % 2 else "0,0" for s in range(1, self._sources)

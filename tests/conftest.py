@@ -26,6 +26,7 @@ import schema
 from gateway.config.settings import Settings
 from gateway.runtime.assembly import Gateway, open_client, open_gateway
 from gateway.sandbox import create_sandbox
+from tests.support.garbage import pass_over_what_is_here
 from tests.support.observers import raise_defects
 from tests.support.shared import share
 from tests.support.soak import bounded
@@ -97,7 +98,9 @@ def pytest_collection() -> Generator[None, object, object]:
                 if not module.name.endswith("__main__"):
                     import_module(module.name)
     with untraced(tracer):
-        return (yield)
+        result = yield
+    pass_over_what_is_here()
+    return result
 
 
 @pytest.hookimpl(wrapper=True)

@@ -28,6 +28,7 @@ from gateway.runtime.assembly import Gateway, open_gateway
 from gateway.storage.model_snapshots import MAX_SNAPSHOTS, SnapshotStore, fingerprint_of
 from schema.model.records import EnumMember, EnumType, Model
 from schema.model.snapshot import Records
+from tests.support.garbage import unfrozen
 from tests.support.metadata_documents import CATALOGUE, path_of
 from tests.support.small_models import NO_YES, entity, model, prop
 
@@ -437,11 +438,8 @@ def test_skipped_modules_can_be_imported_later() -> None:
 
 @pytest.fixture
 def collecting() -> Iterator[None]:
-    thresholds = gc.get_threshold()
-    yield
-    gc.unfreeze()
-    gc.set_threshold(*thresholds)
-    gc.enable()
+    with unfrozen():
+        yield
 
 
 def test_the_collector_is_off_during_the_start(collecting: None) -> None:

@@ -120,6 +120,7 @@ async def test_each_gets_the_answer_that_it_would_get_alone(
     assert errors(await together(zoo, requests)) == errors(await alone(zoo, requests))
 
 
+@pytest.mark.heavy
 @settings(max_examples=60, deadline=None)
 @given(
     names=st.lists(st.sampled_from(list(QUERIES)), min_size=2, max_size=6),

@@ -131,6 +131,7 @@ async def test_unknown_ids_load_keys_once_in_a_cool_down() -> None:
     assert issuer.jwks_requests == 4
 
 
+@pytest.mark.heavy
 async def test_remembered_unknown_ids_are_bounded() -> None:
     ring = Ring(FakeIssuer("k1"))
     assert await ring.has("k1")

@@ -22,6 +22,7 @@ REQUESTS = 240
 """Requests before, during and after the change; each with a token of its own, so that none is remembered."""
 
 
+@pytest.mark.heavy
 async def test_a_key_rotation_under_load_loses_no_request() -> None:
     issuer = FakeIssuer("k1")
 

@@ -58,6 +58,7 @@ def test_a_boundary_occurs_in_no_part() -> None:
     assert changeset([odd]).headers["Content-Type"].endswith("boundary=batch_gateway2")
 
 
+@pytest.mark.heavy
 @given(st.lists(st.text(st.characters(codec="utf-8"), max_size=40), min_size=1, max_size=4))
 def test_every_body_arrives_whole(texts: list[str]) -> None:
     bodies = [text.encode() for text in texts if "\r" not in text and "\n" not in text]

@@ -41,6 +41,7 @@ async def test_a_token_is_requested_once_for_each_caller(world: World) -> None:
     assert [type(event) for event in world.events] == [CallerTokenAcquired] * 2
 
 
+@pytest.mark.heavy
 async def test_many_callers_cause_a_request_each() -> None:
     world = World(max_tokens=1_000)
     callers = [caller_of(str(number)) for number in range(1_000)]

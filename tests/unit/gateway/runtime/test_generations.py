@@ -25,6 +25,7 @@ from gateway.runtime.generations import Freeing, GenerationManager, open_generat
 from schema.types.lazy import LazyInputType, LazyObjectType
 from schema.types.strawberry_definitions import DEFINITION
 from tests.support.changing_metadata import Changing, csdl
+from tests.support.garbage import unfrozen
 from tests.support.manual_clock import until
 from tests.support.soak import bounded
 
@@ -111,11 +112,15 @@ def made_of(gateway: Gateway) -> list[weakref.ref[Any]]:
 @pytest.fixture
 def frozen() -> Iterator[None]:
     """What a serving process does once it has started."""
-    thresholds = gc.get_threshold()
-    freeze()
-    yield
-    gc.unfreeze()
-    gc.set_threshold(*thresholds)
+    with unfrozen():
+        freeze()
+        yield
+
+
+@pytest.fixture
+def not_frozen() -> Iterator[None]:
+    with unfrozen():
+        yield
 
 
 @pytest.mark.heavy
@@ -165,6 +170,7 @@ async def test_types_are_freed_without_the_collector(
         assert [thing() for thing in made if thing() is not None] == []
 
 
+@pytest.mark.heavy
 async def test_a_generation_is_freed_in_steps_and_leaves_little_garbage() -> None:
     async with watched(max_types=3_000) as watcher:
         gc.collect()
@@ -216,7 +222,7 @@ async def test_an_emptied_generation_still_answers() -> None:
         assert held.schema.made_types > 5
 
 
-async def test_an_unfrozen_process_stays_unfrozen() -> None:
+async def test_an_unfrozen_process_stays_unfrozen(not_frozen: None) -> None:
     assert gc.get_freeze_count() == 0
     async with watched() as watcher:
         await watcher.touch(NAMES[0])

@@ -32,6 +32,7 @@ CHANGING = {
 SHAPE = '{ __type(name: "Thing") { fields { name } } }'
 
 
+@pytest.mark.heavy
 async def test_new_metadata_reaches_open_and_unopened_profiles() -> None:
     service = Changing(csdl("Name"))
     async for served in serve(Settings.model_validate(CHANGING), service, build_here):

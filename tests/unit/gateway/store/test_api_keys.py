@@ -261,6 +261,7 @@ def test_a_key_ends_when_it_expires(expires_at: float | None, valid: bool) -> No
     assert key.is_valid(100.0) is valid
 
 
+@pytest.mark.heavy
 def test_several_processes_may_create_the_store(settings: Settings) -> None:
     code = (
         "import sys; from pathlib import Path; from gateway.config.settings import Settings;"

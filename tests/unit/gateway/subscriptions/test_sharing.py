@@ -123,7 +123,7 @@ def asking(query: str = NAME, **values: Any) -> GraphQLRequest:
 HEARD = {"data": {"entityChanged": {"kind": "UPDATED", "node": {"name": "two"}}}}
 
 
-@pytest.mark.parametrize("count", [1, 50, 2_000])
+@pytest.mark.parametrize("count", [1, 50, pytest.param(2_000, marks=pytest.mark.heavy)])
 async def test_equal_subscribers_share_one_read(crowd: Crowd, count: int) -> None:
     heard = await crowd.change(*(asking() for _ in range(count)))
 

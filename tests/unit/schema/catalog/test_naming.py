@@ -81,12 +81,13 @@ def decoded(catalog: Catalog) -> int:
     return sum(table.decoded for table in tables)
 
 
-FEW = ["small", TRIPS, TRADERS, PROCUREMENT, RELATIONSHIPS, *found(*REAL_SMALL)]
+FEW = ["small", TRIPS, TRADERS, PROCUREMENT, RELATIONSHIPS]
+REAL = [pytest.param(name, marks=pytest.mark.heavy) for name in found(*REAL_SMALL)]
 MANY = catalogues(*bounded((), (REAL_DATAVERSE, REAL_CATALOGUE)))
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("name", [*FEW, *MANY])
+@pytest.mark.parametrize("name", [*FEW, *REAL, *MANY])
 def test_names_roots_and_findings_are_those_of_the_document(name: str) -> None:
     eager, lazy = catalogs(name)
 
@@ -97,7 +98,7 @@ def test_names_roots_and_findings_are_those_of_the_document(name: str) -> None:
     assert lazy.naming() == eager.naming()
 
 
-@pytest.mark.parametrize("name", FEW)
+@pytest.mark.parametrize("name", [*FEW, *REAL])
 def test_the_schema_is_that_of_the_document(name: str) -> None:
     eager, lazy = (build_schema(c, DictResolvers()) for c in catalogs(name))
 

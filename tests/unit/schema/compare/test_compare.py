@@ -318,6 +318,7 @@ def test_a_catalogue_is_the_same_however_it_is_given(essential: Model, old: str,
     assert comparison.compared > 100
 
 
+@pytest.mark.heavy
 def test_of_two_catalogues_graphql_core_tells_the_same(essential: Model) -> None:
     fewer = expose(essential, include=list(essential.entity_sets)[1:], exclude=[])
     both = (essential, fewer)

@@ -29,7 +29,7 @@ def api(model: Model, *, writes: bool) -> ODataSchema:
 
 
 @pytest.mark.parametrize("writes", [False, True], ids=["reads", "writes"])
-@pytest.mark.parametrize("name", [ESSENTIAL, TRADERS, "zoo"])
+@pytest.mark.parametrize("name", [pytest.param(ESSENTIAL, marks=pytest.mark.heavy), TRADERS, "zoo"])
 def test_the_counts_are_those_of_the_sdl(name: str, writes: bool) -> None:
     model = zoo.model() if name == "zoo" else model_of(name)
 

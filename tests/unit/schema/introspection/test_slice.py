@@ -61,6 +61,7 @@ def wanteds(draw: st.DrawFn) -> tuple[str, SliceRequest]:
     return name, SliceRequest(fields=fields, types=some(list(types)), steps=steps)
 
 
+@pytest.mark.heavy
 @settings(deadline=None, max_examples=40)
 @given(wanteds())
 def test_any_slice_describes_requested_types_like_the_whole(

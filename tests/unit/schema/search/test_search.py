@@ -214,6 +214,7 @@ def test_bytes_of_anything_else_are_no_index(content: bytes) -> None:
     assert unpack(content) is None
 
 
+@pytest.mark.heavy
 @settings(max_examples=50, deadline=None)
 @given(st.text(max_size=40))
 def test_no_query_is_too_odd(index: Index, query: str) -> None:

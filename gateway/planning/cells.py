@@ -182,18 +182,23 @@ class _Redaction:
     def __init__(self, cells: Cells, row_type: RowType, bounds: RowBounds) -> None:
         self._rules = cells.rules
         self._by_source = {source: name for (_, source), name in row_type.attributes.items()}
-        self._cells = tuple((row_type.attribute(cell.field), cell) for cell in cells.cells)
+        # Types of one family may declare a column each: it has one attribute, and is redacted once.
+        places: dict[str, list[Cell]] = {}
+        for cell in cells.cells:
+            places.setdefault(row_type.attribute(cell.field), []).append(cell)
+        self._cells = tuple((name, same[0], _text_of(same)) for name, same in places.items())
         self._dialect = bounds.rules.dialect
         self._sealer = bounds.sealer
 
     def redact(self, row: Any) -> None:
         passed = [rule is None or self._passes(rule, row) for rule in self._rules]
-        for attribute, cell in self._cells:
+        for attribute, cell, text in self._cells:
             value = getattr(row, attribute)
             if value is None or value is UNSET or any(passed[n] for n in cell.plain):
                 continue
             mask = next((m for m, rules in cell.masked if any(passed[n] for n in rules)), None)
-            setattr(row, attribute, masked(mask, value, cell.field, self._sealer))
+            shown = _masked(mask, value, self._sealer, text) if isinstance(value, str) else None
+            setattr(row, attribute, shown)
 
     def _passes(self, rule: Expr, row: Any) -> bool:
         def get(path: Path) -> Value:
@@ -206,23 +211,29 @@ class _Redaction:
             return False  # a value that is not of its type decides nothing
 
 
-def masked(mask: Mask | None, value: Any, field: Field, sealer: Sealer) -> str | None:
-    """Return what shows of a value under a mask; None: nothing of it shows."""
-    is_text = field.value is not None and field.value.edm == "Edm.String"
-    if mask is None or mask is Mask.NULL or not is_text or not isinstance(value, str):
+def _text_of(cells: Sequence[Cell]) -> Clean | None:
+    """Return how a column's texts are converted; None if it has none that a mask could show in part."""
+    values = [cell.field.value for cell in cells]
+    texts = [value for value in values if value is not None and value.edm == "Edm.String"]
+    return texts[0].clean if texts else None
+
+
+def _masked(mask: Mask | None, value: str, sealer: Sealer, text: Clean | None) -> str | None:
+    """Return what shows of a text under a mask; None: nothing of it shows."""
+    if mask is None or mask is Mask.NULL or text is None:
         return None
-    is_account = field.value is not None and field.value.clean is Clean.ACCOUNT
-    if is_account:
-        try:
-            value = account_number(value)
-        except GatewayError:
-            return None
-    text = (
-        sealer.digest("mask", value.encode())[:_DIGEST].hex()
-        if mask is Mask.HASH
-        else _last4(value)
-    )
-    return display_value(text) if is_account else text
+    if text is not Clean.ACCOUNT:
+        return _covered(mask, value, sealer)
+    try:
+        return display_value(_covered(mask, account_number(value), sealer))
+    except GatewayError:
+        return None
+
+
+def _covered(mask: Mask, value: str, sealer: Sealer) -> str:
+    if mask is Mask.HASH:
+        return sealer.digest("mask", value.encode())[:_DIGEST].hex()
+    return _last4(value)
 
 
 def _last4(text: str) -> str:

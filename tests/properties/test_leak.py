@@ -13,10 +13,18 @@ import json
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import pytest
-from graphql import GraphQLSchema, parse, validate
+from graphql import (
+    GraphQLObjectType,
+    GraphQLSchema,
+    get_named_type,
+    is_leaf_type,
+    parse,
+    validate,
+)
 from graphql import build_schema as executable
 
 from gateway.fallback_resolvers import LoadedResolvers
@@ -29,6 +37,7 @@ from schema.catalog.records import InputField, InputRole, RootKind, TypeKind
 from schema.catalog.role_catalog import role_catalog
 from schema.policy import RoleView
 from schema.types.build import ODataSchema, build_schema
+from schema.types.federation import Federation
 from tests.support.memory_odata import Row, Tables
 from tests.support.operations import Operation, Writer
 from tests.support.random_policies import CLAIMS, RandomPolicy, random_policy, remaining
@@ -76,7 +85,7 @@ def worlds(dialect: str, seed: int) -> Worlds | None:
     catalog = role_catalog(whole.catalog, view)
     if not any(True for _ in catalog.roots):
         return None
-    schema = build_schema(catalog, LoadedResolvers(catalog))
+    schema = build_schema(catalog, LoadedResolvers(catalog), federation=Federation())
     chance = random.Random(seed)
     ways: dict[str, Any] = {
         "can_expand": chance.random() < 0.5,
@@ -233,7 +242,34 @@ def literal(value: object, type_name: str) -> str:
     return json.dumps(value)
 
 
+def entities(world: Worlds, whole: Tables) -> Operation:
+    """Return a look-up of rows by their keys, as routers send it."""
+    names = [n for n in ("Order", "Line", "Item", "Person", "Firm") if n in world.sdl.type_map]
+    sets = {name: next(s for s, names in TYPES.items() if name in names) for name in names}
+    representations = [
+        {"__typename": name, **{k[0].lower() + k[1:]: _sent(row[k]) for k in KEYS[sets[name]]}}
+        for name in names
+        for row in world.chance.sample(whole.rows[sets[name]], min(2, len(whole.rows[sets[name]])))
+    ]
+    each = " ".join(f"... on {name} {{ {_leaves(world, name)} }}" for name in names)
+    text = f"query($r: [_Any!]!) {{ _entities(representations: $r) {{ __typename {each} }} }}"
+    return Operation(text, {"r": representations})
+
+
+def _sent(value: object) -> object:
+    return str(value) if isinstance(value, Decimal) else value
+
+
+def _leaves(world: Worlds, name: str) -> str:
+    kind = world.sdl.type_map[name]
+    assert isinstance(kind, GraphQLObjectType)
+    leaves = (f for f, made in kind.fields.items() if is_leaf_type(get_named_type(made.type)))
+    return " ".join(f"{name}_{field}: {field}" for field in leaves)
+
+
 def operation(world: Worlds, whole: Tables) -> Operation:
+    if "_entities" in world.schema.roots and world.chance.random() < 0.1:
+        return entities(world, whole)
     writer = Writer(world.chance, world.chance.randint(1, 5), world.sdl, roots_of(world, whole))
     return writer.operation()
 

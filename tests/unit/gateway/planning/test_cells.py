@@ -195,6 +195,31 @@ async def test_keys_show_in_every_row() -> None:
     assert {row["number"] for row in data["x"]["nodes"]} == {None}
 
 
+@pytest.mark.parametrize("compiled", [True, False])
+async def test_a_column_of_several_types_is_masked_once(*, compiled: bool) -> None:
+    """Two types of one family declare ``Motto``; the digest of a digest would be equal to no other."""
+    zoo = zoo_of(
+        "odata", role("a", {"Parties": grant(masks={"Motto": Mask.HASH})}), compiled=compiled
+    )
+    for number, kind in enumerate(("Person", "Firm")):
+        zoo.tables.rows["Parties"].append(
+            {
+                "Area": "B2",
+                "PartyId": kind,
+                "@odata.type": f"#Zoo.{kind}",
+                "Motto": "short",
+                "Age": 1,
+            }
+            | {"Name": kind, "Steps": number, "Listed": "No"}
+        )
+
+    data = await ask(
+        zoo, "x: parties { nodes { ... on Person { motto } ... on Firm { motto name } } }"
+    )
+
+    assert [row.get("motto") for row in data["x"]["nodes"]] == [None, DIGESTS[1], DIGESTS[1]]
+
+
 UNDECIDED: list[dict[str, Any]] = [
     {"party": {"name": {"eq": "Ann"}}},
     {"lines": {"some": {}}},

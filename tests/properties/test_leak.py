@@ -180,7 +180,10 @@ def where(world: Worlds, csdl: str, set_name: str, whole: Tables, depth: int) ->
     catalog, chance = world.schema.catalog, world.chance
     fields = catalog.inputs_of(catalog.name_of(TypeKind.WHERE, csdl))
     usable = [f for f in fields.values() if _is_usable(f, depth)]
+    relations = [f for f in usable if f.role in (InputRole.TO_ONE, InputRole.TO_MANY)]
     picked = chance.sample(usable, min(len(usable), chance.choice((1, 1, 2))))
+    if relations and chance.random() < 0.5:
+        picked = [chance.choice(relations)]
     terms = (f"{f.name}: {term(world, f, csdl, set_name, whole, depth)}" for f in picked)
     return f"{{ {', '.join(terms)} }}"
 
@@ -298,10 +301,10 @@ async def answers(world: Worlds, asked: Operation) -> list[Any]:
     return bodies
 
 
-async def first_leak(dialect: str) -> str | None:
+async def first_leak(dialect: str, policies: int = POLICIES) -> str | None:
     """Return what leaks first; None if nothing does."""
     compared = 0
-    for seed in range(POLICIES):
+    for seed in range(policies):
         world = worlds(dialect, seed)
         if world is None:
             continue
@@ -313,7 +316,7 @@ async def first_leak(dialect: str) -> str | None:
             if ruled != free:
                 return f"seed {seed}, operation {number}\n{asked}\n{world.policy}\n{ruled}\n{free}"
             compared += 1
-    assert compared > POLICIES * OPERATIONS // 2
+    assert compared > policies * OPERATIONS // 2
     return None
 
 
@@ -329,17 +332,17 @@ def _no_rule(self: RowBounds, *_: Any, **__: Any) -> None:
 OPEN_DOORS: Mapping[str, tuple[Any, str, Any]] = {
     "lists": (RowBounds, "scoped_predicate", _no_rule),
     "keys and ids": (RowBounds, "predicate", _no_rule),
-    "relations": (RowBounds, "relation_predicate", _no_rule),
+    "filters over relations": (RowBounds, "relation_predicate", _no_rule),
     "values": (planner, "redaction", lambda *_: None),
     "values of expanded rows": (planner, "redaction", lambda c, t, b, _: redaction(c, t, b, {})),
 }
 
 
-@pytest.mark.parametrize("door", bounded(("relations",), tuple(OPEN_DOORS)))
+@pytest.mark.parametrize("door", bounded(("lists", "values"), tuple(OPEN_DOORS)))
 def test_a_door_without_a_rule_is_noticed(door: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(*OPEN_DOORS[door])
 
-    assert asyncio.run(first_leak("odata")) is not None
+    assert asyncio.run(first_leak("odata", 200)) is not None
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

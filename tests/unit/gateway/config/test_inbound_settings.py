@@ -17,7 +17,7 @@ SECRET = "topsecret-topsecret-topsecret-topsecret"
 GOOD: dict[str, Any] = {"issuer": "https://login.example", "audiences": ["a"]}
 
 
-def load(*issuers: object, **more: object) -> Any:
+def load(*issuers: object, **more: Any) -> Any:
     text = json.dumps(issuers)
     return load_settings({"D365_INBOUND__ISSUERS": text, "HOME": "/x"}, None, **more).inbound
 

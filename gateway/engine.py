@@ -196,8 +196,13 @@ class Engine:
         upstream: ReadUpstream,
         trace: Trace | None,
         trail: WriteTrail | None = None,
+        *,
+        assumes_rows: bool = False,
     ) -> MutationResult:
-        """Run a mutation operation against an upstream. Raises GatewayError. ``trail`` records its writes."""
+        """Run a mutation operation against an upstream. Raises GatewayError.
+
+        ``trail`` records its writes. ``assumes_rows``: the upstream has no rows, but those that are written exist.
+        """
         assert self.mutations is not None
         assert operation.document.node is not None
         request = operation.request
@@ -210,6 +215,7 @@ class Engine:
             companies=request.companies,
             caller=request.caller,
             trail=trail,
+            assumes_rows=assumes_rows,
         )
         return await self.mutations.perform(mutation, writer, reads)
 

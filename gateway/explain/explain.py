@@ -60,7 +60,7 @@ async def _explain_writes(engine: Engine, operation: ValidOperation) -> Explanat
     trace, accepting = Trace(), AcceptingUpstream(engine.schema.catalog)
     upstream = Traced(accepting, trace)
     try:
-        performed = await engine.perform(operation, upstream, upstream, trace)
+        performed = await engine.perform(operation, upstream, upstream, trace, assumes_rows=True)
     except GatewayError as error:
         return Explanation(steps=(), requests=(), errors=[error_json(error)])
     requests = tuple(map(_written, trace.requests))

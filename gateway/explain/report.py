@@ -132,14 +132,15 @@ def planned_request(traced: TracedRequest) -> PlannedRequest:
 
 
 def _of_request(request: Request, fields: tuple[str, ...] = ()) -> PlannedRequest:
+    body = request.body if request.shown_body is None else request.shown_body
     return PlannedRequest(
         method=request.method,
         path=request.url if request.shown is None else request.shown,
         text=_text(request),
         fields=fields,
         headers=request.headers,
-        body=None if request.body is None else request.body.decode(),
-        within=tuple(map(_of_request, requests_within(request.body))),
+        body=None if body is None else body.decode(),
+        within=tuple(map(_of_request, requests_within(body))),
     )
 
 

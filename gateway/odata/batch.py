@@ -34,6 +34,18 @@ _PART_HEADERS = (
 def changeset(writes: Sequence[Request]) -> Request:
     """Return one changeset of the writes; Content-IDs count from 1, URLs stay relative to the service root."""
     parts = [_part(number, write) for number, write in enumerate(writes, 1)]
+    request = _changeset(parts)
+    if all(write.shown_body is None for write in writes):
+        return request
+    shown = (
+        write if write.shown_body is None else structs.replace(write, body=write.shown_body)
+        for write in writes
+    )
+    shown_parts = [_part(number, write) for number, write in enumerate(shown, 1)]
+    return structs.replace(request, shown_body=_changeset(shown_parts).body)
+
+
+def _changeset(parts: Sequence[bytes]) -> Request:
     inner = _boundary("changeset", parts)
     outer = _boundary("batch", parts)
     body = b"".join(

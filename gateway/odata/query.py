@@ -205,6 +205,8 @@ class Query(Struct, frozen=True, kw_only=True):
     skip: int | None = None
     count: bool = False
     """Whether the total number of rows is requested with the rows (``$count=true``)."""
+    hides_select: bool = False
+    """Whether ``select`` names columns that callers may not see."""
 
 
 class Request(Struct, frozen=True):
@@ -216,3 +218,5 @@ class Request(Struct, frozen=True):
     body: bytes | None = None
     shown: str | None = None
     """The URL as callers may see it, if a rule is part of it."""
+    shown_body: bytes | None = None
+    """The body as callers may see it, if presets of their roles are part of it."""

@@ -151,17 +151,26 @@ class WriteGrants:
             return None
         body = {**own, **candidate.presets}
         passes = self._decide(rule, body)
-        names = [path.segments[0] for path in paths(rule)]
-        if passes or (passes is None and not set(pending).isdisjoint(names)):
+        if passes or (passes is None and self._depends(rule, set_name, pending)):
             return None
+        names = [path.segments[0] for path in paths(rule) if len(path.segments) == 1]
         missing = next((n for n in names if n not in body), None)
         if missing is not None:
             return self._problem(_NEEDED, set_name, missing)
         return self._problem(_OUTSIDE, set_name, self._culprit(rule, body, names))
 
+    def _depends(self, rule: Expr, set_name: str, names: Collection[str]) -> bool:
+        """Return whether a rule may depend on any of these columns."""
+        columns = self._columns(rule, set_name)
+        return bool(names) and (columns is None or not columns.isdisjoint(names))
+
     def _culprit(self, rule: Expr, values: Mapping[str, Any], names: Sequence[str]) -> str | None:
         """Return the column of the first test that a row does not pass."""
-        failed = (t.path.segments[0] for t in leaves(rule) if not self._decide(t, values))
+        failed = (
+            t.path.segments[0]
+            for t in leaves(rule)
+            if len(t.path.segments) == 1 and not self._decide(t, values)
+        )
         return next(failed, next(iter(names), None))
 
     # Changes

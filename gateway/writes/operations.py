@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphql import DocumentNode, GraphQLSchema, OperationDefinitionNode
 from graphql.execution.values import VariableValues
@@ -21,7 +21,7 @@ from schema.writes import Writes
 
 from .audit_trail import WriteTrail
 from .binder import Binder
-from .bounds import CompanyBounds
+from .bounds import CompanyBounds, FindExisting
 from .calls import CallRunner
 from .changesets import ChangesetWriter
 from .field_binder import FieldBinder
@@ -63,6 +63,8 @@ class MutationOperation(Struct, frozen=True, kw_only=True):
     companies: tuple[str, ...] | None
     """The caller's company scope; None if it is not limited."""
     caller: Caller = ANONYMOUS
+    assumes_rows: bool = False
+    """Whether rows that are to be written are assumed to be there, and inside of what the caller may write."""
     trail: WriteTrail | None = None
     """Where its writes are recorded; None if they are not."""
 
@@ -78,6 +80,15 @@ class MutationResult(Struct, frozen=True, kw_only=True):
     requests: tuple[Request, ...]
     bound: Mapping[str, Mutation]
     """What each mutation writes, by response key; those that could not be bound are missing."""
+
+
+class _Checks(NamedTuple):
+    """What checks the writes of one operation."""
+
+    bounds: CompanyBounds | RoleBounds
+    find_existing: FindExisting
+    """Returns the rows that an upsert changes."""
+    refusals: ShownRefusals | None = None
 
 
 class Mutations:
@@ -135,7 +146,7 @@ class Mutations:
         bare = self._planner_without_expand.for_operation(prepared, variables, companies, caller)
         reads = FreshReads(factory)
         grants = self._grants(planner)
-        runner = self._runner(planner, bare, writer, reads, operation.trail, grants)
+        runner = self._runner(operation, planner, bare, writer, reads, grants)
         run = self._start(operation, prepared, planner, grants)
         try:
             await runner.run(run, atomic=is_atomic(operation.node))
@@ -188,41 +199,51 @@ class Mutations:
             grants=grants,
         )
 
+    def _checks(
+        self,
+        operation: MutationOperation,
+        planner: OperationPlanner,
+        reader: PayloadReader,
+        reads: FreshReads,
+        grants: WriteGrants | None,
+    ) -> _Checks:
+        """Return what checks the writes of an operation."""
+        company = CompanyBounds(self._planner.company_limit, reader.existing_rows)
+        if grants is None:
+            return _Checks(company, reader.existing_rows)
+        bounds = grants.bounds
+        whole = OperationPlanner(
+            self._planner, planner.prepared, planner.variables, planner.companies
+        )
+        before = RowsBefore(bounds.rules.catalog, whole, reads, assumes_rows=operation.assumes_rows)
+        find_readable = reader.existing_rows
+        of_roles = RoleBounds(grants, company, before, find_readable, self._binder.key_of_body)
+        return _Checks(of_roles, of_roles.find_existing, ShownRefusals(bounds, find_readable))
+
     def _runner(
         self,
+        operation: MutationOperation,
         planner: OperationPlanner,
         bare: OperationPlanner,
         writer: WriteUpstream,
         reads: FreshReads,
-        trail: WriteTrail | None,
         grants: WriteGrants | None,
     ) -> MutationRunner:
         """Return the runner of one operation, put together from its parts."""
         catalog = self._writes.catalog
         reader = PayloadReader(catalog, planner, bare, reads)
-        company = CompanyBounds(self._planner.company_limit, reader.existing_rows)
-        bounds: CompanyBounds | RoleBounds = company
-        find_existing, refusals = reader.existing_rows, None
-        if grants is not None:
-            whole = OperationPlanner(
-                self._planner, planner.prepared, planner.variables, planner.companies
-            )
-            before = RowsBefore(grants.bounds.rules.catalog, whole, reads)
-            bounds = RoleBounds(
-                grants, company, before, reader.existing_rows, self._binder.key_of_body
-            )
-            find_existing = bounds.find_existing
-            refusals = ShownRefusals(grants.bounds, reader.existing_rows)
+        checks = self._checks(operation, planner, reader, reads, grants)
         sender = WriteSender(
             writer=writer,
             dialect=self._planner.dialect,
             field_name=self._field_names,
             sent=reads.sent,
-            bounds=bounds,
-            refusals=refusals,
-            trail=trail,
+            bounds=checks.bounds,
+            refusals=checks.refusals,
+            trail=operation.trail,
         )
-        rows = ChangesetWriter(sender, self._binder, find_existing, self.limits.changeset_size)
+        size = self.limits.changeset_size
+        rows = ChangesetWriter(sender, self._binder, checks.find_existing, size)
         sender.with_key = rows.with_key
         return MutationRunner(
             self._field_binder,

@@ -25,7 +25,7 @@ def row_request(write: RowWrite, dialect: Dialect) -> Request:
     options = dialect.options
     if write.verb is Verb.CREATE:
         address = render(Query(resource=Resource(write.entity_set)), options=options)
-        request = _with_body("POST", address.url, write.body)
+        request = _shown(write, _with_body("POST", address.url, write.body))
         return _with_headers(request, _PREFER if dialect.prefers_representation else {})
     assert write.key is not None
     address = render(Query(resource=Resource(write.entity_set, write.key)), options=options)
@@ -33,7 +33,14 @@ def row_request(write: RowWrite, dialect: Dialect) -> Request:
     if write.verb is Verb.DELETE:
         return Request("DELETE", address.url, {**_ACCEPT, **precondition})
     body = write.change if write.verb is Verb.UPSERT else write.body
-    return _with_headers(_with_body("PATCH", address.url, body), precondition)
+    return _with_headers(_shown(write, _with_body("PATCH", address.url, body)), precondition)
+
+
+def _shown(write: RowWrite, request: Request) -> Request:
+    """Return a request that shows its body without presets, which are policy."""
+    if not write.presets:
+        return request
+    return structs.replace(request, shown_body=encode_body(write.own or {}))
 
 
 def _precondition(write: RowWrite, dialect: Dialect) -> Mapping[str, str]:

@@ -46,7 +46,7 @@ class BodyBuilder:
             if field.of is None or field.of.navigation is not None:
                 continue
             if field.of.kind is FieldKind.REST:
-                body.update(_rest(value, f"{what}.{name}"))
+                body.update(self._rest(type_name, value, f"{what}.{name}"))
             else:
                 body[field.of.source] = self.value(field, value, f"{what}.{name}")
         return body
@@ -64,6 +64,23 @@ class BodyBuilder:
                 self.body(field.type_name, item, f"{what}[{i}]") for i, item in enumerate(value)
             ]
         return self.body(field.type_name, value, what)
+
+    def _rest(self, type_name: str, value: Any, what: str) -> Mapping[str, Any]:
+        """Return the undeclared properties of an open type. Raises BadArgument."""
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            raise BadArgument(f"{what} must be an object of properties.")
+        whole = self._catalog.whole
+        if whole is not self._catalog:
+            # Roles decide about what is declared: it must not come in by another name, nor rows of other sets with it.
+            entry = self._writes.entry(type_name)
+            fields = () if entry is None else whole.object(entry.csdl).fields.values()
+            declared = {f.source.casefold() for f in fields}
+            for name in value:
+                if "@" in name or "/" in name or name.casefold() in declared:
+                    raise BadArgument(f"{what} cannot set {name}.")
+        return value
 
     def plain(self, of: Field, value: Any, what: str) -> Any:
         """Return the JSON value of a field that is not complex, or null of any. Raises BadArgument."""
@@ -112,15 +129,6 @@ class BodyBuilder:
 def is_collection(of: Field) -> bool:
     """Return whether the property is a collection; the members of a flags enum are one value."""
     return of.prop is not None and of.prop.type.many
-
-
-def _rest(value: Any, what: str) -> Mapping[str, Any]:
-    """Return the undeclared properties of an open type."""
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise BadArgument(f"{what} must be an object of properties.")
-    return value
 
 
 def comparable_number(value: Any) -> Any:

@@ -226,20 +226,29 @@ class Visibility:
     def _property(self, csdl: str, prop: Property) -> Property | None:
         """Return a property as it shows; None if it does not exist.
 
-        What shows in part is nullable, and cannot be written. A preset cannot be written either.
+        What shows in part is nullable, and can be written as far as a role gives it in plain with the right. A preset
+        cannot be written.
         """
-        access = self.access(csdl, prop.name)
+        name, access = prop.name, self.access(csdl, prop.name)
         if not access.is_visible:
             return None
+        creates = prop.allow_edit_on_create and not self.is_preset(csdl, name, Right.CREATE)
+        changes = prop.allow_edit and not self.is_preset(csdl, name, Right.UPDATE)
         if not access.is_plain:
             return structs.replace(
-                prop, nullable=True, allow_edit=False, allow_edit_on_create=False
+                prop,
+                nullable=True,
+                allow_edit_on_create=creates and self._is_given(csdl, name, Right.CREATE),
+                allow_edit=changes and self._is_given(csdl, name, Right.UPDATE),
             )
-        creates = prop.allow_edit_on_create and not self.is_preset(csdl, prop.name, Right.CREATE)
-        changes = prop.allow_edit and not self.is_preset(csdl, prop.name, Right.UPDATE)
         if (creates, changes) == (prop.allow_edit_on_create, prop.allow_edit):
             return prop
         return structs.replace(prop, allow_edit_on_create=creates, allow_edit=changes)
+
+    def _is_given(self, csdl: str, name: str, right: Right) -> bool:
+        """Return whether any role with a right on the sets of a type gives a property in plain."""
+        grants = (g.grant for s in self.family_sets(csdl) for g in self.view.having(right, s))
+        return any(grant.columns.holds(name) and grant.mask_of(name) is None for grant in grants)
 
     def _shows_rest(self, csdl: str) -> bool:
         """Return whether undeclared properties show: no role denies or masks a column that it cannot know."""

@@ -77,6 +77,8 @@ class RoleWrites:
         )
         self.after_reads: Callable[[], None] | None = None
         """What others do between the reads and the writes of an operation."""
+        self.after_writes: Callable[[], None] | None = None
+        """What the upstream does when it has written."""
         catalog, rules = CATALOG, None
         if roles:
             policy = policy_of(*roles)
@@ -94,6 +96,8 @@ class RoleWrites:
         if request.method == "GET" and self.after_reads is not None:
             act, self.after_reads = self.after_reads, None
             act()
+        elif request.method != "GET" and self.after_writes is not None:
+            self.after_writes()
         return answer
 
     async def ask(

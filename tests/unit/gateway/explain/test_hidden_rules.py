@@ -15,6 +15,7 @@ from gateway.runtime.assembly import Gateway
 from gateway.runtime.role_views import build_view, row_rules
 from gateway.storage.sealing import Sealer
 from schema.policy import Policy, Right, Role, RoleView, SetGrant
+from schema.policy.records import Names
 
 pytestmark = pytest.mark.anyio
 SECRET = "zz-top"
@@ -50,8 +51,10 @@ def sealer() -> Sealer:
     return Sealer(b"x")
 
 
-async def explained(whole: Gateway, sealer: Sealer, query: str, caller: Caller = ASKING) -> str:
-    policy = Policy({"clerk": CLERK})
+async def explained(
+    whole: Gateway, sealer: Sealer, query: str, caller: Caller = ASKING, role: Role = CLERK
+) -> str:
+    policy = Policy({"clerk": role})
     gateway = replace(whole, policy=policy)
     view = build_view(gateway, RoleView(policy, ("clerk",)), row_rules(gateway), sealer)
     result = await explain(view, GraphQLRequest(query=query, caller=caller))
@@ -96,3 +99,31 @@ async def test_a_mutation_shows_no_rule(assembled: Gateway, sealer: Sealer) -> N
     text = await explained(assembled, sealer, query)
 
     assert SECRET not in text
+
+
+@pytest.mark.parametrize("directive", ["", " @atomic"])
+async def test_a_mutation_shows_what_is_sent_without_policy(
+    directive: str, assembled: Gateway, sealer: Sealer
+) -> None:
+    grant = SetGrant(
+        rights=frozenset(Right),
+        where={"customerGroupId": {"eq": SECRET}},
+        columns=Names(("*",), ("CustomerGroupId", "LanguageId")),
+        presets={"LanguageId": SECRET, "CustomerGroupId": SECRET},
+    )
+    key = '{ dataAreaId: "usmf", customerAccount: "US-001" }'
+    query = (
+        f"mutation{directive} {{"
+        f' a: updateCustomerV3(key: {key}, patch: {{ organizationName: "x" }}) {{ etag }}'
+        f" b: deleteCustomerV3(key: {key}) {{ etag }}"
+        ' c: createCustomerV3(input: { customerAccount: "A", salesCurrencyCode: "USD" }) { etag } }'
+    )
+    role = Role(name="clerk", sets=(("CustomersV3", grant),), explain=True, company="usmf")
+
+    text = await explained(assembled, sealer, query, role=role)
+
+    assert "PATCH CustomersV3(" in text
+    assert "DELETE CustomersV3(" in text
+    assert '\\"CustomerAccount\\":\\"A\\"' in text
+    for hidden in (SECRET, "CustomerGroupId", "LanguageId"):
+        assert hidden not in text

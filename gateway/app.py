@@ -9,20 +9,17 @@ from contextlib import (
     asynccontextmanager,
     nullcontext,
 )
-from functools import partial
 from typing import Any
 
 import httpx
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.audit.opening import recording
 from gateway.config.settings import Settings
-from gateway.graphiql.environment import environment_of
-from gateway.graphiql.fitting import view_of_page
+from gateway.graphiql.routes import page_routes_of, shared_page_routes, unknown_pages
 from gateway.http.admin_access import access_check
 from gateway.http.edge import Edge, route_of, send_refusal
 from gateway.http.endpoints import API, Endpoint, RoutesOf, endpoints_of, with_cors
@@ -31,7 +28,6 @@ from gateway.http.graphql_endpoint import GraphQLEndpoint
 from gateway.http.health import liveness, readiness, reload_endpoint
 from gateway.http.refusals import HttpError, UnknownApi
 from gateway.http.request_audit import RequestAudit
-from gateway.http.request_parameters import COMPANY_HEADER, companies_of
 from gateway.http.schema_explorer import explorer_routes
 from gateway.http.subscription_routes import (
     stream_events,
@@ -50,7 +46,6 @@ from gateway.store.api_keys import open_api_keys
 from gateway.subscriptions.hub import Hub
 
 from .events import Observer, log_event
-from .graphiql import PRESET_HEADERS, Page, asset_routes, page_routes
 
 RELOAD = "/admin/reload"
 
@@ -117,6 +112,7 @@ def create_app(
         routes.append(Route(endpoint.api, apis[endpoint.api]))
         routes.extend(route for routes_of in PER_ENDPOINT for route in routes_of(endpoint))
     routes.extend(unknown.routes(settings))
+    routes.extend(unknown_pages(endpoints))
     return _Application(apis, Edge(settings, observe), routes=routes, lifespan=lifespan)
 
 
@@ -241,57 +237,14 @@ def _routes(
         token = settings.admin_token.get_secret_value()
         routes.append(Route(RELOAD, reload_endpoint(token, tell_others), methods=["POST"]))
     if settings.graphiql:
-        page = endpoints[0].page
-
-        async def to_page(request: Request) -> Response:
-            root = request.scope.get("root_path", "")
-            return RedirectResponse(f"{root}{page}", status_code=302)
-
-        routes.append(Route("/", to_page))
-        routes.extend(asset_routes())
+        routes.extend(shared_page_routes(endpoints))
     return routes
 
 
-def _page_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
-    settings = endpoint.settings
-    if not settings.graphiql:
-        return ()
-    # On a real environment no example that writes is one click away.
-    changing = settings.is_sandbox and not settings.read_only
-    headers = preset_headers(settings)
-    companies = companies_of(headers.get(COMPANY_HEADER))
-    page = Page(
-        path=endpoint.page,
-        api=endpoint.api,
-        profile=endpoint.profile,
-        headers=headers,
-        changing=changing,
-        explains=settings.explains is not False,
-        environment=environment_of(settings),
-        docs=settings.docs_url,
-        poll_interval=settings.subscriptions.interval,
-        apis=[
-            {"title": e.title, "page": e.page}
-            for e in endpoint.beside
-            if e is endpoint or (e.settings.introspection and not e.bound_roles)
-        ],
-        view=partial(view_of_page, endpoint, companies),
-        admits=access_check(settings.graphiql, settings.admin_token),
-    )
-    return page_routes(page)
-
-
 PER_ENDPOINT: tuple[RoutesOf, ...] = (
-    _page_routes,
+    page_routes_of,
     explain_routes,
     explorer_routes,
     subscription_routes,
 )
 """Route factories, called once for each API."""
-
-
-def preset_headers(settings: Settings) -> Mapping[str, str]:
-    """Return the headers in the page's editor: the configured company scope, or the sandbox's company."""
-    if settings.companies:
-        return {COMPANY_HEADER: ", ".join(settings.companies)}
-    return PRESET_HEADERS if settings.url is None else {}

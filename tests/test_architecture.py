@@ -241,6 +241,7 @@ def test_the_odata_side_knows_nothing_of_graphql() -> None:
                 "gateway.odata.token_requests",
                 # The keys of issuers; the last one names the type of the transport that tests replace.
                 "gateway.identity.key_documents",
+                "gateway.identity.sign_in",
                 "gateway.identity.token_issuers",
                 "gateway.identity.authenticator",
                 "gateway.runtime.generations",

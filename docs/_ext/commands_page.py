@@ -17,15 +17,14 @@ WORDS = {int: "INTEGER", float: "NUMBER", Path: "FILE"}
 
 
 def commands() -> Iterator[tuple[str, Any]]:
-    """Yield the full name of every command and the command, groups left out."""
+    """Yield the full name of every command and the command; groups that do nothing themselves are left out."""
     yield from _below("d365-graphql", typer.main.get_command(app))
 
 
 def _below(name: str, command: Any) -> Iterator[tuple[str, Any]]:
-    nested = getattr(command, "commands", None)
-    if nested is None:
+    nested = getattr(command, "commands", {})
+    if not nested or command.invoke_without_command:
         yield name, command
-        return
     for own, inner in nested.items():
         yield from _below(f"{name} {own}", inner)
 

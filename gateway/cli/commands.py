@@ -8,15 +8,15 @@ takes 1.5 s) and ``serve`` imports only what it needs.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from .key_commands import audit_commands, key_commands
 from .option_types import AsRoles, Config, Json, Profile, Sandbox
 from .policy_commands import policy_commands
+from .sandbox_commands import sandbox_commands
 
 app = typer.Typer(
     name="d365-graphql",
@@ -74,6 +74,12 @@ def serve(
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Number of processes on the port.")] = 1,
     sandbox: Sandbox = False,
+    roles: Annotated[
+        bool,
+        typer.Option(
+            "--roles", help="Callers of the sandbox sign in as one of its users, who have roles."
+        ),
+    ] = False,
 ) -> None:
     """Serve the GraphQL API of the configured environment (D365_URL), or of the embedded sandbox.
 
@@ -87,79 +93,8 @@ def serve(
             from .options import errors_to_exit, read_settings
             from .serve import serve
         with errors_to_exit():
-            settings = read_settings(config, sandbox=sandbox, host=host, port=port)
+            settings = read_settings(config, sandbox=sandbox, roles=roles, host=host, port=port)
             serve(settings, workers, sandbox=sandbox)
-
-
-@app.command()
-def sandbox(  # noqa: PLR0913, PLR0917 - one argument an option of the command
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0: any free port.")] = 8765,
-    host: Annotated[str, typer.Option(help="Network interface to listen on.")] = "127.0.0.1",
-    metadata: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Serve this metadata document (.xml, .xml.gz) with generated rows.",
-            show_default="the built-in catalogue",
-        ),
-    ] = None,
-    scale: Annotated[float, typer.Option(min=0.01, help="Factor for the number of rows.")] = 1.0,
-    hostile: Annotated[
-        bool,
-        typer.Option(
-            "--hostile", help="Add rows with difficult texts: quotes, wildcards, blanks, scripts."
-        ),
-    ] = False,
-    latency: Annotated[
-        float, typer.Option(min=0, metavar="MS", help="Milliseconds added to each response.")
-    ] = 0.0,
-    throttle: Annotated[
-        str | None,
-        typer.Option(
-            metavar="every=N[,retry-after=S]",
-            help="Answer every Nth request with 429.",
-            show_default="never",
-        ),
-    ] = None,
-    page_limit: Annotated[int, typer.Option(min=1, help="Maximum rows of a page.")] = 10_000,
-    next_link: Annotated[
-        Literal["skip", "skiptoken"],
-        typer.Option(help="Query option by which next links continue."),
-    ] = "skip",
-    database: Annotated[
-        str, typer.Option(metavar="FILE", help="SQLite file for the rows.")
-    ] = ":memory:",
-    knobs: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Set a setting sandbox.* by its name, such as null_order=last. Repeatable.",
-            show_default=False,
-        ),
-    ] = None,
-) -> None:
-    """Serve the sandbox by itself, as an OData service at /data."""
-    from .options import errors_to_exit
-
-    with errors_to_exit():
-        from gateway.odata.dialects import SANDBOX
-        from gateway.sandbox import SandboxSettings
-
-        from .sandbox import knobs_of, serve_sandbox
-
-        chosen = SandboxSettings(
-            metadata=metadata,
-            scale=scale,
-            hostile_rows=hostile,
-            latency_ms=latency,
-            throttle=throttle,
-            page_limit=page_limit,
-            next_link=next_link,
-            database=database,
-            relations=SANDBOX.relations,
-        )
-        serve_sandbox(replace(chosen, **knobs_of(knobs or ())), host, port)
 
 
 @app.command()
@@ -418,6 +353,7 @@ def relations(
 
 app.add_typer(schema_commands, name="schema")
 app.add_typer(metadata_commands, name="metadata")
+app.add_typer(sandbox_commands, name="sandbox")
 app.add_typer(key_commands, name="keys")
 app.add_typer(audit_commands, name="audit")
 app.add_typer(policy_commands, name="policy")

@@ -64,8 +64,15 @@ def fail(message: str, hint: str | None, code: int, detail: str | None = None) -
     raise typer.Exit(code)
 
 
-def read_settings(config: Path | None, *, sandbox: bool = False, **overrides: object) -> Settings:
-    """Return the settings; with ``sandbox``, those that select an environment are ignored. Raises SettingsError."""
+def read_settings(
+    config: Path | None, *, sandbox: bool = False, roles: bool = False, **overrides: object
+) -> Settings:
+    """Return the settings; with ``sandbox``, those that select an environment are ignored.
+
+    ``roles``: the sandbox has roles and users, as by the setting ``sandbox.roles``. Raises SettingsError.
+    """
+    if roles:
+        overrides["sandbox"] = {"roles": True}
     environ = dict(os.environ)
     if sandbox:
         for name in UPSTREAM_VARIABLES:

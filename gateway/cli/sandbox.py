@@ -32,13 +32,14 @@ def knobs_of(pairs: Sequence[str]) -> dict[str, Any]:
 
     Names and values are those of the settings ``sandbox.*``.
     """
+    known = SandboxOptions().knobs()
     texts: dict[str, str] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals:
             raise SettingsError(f"--set {pair}: expected NAME=VALUE.")
-        if name not in SandboxOptions.model_fields:
-            suggestion = did_you_mean(name, SandboxOptions.model_fields)
+        if name not in known:
+            suggestion = did_you_mean(name, known)
             raise SettingsError(f"--set {name}: there is no such setting.{suggestion}")
         texts[name] = text
     try:

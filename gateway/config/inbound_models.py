@@ -25,6 +25,8 @@ _TENANT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _MIN_SECRET = 32
 """Bytes of a secret: an HMAC key must be as long as its digest (RFC 7518, section 3.2)."""
+SANDBOX_ISSUER = "urn:d365-graphql:sandbox"
+"""Issuer of the tokens for users of the embedded sandbox: see the setting ``sandbox.roles``."""
 SOURCES = ("discovery", "jwks_url", "jwks_file", "jwks", "secret")
 """Where the keys of an issuer come from; one of them."""
 
@@ -188,6 +190,8 @@ class InboundOptions(BaseModel):
         seen: set[str] = set()
         for issuer in self.issuers:
             name = issuer.issuer or f"{issuer.authority}/{issuer.entra}"
+            if name == SANDBOX_ISSUER:
+                raise ValueError("issuers: tokens of the sandbox need sandbox.roles, and no url")
             if name in seen:
                 raise ValueError(f"issuers: {name} is there twice; list all its audiences in one")
             seen.add(name)

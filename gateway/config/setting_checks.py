@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .inbound_models import InboundOptions
+from .sandbox_roles import has_sandbox_roles, sandbox_roles
 from .setting_models import Profiles
 
 
@@ -23,6 +24,8 @@ def derived_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
     if values.get("scope") is None and isinstance(values.get("url"), str):
         parts = urlsplit(values["url"].strip())
         derived["scope"] = f"{parts.scheme}://{parts.netloc.lower()}/.default"
+    if not values.get("roles") and has_sandbox_roles(values.get("sandbox")):
+        derived["roles"] = sandbox_roles()
     return derived
 
 

@@ -80,7 +80,9 @@ class Profile(BaseModel):
 
 
 _PROFILE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
-RESERVED = frozenset({"assets", "config", "explain", "schema", "search", "slice", "stream"})
+RESERVED = frozenset(
+    {"assets", "callback", "config", "explain", "schema", "search", "slice", "stream"}
+)
 """Path segments after ``/graphql/`` and ``/graphiql/`` that the gateway itself uses."""
 
 
@@ -229,9 +231,15 @@ class SandboxOptions(BaseModel):
         description="Response to a POST without a preference: 201 with the row, or 204 with its URL.",
     )
 
+    roles: bool = Field(
+        default=False,
+        description="Whether callers of the gateway sign in as users of the sandbox, who have roles:"
+        " d365-graphql sandbox users. Only without url.",
+    )
+
     def knobs(self) -> dict[str, Any]:
-        """Return the values as keywords of ``SandboxSettings``."""
-        values = self.model_dump()
+        """Return the values as keywords of ``SandboxSettings``, which knows no callers."""
+        values = self.model_dump(exclude={"roles"})
         values["database"] = ":memory:" if self.database is None else str(self.database)
         return values
 

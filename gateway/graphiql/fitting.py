@@ -16,19 +16,15 @@ from graphql import (
     parse,
     visit,
 )
-from starlette.requests import Request
 
 from gateway.documents.refusal import OperationRefused
-from gateway.http.endpoints import Endpoint
-from gateway.http.explain_endpoint import explains_to
-from gateway.http.refusals import HttpError, UnknownApi
 from gateway.planning.plan import FailedRoot
 from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway
 from schema.catalog.names import add_prefix
 from schema.catalog.records import FieldKind, RootKind
 
-from . import EXAMPLES, Example, PageView, examples
+from . import EXAMPLES, Example, examples
 
 OTHERWISE = EXAMPLES / "otherwise"
 """Simpler examples, in place of those with the same names."""
@@ -37,42 +33,23 @@ _FIELDS = 4
 """Maximum fields of the example that is made."""
 
 
-async def view_of_page(
-    endpoint: Endpoint,
-    companies: tuple[str, ...] | None,
-    request: Request,
-    tabs: Sequence[Example],
-) -> PageView:
-    """Return what the caller of a request sees: of the examples, those that the API can run in a company scope.
-
-    All of them while the gateway starts. An environment may lack what an example needs; a simpler one with its name is
-    tried then.
-    """
-    try:
-        _, live = await endpoint.admit(request.scope)
-    except UnknownApi:
-        return PageView(status=404)
-    except HttpError:  # a caller who has not signed in yet, which the page is for
-        return PageView(explains=False)
-    if live is None:
-        return PageView(examples=tabs)
-    with live.serving() as gateway:
-        if gateway.view is not None and not gateway.view.may_use_graphiql:
-            return PageView(status=403)
-        shown = _runnable(gateway, companies, tabs) if tabs else ()
-        return PageView(examples=shown, explains=explains_to(gateway))
-
-
-def _runnable(
+def runnable_examples(
     gateway: Gateway, companies: tuple[str, ...] | None, tabs: Sequence[Example]
-) -> Sequence[Example]:
+) -> list[Example]:
+    """Return the examples that a gateway can run in a company scope.
+
+    An environment may lack what an example needs; a simpler one with its name is tried then.
+    """
     others = {example.name: example for example in examples(OTHERWISE)}
     fit = []
     for example in tabs:
         tried = (example, others.get(example.name))
         candidates = [_with_prefixes(e, gateway) for e in tried if e is not None]
         fit += [e for e in candidates if _runs(gateway, e, companies)][:1]
-    return fit or list(_example_of_first_list(gateway))
+    if any(not (example.changes or example.subscribes) for example in fit):
+        return fit
+    # The first tab reads: roles may allow what no example does.
+    return [*_example_of_first_list(gateway), *fit]
 
 
 def _with_prefixes(example: Example, gateway: Gateway) -> Example:

@@ -34,9 +34,11 @@ from .api_keys import BEGINNING, verify_key
 from .caller import ANONYMOUS, Caller
 from .certificates import HEADER, certificate_caller
 from .refusals import CredentialsRefused
+from .sign_in import SignIns
 from .verified_callers import VerifiedCallers, digest_of
 
 if TYPE_CHECKING:
+    from .sandbox_issuer import SandboxIssuer
     from .token_issuers import TokenIssuers
 
 _HINT = "Set Authorization: Bearer <token>."
@@ -57,11 +59,19 @@ class Authenticator:
         options: InboundOptions,
         *,
         api_keys: ApiKeys | None = None,
+        sandbox: SandboxIssuer | None = None,
         observe: Observer = log_event,
         transport: httpx.AsyncBaseTransport | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """Raise SettingsError if keys of an issuer cannot be used."""
+        """Take the settings; ``sandbox`` is the issuer of the sandbox's users, whose tokens are accepted, too.
+
+        Raises SettingsError if keys of an issuer cannot be used.
+        """
+        if sandbox is not None:
+            options = options.model_copy(update={"issuers": (*options.issuers, sandbox.options)})
+        self.sandbox = sandbox
+        self.sign_ins = SignIns(options.issuers, transport=transport)
         self._options = options
         self._observe = observe
         self._now = now
@@ -171,16 +181,26 @@ def _names_token(query: bytes) -> bool:
     return not _IN_QUERY.isdisjoint(names)
 
 
+def sandbox_issuer_of(settings: Settings) -> SandboxIssuer | None:
+    """Return the issuer of the sandbox's users; None if ``sandbox.roles`` is off. Raises SettingsError."""
+    if not settings.sandbox.roles:
+        return None
+    from .sandbox_issuer import open_sandbox_issuer  # noqa: PLC0415 - imports cryptography, which only tokens need
+
+    return open_sandbox_issuer(settings)
+
+
 def authenticator_of(
     settings: Settings, *, api_keys: ApiKeys | None = None, observe: Observer = log_event
 ) -> Authenticator | None:
     """Return what authenticates callers; None if the settings know none. Raises SettingsError."""
-    options = settings.inbound
-    if not options.knows_callers:
+    options, sandbox = settings.inbound, sandbox_issuer_of(settings)
+    if not options.knows_callers and sandbox is None:
         return None
     if options.api_keys and api_keys is None:
         raise SettingsError(
             "inbound.api_keys: there is no store of API keys.",
             hint="Set data_dir (D365_DATA_DIR) to a folder, and store to sqlite.",
         )
-    return Authenticator(options, api_keys=api_keys if options.api_keys else None, observe=observe)
+    keys = api_keys if options.api_keys else None
+    return Authenticator(options, api_keys=keys, sandbox=sandbox, observe=observe)

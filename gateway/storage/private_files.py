@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -45,6 +47,39 @@ def make_own_folder(folder: Path) -> None:
     _check_owner(folder, facts)
     if stat.S_IMODE(facts.st_mode) & 0o077:
         folder.chmod(0o700)
+
+
+def read_or_make(path: Path, make: Callable[[], bytes]) -> bytes:
+    """Return the content of one of our files, which is made at its first use, by whichever process comes first.
+
+    Raises OSError.
+    """
+    try:
+        return _content(path)
+    except FileNotFoundError:
+        _make(path, make())
+        return _content(path)
+
+
+def _content(path: Path) -> bytes:
+    with open_own(path) as file:
+        return file.read()
+
+
+def _make(path: Path, content: bytes) -> None:
+    make_own_folder(path.parent)
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".draft")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        # A link, not a rename: of several processes that start together the first one wins.
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        Path(draft).unlink(missing_ok=True)
 
 
 def report_unusable(folder: Path, error: Exception, observe: Observer) -> None:

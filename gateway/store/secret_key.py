@@ -6,15 +6,13 @@ Without a folder each process has one that ends with it.
 
 from __future__ import annotations
 
-import os
 import secrets
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError
-from gateway.storage.private_files import make_own_folder, open_own
+from gateway.storage.private_files import read_or_make
 
 if TYPE_CHECKING:
     from gateway.storage.sealing import Sealer
@@ -45,33 +43,8 @@ def open_sealer(settings: Settings) -> Sealer:
 
 
 def _read_or_make(path: Path) -> bytes:
-    """Return the content of the file, which is made if it is missing. Raises OSError."""
-    try:
-        return _read(path)
-    except FileNotFoundError:
-        _make(path)
-        return _read(path)
-
-
-def _read(path: Path) -> bytes:
-    with open_own(path) as file:
-        key = file.read()
+    """Return the key in the file, which is made if it is missing. Raises OSError."""
+    key = read_or_make(path, lambda: secrets.token_bytes(_BYTES))
     if len(key) != _BYTES:
         raise OSError(f"{path} does not hold a key of {_BYTES} bytes")
     return key
-
-
-def _make(path: Path) -> None:
-    make_own_folder(path.parent)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".draft")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(secrets.token_bytes(_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        # A link, not a rename: of several processes that start together the first one wins.
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    finally:
-        Path(draft).unlink(missing_ok=True)

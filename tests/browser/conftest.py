@@ -153,6 +153,12 @@ def watched(context, gateway, foreign):
 
 
 @pytest.fixture
+def watching():
+    """Return what makes a watched page, for modules with gateways of their own."""
+    return ChangeQuery
+
+
+@pytest.fixture
 def watched_plain(context, plain_gateway, foreign):
     return ChangeQuery(context, plain_gateway, foreign)
 

@@ -15,7 +15,7 @@ from gateway.config.settings import Settings
 from gateway.graphiql import (
     EXAMPLES,
     PLAIN,
-    POLICY,
+    SECURITY_HEADERS,
     Page,
     asset_routes,
     examples,
@@ -23,6 +23,7 @@ from gateway.graphiql import (
 )
 
 PAGE = PLAIN.parent / "page"
+POLICY = SECURITY_HEADERS["Content-Security-Policy"]
 SCRIPT = b"export const answer = 42;" * 100
 
 

@@ -143,11 +143,14 @@ def test_every_file_that_a_page_names_exists(path: Path) -> None:
     assert [place for name in roles("source", path) if (place := missing_source(name))] == []
 
 
-def test_the_paths_are_those_of_the_application() -> None:
-    profiles = {"ap": {"include": ["Vend*"]}}
-    app = create_app(
-        Settings.model_validate({"admin_token": "0123456789abcdef", "profiles": profiles})
-    )
+def test_the_paths_are_those_of_the_application(tmp_path: Path) -> None:
+    settings = {
+        "admin_token": "0123456789abcdef",
+        "profiles": {"ap": {"include": ["Vend*"]}},
+        "sandbox": {"roles": True},
+        "data_dir": tmp_path,
+    }
+    app = create_app(Settings.model_validate(settings))
     routes = {getattr(route, "path", "").replace("/ap", "/{profile}") for route in app.routes}
     text = page("reference/http").partition("## Request")[0]
     documented = set(re.findall(r"`(/[^`]*)`", text))

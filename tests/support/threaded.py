@@ -7,16 +7,18 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import Literal
 
 import uvicorn
 from starlette.applications import Starlette
 
 
 @contextmanager
-def threaded(app: Starlette, port: int | None = None) -> Iterator[str]:
-    """Serve an application while the block runs; yield its address, ``http://127.0.0.1:…``."""
+def threaded(app: Starlette, port: int | None = None, *, sockets: bool = False) -> Iterator[str]:
+    """Serve an application while the block runs, with WebSockets if requested; yield its address."""
     port = port or free_port()
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", ws="none"))
+    ws: Literal["websockets-sansio", "none"] = "websockets-sansio" if sockets else "none"
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", ws=ws))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started and thread.is_alive():

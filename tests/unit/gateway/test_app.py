@@ -8,10 +8,11 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from gateway.app import create_app, preset_headers
+from gateway.app import create_app
 from gateway.config.settings import Settings
 from gateway.errors import UpstreamMalformed
 from gateway.events import ErrorRaised, Event
+from gateway.graphiql.routes import preset_headers
 from gateway.sandbox import create_sandbox
 from tests.support.scripted_upstream import upstream
 

@@ -1,9 +1,18 @@
 // The API that this page is of. Each has a page (/graphiql, /graphiql/ap …), and its config.json lies below that.
 import { storable } from "./kept.js";
+import { request, signIn, snapshot } from "./session.js";
 
 const page = location.pathname.replace(/\/$/, "");
 
-export const config = await (await fetch(`${page}/config.json`)).json();
+export const config = await read();
+
+// What is not JSON is an API that does not exist, at least for this caller.
+async function read() {
+  const response = await request(`${page}/config.json`);
+  if (response.headers.get("content-type")?.includes("json")) return response.json();
+  const refusal = { code: String(response.status), message: "There is no such page." };
+  return { refusal, examples: [], apis: [], environment: {}, signIn: { ways: [] } };
+}
 
 // All pages share the browser's storage: what a person leaves on a profile's page stays there. The theme is for all.
 const keyOf = (key) => (config.profile && key !== "graphiql:theme" ? `${config.profile}/${key}` : key);
@@ -27,7 +36,7 @@ export function ApiPicker() {
   const { apis } = config;
   if (apis.length < 2) return null;
   return (
-    <select aria-label="API" value={page} onChange={(event) => location.assign(event.target.value)}>
+    <select aria-label="API" value={page} onChange={(event) => goTo(event.target.value)}>
       {apis.map(({ title, page }) => (
         <option key={page} value={page}>
           {title}
@@ -35,4 +44,11 @@ export function ApiPicker() {
       ))}
     </select>
   );
+}
+
+// The token ends with this page, so whoever has signed in does so again on the way, mostly without noticing.
+function goTo(target) {
+  const { callback, ways } = config.signIn;
+  if (!snapshot().isSignedIn || ways.length !== 1) return location.assign(target);
+  return signIn(ways[0], callback, { page: target, hint: config.caller?.hint });
 }

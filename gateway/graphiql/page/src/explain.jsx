@@ -5,6 +5,7 @@ import "./explain.css";
 import { DocsLink } from "./docs.jsx";
 import { Plan, Requests, Run, Troubles } from "./explain-parts.jsx";
 import { meant } from "./operation.js";
+import { request } from "./session.js";
 import { keyOf, useRun } from "./traces.js";
 
 const PAUSE = 300;
@@ -117,7 +118,7 @@ function useExplanation(address, asked) {
 
 async function explained(address, params, headers, signal) {
   try {
-    const response = await fetch(address, {
+    const response = await request(address, {
       method: "POST",
       headers: { accept: "application/json", "content-type": "application/json", ...headers },
       body: JSON.stringify(params),

@@ -9,6 +9,7 @@ import { useEffect, useSyncExternalStore } from "react";
 import { Following } from "./following.jsx";
 import { namesIn, rootAt } from "./schema.js";
 import { SearchShortcut } from "./search.jsx";
+import { request } from "./session.js";
 import { useReadableThemes } from "./themes.js";
 
 const PAUSE = 150;
@@ -84,7 +85,7 @@ async function completed(endpoint, slices, monaco, model, { lineNumber, column }
   const root = slices.schema && rootAt(getTokenAtPosition(model.getValue(), cursor, 1).state);
   if (root !== "query" && root !== "mutation") return { suggestions: [] };
   const word = model.getWordUntilPosition({ lineNumber, column });
-  const response = await fetch(`${endpoint}/search?${new URLSearchParams({ in: root, q: word.word })}`);
+  const response = await request(`${endpoint}/search?${new URLSearchParams({ in: root, q: word.word })}`);
   const { names } = response.ok ? await response.json() : { names: [] };
   slices.know(root, names);
   const range = new monaco.Range(lineNumber, word.startColumn, lineNumber, word.endColumn);

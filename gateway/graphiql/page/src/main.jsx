@@ -5,6 +5,7 @@ import "./page.css";
 import { GraphiQL, HISTORY_PLUGIN } from "graphiql";
 import { createRoot } from "react-dom/client";
 import { ApiPicker, config, storage } from "./api.jsx";
+import { CallerBadge, Gate, isClosed } from "./caller.jsx";
 import { CompanyMenu, presetHeaders } from "./company.jsx";
 import { DocsLink } from "./docs.jsx";
 import { EnvironmentBadge } from "./environment.jsx";
@@ -16,53 +17,57 @@ import { searchPlugin } from "./search.jsx";
 import { SubscriptionStatus } from "./status.jsx";
 import { traced } from "./traces.js";
 
-const { endpoint, examples, headers, explain } = config;
-
 const json = (value) => (value ? JSON.stringify(value, null, 2) : "");
-const tabs = examples.map(({ query, variables }) => ({ query, variables: json(variables) }));
-// GraphiQL keeps the tabs a person leaves. It fills the editors of a first visit with the first tab's query, not its variables.
-const firstVisit = storage.getItem("graphiql:tabState") === null;
 
-const fetcher = createFetcher(endpoint, config.pollInterval);
-const slices = new Slices(endpoint);
-const plugins = [searchPlugin(endpoint, slices), HISTORY_PLUGIN, ...(explain ? [explainPlugin(endpoint)] : [])];
+function page({ endpoint, examples, headers, explain, pollInterval }) {
+  const tabs = examples.map(({ query, variables }) => ({ query, variables: json(variables) }));
+  // GraphiQL keeps the tabs a person leaves. It fills the editors of a first visit with the first tab's query, not its variables.
+  const firstVisit = storage.getItem("graphiql:tabState") === null;
 
-// While the editor is still being made, the schema of what it will show is on its way.
-slices.want(namesIn(storage.getItem("graphiql:query") ?? tabs[0]?.query ?? ""));
+  const fetcher = createFetcher(endpoint, pollInterval);
+  const slices = new Slices(endpoint);
+  const plugins = [searchPlugin(endpoint, slices), HISTORY_PLUGIN, ...(explain ? [explainPlugin(endpoint)] : [])];
 
-createRoot(document.getElementById("graphiql")).render(
-  <GrowingGraphiQL
-    endpoint={endpoint}
-    slices={slices}
-    fetcher={explain ? traced(fetcher) : fetcher}
-    plugins={plugins}
-    storage={storage}
-    defaultTabs={tabs}
-    initialVariables={firstVisit ? tabs[0]?.variables : undefined}
-    defaultHeaders={json(presetHeaders(endpoint, headers))}
-    defaultEditorToolsVisibility="variables"
-    maxHistoryLength={50}
-    shouldPersistHeaders={false}
-    showPersistHeadersSettings={false}
-  >
-    <GraphiQL.Logo>
-      <b>D365 GraphQL</b>
-      <ApiPicker />
-      <EnvironmentBadge />
-      <DocsLink chapter="start">Documentation</DocsLink>
-    </GraphiQL.Logo>
-    <GraphiQL.Toolbar>
-      {({ prettify, merge, copy }) => (
-        <>
-          {prettify}
-          {merge}
-          {copy}
-          <CompanyMenu endpoint={endpoint} fetcher={fetcher} />
-        </>
-      )}
-    </GraphiQL.Toolbar>
-    <GraphiQL.Footer>
-      <SubscriptionStatus />
-    </GraphiQL.Footer>
-  </GrowingGraphiQL>,
-);
+  // While the editor is still being made, the schema of what it will show is on its way.
+  slices.want(namesIn(storage.getItem("graphiql:query") ?? tabs[0]?.query ?? ""));
+
+  return (
+    <GrowingGraphiQL
+      endpoint={endpoint}
+      slices={slices}
+      fetcher={explain ? traced(fetcher) : fetcher}
+      plugins={plugins}
+      storage={storage}
+      defaultTabs={tabs}
+      initialVariables={firstVisit ? tabs[0]?.variables : undefined}
+      defaultHeaders={json(presetHeaders(endpoint, headers))}
+      defaultEditorToolsVisibility="variables"
+      maxHistoryLength={50}
+      shouldPersistHeaders={false}
+      showPersistHeadersSettings={false}
+    >
+      <GraphiQL.Logo>
+        <b>D365 GraphQL</b>
+        <ApiPicker />
+        <EnvironmentBadge />
+        <CallerBadge />
+        <DocsLink chapter="start">Documentation</DocsLink>
+      </GraphiQL.Logo>
+      <GraphiQL.Toolbar>
+        {({ prettify, merge, copy }) => (
+          <>
+            {prettify}
+            {merge}
+            {copy}
+            <CompanyMenu endpoint={endpoint} fetcher={fetcher} />
+          </>
+        )}
+      </GraphiQL.Toolbar>
+      <GraphiQL.Footer>
+        <SubscriptionStatus />
+      </GraphiQL.Footer>
+    </GrowingGraphiQL>
+  );
+}
+
+createRoot(document.getElementById("graphiql")).render(isClosed ? <Gate /> : page(config));

@@ -2,6 +2,7 @@
 // of it is little, GraphiQL asks for everything itself.
 import { buildClientSchema, getNamedType } from "graphql";
 import { CharacterStream, getTypeInfo, onlineParser } from "graphql-language-service";
+import { request } from "./session.js";
 
 const ROOTS = ["query", "mutation", "subscription"];
 const MOST_NAMES = 30; // of one slice
@@ -75,7 +76,7 @@ export class Slices {
     }
     let answer;
     try {
-      const response = await fetch(`${this.#endpoint}/slice?${asked}`);
+      const response = await request(`${this.#endpoint}/slice?${asked}`);
       // Without introspection there is no schema here; a server without slices tells everything at once.
       if (response.status === 403) return;
       answer = response.ok ? await response.json() : { whole: true };
@@ -85,7 +86,7 @@ export class Slices {
       return;
     }
     // The first search makes the index: it is there when somebody searches.
-    if (this.schema === null) fetch(`${this.#endpoint}/search?limit=1`).catch(() => {});
+    if (this.schema === null) request(`${this.#endpoint}/search?limit=1`).catch(() => {});
     if (answer.whole) this.schema = undefined;
     else this.#merge(answer);
     for (const listener of this.#listeners) listener();

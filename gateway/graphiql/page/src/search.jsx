@@ -5,6 +5,7 @@ import { getNamedType, isObjectType } from "graphql";
 import { useEffect, useRef, useState } from "react";
 import { DocsLink } from "./docs.jsx";
 import "./search.css";
+import { request } from "./session.js";
 import { skeleton } from "./skeleton.js";
 
 const PAUSE = 60;
@@ -161,7 +162,7 @@ function useHits(endpoint, query) {
     const timer = setTimeout(async () => {
       try {
         const asked = new URLSearchParams({ q: query, limit: LIMIT });
-        const response = await fetch(`${endpoint}/search?${asked}`, { signal: stop.signal });
+        const response = await request(`${endpoint}/search?${asked}`, { signal: stop.signal });
         const { hits, errors } = await response.json();
         if (hits) answers.set(query, hits);
         setFound({ query, hits: hits ?? [], error: errors?.[0].message ?? null });

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from gateway.app import create_app
@@ -13,18 +15,18 @@ from schema.types.subscriptions import ENTITY_CHANGED
 from tests.support.doors import DOORS, READS, SUBSCRIPTIONS, WRITES
 
 PROFILE = "ap"
-SETTINGS = Settings.model_validate(
-    {
-        "admin_token": "0123456789abcdef",
-        "roles": {"clerk": {"sets": {"*": {}}}},
-        "profiles": {PROFILE: {"include": ["*"], "roles": ["clerk"]}},
-    }
-)
+SETTINGS = {
+    "admin_token": "0123456789abcdef",
+    "roles": {"clerk": {"sets": {"*": {}}}},
+    "profiles": {PROFILE: {"include": ["*"], "roles": ["clerk"]}},
+    "sandbox": {"roles": True},
+}
 
 
-def addresses() -> set[tuple[str, str]]:
+def addresses(folder: Path) -> set[tuple[str, str]]:
     found = set[tuple[str, str]]()
-    for route in create_app(SETTINGS).routes:
+    settings = Settings.model_validate({**SETTINGS, "data_dir": folder})
+    for route in create_app(settings).routes:
         assert isinstance(route, Route | WebSocketRoute), route
         found.add((_kind(route), route.path))
     return found
@@ -43,8 +45,8 @@ def listed() -> set[tuple[str, str]]:
     return found
 
 
-def test_every_address_is_a_door() -> None:
-    assert addresses() == listed()
+def test_every_address_is_a_door(tmp_path: Path) -> None:
+    assert addresses(tmp_path) == listed()
 
 
 def test_every_kind_of_root_field_is_a_door() -> None:

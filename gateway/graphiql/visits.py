@@ -1,0 +1,111 @@
+"""Decides what a page is for its caller: who that is, which examples run, what the roles allow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from starlette.requests import Request
+
+from gateway.http.endpoints import Endpoint
+from gateway.http.explain_endpoint import explains_to
+from gateway.http.refusals import HttpError, UnknownApi
+from gateway.identity.caller import Caller
+from gateway.identity.certificates import HEADER as CERTIFICATE
+from gateway.runtime.assembly import Gateway
+from schema.policy.view import RoleView
+
+from . import Example, Visit
+from .fitting import runnable_examples
+
+_HINTS = ("preferred_username", "upn", "email", "sub")
+"""Claims by which an issuer knows who signs in again."""
+_UNKNOWN = Visit(status=404)
+_STRANGER = Visit(
+    explains=False, refusal={"code": "UNAUTHENTICATED", "message": "This API needs credentials."}
+)
+
+
+async def receive(
+    endpoint: Endpoint, companies: tuple[str, ...] | None, request: Request, tabs: Sequence[Example]
+) -> Visit:
+    """Return what an endpoint's page is for the caller of a request, in a company scope."""
+    if _is_stranger(endpoint, request):
+        return _STRANGER
+    try:
+        caller, live = await endpoint.admit(request.scope)
+    except UnknownApi:
+        return await receive_unknown(request, tabs)
+    except HttpError as refused:
+        return _closed(request, None, refused.code, str(refused))
+    who = describe(caller)
+    if live is None:
+        return Visit(examples=tabs, explains=_explains(endpoint, who, None), caller=who)
+    with live.serving() as gateway:
+        if gateway.view is not None and not gateway.view.may_use_graphiql:
+            message = "None of your roles may use this page."
+            return _closed(request, who, "FORBIDDEN", message)
+        return Visit(
+            examples=runnable_examples(gateway, companies, tabs) if tabs else (),
+            explains=_explains(endpoint, who, gateway),
+            apis=_apis(endpoint, gateway.view),
+            has_view=gateway.view is not None,
+            caller=who,
+        )
+
+
+def _is_stranger(endpoint: Endpoint, request: Request) -> bool:
+    """Return whether a request must be without credentials: then the visit is not recorded as a refused caller."""
+    has_none = "authorization" not in request.headers and CERTIFICATE not in request.headers
+    needs_some = endpoint.authenticator is not None and not endpoint.settings.inbound.anonymous
+    return has_none and needs_some
+
+
+async def receive_unknown(request: Request, _: Sequence[Example]) -> Visit:
+    """Return what the page of an API is that does not exist, or not for the caller.
+
+    Strangers learn how to sign in; whether there is such an API, nobody does before that.
+    """
+    return _UNKNOWN if "authorization" in request.headers else _STRANGER
+
+
+def describe(caller: Caller) -> Mapping[str, object] | None:
+    """Return a caller for the page's badge; None for one who has not signed in."""
+    if caller.kind == "anonymous":
+        return None
+    return {
+        "name": caller.name or caller.subject,
+        "kind": caller.kind,
+        "roles": list(caller.roles),
+        "expiresAt": caller.expires_at,
+        "hint": next((c for n in _HINTS if isinstance(c := caller.claims.get(n), str)), None),
+    }
+
+
+def _closed(request: Request, who: Mapping[str, object] | None, code: str, message: str) -> Visit:
+    # Strangers need the page to sign in.
+    is_refused = code == "FORBIDDEN" and "authorization" in request.headers
+    return Visit(
+        status=403 if is_refused else 200,
+        explains=False,
+        caller=who,
+        refusal={"code": code, "message": message},
+    )
+
+
+def _explains(endpoint: Endpoint, who: object, gateway: Gateway | None) -> bool:
+    setting = endpoint.settings.explains
+    # A request has one Authorization: that of the administrator is the password of the page.
+    if setting is False or (setting == "admin" and who is not None):
+        return False
+    return gateway is None or explains_to(gateway)
+
+
+def _apis(endpoint: Endpoint, view: RoleView | None) -> list[Mapping[str, str]]:
+    """Return the APIs in the menu: those that list themselves, and exist for the roles of the caller."""
+    roles = set() if view is None else set(view.roles)
+    return [
+        {"title": e.title, "page": e.page}
+        for e in endpoint.beside
+        if e is endpoint
+        or (e.settings.introspection and (not e.bound_roles or roles.intersection(e.bound_roles)))
+    ]

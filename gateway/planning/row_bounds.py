@@ -190,7 +190,8 @@ class RowBounds:
         """Return a rule for rows behind navigations. Raises UnsupportedQuery, without a word about the rule."""
         dialect = self.rules.dialect
         longest = max((len(path.segments) - 1 for path in paths(rule)), default=0)
-        if len(prefix) + longest > dialect.filter_depth:
+        # A filter that is too deep by itself is refused in its own words.
+        if len(prefix) <= dialect.filter_depth < len(prefix) + longest:
             raise UnsupportedQuery(
                 f"Rows cannot be filtered through {'/'.join(prefix)}.",
                 hint="Filter the nearer rows, and read the others by their keys.",

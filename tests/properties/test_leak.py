@@ -294,8 +294,11 @@ async def answers(world: Worlds, asked: Operation) -> list[Any]:
     bodies = []
     for zoo in (world.ruled, world.free):
         answer = (await zoo.execute(asked.text, asked.variables, caller=ASKING)).to_builtins()
+        # Of several tests that a product cannot answer, the first that is noticed is reported.
         errors = [
-            (e.get("path"), e["message"], e["extensions"]["code"]) for e in answer.get("errors", ())
+            (e.get("path"), code, "" if code == "UNSUPPORTED_QUERY" else e["message"])
+            for e in answer.get("errors", ())
+            for code in (e["extensions"]["code"],)
         ]
         bodies.append((shown(answer.get("data")), errors))
     return bodies

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 _HINT = "Set Authorization: Bearer <token>."
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*) *", re.IGNORECASE)
-_BASIC = re.compile(r"basic ", re.IGNORECASE)
+_BASIC = re.compile(r"basic [^,]*", re.IGNORECASE)
 _IN_QUERY = frozenset({"access_token", "id_token"})
 """Names under which clients put tokens into addresses, which end up in logs (RFC 6750, section 5.3)."""
 
@@ -132,7 +132,7 @@ class Authenticator:
                 "token_in_query", "Tokens in addresses are not accepted.", is_malformed=True
             )
         authorization = headers.get("authorization")
-        if authorization is not None and not _BASIC.match(authorization):
+        if authorization is not None and not _BASIC.fullmatch(authorization):
             return await self._bearer_caller(authorization)
         header = headers.get(HEADER) if self._options.client_certificates else None
         return None if header is None else self._certificate_caller(header)

@@ -29,8 +29,9 @@ OPTIONS = InboundOptions.model_validate(
         "client_certificates": [{"subject": "CN=*"}],
     }
 )
+TEXTS = st.text(max_size=5) | st.just("\ud800")
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXTS,
     lambda inner: (
         st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
     ),

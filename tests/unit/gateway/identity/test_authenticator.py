@@ -46,6 +46,8 @@ async def caller_with(text: str, **issuer: Any) -> Caller:
         ({"authorization": "Bearer a b"}, "", 400, "invalid_request"),
         ({"authorization": "Bearer a, Bearer b"}, "", 400, "invalid_request"),
         ({"authorization": "Bearer good, Basic YTpi"}, "", 400, "invalid_request"),
+        ({"authorization": "Basic YTpi, Bearer good"}, "", 400, "invalid_request"),
+        ({"authorization": "Basic YTpi, Basic YTpi"}, "", 400, "invalid_request"),
         ({"authorization": "Negotiate YII"}, "", 400, "invalid_request"),
         ({"authorization": "Bearer d365_id_secret"}, "", 401, "invalid_token"),
         ({}, "access_token=a.b.c", 400, "invalid_request"),

@@ -33,6 +33,8 @@ from tests.support.issuer import (
 
 pytestmark = pytest.mark.anyio
 OTHER = "https://other.example"
+HALF = "\ud800"
+"""A surrogate alone: JSON can say it, and no other encoding."""
 SECRET = "0123456789abcdef0123456789abcdef"
 OPTIONS = InboundOptions.model_validate(
     {
@@ -130,6 +132,11 @@ FORGERIES: dict[str, tuple[Callable[[], str], str]] = {
     "issuer with a slash more": (lambda: token(iss=f"{ISS}/"), "unknown_issuer"),
     "issuer in a list": (lambda: raw({**claims(), "iss": [ISS]}), "unknown_issuer"),
     "no issuer": (lambda: token(iss=None), "unknown_issuer"),
+    "half a character as an issuer": (lambda: raw({**claims(), "iss": HALF}), "malformed"),
+    "half a character as a subject": (lambda: token(sub=HALF), "malformed"),
+    "half a character in a name": (lambda: token(name=f"Al{HALF}"), "malformed"),
+    "half a character as a role": (lambda: token(roles=[HALF]), "malformed"),
+    "half a character as a key id": (lambda: token(header={"kid": HALF}), "malformed"),
     "unknown key": (lambda: token(key="k9", private=rsa_key("k1")), "unknown_key"),
     "path as a key id": (
         lambda: token(private=rsa_key("k1"), header={"kid": "../../../../dev/null"}),

@@ -142,7 +142,7 @@ class Engine:
             upstream = reads.upstream
             # Only the first write has the deadline: what has begun goes on to its end.
             writer = TimelyWriter(upstream, deadline)
-            trail = self._trail(request)
+            trail = self._trail(operation)
             performed = await self.perform(operation, writer, upstream, trace, trail)
             return await self._completer.complete_mutation(operation, performed)
         query = self.plan(operation)
@@ -219,15 +219,16 @@ class Engine:
         )
         return await self.mutations.perform(mutation, writer, reads)
 
-    def _trail(self, request: GraphQLRequest) -> WriteTrail | None:
-        """Return where the writes of a request are recorded; None if they are not."""
+    def _trail(self, operation: ValidOperation) -> WriteTrail | None:
+        """Return where the writes of an operation are recorded; None if they are not."""
         if self.audit is None:
             return None
+        request, name = operation.request, operation.operation.name
         return self.audit.trail(
             caller=request.caller,
             client=request.client,
             request=request.request_id,
-            operation=request.operation_name,
+            operation=None if name is None else name.value,
             document=request.query,
             companies=request.companies,
         )

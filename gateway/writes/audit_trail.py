@@ -86,11 +86,16 @@ class WriteTrail:
             return
         try:
             await self._log.recorded(structs.replace(entry, kind="intent") for entry in entries)
-        except AuditUnavailable:
+        except BaseException:
             # Some of them may have been written: they must not look as if the process had ended.
             for entry in entries:
                 self._log.record(structs.replace(entry, outcome="not_sent"))
             raise
+
+    def abandon(self, entries: Sequence[Entry]) -> None:
+        """Record writes whose sending ended in a bug, or was cancelled: nobody knows what became of them."""
+        for entry in entries:
+            self._log.record(structs.replace(entry, outcome="unknown"))
 
     async def close(self, entries: Sequence[Entry]) -> None:
         """Record what became of writes. They have been sent, so a failure of the log stops nothing here."""

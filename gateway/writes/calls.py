@@ -65,6 +65,9 @@ class CallRunner:
         except GatewayError as error:
             await trail.close([with_error(entry, error)])
             raise
+        except BaseException:
+            trail.abandon([entry])
+            raise
         request_id = None if response is None else response.request_id
         await trail.close([with_result(entry, problems, request_id)])
         return response, problems

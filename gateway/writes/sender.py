@@ -89,9 +89,14 @@ class WriteSender:
                 raise
             return [failed_outcome(write, error) for write in writes]
         self.answer_id = None
-        outcomes = await send(writes)
-        pairs = zip(entries, map(self.with_key, outcomes), strict=True)
-        await trail.close([with_outcome(e, o, self.answer_id) for e, o in pairs])
+        try:
+            outcomes = await send(writes)
+            pairs = zip(entries, map(self.with_key, outcomes), strict=True)
+            results = [with_outcome(e, o, self.answer_id) for e, o in pairs]
+        except BaseException:
+            trail.abandon(entries)
+            raise
+        await trail.close(results)
         return outcomes
 
     async def _write_one(self, writes: Sequence[RowWrite]) -> list[Outcome]:

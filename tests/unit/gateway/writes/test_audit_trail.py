@@ -16,10 +16,15 @@ import pytest
 
 from gateway.app import create_app
 from gateway.audit import sinks
+from gateway.audit.entries import Entry, Who
+from gateway.audit.opening import open_audit_log
 from gateway.audit.verify import verify
 from gateway.config.settings import Settings
+from gateway.events import Observer
+from gateway.identity.caller import ANONYMOUS
 from gateway.sandbox import create_sandbox
 from gateway.store.api_keys import open_register
+from gateway.writes.audit_trail import WriteAudit
 from tests.support.observers import raise_bugs
 
 pytestmark = pytest.mark.anyio
@@ -33,6 +38,8 @@ UPDATE = """mutation Terms($terms: String!, $key: String! = "US-001") {
 
 class Serving:
     """A gateway over a sandbox, with its audit files."""
+
+    way: Way
 
     def __init__(self, app: Any, sandbox: Any, folder: Path) -> None:
         self.sandbox = sandbox
@@ -65,9 +72,34 @@ class Serving:
         return len([r for r in sent if not r.in_batch])
 
 
+class Way(httpx.ASGITransport):
+    """The way to a sandbox. It notes for each write whether an intent without an outcome was on disk."""
+
+    def __init__(self, sandbox: Any, folder: Path) -> None:
+        super().__init__(sandbox)
+        self._folder = folder
+        self.announced: list[tuple[str, bool]] = []
+        self.breaks: type[BaseException] | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        is_write = request.method != "GET"
+        if is_write:
+            paths = audit_files(self._folder)
+            lines = [json.loads(line) for path in paths for line in path.read_bytes().splitlines()]
+            open_writes = {line["write"] for line in lines if line["kind"] == "intent"}
+            open_writes -= {line["write"] for line in lines if line["kind"] == "write"}
+            self.announced.append((request.method, bool(open_writes)))
+        if is_write and self.breaks is not None:
+            raise self.breaks
+        return await super().handle_async_request(request)
+
+
 @asynccontextmanager
 async def serving(
-    tmp_path: Path, more: Mapping[str, Any] = MappingProxyType({}), **audit: Any
+    tmp_path: Path,
+    more: Mapping[str, Any] = MappingProxyType({}),
+    observe: Observer = raise_bugs,
+    **audit: Any,
 ) -> AsyncIterator[Serving]:
     settings = Settings.model_validate(
         {
@@ -78,9 +110,11 @@ async def serving(
         }
     )
     sandbox = create_sandbox()
-    app = create_app(settings, transport=httpx.ASGITransport(sandbox), observe=raise_bugs)
+    way = Way(sandbox, tmp_path)
+    app = create_app(settings, transport=way, observe=observe)
     async with app.router.lifespan_context(app):
         served = Serving(app, sandbox, tmp_path)
+        served.way = way
         async with served.http:
             yield served
     assert verify(audit_files(tmp_path)).problems == []
@@ -106,6 +140,7 @@ async def test_a_write_is_one_line(tmp_path: Path) -> None:
         "client": "192.0.2.7",
         "request": "r-1",
         "environment": "sandbox",
+        "operation": "Terms",
         "companies": ["usmf"],
         "write": 1,
         "verb": "update",
@@ -332,3 +367,78 @@ async def test_explain_records_nothing(tmp_path: Path) -> None:
 
     assert response.status_code == 200
     assert lines == []
+
+
+JOURNAL = """mutation { createLedgerJournalHeader(input: { journalName: "GenJrn", description: "x",
+  ledgerJournalLine: { create: [{ lineNumber: "1", accountType: LEDGER, accountDisplayValue: "%s",
+  debitAmount: "1", currencyCode: "USD" }] } }) { userErrors { code } } }"""
+VENDOR_GROUP = "VendorGroup(%s) { userErrors { code } }"
+KINDS: dict[str, tuple[str, list[str]]] = {
+    "several in a row": (
+        """mutation { a: createVendorGroup(input: { vendorGroupId: "R1", description: "a" }) { userErrors { code } }
+        b: updateVendorGroup(key: { vendorGroupId: "R1" }, patch: { description: "b" }) { userErrors { code } }
+        c: deleteVendorGroup(key: { vendorGroupId: "R1" }) { userErrors { code } } }""",
+        ["POST", "PATCH", "DELETE"],
+    ),
+    "an upsert of no row": (
+        """mutation { upsertVendorGroup(input: { vendorGroupId: "R2", description: "a" })
+        { userErrors { code } } }""",
+        ["PATCH", "POST"],
+    ),
+    "all or nothing": ((EXAMPLES / "12-all-or-nothing.graphql").read_text("utf-8"), ["POST"]),
+    "a header first, and a call": (
+        (EXAMPLES / "8-post-a-journal.graphql").read_text("utf-8"),
+        ["POST", "POST", "POST"],
+    ),
+    "a header that is taken back": (JOURNAL % "nothing", ["POST", "POST", "DELETE"]),
+    "a key that no address can hold": (
+        """mutation { updateVendorGroup(key: { vendorGroupId: "a/b" }, patch: { description: "b" })
+        { userErrors { code } } }""",
+        ["POST"],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_no_write_of_any_kind_is_sent_before_its_intent(tmp_path: Path, kind: str) -> None:
+    query, methods = KINDS[kind]
+    async with serving(tmp_path, required=True) as gateway:
+        response = await gateway.post(query)
+        announced = gateway.way.announced
+
+    assert "errors" not in response.json(), response.text
+    assert announced == [(method, True) for method in methods], response.text
+
+
+@pytest.mark.parametrize("required", [True, False])
+@pytest.mark.parametrize("query", [UPDATE, JOURNAL % "605120-001-022"])
+async def test_a_write_that_ends_in_a_bug_is_recorded(
+    tmp_path: Path, required: bool, query: str
+) -> None:
+    async with serving(tmp_path, observe=lambda _: None, required=required) as gateway:
+        gateway.way.breaks = KeyError
+        await gateway.post(query, terms="Net30")
+        lines = await gateway.lines(2 if required else 1)
+
+    assert lines[-1]["kind"] == "write"
+    assert lines[-1]["outcome"] == "unknown"
+
+
+async def test_an_intent_that_nobody_waits_for_is_closed(tmp_path: Path) -> None:
+    settings = Settings.model_validate({"audit": {"sink": "file", "path": tmp_path}})
+    log = open_audit_log(settings, raise_bugs)
+    assert log is not None
+    log.required = True
+    trail = WriteAudit(log=log, environment="x", company_property=None).trail(
+        caller=ANONYMOUS, client=None, request=None, operation=None, document="", companies=None
+    )
+    announcing = asyncio.create_task(
+        trail.announce([Entry(kind="write", who=Who(kind="anonymous"), write=1)])
+    )
+    await asyncio.sleep(0)
+    announcing.cancel()
+    await asyncio.gather(announcing, return_exceptions=True)
+    await log.close()
+
+    (state,) = verify(audit_files(tmp_path)).chains.values()
+    assert (state.lines, state.open_writes) == (4, set())

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 from gateway.audit.entries import Entry, Who
 from gateway.audit.opening import open_audit_log
+from gateway.config.audit_models import ADMIN_ROLE
 from gateway.config.settings import Settings
 from gateway.errors import BadArgument, GatewayError, SettingsError
 from gateway.events import log_event
@@ -87,10 +88,12 @@ def _register(settings: Settings) -> Iterator[KeyRegister]:
 
 
 def _check_roles(settings: Settings, roles: Sequence[str]) -> None:
-    unknown = [role for role in roles if settings.roles and role not in settings.roles]
+    # A key for the second listener needs no role of the API.
+    known = (*settings.roles, ADMIN_ROLE)
+    unknown = [role for role in roles if settings.roles and role not in known]
     if unknown:
         raise SettingsError(
-            f"There is no role {unknown[0]}.{did_you_mean(unknown[0], settings.roles)}",
+            f"There is no role {unknown[0]}.{did_you_mean(unknown[0], known)}",
             hint=f"Roles of the settings: {', '.join(settings.roles)}.",
         )
 

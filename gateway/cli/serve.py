@@ -30,6 +30,7 @@ from gateway.http.hosts import is_loopback
 from gateway.logs import configure_logging
 from gateway.process.garbage_collection import freeze, paused
 from gateway.runtime.assembly import Gateway, open_gateway
+from gateway.runtime.metadata_reload import Attempt
 
 from .admin_listener import admin_address, admin_listener, answering
 from .bounded_http import BoundedProtocol, socket_protocol
@@ -230,11 +231,15 @@ def _notify_parent() -> None:
 def _reload_on_hangup(app: Starlette, hung_up: Callable[[], bool]) -> None:
     """Reload metadata on SIGHUP, as servers do, or stop if SIGHUP means that the terminal is gone."""
 
+    def record(attempt: Attempt) -> None:
+        if app.state.audit is not None:
+            app.state.audit.acted(None, "reload", is_done=attempt.outcome != "failed")
+
     def on_hangup() -> None:
         if hung_up():
             signal.raise_signal(signal.SIGTERM)
         else:
-            app.state.reloader.trigger("signal")
+            app.state.reloader.trigger("signal", record)
 
     if hasattr(signal, "SIGHUP"):
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, on_hangup)

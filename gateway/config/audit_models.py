@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from .value_types import AdminPort, Folder, Names
 
+ADMIN_ROLE = "admin"
+"""Role of API keys that may use the second listener."""
 SinkName: TypeAlias = Literal["file", "stdout", "syslog", "none"]
 
 

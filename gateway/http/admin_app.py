@@ -22,7 +22,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from gateway.audit.opening import sink_of
+from gateway.audit.opening import recording, sink_of
+from gateway.config.audit_models import ADMIN_ROLE
 from gateway.config.settings import Settings
 from gateway.config.version import gateway_version
 from gateway.errors import Forbidden, StoreUnavailable, Unauthenticated
@@ -33,10 +34,8 @@ from gateway.store.api_keys import open_api_keys
 from .edge import Edge, send_refusal
 from .hosts import is_loopback
 from .refusals import HttpError, caller_error
+from .request_audit import RequestAudit, record_refusal, record_use
 from .request_parameters import headers_of
-
-ADMIN_ROLE = "admin"
-"""Role of API keys that may use the listener."""
 
 
 class WorkerState(Struct, frozen=True):
@@ -71,8 +70,10 @@ def create_admin_app(context: AdminContext) -> Starlette:
     is_local = is_loopback(settings.admin.host)
 
     @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        yield
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with recording(_unrequired(settings), context.observe) as log:
+            app.state.audit = None if log is None else RequestAudit(log)
+            yield
         if api_keys is not None:
             await api_keys.close()
 
@@ -92,6 +93,12 @@ def create_admin_app(context: AdminContext) -> Starlette:
     )
 
 
+def _unrequired(settings: Settings) -> Settings:
+    """Return settings with which a log that cannot be written stops nothing: there are no writes here."""
+    audit = settings.audit.model_copy(update={"required": False})
+    return settings.model_copy(update={"audit": audit})
+
+
 class _AdminApplication(Starlette):
     """Checks host and key before routing."""
 
@@ -107,10 +114,12 @@ class _AdminApplication(Starlette):
         if scope["type"] == "lifespan":
             await super().__call__(scope, receive, send)
             return
+        scope["app"] = self
         refused = self._edge.admit(scope)
+        if refused is not None:
+            await self._edge.refuse(refused, scope, receive, send)
+            return
         try:
-            if refused is not None:
-                raise refused
             if self._keys is not None:
                 await _check(self._keys, scope)
         except HttpError as error:
@@ -125,9 +134,13 @@ async def _check(keys: Authenticator, scope: Scope) -> None:
     try:
         caller = await keys.authenticate(scope, headers_of(scope))
     except (Unauthenticated, StoreUnavailable) as error:
-        raise caller_error(error) from error
+        refused = caller_error(error)
+        record_refusal(scope, refused.status, refused.code)
+        raise refused from error
     if ADMIN_ROLE not in caller.roles:
+        record_refusal(scope, 403, Forbidden.code, caller)
         raise HttpError(403, Forbidden.code, f"The API key has no role {ADMIN_ROLE}.")
+    record_use(scope, caller)
 
 
 def _health_routes(context: AdminContext) -> Iterable[BaseRoute]:

@@ -20,6 +20,8 @@ REFUSED = frozenset({401, 403, 421})
 """Statuses of refusals for what a caller is, or may do; others are mistakes."""
 ADMIN = Who(kind="admin")
 """Who has the admin token."""
+LOCAL = Who(kind="os")
+"""Who may send signals to the process."""
 _MAX_PATH = 200
 
 
@@ -65,15 +67,15 @@ class RequestAudit:
             )
         )
 
-    def acted(self, scope: Scope, act: str, *, is_done: bool, who: Who = ADMIN) -> None:
-        """Record an administrative act."""
+    def acted(self, scope: Scope | None, act: str, *, is_done: bool) -> None:
+        """Record an administrative act, by a request or (None) by a signal of this machine."""
         self.log.record(
             Entry(
                 kind="admin",
                 act=act,
-                who=who,
-                client=client_of(scope),
-                path=_path_of(scope),
+                who=LOCAL if scope is None else ADMIN,
+                client=None if scope is None else client_of(scope),
+                path=None if scope is None else _path_of(scope),
                 outcome="done" if is_done else "failed",
             )
         )

@@ -84,7 +84,7 @@ class Reloader:
         self._observe = observe
         self._now = now
         self._turn = asyncio.Lock()
-        self._tasks: set[asyncio.Task[Attempt]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self.last: Attempt | None = None
 
     async def reload(self, reason: Reason) -> Attempt:
@@ -95,9 +95,13 @@ class Reloader:
                 self.last = await self._attempt(reason, requested)
             return self.last
 
-    def trigger(self, reason: Reason) -> None:
-        """Start a reload in the background."""
-        task = asyncio.create_task(self.reload(reason))
+    def trigger(self, reason: Reason, ended: Callable[[Attempt], None] = lambda _: None) -> None:
+        """Start a reload in the background, and call ``ended`` with how it ended."""
+
+        async def run() -> None:
+            ended(await self.reload(reason))
+
+        task = asyncio.create_task(run())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -119,9 +119,11 @@ def settled_on(root: str, digest: str) -> bool:
     ("more", "serve"), [(ONE, 1), (TWO, 2)], ids=["one process", "two workers"]
 )
 def test_sighup_reloads_metadata_and_bad_metadata_changes_nothing(
-    document: Path, more: tuple[str, ...], serve: int
+    document: Path, more: tuple[str, ...], serve: int, tmp_path: Path
 ) -> None:
-    with serving(document, *more) as (process, root):
+    log = tmp_path / "log"
+    audit = {"D365_AUDIT__SINK": "file", "D365_AUDIT__PATH": str(log)}
+    with serving(document, *more, **audit) as (process, root):
         until(lambda: len(workers_of(process)) == (2 if more else 0))
         workers = workers_of(process)
         document.write_text(csdl("Name", "Colour"))
@@ -141,6 +143,11 @@ def test_sighup_reloads_metadata_and_bad_metadata_changes_nothing(
         assert process.end() == 0
     (started,) = [line for line in process.errors.splitlines() if '"started"' in line]
     assert digest_of(csdl("Name").encode()) in started
+    lines = b"".join(path.read_bytes() for path in log.glob("*.jsonl"))
+    for outcome in (b"done", b"failed"):
+        act = b'"who":{"kind":"os"},"outcome":"%s","act":"reload"' % outcome
+        other = b'"who":{"kind":"os"},"act":"reload","outcome":"%s"' % outcome
+        assert lines.count(act) + lines.count(other) == serve
     assert '"event": "reload_failed"' in process.errors
     assert '"level": "error"' in process.errors
     assert "Traceback" not in process.errors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -124,4 +125,46 @@ async def test_the_way_to_the_environment_is_reported() -> None:
     assert response.status_code == 200
     assert response.json()["steps"] == [
         {"name": "environment", "status": "ok", "text": "embedded sandbox"}
+    ]
+
+
+async def test_refused_requests_and_uses_of_keys_are_recorded(tmp_path: Path) -> None:
+    register = open_register(Settings(data_dir=tmp_path))
+    key, text = register.create("me", ["admin"], None)
+    clerk, other = register.create("clerk", ["clerk"], None)
+    register.close()
+    values: dict[str, Any] = {
+        "data_dir": tmp_path,
+        "admin": {"host": "0.0.0.0"},
+        "audit": {"sink": "file", "path": tmp_path / "audit", "required": True},
+    }
+
+    await get(headers={"Authorization": f"Bearer {text}"}, **values)
+    assert recorded(tmp_path) == [("key", key.id, "used", None)]
+    await get(headers={"Authorization": f"Bearer {other}"}, **values)
+    await get(headers={"Host": "evil.example"}, **values)
+    await get(**values)
+
+    assert sorted(recorded(tmp_path), key=str)[1:] == [
+        ("refused", "", None, 401),
+        ("refused", "", None, 421),
+        ("refused", clerk.id, None, 403),
+    ]
+
+
+async def test_an_audit_log_that_cannot_be_written_stops_no_health_page(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    audit = {"sink": "file", "path": tmp_path / "file", "required": True}
+
+    assert (await get(headers={"Host": "evil.example"}, audit=audit)).status_code == 421
+
+
+def recorded(folder: Path) -> list[tuple[str, str, str | None, int | None]]:
+    """Return kind, subject, act and status of each audit line."""
+    contents = b"".join(path.read_bytes() for path in (folder / "audit").glob("*.jsonl"))
+    lines = [json.loads(line) for line in contents.splitlines()]
+    return [
+        (line["kind"], line["who"].get("subject", ""), line.get("act"), line.get("status"))
+        for line in lines
+        if line["kind"] not in {"start", "end"}
     ]

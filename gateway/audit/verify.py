@@ -6,9 +6,11 @@ A write that was announced and has no outcome is listed: its process ended in be
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct, field
 
 from .chain import START, BrokenLine, Line, Link, read_line
@@ -49,6 +51,17 @@ class Report(Struct, kw_only=True):
     problems: list[Problem] = field(default_factory=list)
 
 
+class _Facts(Struct):
+    """What lines of the chain itself say; of others all is missing."""
+
+    at: str = ""
+    seen: dict[str, Link] = {}
+    write: int | None = None
+    lost: int = 0
+    chain_of_file: str = ""
+    last: int = 0
+
+
 def verify(paths: Sequence[Path], heads: Collection[str] = ()) -> Report:
     """Check files, which may be whole folders of them or what others collected. Raises OSError."""
     return _Verifier(heads).run(paths)
@@ -80,10 +93,11 @@ class _Verifier:
         self._report.problems.append(Problem(place, message))
 
     def _note_seen(self, path: Path, first: Line | None) -> None:
-        seen = first.facts.get("seen") if first is not None else None
-        if isinstance(seen, Mapping):
-            for chain, link in seen.items():
-                self._seen.setdefault(chain, {})[link["number"]] = (link["digest"], f"{path}:1")
+        if first is None:
+            return
+        with contextlib.suppress(BrokenLine):  # which is a problem when the file is read
+            for chain, link in _facts_of(first).seen.items():
+                self._seen.setdefault(chain, {})[link.number] = (link.digest, f"{path}:1")
 
     def _read(self, path: Path) -> None:
         raw = b""
@@ -93,38 +107,40 @@ class _Verifier:
             place = f"{path}:{number}"
             try:
                 line = read_line(raw.rstrip(b"\n"))
+                facts = _facts_of(line)
             except BrokenLine as error:
                 self._problem(place, f"the line {error}")
                 broken = True
                 continue
-            self._take(line, place, after_broken=broken)
+            self._take(line, facts, place, after_broken=broken)
             broken = False
         if raw and not raw.endswith(b"\n") and not broken:
             self._problem(f"{path}:{number}", "the end of the line was cut off")
         if not raw:
             self._problem(str(path), "the file is empty")
 
-    def _take(self, line: Line, place: str, *, after_broken: bool) -> None:
+    def _take(self, line: Line, facts: _Facts, place: str, *, after_broken: bool) -> None:
         state = self._report.chains.get(line.chain)
         if state is None:
-            state = self._begin(line, place)
+            state = self._begin(line, facts, place)
         elif not after_broken:
             self._check_link(line, state.last, place)
         state.last = line.link
-        state.until = str(line.facts.get("at", ""))
+        state.until = facts.at
         state.lines += 1
         state.has_end = line.kind == "end"
         seen = self._seen.get(line.chain, {}).get(line.n)
         if seen is not None and seen[0] != line.digest:
             self._problem(place, f"the line was replaced: {seen[1]} knows another digest")
         self._missing_heads.discard(line.digest)
-        self._take_facts(line, state)
+        self._take_facts(line.kind, facts, state)
 
-    def _begin(self, line: Line, place: str) -> ChainState:
+    def _begin(self, line: Line, facts: _Facts, place: str) -> ChainState:
         if line.n == 1 and (line.prev != START or line.kind != "start"):
             self._problem(place, "the chain does not begin as it should")
-        since = str(line.facts.get("at", ""))
-        state = ChainState(chain=line.chain, first=line.n, last=line.link, since=since, until=since)
+        state = ChainState(
+            chain=line.chain, first=line.n, last=line.link, since=facts.at, until=facts.at
+        )
         self._report.chains[line.chain] = state
         return state
 
@@ -143,18 +159,16 @@ class _Verifier:
         elif line.prev != last.digest:
             self._problem(place, "the line before it was replaced: its digest is another")
 
-    def _take_facts(self, line: Line, state: ChainState) -> None:
-        facts = line.facts
-        write = facts.get("write")
-        if line.kind == "intent" and isinstance(write, int):
-            state.open_writes.add(write)
-        elif line.kind == "write" and isinstance(write, int):
-            state.open_writes.discard(write)
-        elif line.kind == "gap":
-            state.lost += int(facts.get("lost", 0))
-        elif line.kind == "removed":
-            chain, last = str(facts.get("chain_of_file")), int(facts.get("last", 0))
-            self._removed[chain] = max(last, self._removed.get(chain, 0))
+    def _take_facts(self, kind: str, facts: _Facts, state: ChainState) -> None:
+        if kind == "intent" and facts.write is not None:
+            state.open_writes.add(facts.write)
+        elif kind == "write" and facts.write is not None:
+            state.open_writes.discard(facts.write)
+        elif kind == "gap":
+            state.lost += facts.lost
+        elif kind == "removed":
+            chain = facts.chain_of_file
+            self._removed[chain] = max(facts.last, self._removed.get(chain, 0))
 
     def _check_beginnings(self) -> None:
         for state in self._report.chains.values():
@@ -177,6 +191,14 @@ class _Verifier:
                 else f"its end was cut off after number {last:,}: {seen[number][1]} knows number {number:,}"
             )
             self._problem(f"chain {chain}", message)
+
+
+def _facts_of(line: Line) -> _Facts:
+    """Return what a line says. Raises BrokenLine if no audit log says it so."""
+    try:
+        return msgspec.convert(line.facts, _Facts)
+    except msgspec.ValidationError as error:
+        raise BrokenLine("is no line of an audit log") from error
 
 
 def _lines(path: Path) -> Iterator[bytes]:

@@ -107,11 +107,17 @@ class DiscoveredKeys:
         if document.get("issuer") != self._issuer:
             raise KeysError(f"{self._address} is the document of another issuer")
         address = document.get("jwks_uri")
-        if not isinstance(address, str) or not is_safe_address(address):
+        if not isinstance(address, str) or not self._may_name(address):
             raise KeysError(f"{self._address} names no https address of keys")
         named = document.get("id_token_signing_alg_values_supported")
         algorithms = [a for a in named if isinstance(a, str)] if isinstance(named, list) else []
         return KeyDocument(keys_of(await fetch_json(self._http, address)), algorithms)
+
+    def _may_name(self, address: str) -> bool:
+        """Return whether keys may be there: only an issuer on this machine has them without https."""
+        if not is_safe_address(address):
+            return False
+        return urlsplit(address).scheme == "https" or urlsplit(self._address).scheme == "http"
 
 
 def is_safe_address(address: str) -> bool:

@@ -234,13 +234,13 @@ class KeyRing:
         return True
 
     def _replace(self, keys: tuple[VerificationKey, ...], seconds: float) -> None:
-        before, after = ([key.jwk for key in some] for some in (self._keys, keys))
+        before, after = ([(key.jwk, key.algorithms) for key in some] for some in (self._keys, keys))
         if before == after:
             return
         self._keys = keys
         for key in keys:
             self._unknown.pop(key.kid or "", None)
-        if any(jwk not in after for jwk in before):
+        if any(key not in after for key in before):
             self._on_change()
         kids = tuple(key.kid or "" for key in keys)
         self._observe(KeysLoaded(issuer=self._name, kids=kids, seconds=seconds))

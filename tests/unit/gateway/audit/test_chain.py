@@ -267,3 +267,23 @@ def test_collected_lines_of_several_chains_are_verified(tmp_path: Path) -> None:
     collected.write_bytes(b"".join([*mixed[:7], *mixed[8:]]))
 
     assert len(verify([collected]).problems) == 1
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        b'{"kind":"start","seen":{"c":1}}',
+        b'{"kind":"start","seen":{"c":{"number":"x"}}}',
+        b'{"kind":"gap","lost":"x"}',
+        b'{"kind":"removed","chain_of_file":1}',
+        b'{"kind":"intent","write":"1"}',
+    ],
+)
+def test_lines_that_no_log_writes_are_problems(tmp_path: Path, entry: bytes) -> None:
+    """Whoever can compute digests can write lines that hold anything."""
+    start, link = chained("c", Link(), b'{"kind":"start"}')
+    line, _ = chained("c", link, entry)
+    path = tmp_path / "collected.txt"
+    path.write_bytes(start + line)
+
+    assert messages(verify([path])) == ["collected.txt:2 the line is no line of an audit log"]

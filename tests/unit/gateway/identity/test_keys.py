@@ -255,6 +255,20 @@ async def test_algorithms_are_those_of_the_discovery_document() -> None:
         await check(token(algorithm="RS512"))
 
 
+async def test_an_algorithm_that_the_issuer_gives_up_is_refused() -> None:
+    """The keys themselves stay the same."""
+    issuer = FakeIssuer("k1")
+    ring = Ring(issuer)
+    await ring.keys.load()
+    assert await ring.has("k1")
+    issuer.algorithms = ["RS512"]
+    await ring.keys.load()
+    await ring.http.aclose()
+
+    assert not await ring.has("k1")
+    assert ring.changes == [1]
+
+
 async def test_a_token_may_omit_the_id_of_the_only_key() -> None:
     issuer = FakeIssuer("k1")
     async with authenticating(issuer) as check:
@@ -331,6 +345,8 @@ async def test_a_document_that_is_no_key_set_is_refused(
         ({"issuer": "https://evil.example", "jwks_uri": f"{ISS}/keys"}, "another issuer"),
         ({"issuer": ISS}, "names no https address"),
         ({"issuer": ISS, "jwks_uri": "http://login.example/keys"}, "names no https address"),
+        ({"issuer": ISS, "jwks_uri": "http://127.0.0.1/keys"}, "names no https address"),
+        ({"issuer": ISS, "jwks_uri": "HTTP://localhost/keys"}, "names no https address"),
         ({"issuer": ISS, "jwks_uri": "file:///etc/passwd"}, "names no https address"),
         ({"issuer": ISS, "jwks_uri": "https://[x/keys"}, "names no https address"),
         ([], "no discovery document"),

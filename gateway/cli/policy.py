@@ -129,7 +129,8 @@ async def _policy(gateway: Gateway, settings: Settings) -> Policy:
     )
     if policy is None:
         raise SettingsError(
-            "There are no roles.", hint="Declare them in the settings roles, or in roles_file."
+            "There are no roles.",
+            hint="Declare them in the settings roles, or in roles_file; --config names the file of settings.",
         )
     require_sound(policy, gateway)
     return policy

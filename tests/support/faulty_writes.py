@@ -20,6 +20,7 @@ from gateway.odata.client import ODataClient
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response
 from gateway.odata.retry import Clock
+from gateway.planning.row_bounds import ViewRules
 from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import SANDBOX_ROOT, Gateway, execution_settings, open_gateway
 from gateway.sandbox.faults import FaultRule
@@ -157,8 +158,9 @@ async def faulty(
     transport: httpx.AsyncBaseTransport | None = None,
     auth: httpx.Auth | None = None,
     root: str = SANDBOX_ROOT,
+    rules: ViewRules | None = None,
 ) -> AsyncIterator[Faulty]:
-    """Serve a gateway's schema over a sandbox in process, or by ``transport``."""
+    """Serve a gateway's schema over a sandbox in process, or by ``transport``; ``rules`` are those of its view."""
     door = GraphQLEndpoint(transport or httpx.ASGITransport(sandbox))
     waits: list[float] = []
 
@@ -177,7 +179,7 @@ async def faulty(
     )
     async with client:
         settings = execution_settings(gateway.settings)
-        engine = Engine(gateway.schema, client, gateway.dialect, settings, raise_bugs)
+        engine = Engine(gateway.schema, client, gateway.dialect, settings, raise_bugs, rules=rules)
         yield Faulty(sandbox, engine, client, door, waits)
     sandbox.state.faults.clear()
 

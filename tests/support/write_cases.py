@@ -2,7 +2,8 @@
 
 ``tests/golden/writes/<topic>/<name>.graphql``, and beside it ``.variables.json`` (if it has any), ``.exchange`` (the
 requests as they were sent, batch bodies with them) and ``.json`` (the whole answer). Each case has a sandbox of its
-own. Header lines: ``# companies: usmf``, ``# settings: {"read_only": true}``, ``# before: <another case>`` (run first,
+own. Header lines: ``# companies: usmf``, ``# settings: {"read_only": true}``, ``# roles: clerk``
+(those of the caller; ``ROLES`` declares them), ``# before: <another case>`` (run first,
 on the same sandbox), ``# outline: true`` (of large bodies just how many writes they hold).
 
 ``UPDATE_CASES=1`` writes the expectations instead of comparing them; read what it wrote.
@@ -23,14 +24,33 @@ from starlette.applications import Starlette
 from gateway.config.settings import Settings
 from gateway.odata.query import Request
 from gateway.odata.render import readable_url
+from gateway.planning.row_bounds import ViewRules
 from gateway.request import Answer, GraphQLRequest
 from gateway.runtime.assembly import Gateway
+from gateway.runtime.role_views import build_view, row_rules
 from gateway.sandbox import SandboxSettings, create_sandbox
+from schema.policy import RoleView
 from tests.support.cases import builtins_of
 from tests.support.faulty_writes import assembled_over, faulty
+from tests.support.roles import SEALER
 
 FOLDER = Path(__file__).parent.parent / "golden" / "writes"
-_HEADER = re.compile(r"^# (companies|settings|before|outline): (.+)$", re.MULTILINE)
+_HEADER = re.compile(r"^# (companies|settings|roles|before|outline): (.+)$", re.MULTILINE)
+ROLES: dict[str, Any] = {
+    "clerk": {
+        "actions": ["submit"],
+        "sets": {
+            "CustomersV3": {
+                **dict.fromkeys(("create", "update", "delete"), True),
+                "where": {"customerGroupId": {"eq": "10"}},
+                "presets": {"SalesCurrencyCode": "USD"},
+                "deny_columns": ["CreditLimit*"],
+            },
+            "MyLeaveRequests": {"where": {"status": {"eq": "DRAFT"}}},
+        },
+    },
+    "namer": {"sets": {"CustomersV3": {"update": True, "columns": ["OrganizationName"]}}},
+}
 _TOLD = ("If-Match", "Content-Type")
 
 
@@ -43,6 +63,7 @@ class WriteCase:
     variables: Mapping[str, Any] = field(repr=False)
     companies: tuple[str, ...] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    roles: tuple[str, ...] = ()
     before: str | None = None
     is_outline: bool = False
 
@@ -70,6 +91,7 @@ def read_case(path: Path) -> WriteCase:
         json.loads(given.read_text(encoding="utf-8")) if given.exists() else {},
         companies=None if companies is None else tuple(c.strip() for c in companies.split(",")),
         settings=json.loads(header.get("settings", "{}")),
+        roles=tuple(header["roles"].split(", ")) if "roles" in header else (),
         before=header.get("before"),
         is_outline="outline" in header,
     )
@@ -89,13 +111,19 @@ async def prepared(case: WriteCase) -> AsyncIterator[tuple[Gateway, Starlette]]:
     sandbox = create_sandbox(
         SandboxSettings(seed=1)
     )  # as the embedded one: recipes can be tried there
-    settings = Settings(cache_dir=None, language="none", **case.settings)
+    declared: dict[str, Any] = {"roles": ROLES} if case.roles else {}
+    settings = Settings(cache_dir=None, language="none", **declared, **case.settings)
     known = _GATEWAYS.get(settings.model_dump_json())
     if known is None:
         known = await assembled_over(sandbox, settings)
         sandbox.state.requests.clear()
         _GATEWAYS[settings.model_dump_json()] = known
-    async with faulty(known, sandbox) as over:
+    rules = None
+    if case.roles:
+        assert known.policy is not None
+        rules = ViewRules(RoleView(known.policy, case.roles), row_rules(known), SEALER)
+        known = build_view(known, rules.view, rules.rules, SEALER)
+    async with faulty(known, sandbox, rules=rules) as over:
         yield replace(known, client=over.client, engine=over.engine), sandbox
 
 

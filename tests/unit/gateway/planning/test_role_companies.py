@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from gateway.errors import Forbidden
 from gateway.identity.caller import ANONYMOUS, Caller
 from gateway.odata.finops import FINOPS
 from gateway.operations.global_ids import node_id
 from gateway.planning.company_limit import CompanyLimit
 from gateway.planning.limits import PlanLimits
+from gateway.planning.row_bounds import ViewBounds
 from schema.catalog.role_catalog import role_catalog
 from schema.policy import Role, RoleView
+from schema.policy.records import Names
 from tests.support.memory_odata import Tables
-from tests.support.roles import caller, grant, policy_of, role, ruled_zoo
+from tests.support.roles import caller, grant, policy_of, role, ruled_zoo, rules_of
 from tests.support.zoo_model import DECLARED, KEYS, NAVS, Zoo, schema_of
 
 pytestmark = pytest.mark.anyio
@@ -152,3 +156,24 @@ def test_the_limit_holds_where_a_role_hides_the_column_that_names_the_company() 
     assert "Buyer" in repr(predicate)
     assert limit.scoped_predicate(hidden, "Orders", None) == predicate
     assert not limit.admits(hidden, "Orders", {"Buyer": "demf"})
+
+
+@pytest.mark.parametrize(
+    ("names", "company", "is_refused"),
+    [
+        (("PostJournal",), "gbsi", True),
+        (("PostJournal",), "USMF", False),
+        (("Count", "CountAll"), "gbsi", False),
+        ((), "gbsi", False),
+    ],
+)
+def test_only_roles_that_give_a_call_bound_its_companies(
+    names: tuple[str, ...], company: str, *, is_refused: bool
+) -> None:
+    posting = role("posting", {}, companies=("usmf",), actions=Names(("Post*",)))
+    counting = role("counting", {}, actions=Names(("Count*",)))
+    limit = CompanyLimit(SCHEMA.catalog, PRODUCT, ())
+    bounds = ViewBounds(rules_of(SCHEMA, PRODUCT, posting, counting), limit).of(caller())
+
+    with pytest.raises(Forbidden) if is_refused else nullcontext():
+        bounds.check_arguments({"_dataAreaId": company}, names=names)

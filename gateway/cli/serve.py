@@ -287,6 +287,8 @@ def announcement_of(
             "This is the embedded sandbox: generated data, no Dynamics 365 environment.",
             "For a real one, set D365_URL, D365_TENANT_ID, D365_CLIENT_ID and D365_CLIENT_SECRET.",
         ]
+        if gateway.settings.sandbox.roles:
+            lines.append("Callers sign in: `d365-graphql sandbox token --role …` prints a token.")
     else:
         lines.append(f"Upstream: {gateway.settings.url} ({gateway.dialect.title})")
     sets, fields = len(gateway.catalog.model.entity_sets), len(gateway.catalog.roots)

@@ -34,7 +34,7 @@ async def receive(
     try:
         caller, live = await endpoint.admit(request.scope)
     except UnknownApi:
-        return await receive_unknown(request, tabs)
+        return await receive_unknown(request, tabs) if _signs_in(endpoint) else _UNKNOWN
     except HttpError as refused:
         return _closed(request, None, refused.code, str(refused))
     who = describe(caller)
@@ -55,9 +55,20 @@ async def receive(
 
 def _is_stranger(endpoint: Endpoint, request: Request) -> bool:
     """Return whether a request must be without credentials: then the visit is not recorded as a refused caller."""
-    has_none = "authorization" not in request.headers and CERTIFICATE not in request.headers
-    needs_some = endpoint.authenticator is not None and not endpoint.settings.inbound.anonymous
-    return has_none and needs_some
+    if endpoint.authenticator is None or endpoint.settings.inbound.anonymous:
+        return False
+    has_some = _has_token(request) or CERTIFICATE in request.headers
+    return not has_some and (_signs_in(endpoint) or not endpoint.bound_roles)
+
+
+def _signs_in(endpoint: Endpoint) -> bool:
+    return endpoint.authenticator is not None and bool(endpoint.authenticator.sign_ins)
+
+
+def _has_token(request: Request) -> bool:
+    """Return whether a request has a token; Basic is the password of the page."""
+    authorization = request.headers.get("authorization", "")
+    return bool(authorization) and not authorization.lower().startswith("basic ")
 
 
 async def receive_unknown(request: Request, _: Sequence[Example]) -> Visit:
@@ -65,7 +76,7 @@ async def receive_unknown(request: Request, _: Sequence[Example]) -> Visit:
 
     Strangers learn how to sign in; whether there is such an API, nobody does before that.
     """
-    return _UNKNOWN if "authorization" in request.headers else _STRANGER
+    return _UNKNOWN if _has_token(request) else _STRANGER
 
 
 def describe(caller: Caller) -> Mapping[str, object] | None:
@@ -83,7 +94,7 @@ def describe(caller: Caller) -> Mapping[str, object] | None:
 
 def _closed(request: Request, who: Mapping[str, object] | None, code: str, message: str) -> Visit:
     # Strangers need the page to sign in.
-    is_refused = code == "FORBIDDEN" and "authorization" in request.headers
+    is_refused = code == "FORBIDDEN" and _has_token(request)
     return Visit(
         status=403 if is_refused else 200,
         explains=False,

@@ -3,26 +3,15 @@
 import pytest
 
 from tests.browser.conftest import ChangeQuery, profile
-from tests.support.graphiql import SECONDS, open_graphiql, run
-from tests.support.node import ROOT, missing
-from tests.support.requirements import need
+from tests.support.graphiql import SECONDS, open_graphiql, run, violations
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("built_page")]
-CLIENTS = ROOT / "tests" / "clients"
-AXE = CLIENTS / "node_modules" / "axe-core" / "axe.min.js"
 WINDOWS = {"laptop": (1366, 657), "desktop": (1440, 789), "tablet": (768, 900), "phone": (390, 844)}
 PANELS = ("Documentation Explorer", "Search", "History", "Explain")
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
-KNOWN = {"nested-interactive", "label-content-name-mismatch"}
-"""GraphiQL's own: its tabs hold buttons (graphql/graphiql#3470), its history labels them all "Set active"."""
 BOX = """selector => {
   const { left, right, top, bottom } = document.querySelector(selector).getBoundingClientRect();
   return [left, right, top, bottom];
 }"""
-VIOLATIONS = """async tags => (await axe.run(document, { runOnly: tags })).violations
-  .map(({ id, nodes }) => [
-    id, nodes.slice(0, 5).map(node => `${node.target}: ${node.failureSummary}`),
-  ])"""
 
 
 @pytest.fixture(params=WINDOWS, ids=str)
@@ -103,23 +92,15 @@ def test_the_active_tab_stays_in_sight_when_a_panel_takes_its_room(watched, gate
 
 def test_all_text_can_be_read(themed, gateway):
     """By axe-core's rules for WCAG 2.1 A and AA: 4.5:1 is the least contrast of text."""
-    trouble = missing(CLIENTS)
-    need(not trouble, trouble)
     page = themed.page
     open_graphiql(themed, gateway)
     run(page)
-    page.evaluate(AXE.read_text("utf-8"))
 
-    violations = {"page": page.evaluate(VIOLATIONS, RULES)}
+    unexpected = {"page": violations(page)}
     for panel in PANELS:
         page.get_by_label(f"Show {panel}").click()
         page.locator(".graphiql-plugin > *").first.wait_for(timeout=SECONDS)
-        violations[panel] = page.evaluate(VIOLATIONS, RULES)
-
-    unexpected = {
-        panel: [(rule, nodes) for rule, nodes in rules if rule not in KNOWN]
-        for panel, rules in violations.items()
-    }
+        unexpected[panel] = violations(page)
     assert not any(unexpected.values()), unexpected
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.app import create_app
 from gateway.config.settings import Settings
-from tests.support.graphiql import SECONDS, result_of, run, write
+from tests.support.graphiql import SECONDS, result_of, run, violations, write
 from tests.support.threaded import threaded
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("built_page")]
@@ -184,3 +184,20 @@ def test_the_badge_fits_a_narrow_window(watched, url, screenshot):
     assert box["x"] >= 0
     assert box["x"] + box["width"] <= width
     screenshot(page, "graphiql-signed-in-narrow")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_all_text_of_signing_in_can_be_read(context, url, theme):
+    page = context.new_page()
+    page.emulate_media(color_scheme=theme)
+    page.goto(f"{url}/graphiql")
+    page.get_by_role("button", name="Sign in").wait_for()
+    unexpected = {"gate": violations(page)}
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("link", name="Alice Payable").wait_for()
+    unexpected["users"] = violations(page)
+    page.get_by_role("link", name="Alice Payable").click()
+    page.wait_for_selector(".graphiql-query-editor .view-line", timeout=SECONDS)
+    unexpected["badge"] = violations(page)
+
+    assert not any(unexpected.values()), unexpected

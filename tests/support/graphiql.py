@@ -7,8 +7,20 @@ from typing import Any
 
 from playwright.sync_api import TimeoutError as NotInTime
 
+from tests.support.node import ROOT, missing
+from tests.support.requirements import need
+
 SECONDS = 90_000
 """Milliseconds for anything that a page must show."""
+_CLIENTS = ROOT / "tests" / "clients"
+_AXE = _CLIENTS / "node_modules" / "axe-core" / "axe.min.js"
+_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
+_KNOWN = {"nested-interactive", "label-content-name-mismatch"}
+"""GraphiQL's own: its tabs hold buttons (graphql/graphiql#3470), its history labels them all "Set active"."""
+_VIOLATIONS = """async tags => (await axe.run(document, { runOnly: tags })).violations
+  .map(({ id, nodes }) => [
+    id, nodes.slice(0, 5).map(node => `${node.target}: ${node.failureSummary}`),
+  ])"""
 _MODEL = "__MONACO.editor.getModels().find(m => m.uri.path.endsWith('{}')).{}"
 
 
@@ -73,3 +85,13 @@ def all_is_valid(page: Any) -> None:
     """Wait until the editors have validated their texts, and find nothing to mark."""
     page.wait_for_timeout(600)  # they do when nobody types for a while
     page.wait_for_function("() => __MONACO.editor.getModelMarkers({}).length === 0")
+
+
+def violations(page: Any) -> list[tuple[str, list[str]]]:
+    """Return what cannot be read by axe-core's rules for WCAG 2.1 A and AA, but for what is GraphiQL's own."""
+    trouble = missing(_CLIENTS)
+    need(not trouble, trouble)
+    page.evaluate(_AXE.read_text("utf-8"))
+    return [
+        (rule, nodes) for rule, nodes in page.evaluate(_VIOLATIONS, _RULES) if rule not in _KNOWN
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -14,12 +15,13 @@ from gateway.config.settings import Settings
 from gateway.identity.sandbox_issuer import challenge_of
 from gateway.identity.sandbox_users import USERS
 from tests.support.app_client import Client, calling, serving
-from tests.support.issuer import AUDIENCE, TENANT, jwk
+from tests.support.issuer import AUDIENCE, ISS, TENANT, jwk
 
 pytestmark = pytest.mark.anyio
 CALLBACK = "http://localhost/graphiql/callback"
 VERIFIER = "v" * 43
 ADMIN = "0123456789abcdef"
+ALL: Mapping[str, Any] = {"sets": {"*": {}}}
 ASK: Mapping[str, str] = {
     "response_type": "code",
     "client_id": "graphiql",
@@ -209,6 +211,48 @@ async def test_a_bound_profile_is_like_one_that_is_not_there(client: Client) -> 
             assert bound.headers == none.headers
     assert (await config(client, "/graphiql/ap", "vera")).status_code == 404
     assert (await config(client, "/graphiql/ap", "alice")).status_code == 200
+
+
+@pytest.mark.parametrize("client_id", [None, "page"])
+@pytest.mark.parametrize("path", ["/graphiql/{}", "/graphiql/{}/config.json"])
+async def test_strangers_learn_of_no_bound_profile(
+    data: Any, client_id: str | None, path: str
+) -> None:
+    issuer = {"issuer": ISS, "audiences": [AUDIENCE], "jwks_file": data / "keys.json"}
+    (data / "keys.json").write_text(json.dumps({"keys": [jwk("k1")]}), "utf-8")
+    own = settings(
+        data,
+        sandbox={},
+        roles={"ap-clerk": {"sets": {"*": {}}}},
+        inbound={"issuers": [{**issuer, "client_id": client_id}]},
+    )
+    async with serving(own) as app, calling(*app) as client:
+        bound, none = [await client.http.get(path.format(name)) for name in ("ap", "xx")]
+
+    assert bound.status_code == none.status_code == (404 if client_id is None else 200)
+    assert bound.text.replace("ap", "xx") == none.text.replace("ap", "xx")
+
+
+async def test_who_needs_no_credentials_may_sign_in(data: Any) -> None:
+    roles = {"anonymous": ALL, "admin": ALL}
+    anonymous = settings(data, inbound={"anonymous": True}, roles=roles, profiles={})
+    async with serving(anonymous) as app, calling(*app) as client:
+        stranger = (await config(client)).json()
+        ada = (await config(client, user="ada")).json()
+
+    assert (stranger["refusal"], stranger["caller"]) == (None, None)
+    assert stranger["examples"]
+    assert stranger["signIn"]["ways"]
+    assert ada["caller"]["roles"] == ["admin"]
+
+
+async def test_a_caller_without_a_role_is_refused(data: Any) -> None:
+    others = settings(data, roles={"other": ALL}, profiles={})
+    async with serving(others) as app, calling(*app) as client:
+        response = await config(client, user="ada")
+
+    assert (response.status_code, response.json()["refusal"]["code"]) == (403, "FORBIDDEN")
+    assert response.json()["examples"] == []
 
 
 async def test_the_way_back_is_the_page(client: Client) -> None:

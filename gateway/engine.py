@@ -107,6 +107,7 @@ class Engine:
         """The upstreams with the identity of callers, if operations have that and not the gateway's."""
         self._settings = settings
         self._observe = observe
+        self._shows_sizes = rules is None or not rules.view.has_rules
         self._documents = Documents(schema.catalog, schema.core, settings.documents)
         self._prepared = PreparedOperations(schema.catalog, schema.roots)
         self._introspection = Introspection(schema, introspections or IntrospectionStore())
@@ -255,7 +256,7 @@ class Engine:
         self, request: GraphQLRequest, shared: ReadContext | None = None
     ) -> Answer:
         """Answer a request that is part of something else, which is logged as a whole. Likewise."""
-        trace = Trace() if request.trace else None
+        trace = Trace(shows_sizes=self._shows_sizes) if request.trace else None
         deadline = self.deadline(request)
         if shared is not None:
             with operation_ends_at(shared.until):

@@ -3,7 +3,8 @@
     Fetcher, WriteSender ──▶ Traced (an upstream) ──▶ the client, whose events tell of each attempt (``with_attempts``)
 
 A request with the header ``X-D365-Trace`` is answered with the trace as ``extensions.d365``; explain shows the requests
-in it. Times are milliseconds since the operation began. Neither answers nor credentials are recorded.
+in it. Times are milliseconds since the operation began. Neither answers nor credentials are recorded. Callers whose
+roles hide or mask values see no sizes (``bytes`` is null), which would tell how long these values are.
 """
 
 from __future__ import annotations
@@ -43,7 +44,12 @@ class TracedRequest:
     notes: dict[str, None] = field(default_factory=dict)
     """Why it is made in this way."""
 
-    def to_json(self, since: float) -> dict[str, Any]:
+    @property
+    def size(self) -> int:
+        """Bytes of its answer."""
+        return self.attempts[-1].size if self.attempts else 0
+
+    def to_json(self, since: float, *, shows_sizes: bool) -> dict[str, Any]:
         """Return the request as JSON; ``started`` counts from ``since``."""
         started = since if self.started is None else self.started
         took = (started if self.ended is None else self.ended) - started
@@ -58,7 +64,7 @@ class TracedRequest:
             "fields": list(self.fields),
             "status": (last.status or None) if last is not None else None,
             "rows": self.rows,
-            "bytes": 0 if last is None else last.size,
+            "bytes": self.size if shows_sizes else None,
             "attempts": len(self.attempts),
             "started": _milliseconds(started - since),
             "milliseconds": _milliseconds(took),
@@ -87,6 +93,8 @@ class Trace:
     """The requests of one operation, in the order in which they were first needed."""
 
     clock: Callable[[], float] = time.perf_counter
+    shows_sizes: bool = True
+    """Whether the caller may see how long answers are."""
     requests: list[TracedRequest] = field(default_factory=list)
     started: float = 0.0
     _reads: dict[tuple[str, bytes | None], TracedRequest] = field(default_factory=dict)
@@ -157,14 +165,15 @@ class Trace:
     def to_json(self) -> dict[str, Any]:
         """Return the trace as JSON: what was spent, and each request."""
         took = self.clock() - self.started
-        requests = [traced.to_json(self.started) for traced in self.requests]
+        sizes = self.shows_sizes
+        requests = [traced.to_json(self.started, shows_sizes=sizes) for traced in self.requests]
         return {
             "spent": {
                 "milliseconds": _milliseconds(took),
                 "upstream": _milliseconds(_covered(self._spans())),
                 "requests": sum(len(traced.attempts) for traced in self.requests),
                 "rows": sum(traced.rows or 0 for traced in self.requests),
-                "bytes": sum(request["bytes"] for request in requests),
+                "bytes": sum(traced.size for traced in self.requests) if sizes else None,
             },
             "requests": requests,
         }

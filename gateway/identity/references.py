@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
+import msgspec
 from msgspec import Struct
 
 from .caller import Caller
@@ -31,7 +32,12 @@ class Reference(Struct, frozen=True):
     def value(self, caller: Caller) -> Any:
         """Return the value. Raises MissingValue."""
         facts = caller.claims if self.source == "claims" else caller.user
-        return _look_up(facts, self.name.split("."))
+        value = _look_up(facts, self.name.split("."))
+        try:
+            msgspec.json.encode(value, enc_hook=str)
+        except ValueError as error:  # half of a surrogate pair, which no request can hold
+            raise MissingValue from error
+        return value
 
     def __str__(self) -> str:
         return f"${self.source}.{self.name}"

@@ -63,7 +63,9 @@ def read_batch(reads: Sequence[Request]) -> Request:
     parts = [_part(number, read) for number, read in enumerate(reads, 1)]
     boundary = _boundary("batch", parts)
     pieces = (f"--{boundary}\r\n".encode() + part + b"\r\n" for part in parts)
-    return _batch(boundary, b"".join((*pieces, f"--{boundary}--\r\n".encode())))
+    batch = _batch(boundary, b"".join((*pieces, f"--{boundary}--\r\n".encode())))
+    has_rule = any(read.shown is not None for read in reads)
+    return structs.replace(batch, shown=BATCH_URL) if has_rule else batch
 
 
 def is_batch(request: Request) -> bool:

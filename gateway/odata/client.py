@@ -192,7 +192,9 @@ class ODataClient:
         A ``$batch`` of reads is repeated if one of its parts is answered with a status that allows it.
         """
         headers = {"Accept": "application/json", **request.headers}
-        sent = Request(request.method, self._own + request.url, headers, request.body)
+        sent = Request(
+            request.method, self._own + request.url, headers, request.body, request.shown
+        )
         return await self._exchange(
             sent,
             safe=request.method in SAFE if safe is None else safe,

@@ -190,6 +190,8 @@ class Expand(Struct, frozen=True, kw_only=True):
     top: int | None = None
     skip: int | None = None
     count: bool = False
+    ruling: frozenset[str] = frozenset()
+    """Those of ``select`` that only rules read; callers may not see them either."""
 
 
 class Query(Struct, frozen=True, kw_only=True):
@@ -205,8 +207,8 @@ class Query(Struct, frozen=True, kw_only=True):
     skip: int | None = None
     count: bool = False
     """Whether the total number of rows is requested with the rows (``$count=true``)."""
-    hides_select: bool = False
-    """Whether ``select`` names columns that callers may not see."""
+    ruling: frozenset[str] = frozenset()
+    """Those of ``select`` that only rules read; callers may not see them either."""
 
 
 class Request(Struct, frozen=True):

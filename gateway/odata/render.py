@@ -67,8 +67,7 @@ def render(query: Query, *, options: Options = ()) -> Request:
     Raises ValueError for a literal that its type cannot have.
     """
     headers = TEXT_HEADERS if query.resource.count else JSON_HEADERS
-    hides = query.hides_select or _has_rule(query)
-    shown = _url(_with_hidden_rules(query), options) if hides else None
+    shown = _url(_with_hidden_rules(query), options) if _has_rule(query) else None
     return Request("GET", _url(query, options), headers, None, shown)
 
 
@@ -98,7 +97,7 @@ class Frame(Struct, frozen=True):
 def frame(query: Query, *, options: Options = ()) -> Frame:
     """Print the query around the last term of its filter, percent-encoded."""
     printed = _frame(query, options)
-    if not (query.hides_select or _has_rule(query)):
+    if not _has_rule(query):
         return printed
     return structs.replace(printed, shown=_frame(_with_hidden_rules(query), options).before)
 
@@ -141,7 +140,7 @@ _HIDDEN = Rule(TRUE)
 
 
 def _has_rule(query: Query | Expand) -> bool:
-    if query.where is not None and _holds_rule(query.where):
+    if query.ruling or (query.where is not None and _holds_rule(query.where)):
         return True
     return any(map(_has_rule, query.expand)) if query.expand else False
 
@@ -160,11 +159,12 @@ def _holds_rule(expr: Expr) -> bool:
 
 
 def _with_hidden_rules(query: QueryOrExpand) -> QueryOrExpand:
-    where = None if query.where is None else _hidden_rules(query.where)
-    expand = tuple(map(_with_hidden_rules, query.expand))
-    hides_select = isinstance(query, Query) and query.hides_select
-    select = () if hides_select else query.select
-    return structs.replace(query, select=select, where=where, expand=expand)
+    return structs.replace(
+        query,
+        select=tuple(name for name in query.select if name not in query.ruling),
+        where=None if query.where is None else _hidden_rules(query.where),
+        expand=tuple(map(_with_hidden_rules, query.expand)),
+    )
 
 
 def _hidden_rules(expr: Expr) -> Expr:

@@ -6,7 +6,7 @@
     3xx to a login    UpstreamForbidden           that the service requests another sign-in
     401, 403          UpstreamForbidden           which account lacks a right
     404 of OData      UpstreamNotFound            entity set: there is no such row or resource
-    400, 404…, 501    UpstreamRejected            entity set, status, the error object's outer message
+    400, 404…, 501    UpstreamRejected            entity set, status, the outer message unless a rule was sent
     408               UpstreamTimeout
     429               UpstreamThrottled           after how many seconds to try again
     500 + refusal     UpstreamRejected            entity set, status (``ErrorDetails.is_refusal`` of the dialect)
@@ -128,7 +128,7 @@ def raise_for_answer(
     if 200 <= response.status < 300 or (response.status == 304 and _is_conditional(request)):
         _check_content(request, response, subject)
         return
-    raise _error(response, subject, now, errors, account)
+    raise _error(request, response, subject, now, errors, account)
 
 
 def _is_conditional(request: Request) -> bool:
@@ -209,7 +209,7 @@ def _check_content(request: Request, response: Response, subject: str) -> None:
         return
     # Some services send errors with status 200.
     if (envelope := envelope_of(response.body)) is not None:
-        raise _rejected(response, subject, envelope)
+        raise _rejected(request, response, subject, envelope)
     plain = request.url.partition("?")[0].endswith(PLAIN)
     if not plain and "json" not in (response.media_type or "json"):
         raise _unexpected_content(response, response.media_type)
@@ -224,7 +224,12 @@ def _unexpected_content(response: Response, content: str) -> UpstreamMalformed:
 
 
 def _error(
-    response: Response, subject: str, now: float, errors: ErrorDetails, account: Account
+    request: Request,
+    response: Response,
+    subject: str,
+    now: float,
+    errors: ErrorDetails,
+    account: Account,
 ) -> GatewayError:
     status = response.status
     if status < 200 or status == 304:
@@ -247,18 +252,23 @@ def _error(
             **_facts(response, envelope),
         )
     if envelope is not None and (status == 501 or (status == 500 and errors.is_refusal(envelope))):
-        return _rejected(response, subject, envelope)
+        return _rejected(request, response, subject, envelope)
     if status >= 500:
         return UpstreamUnavailable(
             f"The upstream failed on {subject} (status {status}).", **_facts(response, envelope)
         )
-    return _rejected(response, subject, envelope)
+    return _rejected(request, response, subject, envelope)
 
 
-def _rejected(response: Response, subject: str, envelope: Envelope | None) -> UpstreamRejected:
-    """Return the error with set and status, and for a 4xx the outer message; the inner one is for the log."""
+def _rejected(
+    request: Request, response: Response, subject: str, envelope: Envelope | None
+) -> UpstreamRejected:
+    """Return the error with set and status, and for a 4xx the outer message; the inner one is for the log.
+
+    The message may quote the filter, so it is for the log, too, if that holds a rule.
+    """
     message = ""
-    if envelope is not None and 400 <= response.status < 500:
+    if envelope is not None and 400 <= response.status < 500 and request.shown is None:
         message = mask(_one_line(envelope.message))
     sentence = f"The upstream refused the request on {subject} (status {response.status})"
     is_absent = is_row_absent(response)

@@ -16,15 +16,14 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET, Struct
 
 from gateway.errors import GatewayError
-from gateway.odata.local_filter import evaluate
-from gateway.odata.query import Expr, Path, Value
+from gateway.odata.query import Expr
 from gateway.odata.simplify import leaves, paths
 from gateway.operations.row_types import RowType
 from gateway.operations.value_conversion import account_number, display_value
 from schema.catalog.records import Clean, Field
 from schema.policy import ColumnAccess, Grant, Mask
 
-from .local_rules import is_exact, known_value
+from .local_rules import is_exact
 from .row_bounds import RowBounds
 
 if TYPE_CHECKING:
@@ -181,17 +180,19 @@ class _Redaction:
 
     def __init__(self, cells: Cells, row_type: RowType, bounds: RowBounds) -> None:
         self._rules = cells.rules
-        self._by_source = {source: name for (_, source), name in row_type.attributes.items()}
+        by_source = {source: name for (_, source), name in row_type.attributes.items()}
+        self._read = tuple((f.source, by_source[f.source]) for f in cells.columns)
         # Types of one family may declare a column each: it has one attribute, and is redacted once.
         places: dict[str, list[Cell]] = {}
         for cell in cells.cells:
             places.setdefault(row_type.attribute(cell.field), []).append(cell)
         self._cells = tuple((name, same[0], _text_of(same)) for name, same in places.items())
-        self._dialect = bounds.rules.dialect
+        self._bounds = bounds
         self._sealer = bounds.sealer
 
     def redact(self, row: Any) -> None:
-        passed = [rule is None or self._passes(rule, row) for rule in self._rules]
+        values = {source: getattr(row, name) for source, name in self._read}
+        passed = [rule is None or self._bounds.passes(rule, values) for rule in self._rules]
         for attribute, cell, text in self._cells:
             value = getattr(row, attribute)
             if value is None or value is UNSET or any(passed[n] for n in cell.plain):
@@ -199,16 +200,6 @@ class _Redaction:
             mask = next((m for m, rules in cell.masked if any(passed[n] for n in rules)), None)
             shown = _masked(mask, value, self._sealer, text) if isinstance(value, str) else None
             setattr(row, attribute, shown)
-
-    def _passes(self, rule: Expr, row: Any) -> bool:
-        def get(path: Path) -> Value:
-            return known_value(getattr(row, self._by_source[path.segments[0]]))
-
-        insensitive, absent = self._dialect.case_insensitive, self._dialect.absent
-        try:
-            return evaluate(rule, get, case_insensitive=insensitive, absent=absent) is True
-        except (LookupError, TypeError, ValueError, ArithmeticError, GatewayError):
-            return False  # a value that is not of its type decides nothing
 
 
 def _text_of(cells: Sequence[Cell]) -> Clean | None:

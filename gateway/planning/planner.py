@@ -39,7 +39,7 @@ from .plan import BoundRoot, ChildPlan, FailedRoot, KeysRoot, ListRoot, ReadPlan
 from .relations import RelationPlanner, expand_item, parent_columns
 from .residual_columns import residual_columns
 from .row_bounds import RowBounds, ViewBounds, ViewRules, companies_in
-from .select import select_of, uncast_types
+from .select import cast_path, select_of, uncast_types
 from .uniting import pins_key, unite_lists
 
 _USER_COMPANY = "$user.company"
@@ -300,12 +300,15 @@ class OperationPlanner:
         # Rows in an $expand are decoded with their parents, so the row type depends on how relations are loaded.
         inside = [c for c in children if c.via is Via.EXPAND]
         expanded = {c.child.index: c.plan.row_type.cached for c in inside}
-        cells = None
+        cells, ruling = None, tuple[Field, ...]()
         if self.row_bounds is not None:
             shown = (*level.values.values(), *columns)
             singleton = None if resource is None or resource.call is not None else resource.name
             cells = cells_of(self.row_bounds, level.info.csdl, set_name or singleton, shown)
-            columns.extend(() if cells is None else cells.columns)
+            if cells is not None:
+                columns.extend(cells.columns)
+                places = {(f.declared_by, f.source) for f in shown}
+                ruling = tuple(f for f in cells.columns if (f.declared_by, f.source) not in places)
         row_type = self.prepared.row_types.get(level, tuple(columns), expanded)
         if self.row_bounds is not None:
             row_type = self._redacting(row_type, cells, inside, self.row_bounds)
@@ -315,6 +318,7 @@ class OperationPlanner:
             select=select_of(row_type, uncast),
             expand=tuple(expand_item(c, self.dialect) for c in children if c.via is Via.EXPAND),
             where=where,
+            ruling=frozenset(cast_path(f.declared_by, f.source, uncast) for f in ruling),
         )
         return ReadPlan(
             level=level,

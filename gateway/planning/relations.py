@@ -193,4 +193,5 @@ def expand_item(child: ChildPlan, dialect: Dialect) -> Expand:
         top=query.top,
         skip=query.skip,
         count=query.count,
+        ruling=query.ruling,
     )

@@ -171,7 +171,9 @@ class RowBounds:
         """Return the companies to which a role is bound for this caller; claims that are no companies add none."""
         companies = self._companies.get(role)
         if companies is None:
-            companies = self._companies[role] = companies_in(declared, self.caller)
+            companies = companies_in(declared, self.caller)
+            # What the upstream would read as a pattern names no company either.
+            companies = self._companies[role] = tuple(filter(self.rules.is_exact, companies))
         return companies
 
     # The methods of CompanyLimit

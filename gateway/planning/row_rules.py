@@ -22,7 +22,17 @@ from gateway.errors import GatewayError, SettingsError
 from gateway.identity.caller import Caller
 from gateway.identity.references import MissingValue, Reference, reference_of
 from gateway.odata.dialect import Dialect
-from gateway.odata.query import FALSE, Expr, Query, Resource, Wildcard
+from gateway.odata.query import (
+    FALSE,
+    Compare,
+    Expr,
+    Literal,
+    Operator,
+    Path,
+    Query,
+    Resource,
+    Wildcard,
+)
 from gateway.odata.simplify import leaves, simplify
 from schema.catalog import Catalog
 from schema.policy import Policy, Role, SetGrant
@@ -131,6 +141,11 @@ class RowRules:
                 f"{self.dialect.title} searches in texts by patterns, which no rule may depend on."
             )
         return None
+
+    def is_exact(self, text: str) -> bool:
+        """Return whether the upstream finds a text as it is: not as a pattern."""
+        test = Compare(Path(("_",)), Operator.EQ, Literal(text, "Edm.String"))
+        return self._inexact(test) is None
 
     def _problems_of_companies(self, role: Role) -> Iterator[SettingsError]:
         for setting, values in (("companies", role.companies), ("company", (role.company,))):

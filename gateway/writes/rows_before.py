@@ -62,7 +62,8 @@ class RowsBefore:
         extras = [*info.key, *fields, *([] if info.etag is None else [info.etag])]
         where = all_of(self._planner.bounds.predicate(info, set_name), rule)
         plan = self._planner.read(level, set_name, where=where, extras=extras)
-        plan = structs.replace(plan, query=structs.replace(plan.query, hides_select=True))
+        ruling = frozenset(columns).difference(part.source for part in info.key)
+        plan = structs.replace(plan, query=structs.replace(plan.query, ruling=ruling))
         # Once each, however often it is written.
         rows = {w.identity: w.key_values for w in writes}
         keys = [tuple(values[f.source] for f in info.key) for values in rows.values()]

@@ -209,8 +209,8 @@ export function Run({ run: { spent, requests, roundTrip } }) {
         Last run <small>{milliseconds(roundTrip)} to the browser</small>
       </h3>
       <p className="explain-total">
-        <b>{milliseconds(spent.milliseconds)}</b> {counted(spent.requests, "request")} · {counted(spent.rows, "row")} ·{" "}
-        {bytes(spent.bytes)}
+        <b>{milliseconds(spent.milliseconds)}</b> {counted(spent.requests, "request")} · {counted(spent.rows, "row")}
+        {spent.bytes !== null && <> · {bytes(spent.bytes)}</>}
       </p>
       <Shares total={spent.milliseconds} shares={{ upstream: spent.upstream, gateway }} />
       <ol className="explain-timings" aria-label="Timings">
@@ -270,7 +270,7 @@ function factsOf({ status, rows, bytes: size, attempts, waited, error }) {
   return [
     error ?? status ?? "no answer",
     ...(rows === null ? [] : [counted(rows, "row")]),
-    bytes(size),
+    ...(size === null ? [] : [bytes(size)]),
     ...(attempts > 1 ? [attempts === 2 ? "1 retry" : `${attempts - 1} retries`] : []),
     ...(waited >= 1 ? [`${milliseconds(waited)} waiting`] : []),
   ];

@@ -14,7 +14,7 @@ from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway
 from gateway.runtime.role_views import build_view, row_rules
 from gateway.storage.sealing import Sealer
-from schema.policy import Policy, Right, Role, RoleView, SetGrant
+from schema.policy import Mask, Policy, Right, Role, RoleView, SetGrant
 from schema.policy.records import Names
 
 pytestmark = pytest.mark.anyio
@@ -76,6 +76,60 @@ async def test_a_read_shows_a_placeholder(name: str, assembled: Gateway, sealer:
         *(() if names_company else ("usmf",)),
     ):
         assert hidden not in text
+
+
+MASKED = Role(
+    name="clerk",
+    sets=(
+        (
+            "CustomersV3",
+            SetGrant(
+                rights=frozenset(Right),
+                where={"customerGroupId": {"eq": SECRET}},
+                columns=Names(("*",), ("CustomerGroupId",)),
+                masks={"OrganizationName": Mask.LAST4},
+                presets={"CustomerGroupId": SECRET},
+            ),
+        ),
+        ("*", ALL),
+    ),
+    explain=True,
+)
+"""Which values show is decided by a column that does not show itself."""
+
+
+@pytest.mark.parametrize("name", ["a list", "a row by key", "rows by id", "relations"])
+async def test_columns_that_rules_read_do_not_show(
+    name: str, assembled: Gateway, sealer: Sealer
+) -> None:
+    text = await explained(assembled, sealer, READS[name], role=MASKED)
+
+    assert "{rule}" in text
+    assert "CustomerGroupId" not in text
+
+
+KEY = 'dataAreaId: "usmf", customerAccount: "US-9"'
+INPUT = f'{KEY}, salesCurrencyCode: "USD"'
+WRITES = {
+    "a new row": f"createCustomerV3(input: {{ {INPUT} }}) {{ customerV3 {{ id }} }}",
+    "new rows": f"createCustomersV3(input: [{{ {INPUT} }}]) {{ __typename }}",
+    "a change": f'updateCustomerV3(key: {{ {KEY} }}, patch: {{ salesMemo: "x" }}) {{ etag }}',
+    "changes": f'updateCustomersV3(input: [{{ key: {{ {KEY} }}, patch: {{ salesMemo: "x" }} }}]) {{ __typename }}',
+    "an upsert": f"upsertCustomerV3(input: {{ {INPUT} }}) {{ etag }}",
+    "a deletion": f"deleteCustomerV3(key: {{ {KEY} }}) {{ etag }}",
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+@pytest.mark.parametrize("atomic", ["", " @atomic"])
+async def test_presets_of_hidden_columns_do_not_show(
+    name: str, atomic: str, assembled: Gateway, sealer: Sealer
+) -> None:
+    text = await explained(assembled, sealer, f"mutation{atomic} {{ {WRITES[name]} }}", role=MASKED)
+
+    assert "US-9" in text
+    assert SECRET not in text
+    assert "CustomerGroupId" not in text
 
 
 async def test_a_rule_that_needs_a_batch_does_not_show_in_its_body(

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from msgspec import structs
 
 from gateway.errors import (
     GatewayError,
@@ -77,6 +78,17 @@ async def test_a_400_shows_the_outer_message_and_logs_the_infolog() -> None:
     assert error.upstream_request_id == "act-7"
     assert "Infolog: Error: No." in str(error.detail)
     assert "Secret.Place" not in str(error.detail)
+
+
+async def test_a_message_about_a_hidden_rule_is_for_the_log() -> None:
+    request = structs.replace(GET, shown="CustomersV3?$filter={rule}")
+    words = "Syntax error at 3 in Segment eq 'secret'."
+    answer = httpx.Response(400, json={"error": {"code": "x", "message": words}})
+
+    error = await caught(answer, request)
+
+    assert error.message == "The upstream refused the request on CustomersV3 (status 400)."
+    assert words in (error.detail or "")
 
 
 async def test_a_500_with_an_infolog_is_refused_and_not_retried() -> None:

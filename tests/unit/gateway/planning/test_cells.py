@@ -124,6 +124,38 @@ async def test_a_value_shows_where_one_role_gives_row_and_column(
     assert [event for event in zoo.events if isinstance(event, FastPathFailed)] == []
 
 
+@pytest.mark.parametrize(
+    ("name", "shows"), [("Bob", True), ("Ann", False), ("\uff21nn", False), ("An\u200bn", False)]
+)
+async def test_texts_that_a_database_may_take_for_equal_decide_nothing(
+    name: str, *, shows: bool
+) -> None:
+    owner = role("owner", {"Parties": grant({"name": {"ne": "Ann"}})})
+    clerk = role("clerk", {"Parties": grant(deny=("Since",))})
+    zoo = zoo_of("finops", clerk, owner)
+    zoo.tables.rows["Parties"] = [
+        {"Area": "A1", "PartyId": "p1", "Name": name, "Since": "2024-01-31T12:00:00Z"}
+    ]
+
+    (party,) = (await ask(zoo, "parties { nodes { since } }"))["parties"]["nodes"]
+
+    assert (party["since"] is not None) is shows
+
+
+async def test_a_trace_tells_neither_the_rule_nor_how_long_a_value_is() -> None:
+    zoo = zoo_of("finops", AUDITOR, OWNER)
+    query = "{ orders { nodes { text } } }"
+
+    answer = (await zoo.execute(query, caller=caller(number=0), trace=True)).to_builtins()
+
+    trace = answer["extensions"]["d365"]
+    assert [request["bytes"] for request in trace["requests"]] == [None]
+    assert trace["spent"]["bytes"] is None
+    assert trace["spent"]["rows"] == 4
+    assert "$select=Text" in trace["requests"][0]["text"]
+    assert "Number" not in str(trace)
+
+
 async def test_the_columns_of_the_rule_are_read_too() -> None:
     zoo = zoo_of("odata", CLERK, OWNER)
 

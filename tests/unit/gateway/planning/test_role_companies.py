@@ -65,6 +65,8 @@ BOUNDS: list[tuple[dict[str, Any], list[str]]] = [
     ({"companies": ["GBSI ", "demf"]}, ["demf", "gbsi", "usmf"]),
     ({"companies": ["", 5, None]}, ["usmf"]),
     ({"companies": {"a": "gbsi"}}, ["usmf"]),
+    ({"companies": ["gb*", "*", "gbs?", "%"]}, ["usmf"]),
+    ({"companies": ["gbsi", "\ud800"]}, ["usmf"]),
 ]
 
 
@@ -73,6 +75,15 @@ async def test_a_role_is_bound_to_its_companies(
     claims: dict[str, Any], expected: list[str]
 ) -> None:
     assert sorted(await companies(zoo_of(BOUND), caller(**claims))) == expected
+
+
+async def test_companies_with_a_star_are_not_sent() -> None:
+    zoo = zoo_of(BOUND)
+    query = '{ orders(where: { party: { name: { eq: "usmf" } } }) { nodes { area } } }'
+
+    answer = await zoo.execute(query, caller=caller(companies=["*"]))
+
+    assert answer.to_builtins() == {"data": {"orders": {"nodes": [{"area": "usmf"}]}}}
 
 
 @pytest.mark.parametrize("scope", [("demf",), ("demf", "usmf")])

@@ -116,6 +116,8 @@ BOUND: list[tuple[dict[str, Any], dict[str, Any], str]] = [
 NOTHING: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"text": {"eq": "$claims.t"}}, {}),
     ({"text": {"eq": "$claims.t"}}, {"t": None}),
+    ({"text": {"eq": "$claims.t"}}, {"t": "\ud800"}),
+    ({"text": {"in": "$claims.t"}}, {"t": ["a", "\ud800"]}),
     ({"text": {"eq": "$claims.t"}}, {"t": 5}),
     ({"text": {"eq": "$claims.t"}}, {"t": ["a"]}),
     ({"text": {"eq": "$claims.t"}}, {"t": {"a": "b"}}),

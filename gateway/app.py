@@ -27,7 +27,7 @@ from gateway.http.explain_endpoint import explain_routes, explains_to
 from gateway.http.graphql_endpoint import GraphQLEndpoint
 from gateway.http.health import liveness, readiness, reload_endpoint
 from gateway.http.refusals import HttpError, UnknownApi
-from gateway.http.request_audit import RequestAudit
+from gateway.http.request_audit import auditing
 from gateway.http.schema_explorer import explorer_routes
 from gateway.http.subscription_routes import (
     stream_events,
@@ -73,9 +73,9 @@ def create_app(
             opened = open_generations(
                 settings, transport=transport, observe=observe, progress=progress, audit=log
             )
-            app.state.audit = None if log is None else RequestAudit(log)
-            async with serving(app, opened):
-                yield
+            with auditing(app, log):
+                async with serving(app, opened):
+                    yield
 
     @asynccontextmanager
     async def serving(

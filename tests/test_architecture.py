@@ -308,6 +308,7 @@ CALLBACKS = {
     "gateway.cli.bounded_http": "a protocol of the event loop, which calls it back",
     "gateway.cli.connections": "likewise",
     "gateway.cli.sockets": "likewise",
+    "gateway.http.request_audit": "records counts by a timer of the event loop",
     "gateway.odata.retry": "names the function that others await",
     "gateway.shutdown": "brings the timeouts of others forward",
 }

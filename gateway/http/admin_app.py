@@ -34,7 +34,7 @@ from gateway.store.api_keys import open_api_keys
 from .edge import Edge, send_refusal
 from .hosts import is_loopback
 from .refusals import HttpError, caller_error
-from .request_audit import RequestAudit, record_refusal, record_use
+from .request_audit import auditing, record_refusal, record_use
 from .request_parameters import headers_of
 
 
@@ -72,8 +72,8 @@ def create_admin_app(context: AdminContext) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with recording(_unrequired(settings), context.observe) as log:
-            app.state.audit = None if log is None else RequestAudit(log)
-            yield
+            with auditing(app, log):
+                yield
         if api_keys is not None:
             await api_keys.close()
 
@@ -135,7 +135,8 @@ async def _check(keys: Authenticator, scope: Scope) -> None:
         caller = await keys.authenticate(scope, headers_of(scope))
     except (Unauthenticated, StoreUnavailable) as error:
         refused = caller_error(error)
-        record_refusal(scope, refused.status, refused.code)
+        is_refusal = isinstance(error, Unauthenticated)
+        record_refusal(scope, refused.status, refused.code, always=is_refusal)
         raise refused from error
     if ADMIN_ROLE not in caller.roles:
         record_refusal(scope, 403, Forbidden.code, caller)

@@ -118,7 +118,9 @@ class Endpoint:
             caller = await self.authenticator.authenticate(scope, read)
         except (Unauthenticated, IssuerUnavailable, StoreUnavailable) as error:
             refused = caller_error(error)
-            record_refusal(scope, refused.status, refused.code)
+            # Credentials that are no credentials (400) are refusals, too.
+            is_refusal = isinstance(error, Unauthenticated)
+            record_refusal(scope, refused.status, refused.code, always=is_refusal)
             raise refused from error
         if caller.kind == "key":
             record_use(scope, caller)

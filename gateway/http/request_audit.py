@@ -1,11 +1,17 @@
 """Records refused requests, administrative acts and uses of API keys in the audit log.
 
 Writes are recorded where they are sent (``writes.audit_trail``). Equal refusals of one client are counted within a
-minute, and uses of a key within an hour: neither a flood nor reads push other lines out of the files.
+minute, and uses of a key within an hour, each count in a line of its own: neither a flood nor reads push other lines
+out of the files.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import contextmanager
+
+from starlette.applications import Starlette
 from starlette.types import Scope
 
 from gateway.audit.entries import Entry, Who
@@ -32,40 +38,55 @@ class RequestAudit:
         self.log = log
         self._refusals = Throttle(60.0, 600)
         self._uses = Throttle(3_600.0, 10_000)
+        self._timers: dict[Throttle, asyncio.TimerHandle] = {}
 
     def refused(self, scope: Scope, status: int, code: str, caller: Caller) -> None:
         """Record that a request was refused."""
         client, path = client_of(scope), _path_of(scope)
-        repeats = self._refusals.admit((client, path, code, caller.log_id))
-        if repeats is None:
-            return
-        self.log.record(
-            Entry(
-                kind="refused",
-                who=who_of(caller),
-                client=client,
-                path=path,
-                status=status,
-                code=code,
-                repeats=repeats or None,
+
+        def entry() -> Entry:
+            who = who_of(caller)
+            return Entry(
+                kind="refused", who=who, client=client, path=path, status=status, code=code
             )
-        )
+
+        self._take(self._refusals, (client, path, status, code, caller.log_id), entry)
 
     def used(self, scope: Scope, caller: Caller) -> None:
         """Record that an API key is in use."""
-        repeats = self._uses.admit(caller.subject)
-        if repeats is None:
-            return
-        self.log.record(
-            Entry(
-                kind="key",
-                act="used",
-                who=who_of(caller),
-                client=client_of(scope),
-                path=_path_of(scope),
-                repeats=repeats or None,
-            )
-        )
+
+        def entry() -> Entry:
+            client, path = client_of(scope), _path_of(scope)
+            return Entry(kind="key", act="used", who=who_of(caller), client=client, path=path)
+
+        self._take(self._uses, caller.subject, entry)
+
+    def close(self) -> None:
+        """Record what was counted."""
+        for timer in self._timers.values():
+            timer.cancel()
+        for throttle in (self._refusals, self._uses):
+            self._record(throttle.rest())
+
+    def _take(self, throttle: Throttle, key: Hashable, make: Callable[[], Entry]) -> None:
+        self._record(throttle.admit(key, make))
+        if throttle.has_counts and throttle not in self._timers:
+            self._settle_later(throttle)
+
+    def _settle_later(self, throttle: Throttle) -> None:
+        """Record counts when their time is over: they must not wait for another entry, which may never come."""
+        loop = asyncio.get_running_loop()
+        self._timers[throttle] = loop.call_later(throttle.seconds, self._settle, throttle)
+
+    def _settle(self, throttle: Throttle) -> None:
+        del self._timers[throttle]
+        self._record(throttle.due())
+        if throttle.has_counts:
+            self._settle_later(throttle)
+
+    def _record(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            self.log.record(entry)
 
     def acted(self, scope: Scope | None, act: str, *, is_done: bool) -> None:
         """Record an administrative act, by a request or (None) by a signal of this machine."""
@@ -79,6 +100,17 @@ class RequestAudit:
                 outcome="done" if is_done else "failed",
             )
         )
+
+
+@contextmanager
+def auditing(app: Starlette, log: AuditLog | None) -> Iterator[None]:
+    """Let an application record in a log; None: it does not."""
+    audit = app.state.audit = None if log is None else RequestAudit(log)
+    try:
+        yield
+    finally:
+        if audit is not None:
+            audit.close()
 
 
 def audit_of(scope: Scope) -> RequestAudit | None:

@@ -11,7 +11,8 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -337,16 +338,52 @@ def test_settings_that_cannot_hold_stop_the_start(audit: dict[str, Any], message
         open_audit_log(settings_of(**audit), print)
 
 
-def test_repeated_entries_are_counted() -> None:
-    now = 0.0
-    throttle = Throttle(60, 2, lambda: now)
+class Repeating:
+    """A throttle with a clock of its own."""
 
-    assert [throttle.admit("a") for _ in range(3)] == [0, None, None]
-    assert throttle.admit("b") == 0
-    assert throttle.admit("c") is None  # two a minute, of all
-    now = 61.0
-    assert throttle.admit("a") == 3  # two of its own, and the one that was too many
-    assert throttle.admit("b") == 0
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.throttle = Throttle(60, 2, lambda: self.now)
+
+    def admit(self, *keys: str) -> list[tuple[str | None, int | None]]:
+        admitted = (self.throttle.admit(key, partial(refusal, key)) for key in keys)
+        return [line for entries in admitted for line in lines_of(entries)]
+
+
+def refusal(key: str) -> Entry:
+    return Entry(kind="refused", who=Who(kind="anonymous"), path=key)
+
+
+def lines_of(entries: Iterable[Entry]) -> list[tuple[str | None, int | None]]:
+    return [(entry.path, entry.repeats) for entry in entries]
+
+
+def test_repeated_entries_are_counted() -> None:
+    log = Repeating()
+
+    assert log.admit("a", "a", "a") == [("a", None)]
+    assert log.throttle.has_counts
+    log.now = 61.0
+    assert lines_of(log.throttle.due()) == [("a", 2)]
+    assert not log.throttle.has_counts
+    assert log.admit("a") == [("a", None)]
+
+
+def test_entries_that_are_too_many_are_counted_with_the_next_line() -> None:
+    log = Repeating()
+
+    assert log.admit("a", "b", "c", "d") == [("a", None), ("b", None)]
+    log.now = 61.0
+    assert log.admit("e") == [("a", 2), ("e", None)]
+
+
+def test_the_end_writes_all_counts() -> None:
+    log = Repeating()
+
+    log.admit("a", "b", "b", "c")
+
+    assert lines_of(log.throttle.rest()) == [("a", 1), ("b", 1)]
+    assert lines_of(log.throttle.rest()) == []
 
 
 def _until(condition: Callable[[], bool]) -> None:

@@ -66,8 +66,11 @@ async def test_refusals_are_recorded(
         for _ in range(3):
             response = await http.request(method, path, headers=headers)
 
-    assert [(line["kind"], line["client"], line["code"]) for line in lines] == (
-        [] if code is None else [("refused", "192.0.2.7", code)]
+    # The first, and a count of the others.
+    assert [
+        (line["kind"], line["client"], line["code"], line.get("repeats")) for line in lines
+    ] == (
+        [] if code is None else [("refused", "192.0.2.7", code, repeats) for repeats in (None, 2)]
     )
     if code is not None:
         assert lines[0]["status"] == response.status_code
@@ -97,7 +100,9 @@ async def test_uses_of_keys_and_refused_callers_are_recorded(tmp_path: Path) -> 
     assert [(e["kind"], e.get("act"), e.get("code"), e["who"]["kind"]) for e in lines] == [
         ("key", "used", None, "key"),
         ("refused", None, "UNAUTHENTICATED", "anonymous"),
+        ("key", "used", None, "key"),
     ]
+    assert [e.get("repeats") for e in lines] == [None, None, 1]
     assert (lines[0]["who"]["subject"], lines[0]["who"]["name"]) == (key.id, "ci")
     assert lines[0]["who"]["roles"] == ["a"]
     assert text not in json.dumps(lines)
@@ -148,3 +153,18 @@ async def test_refusals_of_roles_are_recorded(
     assert [(line["status"], line["code"], line["who"]["name"]) for line in refusals] == (
         [] if code is None else [(status, code, "ci")]
     )
+
+
+@pytest.mark.parametrize(
+    ("query", "authorization"),
+    [("", "Token x"), ("", "Bearer a, Bearer b"), ("?access_token=a", "")],
+)
+async def test_credentials_that_are_none_are_recorded(
+    tmp_path: Path, query: str, authorization: str
+) -> None:
+    issuer = {"issuer": ISS, "audiences": [AUDIENCE], "jwks": {"keys": [jwk("k1")]}}
+    async with recorded(tmp_path, inbound={"issuers": [issuer]}) as (http, lines):
+        headers = {"Authorization": authorization} if authorization else {}
+        await http.post(f"/graphql{query}", json={"query": "{ __typename }"}, headers=headers)
+
+    assert [(line["status"], line["code"]) for line in lines] == [(400, "UNAUTHENTICATED")]

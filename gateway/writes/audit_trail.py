@@ -161,6 +161,8 @@ def with_outcome(entry: Entry, outcome: Outcome, request_id: str | None) -> Entr
         word = _WORDS.get(code) or ("refused" if is_refused else "failed")
     cause = None if outcome.cause is None else outcome.cause.upstream_request_id
     keys = outcome.write.key_values or entry.key
+    presets = (name for name in outcome.write.body if name in outcome.write.presets)
+    entry = structs.replace(entry, fields=tuple(dict.fromkeys((*entry.fields, *presets))))
     return _closed(entry, word, code, request_id or cause, key=keys)
 
 

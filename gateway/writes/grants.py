@@ -38,6 +38,10 @@ _NOT_GIVEN = "None of the caller's roles lets this field be written in this row.
 _TWO_PRESETS = "The roles that give these fields preset different values."
 
 
+UNKNOWN = object()
+"""Stands for a value that is not known: no rule is decided by it."""
+
+
 class Choice(Struct, frozen=True):
     """A write that some roles give."""
 
@@ -246,13 +250,16 @@ class WriteGrants:
             return None
         read = self._columns(rule, set_name)
         touched = next((n for n in body if read is None or n in read), None)
-        if touched is None or self._decide(rule, {**row, **body}):
+        if touched is None or self.passes(rule, {**row, **body}):
             return None
         return "" if read is None else touched
 
     def passes(self, rule: Expr | None, row: Mapping[str, Any]) -> bool | None:
-        """Return whether a row passes a rule; None if its values do not decide it."""
-        return True if rule is None else self._decide(rule, row)
+        """Return whether a row that exists passes a rule; None if the values that are known do not decide it."""
+        if rule is None:
+            return True
+        unknown = {p.segments[0]: UNKNOWN for p in paths(rule) if p.segments[0] not in row}
+        return self._decide(rule, {**unknown, **row})
 
     def _decide(self, rule: Expr, values: Mapping[str, Any]) -> bool | None:
         return decide(rule, values, self._dialect, self._catalog.model)

@@ -9,8 +9,8 @@
     a call   NOT_FOUND if it is bound to a row that the caller cannot read
 
 A row that was read is written with its version in ``If-Match``, so that it is still the row that was checked. Rows of
-one changeset are checked in their order, each as the ones before leave it. If a role gives all rows and the write is
-decided by the request alone, nothing is read.
+one changeset are checked in their order, each as the ones before leave it. If the key of a row decides which roles give
+it (its company, for example), and one of them gives the write, nothing is read.
 """
 
 from __future__ import annotations
@@ -145,12 +145,25 @@ class RoleBounds:
         # A PATCH that creates the row if there is none would create one that was not checked.
         if write.verb is Verb.UPSERT and self.grants.update_may_create:
             return bool(rules)
-        whole = _whole(rules)
-        if len(whole) == len(rules):
+        inside, is_decided = self._by_key(write, rules)
+        if is_decided:
             return False
-        if right is Right.DELETE or not whole:
-            return not whole
-        return isinstance(self.grants.change(write.entity_set, {}, whole, _sent(write)), Problem)
+        if right is Right.DELETE or not inside:
+            return not inside
+        choice = self.grants.change(write.entity_set, write.key_values, inside, _sent(write))
+        return isinstance(choice, Problem)
+
+    def _by_key(
+        self, write: RowWrite, rules: Mapping[str, Expr | None]
+    ) -> tuple[frozenset[str], bool]:
+        """Return the roles whose rules the key of a row passes, and whether it decides all rules.
+
+        A key never changes, so such a row need not be read.
+        """
+        key = write.key_values
+        answers = {role: self.grants.passes(rule, key) for role, rule in rules.items()}
+        inside = frozenset(role for role, passes in answers.items() if passes)
+        return inside, None not in answers.values()
 
     async def _inside(
         self,
@@ -210,12 +223,15 @@ class RoleBounds:
         rules = self.grants.rules(right, write.entity_set)
         if not rules:
             return write, NO_RIGHT
-        inside: frozenset[str] = _whole(rules)
-        row: Mapping[str, Any] = {}
+        row: Mapping[str, Any] = write.key_values
         if needs_row:
-            if state is None or not state.inside.get(right):
-                return write, ABSENT
-            inside, row = state.inside[right], state.values
+            inside = frozenset() if state is None else state.inside.get(right, frozenset())
+        else:
+            inside, _ = self._by_key(write, rules)
+        if not inside:
+            return write, ABSENT
+        if needs_row and state is not None:
+            row = state.values
             if not _names_version(write.if_match, state.version):
                 return write, _CHANGED
             write = replace(write, version=state.version)
@@ -227,8 +243,9 @@ class RoleBounds:
         return replace(write, body=choice.body, own=write.body, presets=choice.presets), None
 
     def _upsert(self, write: RowWrite) -> Checked:
-        """Return an upsert that some roles give whatever row there is; what they do not give of it is left out."""
-        if not self.grants.rules(Right.UPDATE, write.entity_set):
+        """Return an upsert whose key decides which roles give it; what they do not give of it is left out."""
+        rules = self.grants.rules(Right.UPDATE, write.entity_set)
+        if not rules:
             return write, NO_RIGHT
         created, no_create = self._create(write)
         changed, no_change = self._existing(
@@ -277,11 +294,6 @@ def _by_set_and_right(writes: Sequence[RowWrite]) -> dict[tuple[str, Right], lis
     for write in writes:
         groups.setdefault((write.entity_set, _RIGHTS[write.verb]), []).append(write)
     return groups
-
-
-def _whole(rules: Mapping[str, Expr | None]) -> frozenset[str]:
-    """Return the roles that give every row."""
-    return frozenset(role for role, rule in rules.items() if rule is None)
 
 
 def _union(rules: Iterable[Expr | None]) -> Expr | None:

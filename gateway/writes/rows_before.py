@@ -21,10 +21,9 @@ from schema.catalog import Catalog
 from schema.catalog.records import ETAG, RootField, RootKind
 
 from .fresh_reads import FreshReads
+from .grants import UNKNOWN
 from .plan import Identity, RowWrite
 
-UNKNOWN = object()
-"""Stands for a value that the upstream did not send: no rule is decided by it."""
 _VERSION = f"{{{ETAG}}}"
 """Etag of a row that is assumed."""
 _ROOT = RootField(name="before", kind=RootKind.BY_KEY)

@@ -49,6 +49,10 @@ ROLES: dict[str, Any] = {
             "MyLeaveRequests": {"where": {"status": {"eq": "DRAFT"}}},
         },
     },
+    "usmf": {
+        "companies": ["usmf"],
+        "sets": {"CustomerGroups": dict.fromkeys(("create", "update", "delete"), True)},
+    },
     "namer": {"sets": {"CustomersV3": {"update": True, "columns": ["OrganizationName"]}}},
 }
 _TOLD = ("If-Match", "Content-Type")

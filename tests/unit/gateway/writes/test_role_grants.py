@@ -200,6 +200,21 @@ async def test_a_service_without_versions_is_read_first_all_the_same() -> None:
     assert [codes(answer, n) for n in "xy"] == [[], ["NOT_FOUND"]]
 
 
+@pytest.mark.parametrize(
+    ("line", "error", "requests"), [("1", [], 0), ("2", ["NOT_FOUND"], 0), ("3", ["NOT_FOUND"], 0)]
+)
+async def test_a_key_that_decides_the_rule_is_not_read(
+    line: str, error: list[str], requests: int
+) -> None:
+    api = RoleWrites(ROWS, role("a", {"Lines": writing({"lineNo": {"in": ["1", "3"]}})}))
+
+    answer = await api.ask(f"mutation {{ x: {update(line, NOTE)} }}")
+
+    assert codes(answer, "x") == error
+    assert len(api.tables.requests) == requests
+    assert len(api.tables.writes) == (line != "2")
+
+
 # Groups of writes
 
 

@@ -272,6 +272,26 @@ def test_types_exist_if_something_visible_uses_them(
 
 
 @pytest.mark.parametrize(
+    ("reads", "writes", "inputs"),
+    [
+        ({"deny_columns": ["Group"]}, WRITES, {"CustomerCreateInput", "CustomerPatch"}),
+        ({"masks": {"Group": "hash"}}, WRITES, {"CustomerCreateInput", "CustomerPatch"}),
+        ({"deny_columns": ["Group"]}, {"update": True}, {"CustomerPatch"}),
+        (WRITES, {"masks": {"Group": "hash"}}, {"CustomerCreateInput", "CustomerPatch"}),
+        ({"deny_columns": ["Group"], **WRITES}, {}, set()),
+    ],
+)
+def test_a_column_is_written_if_any_role_gives_it_with_the_right(
+    reads: Mapping[str, Any], writes: Mapping[str, Any], inputs: set[str]
+) -> None:
+    roles = {name: {"sets": {"Customers": r}} for name, r in (("a", reads), ("b", writes))}
+    fields = Writes(view_of(WHOLE, **roles))
+
+    names = [n for n in ("CustomerCreateInput", "CustomerPatch") if fields.entry(n) is not None]
+    assert {name for name in names if "group" in fields.inputs_of(name)} == inputs
+
+
+@pytest.mark.parametrize(
     ("rights", "mutations"),
     [
         ({}, set()),

@@ -22,18 +22,21 @@ from gateway.config.settings import Settings
 from gateway.graphiql.routes import page_routes_of, shared_page_routes, unknown_pages
 from gateway.http.admin_access import access_check
 from gateway.http.edge import Edge, route_of, send_refusal
-from gateway.http.endpoints import API, Endpoint, RoutesOf, endpoints_of, with_cors
+from gateway.http.endpoints import (
+    API,
+    Endpoint,
+    RoutesOf,
+    endpoints_of,
+    other_profiles,
+    with_cors,
+)
 from gateway.http.explain_endpoint import explain_routes, explains_to
 from gateway.http.graphql_endpoint import GraphQLEndpoint
 from gateway.http.health import liveness, readiness, reload_endpoint
 from gateway.http.refusals import HttpError, UnknownApi
 from gateway.http.request_audit import auditing
 from gateway.http.schema_explorer import explorer_routes
-from gateway.http.subscription_routes import (
-    stream_events,
-    subscription_routes,
-    unknown_socket_routes,
-)
+from gateway.http.subscription_routes import stream_events, subscription_routes
 from gateway.identity.authenticator import authenticator_of
 from gateway.metadata.model_builder import Progress
 from gateway.metadata.model_process import BuildModel, build_in_subprocess
@@ -109,10 +112,11 @@ def create_app(
     apis = {e.api: with_cors(_Api(e, unknown), settings.cors_origins) for e in endpoints}
     routes = _routes(settings, endpoints, tell_others)
     for endpoint in endpoints:
-        routes.append(Route(endpoint.api, apis[endpoint.api]))
-        routes.extend(route for routes_of in PER_ENDPOINT for route in routes_of(endpoint))
+        routes.extend(_routes_of(endpoint, apis[endpoint.api]))
     routes.extend(unknown.routes(settings))
     routes.extend(unknown_pages(endpoints))
+    for other in other_profiles(endpoints):
+        routes.extend(_routes_of(other, with_cors(_Api(other, unknown), settings.cors_origins)))
     return _Application(apis, Edge(settings, observe), routes=routes, lifespan=lifespan)
 
 
@@ -173,8 +177,9 @@ class _Unknown:
         """Yield the routes of addresses that are no API's, if there are profiles."""
         if settings.profiles:
             others = with_cors(self, settings.cors_origins)
-            yield from (Route(API, others), Route(f"{API}/{{profile}}", others))
-            yield from unknown_socket_routes(self._endpoints[0])
+            yield Route(API, others)
+            if not any(e.bound_roles for e in self._endpoints):
+                yield Route(f"{API}/{{profile}}", others)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.answer(scope["path_params"].get("profile"), scope, receive, send)
@@ -239,6 +244,13 @@ def _routes(
     if settings.graphiql:
         routes.extend(shared_page_routes(endpoints))
     return routes
+
+
+def _routes_of(endpoint: Endpoint, api: ASGIApp) -> Iterable[BaseRoute]:
+    """Yield the routes of one API."""
+    yield Route(endpoint.api, api)
+    for routes_of in PER_ENDPOINT:
+        yield from routes_of(endpoint)
 
 
 PER_ENDPOINT: tuple[RoutesOf, ...] = (

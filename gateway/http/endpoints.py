@@ -10,7 +10,7 @@ request, ``await endpoint.admit(scope)`` returns its caller and the generation m
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from starlette.applications import Starlette
@@ -39,6 +39,8 @@ from .request_audit import record_refusal, record_use
 from .request_parameters import Headers, headers_of
 from .waiting_bytes import WaitingBytes
 
+_NOBODY = ""
+"""No role has this name."""
 API = "/graphql"
 PAGE = "/graphiql"
 
@@ -190,6 +192,18 @@ def endpoints_of(
         for own in served
     )
     return endpoints
+
+
+def other_profiles(endpoints: Sequence[Endpoint]) -> Iterable[Endpoint]:
+    """Yield the endpoint of all profiles that do not exist, if some are hidden from callers.
+
+    It is like one that is bound to a role that nobody has, so that nothing tells hidden profiles from missing ones:
+    no method, no header, no redirect.
+    """
+    changes = {"profile": "{profile}", "bound_roles": (_NOBODY,)}
+    for hidden in (e for e in endpoints if e.bound_roles):
+        yield replace(hidden, settings=hidden.settings.model_copy(update=changes))
+        return
 
 
 def with_cors(api: ASGIApp, origins: Sequence[str]) -> ASGIApp:

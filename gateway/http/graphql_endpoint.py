@@ -293,7 +293,7 @@ class _DisconnectWatcher:
             self._task.uncancel()
 
 
-_VARY = (b"vary", b"Accept, Accept-Encoding, X-D365-Company")
+_VARY = (b"vary", b"Accept, Accept-Encoding, Authorization, X-D365-Company")
 _NO_STORE = (b"cache-control", b"no-store")
 _RETRY = (b"retry-after", b"5")
 _ALLOW = (b"allow", b"GET, HEAD, POST, OPTIONS")

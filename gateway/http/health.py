@@ -47,7 +47,8 @@ async def readiness(request: Request) -> Response:
         facts["profiles"] = {
             name: _profile_json(len(settings.chosen), profiles.opened(name))
             for name, settings in gateway.profiles.items()
-            if settings.introspection  # others are not listed for strangers
+            # Others are not listed for strangers.
+            if settings.introspection and not settings.bound_roles
         }
     return JSONResponse(facts)
 

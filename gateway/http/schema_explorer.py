@@ -159,7 +159,7 @@ class _Explorer:
     async def _sent(self, body: bytes, request: Request) -> Response:
         packed, coding = await self._compression.encode(body, request.headers)
         coded = {} if coding == IDENTITY else {"Content-Encoding": coding}
-        headers = {**FIELDS, **coded, "Vary": "Accept-Encoding"}
+        headers = {**FIELDS, **coded, "Vary": "Accept-Encoding, Authorization"}
         return Response(packed, headers=headers, media_type="application/json")
 
 

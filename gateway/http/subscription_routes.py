@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import Receive, Scope, Send
@@ -15,8 +14,7 @@ from gateway.identity.caller import Caller
 from gateway.request import GraphQLRequest
 from gateway.runtime.generations import GenerationManager
 
-from .endpoints import API, Endpoint
-from .refusals import HttpError, UnknownApi
+from .endpoints import Endpoint
 from .request_parameters import Headers
 
 
@@ -41,34 +39,6 @@ def subscription_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
         await serve(websocket, getattr(websocket.app.state, "subscriptions", None), terms)
 
     return [WebSocketRoute(endpoint.api, socket)]
-
-
-def unknown_socket_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
-    """Return the route of WebSockets of unknown profiles, if there are profiles that exist for some callers only.
-
-    Who calls is known from the first message on, so all of them accept a connection and then refuse alike.
-    """
-    settings = endpoint.settings
-    if not settings.subscriptions.enabled or not any(e.bound_roles for e in endpoint.beside):
-        return ()
-
-    async def socket(websocket: WebSocket) -> None:
-        from .websocket import SocketOptions, serve
-
-        async def admit(headers: Headers) -> tuple[Caller, GenerationManager | None]:
-            with suppress(HttpError):
-                await endpoint.authenticate(websocket.scope, headers)
-            raise UnknownApi
-
-        terms = SocketOptions(
-            admit=admit,
-            max_message=settings.max_body_bytes,
-            origins=settings.cors_origins,
-            waiting=endpoint.waiting,
-        )
-        await serve(websocket, getattr(websocket.app.state, "subscriptions", None), terms)
-
-    return [WebSocketRoute(f"{API}/{{profile}}", socket)]
 
 
 async def stream_events(

@@ -262,7 +262,9 @@ class RoleViews:
         try:
             return await asyncio.to_thread(build_view, base, view, rules, self._sealer)
         except Forbidden:
-            self._empty.put(key, True)
+            # New metadata, which came meanwhile, may have what these roles grant.
+            if base.metadata == self._whole.gateway.metadata:
+                self._empty.put(key, True)
             raise
 
     async def _base(self, profile: str | None) -> Gateway:

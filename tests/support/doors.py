@@ -42,6 +42,9 @@ DOORS = (
     Door("/graphql/slice", Check.CALLER, of_profiles=True),
     Door("/graphql/{profile}", Check.CALLER),
     Door("/graphql/{profile}", Check.CALLER, "websocket"),
+    Door("/graphql/{profile}/explain", Check.CALLER),
+    Door("/graphql/{profile}/search", Check.CALLER),
+    Door("/graphql/{profile}/slice", Check.CALLER),
     Door("/graphiql", Check.PAGE, of_profiles=True),
     Door("/graphiql/config.json", Check.PAGE, of_profiles=True),
     Door("/graphiql/{profile}", Check.PAGE),
@@ -55,7 +58,10 @@ DOORS = (
     Door("/readyz", Check.PUBLIC),
     Door("/admin/reload", Check.ADMIN),
 )
-"""Event streams come through ``/graphql``, by ``Accept``."""
+"""Event streams come through ``/graphql``, by ``Accept``. ``{profile}``: of profiles that do not exist."""
+
+ADMIN_DOORS = ("/health", "/health/upstream")
+"""Addresses of the second listener: for everybody on the machine, elsewhere for those who have an admin key."""
 
 READS = (
     *("list", "by_key", "singleton", "function", "node", "nodes", "entities"),

@@ -8,11 +8,12 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from gateway.app import create_app
 from gateway.config.settings import Settings
+from gateway.http.admin_app import AdminContext, create_admin_app
 from gateway.introspection.introspection_selection import BELOW
 from schema.catalog.records import RootKind, Verb
 from schema.types.federation import SERVICE
 from schema.types.subscriptions import ENTITY_CHANGED
-from tests.support.doors import DOORS, READS, SUBSCRIPTIONS, WRITES
+from tests.support.doors import ADMIN_DOORS, DOORS, READS, SUBSCRIPTIONS, WRITES
 
 PROFILE = "ap"
 SETTINGS = {
@@ -47,6 +48,18 @@ def listed() -> set[tuple[str, str]]:
 
 def test_every_address_is_a_door(tmp_path: Path) -> None:
     assert addresses(tmp_path) == listed()
+
+
+def test_every_address_of_the_second_listener_is_a_door(tmp_path: Path) -> None:
+    settings = Settings.model_validate({**SETTINGS, "data_dir": tmp_path})
+    context = AdminContext(settings=settings, workers=tuple, observe=print)
+
+    routes = create_admin_app(context).routes
+
+    assert {(_kind(r), r.path) for r in routes if isinstance(r, Route | WebSocketRoute)} == {
+        ("http", path) for path in ADMIN_DOORS
+    }
+    assert len(routes) == len(ADMIN_DOORS)
 
 
 def test_every_kind_of_root_field_is_a_door() -> None:

@@ -63,7 +63,7 @@ async def test_content_type_names_the_charset(client: Client, accept: str) -> No
 
     assert response.status_code == 200
     assert response.headers["content-type"] == f"{accept}; charset=utf-8"
-    assert response.headers["vary"] == "Accept, Accept-Encoding, X-D365-Company"
+    assert response.headers["vary"] == "Accept, Accept-Encoding, Authorization, X-D365-Company"
     assert response.json()["data"]["legalEntities"]["totalCount"] > 0
 
 
@@ -342,4 +342,4 @@ async def test_browser_is_redirected_to_the_page(
 
     assert (response.status_code == 302) is goes
     assert response.headers.get("location") == ("/graphiql" if goes else None)
-    assert response.headers["vary"] == "Accept, Accept-Encoding, X-D365-Company"
+    assert response.headers["vary"] == "Accept, Accept-Encoding, Authorization, X-D365-Company"

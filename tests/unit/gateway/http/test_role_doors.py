@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -12,9 +13,12 @@ import pytest
 from starlette.applications import Starlette
 
 from gateway.config.settings import Settings
+from gateway.errors import Forbidden
 from gateway.events import Event, RoleViewOpened
 from gateway.http.graphql_endpoint import GRAPHQL
+from gateway.runtime import role_views
 from gateway.runtime.role_views import RoleViews, ViewKey
+from schema.policy import RoleView
 from tests.support.app_client import Client, calling, serving
 from tests.support.issuer import AUDIENCE, ISS, jwk, token
 
@@ -38,12 +42,14 @@ PROFILES: Mapping[str, Any] = {
     "all": {"include": ["*"]},
 }
 CREDIT = "creditLimit"
+ORIGIN = "https://app.example.com"
 
 
 def settings(**more: Any) -> Settings:
     inbound = {"issuers": [ISSUER], "anonymous": True}
     values = {"language": None, "roles": ROLES, "profiles": PROFILES, "inbound": inbound}
-    return Settings.model_validate({**values, **more})
+    own = {"cors_origins": [ORIGIN], **more}
+    return Settings.model_validate({**values, **own})
 
 
 @pytest.fixture(scope="module")
@@ -229,6 +235,47 @@ async def test_a_bound_profile_does_not_exist_for_others(
     assert "/graphql/ap" not in answers[0][2]
 
 
+BELOW = ["/graphql", *(f"/graphql{path}" for path in PATHS), "/graphiql", "/graphiql/config.json"]
+ADDRESSES = [
+    p.replace("ql", "ql/ap", 1) for p in (*BELOW, *(f"{p.partition('?')[0]}/" for p in BELOW))
+]
+MANNERS: list[dict[str, str]] = [
+    {},
+    {"accept": "text/html"},
+    {"accept": "image/png"},
+    {"origin": ORIGIN},
+    {"origin": ORIGIN, "access-control-request-method": "POST"},
+    {"sec-fetch-site": "cross-site"},
+]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS", "PUT"])
+@pytest.mark.parametrize("roles", [("viewer",), ()])
+async def test_nothing_tells_a_bound_profile_from_none(
+    client: Client, method: str, roles: tuple[str, ...]
+) -> None:
+    for address in ADDRESSES:
+        for manner in MANNERS:
+            answers = []
+            for name in ("ap", "xx"):
+                response = await client.http.request(
+                    method,
+                    address.replace("/ap", f"/{name}"),
+                    headers={**bearer(*roles), **manner},
+                    json={"query": "{ __typename }"} if method == "POST" else None,
+                )
+                fields = sorted(response.headers.items())
+                text = f"{response.status_code} {fields} {response.text}"
+                answers.append(text.replace(f"/{name}", "/ap").replace(f'"{name}"', '"ap"'))
+            assert answers[0] == answers[1], (address, manner)
+
+
+async def test_strangers_are_not_told_of_bound_profiles(client: Client) -> None:
+    ready = await client.http.get("/readyz")
+
+    assert list(ready.json()["profiles"]) == ["all"]
+
+
 @pytest.mark.parametrize("page", ["/graphiql/ap", "/graphiql/ap/config.json"])
 async def test_the_page_of_a_bound_profile_is_hidden(client: Client, page: str) -> None:
     hidden = await client.http.get(page, headers=bearer("viewer"))
@@ -346,6 +393,28 @@ async def test_new_metadata_replaces_the_views() -> None:
 
         assert all(before[id(m)] is not m.gateway for m in views._managers.values())
         assert "vendorsV2" in await root_fields(client, "clerk", path="/graphql/ap")
+
+
+async def test_an_empty_view_of_old_metadata_is_not_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with serving(settings()) as (app, _):
+        views: RoleViews = app.state.role_views
+        whole = app.state.live.gateway
+        old = replace(whole, metadata=replace(whole.metadata, digest="old"))
+
+        def build(*_: Any) -> Any:
+            app.state.live.replace(whole)
+            raise Forbidden("nothing yet")
+
+        app.state.live.replace(old)
+        monkeypatch.setattr(role_views, "build_view", build)
+        view = RoleView(views.policy, ["viewer"])
+        with pytest.raises(Forbidden):
+            await views.live(None, view)
+        monkeypatch.undo()
+
+        assert await views.live(None, view) is not None
 
 
 async def test_row_rules_and_masks_are_part_of_the_views() -> None:

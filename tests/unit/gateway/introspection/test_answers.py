@@ -413,7 +413,7 @@ async def test_a_long_answer_comes_in_the_clients_best_coding(
     assert UNPACK[coding](raw) == body
     assert response.headers["etag"].endswith(f'-{coding}"')
     assert response.headers["etag"][:33] == plain.headers["etag"][:33]
-    assert response.headers["vary"] == "Accept, Accept-Encoding, X-D365-Company"
+    assert response.headers["vary"] == "Accept, Accept-Encoding, Authorization, X-D365-Company"
     assert response.headers["content-type"] == plain.headers["content-type"]
     assert json.loads(body)["data"]["__schema"]["queryType"]["name"] == "Query"
 
@@ -431,7 +431,7 @@ async def test_a_client_that_has_the_answer_is_told_so(tmp_path: Path) -> None:
 
     assert (again.status_code, raw) == (304, b"")
     assert again.headers["etag"] == etag
-    assert again.headers["vary"] == "Accept, Accept-Encoding, X-D365-Company"
+    assert again.headers["vary"] == "Accept, Accept-Encoding, Authorization, X-D365-Company"
     assert "content-type" not in again.headers
     assert (weak.status_code, by_get.status_code) == (304, 304)
     assert other.status_code == 200

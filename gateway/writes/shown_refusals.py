@@ -9,7 +9,7 @@ That a row cannot be created because its key is taken cannot be hidden from thos
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from gateway.odata.error_details import CONFLICT, DUPLICATE_KEY, Problem
@@ -19,12 +19,36 @@ from schema.catalog.records import Verb
 
 from .bounds import FORBIDDEN, FindExisting
 from .outcome import Outcome, UserError
+from .plan import RowWrite
 
 _REASON = "The upstream refused this for a reason that its caller may not see."
 _TAKEN = "The row may not be written."
-_TAKEN_CODES = frozenset({DUPLICATE_KEY, CONFLICT})
 _IS_TAKEN = re.compile(r"already exist|duplicate|unique", re.IGNORECASE)
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+
+
+def _says_taken(outcome: Outcome) -> bool:
+    """Return whether a refusal may be about a key that another row has."""
+    is_new = outcome.write.verb is Verb.CREATE
+    return any(
+        p.code == DUPLICATE_KEY
+        or (is_new and p.code == CONFLICT)
+        or _IS_TAKEN.search(p.message) is not None
+        for p in outcome.problems
+    )
+
+
+def _may_be_hidden(write: RowWrite, hidden: frozenset[int]) -> bool:
+    """Return whether a refusal that stands beside a row may be about a row that is hidden.
+
+    Which row of a changeset it is about is a guess: a row that is not new cannot be it.
+    """
+    return write.verb is not Verb.CREATE or id(write) in hidden
+
+
+def _not_writable(outcome: Outcome) -> Outcome:
+    errors = (UserError(code=FORBIDDEN, message=_TAKEN, path=outcome.write.place),)
+    return replace(outcome, errors=errors, problems=())
 
 
 class ShownRefusals:
@@ -37,29 +61,42 @@ class ShownRefusals:
         self._patterns: dict[str, re.Pattern[str] | None] = {}
 
     async def of_rows(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
-        """Return outcomes as they are shown."""
-        return [await self._of_row(o) if o.problems else o for o in outcomes]
+        """Return the outcomes of rows that were written together as they are shown."""
+        # A text about one row of a changeset may stand beside another.
+        sets = tuple(dict.fromkeys(outcome.write.entity_set for outcome in outcomes))
+        taken = [number for number, outcome in enumerate(outcomes) if _says_taken(outcome)]
+        hidden = await self._hidden(o.write for o in outcomes) if taken else frozenset()
+        return [
+            _not_writable(outcome)
+            if number in taken and hidden and _may_be_hidden(outcome.write, hidden)
+            else self._without_names(outcome, sets)
+            for number, outcome in enumerate(outcomes)
+        ]
 
-    async def _of_row(self, outcome: Outcome) -> Outcome:
-        write = outcome.write
-        is_taken = any(
-            p.code in _TAKEN_CODES or _IS_TAKEN.search(p.message) for p in outcome.problems
+    async def _hidden(self, writes: Iterable[RowWrite]) -> frozenset[int]:
+        """Return the ids of the new rows whose key may be that of a row that the caller cannot read."""
+        ruled = [
+            write
+            for write in writes
+            if write.verb is Verb.CREATE
+            and self._bounds.rule(write.csdl, write.entity_set) is not None
+        ]
+        keyed = [write for write in ruled if write.key is not None]
+        readable = await self._find_readable(keyed) if keyed else frozenset()
+        return frozenset(
+            id(write) for write in ruled if write.key is None or write.identity not in readable
         )
-        if write.verb is Verb.CREATE and is_taken and await self._is_hidden(outcome):
-            errors = (UserError(code=FORBIDDEN, message=_TAKEN, path=write.place),)
-            return replace(outcome, errors=errors, problems=())
+
+    def _without_names(self, outcome: Outcome, sets: Sequence[str]) -> Outcome:
+        """Return an outcome without texts that name columns which do not show in plain."""
+        if not outcome.problems:
+            return outcome
         pairs = zip(outcome.errors, outcome.problems, strict=True)
         shown = (
-            replace(e, message=_REASON) if self._tells(p, write.entity_set) else e for e, p in pairs
+            replace(e, message=_REASON) if any(self._tells(p, name) for name in sets) else e
+            for e, p in pairs
         )
         return replace(outcome, errors=tuple(shown))
-
-    async def _is_hidden(self, outcome: Outcome) -> bool:
-        """Return whether the caller cannot read the row that has the key of a new one."""
-        write = outcome.write
-        if self._bounds.rule(write.csdl, write.entity_set) is None:
-            return False
-        return write.key is None or not await self._find_readable([write])
 
     def of_call(self, problems: Sequence[Problem], set_name: str | None) -> tuple[Problem, ...]:
         """Return why a call was refused as it is shown; ``set_name``: of the row that it is bound to."""

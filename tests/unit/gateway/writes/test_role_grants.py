@@ -376,3 +376,31 @@ async def test_undeclared_properties_stay_undeclared() -> None:
     await api.ask(query, {"rest": {"More": 1}})
 
     assert api.rows("Items") == [{"ItemId": "a", "More": 1}]
+
+
+async def test_a_list_tells_no_more_of_rows_outside() -> None:
+    api = RoleWrites(ROWS, CLERK)
+    rows = [{"area": "A1", "orderId": 1, "lineNo": n, "price": "1", "article": "i1"} for n in "125"]
+    query = """mutation ($rows: [LineCreateInput!]!) {
+      upsertLines(input: $rows) { results { userErrors { code message } } } }"""
+
+    answer = await api.ask(query, {"rows": rows})
+
+    results = [r["userErrors"] for r in answer["data"]["upsertLines"]["results"]]
+    codes_of_rows = [[e["code"] for e in errors] for errors in results]
+    assert sorted(codes_of_rows) == [["FORBIDDEN"], ["ROLLED_BACK"], ["ROLLED_BACK"]]
+    assert "exists" not in str(answer)
+    assert [write.split(" ")[0] for write in api.tables.writes] == ["PATCH", "POST"]
+    assert api.rows("Lines") == ROWS["Lines"]
+
+
+async def test_a_text_about_another_row_of_the_changeset_is_replaced() -> None:
+    hiding = {"Lines": writing(deny=("Colour",)), "Orders": writing()}
+    api = RoleWrites(ROWS, role("clerk", hiding))
+    api.tables.refusing["Orders"] = "Field 'Colour' must be filled in."
+    order = 'updateOrder(key: { area: "A1", orderId: 1 }, patch: { number: 5 }) { userErrors { message } }'
+
+    answer = await api.ask(f"mutation @atomic {{ a: {update(INSIDE, NOTE)} b: {order} }}")
+
+    assert "Colour" not in str(answer)
+    assert len(api.tables.writes) == 2

@@ -27,6 +27,8 @@ _MIN_SECRET = 32
 """Bytes of a secret: an HMAC key must be as long as its digest (RFC 7518, section 3.2)."""
 SANDBOX_ISSUER = "urn:d365-graphql:sandbox"
 """Issuer of the tokens for users of the embedded sandbox: see the setting ``sandbox.roles``."""
+ENTRA_USER = ("upn", "preferred_username", "unique_name")
+"""Claims in which Entra names a user of the directory; ``email`` is what anybody may have written into a profile."""
 SOURCES = ("discovery", "jwks_url", "jwks_file", "jwks", "secret")
 """Where the keys of an issuer come from; one of them."""
 
@@ -97,6 +99,8 @@ class Issuer(BaseModel):
     group_claims: Names = ("groups",)
     scope_claims: Names = ("scp", "scope")
     name_claims: Names = ("name", "preferred_username", "upn", "email")
+    user_claims: Names | None = None
+    """Claims with the name by which the environment knows its user (``$user``). None: Entra's, and none of others."""
     role_map: dict[str, Names] = {}
     """Roles by value of the role, group and scope claims. Other values of role claims are roles by their own name."""
     required: dict[str, Names] = {}
@@ -107,6 +111,13 @@ class Issuer(BaseModel):
     """Public client with which the page signs in."""
     scopes: Names = ()
     """Scopes that the page requests when it signs in."""
+
+    @property
+    def names_users_in(self) -> tuple[str, ...]:
+        """The claims that name a user of the environment; none if the issuer does not know these."""
+        if self.user_claims is not None:
+            return self.user_claims
+        return () if self.entra is None else ENTRA_USER
 
     @model_validator(mode="after")
     def _fits_together(self) -> Issuer:

@@ -28,6 +28,8 @@ class Caller(Struct, frozen=True, kw_only=True):
     scopes: tuple[str, ...] = ()
     claims: Mapping[str, Any] = field(default_factory=dict)
     """All verified claims."""
+    user_claims: tuple[str, ...] = ()
+    """Claims that name the user of the environment; empty if the issuer does not know its users."""
     user: Mapping[str, Any] = field(default_factory=dict)
     """The user of the environment: ``id``, ``company``, ``language``, ``roles``; empty if not looked up or absent."""
     expires_at: float | None = None

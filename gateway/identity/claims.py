@@ -82,6 +82,7 @@ def caller_of(
         roles=tuple(sorted(_roles(options.role_map, named, groups | scopes))),
         scopes=tuple(sorted(scopes)),
         claims=claims,
+        user_claims=options.names_users_in,
         expires_at=float(claims["exp"]),
         assertion=Assertion(token),
     )

@@ -1,7 +1,8 @@
 """Which user of the environment a caller is: its id, default company, language and security roles.
 
 Looked up by the sign-in name of the caller, or by the client id of an application, with the account of the gateway, and
-cached for minutes. A caller who is no user, or a disabled one, has no facts: row rules that need them give no rows.
+cached for minutes. Only tokens of issuers that know these users are looked up: any other issuer could name them, too. A
+caller who is no user, or a disabled one, has no facts: row rules that need them give no rows.
 """
 
 from __future__ import annotations
@@ -30,7 +31,6 @@ ABSENT = 60.0
 """Seconds for which it is cached that a caller is no user."""
 MAX_USERS = 10_000
 USER, APPLICATION = "user", "application"
-_SIGN_IN_NAMES = ("upn", "preferred_username", "unique_name", "email")
 UPSTREAM_REFUSALS = (UpstreamForbidden, UpstreamNotFound)
 """The gateway's account may not read a set, or there is no such set: ``d365-graphql check`` tells."""
 NOBODY: Mapping[str, Any] = MappingProxyType({})
@@ -144,11 +144,14 @@ class EnvironmentUsers:
 
 def _names_of(caller: Caller) -> tuple[str, ...] | None:
     """Return how a caller may be known: as user by sign-in names, as application by its client id; None: as neither."""
-    if caller.kind != "token":
+    if caller.kind != "token" or not caller.user_claims:
         return None
-    texts = (caller.claims.get(name) for name in _SIGN_IN_NAMES)
+    texts = (caller.claims.get(name) for name in caller.user_claims)
     names = dict.fromkeys(text for text in texts if isinstance(text, str) and text)
     if names:
         return USER, *names
+    # A token with scopes is that of somebody who calls by the application, and has the rights of neither.
+    if caller.scopes:
+        return None
     application = caller.application or caller.claims.get("appid")
     return (APPLICATION, application) if isinstance(application, str) else None

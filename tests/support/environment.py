@@ -37,6 +37,7 @@ class Environment:
         issuer = {
             "issuer": self.host.issuer,
             "audiences": [CLIENT],
+            "user_claims": ["upn"],
             "jwks_url": f"{self.host.authority}/{self.host.tenant}/discovery/v2.0/keys",
         }
         environ = {

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import pytest
 
+from gateway.config.inbound_models import ENTRA_USER
 from gateway.config.settings import Settings
 from gateway.errors import UpstreamUnavailable
 from gateway.identity.caller import ANONYMOUS, Caller
@@ -65,8 +66,15 @@ async def world(sandbox: SandboxApp) -> AsyncIterator[World]:
         yield World(EnvironmentUsers(client, FINOPS, ACCOUNT, clock), sandbox, clock)
 
 
-def caller(**claims: object) -> Caller:
-    return Caller(kind="token", issuer="i", subject="s", claims=claims)
+def caller(*scopes: str, user_claims: Sequence[str] = ENTRA_USER, **claims: object) -> Caller:
+    return Caller(
+        kind="token",
+        issuer="i",
+        subject="s",
+        claims=claims,
+        scopes=scopes,
+        user_claims=tuple(user_claims),
+    )
 
 
 USER05 = {
@@ -84,7 +92,8 @@ USER05 = {
         caller(upn="USER05@CONTOSO.COM"),
         caller(preferred_username="user05@contoso.com"),
         caller(unique_name="user05@contoso.com"),
-        caller(upn="unknown@contoso.com", email="user05@contoso.com"),
+        caller(upn="unknown@contoso.com", unique_name="user05@contoso.com"),
+        caller(login="user05@contoso.com", user_claims=["login"]),
     ],
 )
 async def test_a_user_is_known_by_its_sign_in_name(world: World, who: Caller) -> None:
@@ -108,6 +117,14 @@ async def test_an_application_is_the_user_of_its_registration(world: World) -> N
         caller(appid="00000000-0000-0000-0000-000000000001"),
         caller(appid="*"),
         caller(upn=["user05@contoso.com"]),
+        # Whoever may write an address into a profile would be that user.
+        caller(email="user05@contoso.com"),
+        caller(upn="unknown@contoso.com", email="user05@contoso.com"),
+        # Of an issuer that does not know the users of the environment.
+        caller(upn="user05@contoso.com", user_claims=[]),
+        caller(appid=CLIENT, user_claims=[]),
+        # Somebody who calls by an application is not the application.
+        caller("erp.access", appid=CLIENT),
         caller(),
         ANONYMOUS,
         Caller(kind="key", subject="k", claims={"upn": "user05@contoso.com"}),

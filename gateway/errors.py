@@ -9,7 +9,7 @@
     │   ├── PageLimitExceeded       PAGE_LIMIT_EXCEEDED
     │   ├── UnsupportedQuery        UNSUPPORTED_QUERY: valid GraphQL that this product cannot answer
     │   ├── BudgetExceeded          BUDGET_EXCEEDED
-    │   ├── Forbidden               FORBIDDEN: outside company_limit
+    │   ├── Forbidden               FORBIDDEN: outside company_limit or roles
     │   └── Unauthenticated         UNAUTHENTICATED: the caller must sign in, again or with further claims
     ├── IssuerUnavailable           ISSUER_UNAVAILABLE: a token cannot be verified for now
     ├── DeadlineExceeded            DEADLINE_EXCEEDED: an operation took longer than its time limit
@@ -145,7 +145,7 @@ class BudgetExceeded(RequestError):
 
 
 class Forbidden(RequestError):
-    """Outside what the settings allow: ``company_limit``."""
+    """Outside what the settings allow: ``company_limit``, and the roles of the caller."""
 
     code = "FORBIDDEN"
 

@@ -9,7 +9,7 @@ from gateway.config.settings import Settings
 from gateway.errors import SettingsError
 from gateway.events import Event, KeysLoaded, KeysUnavailable
 from gateway.http.hosts import is_loopback
-from gateway.identity.authenticator import authenticator_of
+from gateway.identity.authenticator import authenticator_of, sandbox_issuer_of
 from gateway.runtime.role_views import ANONYMOUS_ROLE
 from gateway.store.api_keys import open_api_keys
 
@@ -29,6 +29,8 @@ def require_callers(settings: Settings) -> None:
             "If a proxy in front authenticates callers, set inbound.anonymous = true "
             "(D365_INBOUND__ANONYMOUS=true).",
         )
+    # Before what its roles would lead to.
+    sandbox_issuer_of(settings)
     # The sandbox has callers of its own.
     roles = settings.roles if settings.url is not None and not inbound.knows_callers else {}
     if roles and ANONYMOUS_ROLE not in roles:

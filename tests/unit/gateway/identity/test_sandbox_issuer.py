@@ -14,6 +14,7 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.app import create_app
+from gateway.cli.check_callers import require_callers
 from gateway.config.inbound_models import SANDBOX_ISSUER
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError, Unauthenticated
@@ -82,7 +83,7 @@ async def test_a_real_environment_never_accepts_it(tmp_path: Path) -> None:
         await caller(authenticator_of(real), text)
 
 
-@pytest.mark.parametrize("start", [create_app, authenticator_of])
+@pytest.mark.parametrize("start", [create_app, authenticator_of, require_callers])
 def test_a_real_environment_does_not_start_with_it(tmp_path: Path, start: Any) -> None:
     with pytest.raises(SettingsError, match="not accepted for a real environment") as caught:
         start(settings(tmp_path, url=URL))

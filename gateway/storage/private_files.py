@@ -18,6 +18,7 @@ from typing import BinaryIO
 from gateway.events import CacheUnusable, Observer
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_OTHERS = 0o077
 _REPORTED: set[tuple[Path, str]] = set()
 
 
@@ -50,9 +51,9 @@ def make_own_folder(folder: Path) -> None:
 
 
 def read_or_make(path: Path, make: Callable[[], bytes]) -> bytes:
-    """Return the content of one of our files, which is made at its first use, by whichever process comes first.
+    """Return the secret in one of our files, which is made at its first use, by whichever process comes first.
 
-    Raises OSError.
+    Raises PermissionError if others could have read it, OSError.
     """
     try:
         return _content(path)
@@ -63,6 +64,10 @@ def read_or_make(path: Path, make: Callable[[], bytes]) -> bytes:
 
 def _content(path: Path) -> bytes:
     with open_own(path) as file:
+        modes = (os.fstat(file.fileno()).st_mode, os.stat(path.parent).st_mode)
+        # Windows shows its access lists as mode bits that say nothing about other users.
+        if os.name == "posix" and all(mode & _OTHERS for mode in modes):
+            raise PermissionError(f"{path} can be read by other users (chmod 600, or remove it)")
         return file.read()
 
 

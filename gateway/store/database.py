@@ -91,7 +91,9 @@ class Database:
     def _create(self) -> None:
         """Make the file, with a mode that SQLite gives to its companions (``-wal``, ``-shm``) as well."""
         make_own_folder(self.path.parent)
-        handle = os.open(self.path, os.O_CREAT | os.O_RDWR, _PRIVATE)
+        # Through a link, a file would be made at the place that it leads to.
+        own = getattr(os, "O_NOFOLLOW", 0)
+        handle = os.open(self.path, os.O_CREAT | os.O_RDWR | own, _PRIVATE)
         os.close(handle)
 
     def _open(self) -> sa.Engine:

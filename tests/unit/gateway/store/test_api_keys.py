@@ -53,6 +53,19 @@ def database(settings: Settings) -> Path:
     return settings.data_dir / "store" / "gateway.db"
 
 
+def test_a_link_in_the_place_of_the_store_is_not_followed(
+    settings: Settings, tmp_path: Path
+) -> None:
+    path = database(settings)
+    path.parent.mkdir(parents=True, mode=0o700)
+    path.symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(StoreUnavailable):
+        open_register(settings).create("ci", ["a"], None)
+
+    assert not (tmp_path / "elsewhere").exists()
+
+
 @pytest.mark.anyio
 async def test_a_created_key_is_found_by_its_text(settings: Settings) -> None:
     key_id, text = created(settings)

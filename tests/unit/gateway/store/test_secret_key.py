@@ -61,3 +61,18 @@ def test_a_secret_that_others_could_write_is_not_used(tmp_path: Path) -> None:
 
     with pytest.raises(SettingsError, match="writable by other users"):
         open_sealer(Settings(data_dir=tmp_path))
+
+
+@pytest.mark.parametrize(("folder", "used"), [(0o755, False), (0o700, True)])
+def test_a_secret_that_others_could_read_is_not_used(
+    tmp_path: Path, folder: int, used: bool
+) -> None:
+    open_sealer(Settings(data_dir=tmp_path))
+    (tmp_path / "keys" / "secret_key").chmod(0o644)
+    (tmp_path / "keys").chmod(folder)
+
+    if used:
+        open_sealer(Settings(data_dir=tmp_path))
+        return
+    with pytest.raises(SettingsError, match="can be read by other users"):
+        open_sealer(Settings(data_dir=tmp_path))

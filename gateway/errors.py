@@ -185,6 +185,8 @@ class Unauthenticated(RequestError):
     """
 
     code = "UNAUTHENTICATED"
+    named: str | None = None
+    """Digest of whom the refused credentials name, unverified, for the logs (``Caller.log_id``)."""
 
     def __init__(
         self,

@@ -34,7 +34,7 @@ from gateway.store.api_keys import open_api_keys
 from .edge import Edge, send_refusal
 from .hosts import is_loopback
 from .refusals import HttpError, caller_error
-from .request_audit import auditing, record_refusal, record_use
+from .request_audit import auditing, record_refusal, record_refused_credentials, record_use
 from .request_parameters import headers_of
 
 
@@ -135,8 +135,7 @@ async def _check(keys: Authenticator, scope: Scope) -> None:
         caller = await keys.authenticate(scope, headers_of(scope))
     except (Unauthenticated, StoreUnavailable) as error:
         refused = caller_error(error)
-        is_refusal = isinstance(error, Unauthenticated)
-        record_refusal(scope, refused.status, refused.code, always=is_refusal)
+        record_refused_credentials(scope, refused, error)
         raise refused from error
     if ADMIN_ROLE not in caller.roles:
         record_refusal(scope, 403, Forbidden.code, caller)

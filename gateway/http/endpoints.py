@@ -35,7 +35,7 @@ from gateway.runtime.profile_instances import ProfileRegistry
 from gateway.runtime.role_views import RoleViews
 
 from .refusals import HttpError, UnknownApi, caller_error
-from .request_audit import record_refusal, record_use
+from .request_audit import record_refusal, record_refused_credentials, record_use
 from .request_parameters import Headers, headers_of
 from .waiting_bytes import WaitingBytes
 
@@ -120,9 +120,7 @@ class Endpoint:
             caller = await self.authenticator.authenticate(scope, read)
         except (Unauthenticated, IssuerUnavailable, StoreUnavailable) as error:
             refused = caller_error(error)
-            # Credentials that are no credentials (400) are refusals, too.
-            is_refusal = isinstance(error, Unauthenticated)
-            record_refusal(scope, refused.status, refused.code, always=is_refusal)
+            record_refused_credentials(scope, refused, error)
             raise refused from error
         if caller.kind == "key":
             record_use(scope, caller)

@@ -17,9 +17,11 @@ from starlette.types import Scope
 from gateway.audit.entries import Entry, Who
 from gateway.audit.log import AuditLog
 from gateway.audit.throttle import Throttle
+from gateway.errors import GatewayError, Unauthenticated
 from gateway.identity.caller import ANONYMOUS, Caller
 from gateway.identity.who import who_of
 
+from .refusals import HttpError
 from .request_parameters import client_of
 
 REFUSED = frozenset({401, 403, 421})
@@ -40,17 +42,19 @@ class RequestAudit:
         self._uses = Throttle(3_600.0, 10_000)
         self._timers: dict[Throttle, asyncio.TimerHandle] = {}
 
-    def refused(self, scope: Scope, status: int, code: str, caller: Caller) -> None:
-        """Record that a request was refused."""
+    def refused(
+        self, scope: Scope, status: int, code: str, caller: Caller, named: str | None = None
+    ) -> None:
+        """Record that a request was refused. ``named``: whom its refused credentials name, as a digest."""
         client, path = client_of(scope), _path_of(scope)
 
         def entry() -> Entry:
-            who = who_of(caller)
+            who = who_of(caller) if named is None else Who(kind="anonymous", id=named)
             return Entry(
                 kind="refused", who=who, client=client, path=path, status=status, code=code
             )
 
-        self._take(self._refusals, (client, path, status, code, caller.log_id), entry)
+        self._take(self._refusals, (client, path, status, code, named or caller.log_id), entry)
 
     def used(self, scope: Scope, caller: Caller) -> None:
         """Record that an API key is in use."""
@@ -129,6 +133,13 @@ def record_refusal(
     audit = audit_of(scope)
     if audit is not None and (always or status in REFUSED):
         audit.refused(scope, status, code, caller)
+
+
+def record_refused_credentials(scope: Scope, refused: HttpError, error: GatewayError) -> None:
+    """Record that the credentials of a request were refused; not that what verifies them is away."""
+    audit = audit_of(scope)
+    if audit is not None and isinstance(error, Unauthenticated):
+        audit.refused(scope, refused.status, refused.code, ANONYMOUS, error.named)
 
 
 def record_use(scope: Scope, caller: Caller) -> None:

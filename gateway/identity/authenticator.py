@@ -119,7 +119,9 @@ class Authenticator:
             error: Literal["invalid_request", "invalid_token"] = (
                 "invalid_request" if refused.is_malformed else "invalid_token"
             )
-            raise Unauthenticated(str(refused), hint=_HINT, error=error) from refused
+            unauthenticated = Unauthenticated(str(refused), hint=_HINT, error=error)
+            unauthenticated.named = refused.caller
+            raise unauthenticated from refused
         if caller is None and not self._options.anonymous:
             raise Unauthenticated("This API needs credentials.", hint=_HINT, error=None)
         return caller or ANONYMOUS

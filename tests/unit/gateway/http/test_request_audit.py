@@ -103,6 +103,7 @@ async def test_uses_of_keys_and_refused_callers_are_recorded(tmp_path: Path) -> 
         ("key", "used", None, "key"),
     ]
     assert [e.get("repeats") for e in lines] == [None, None, 1]
+    assert lines[1]["who"]["id"] == lines[0]["who"]["id"]  # whom the refused key names
     assert (lines[0]["who"]["subject"], lines[0]["who"]["name"]) == (key.id, "ci")
     assert lines[0]["who"]["roles"] == ["a"]
     assert text not in json.dumps(lines)

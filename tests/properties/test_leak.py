@@ -219,7 +219,7 @@ def operators(world: Worlds, item: InputField, set_name: str, whole: Tables) -> 
     assert item.of is not None
     offered = catalog.inputs_of(item.type_name)
     values = [row.get(item.of.source) for row in whole.rows[set_name]]
-    values = [v for v in values if v is not None and v != "*"] or [None]
+    values = [v for v in values if v is not None] or [None]
     names = [n for n in ("eq", "ne", "in", "nin", "gt", "lte", "isNull") if n in offered]
     name = chance.choice(names)
     if name == "isNull":

@@ -17,7 +17,7 @@ from tests.support.memory_odata import Row, Tables
 from tests.support.roles import SEALER
 from tests.support.zoo_model import KEYS, NAVS, SETS
 
-CLAIMS = {"area": "B2", "orders": [0, 3], "wrong": {"not": "a text"}}
+CLAIMS = {"area": "B2", "orders": [0, 3], "wrong": {"not": "a text"}, "star": "*", "half": "\ud800"}
 Test = Callable[[Tables, Row], bool]
 
 
@@ -49,6 +49,9 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         Rule({"area": {"eq": "$claims.area"}}, column("Area", lambda v: v == "B2")),
         Rule({"area": {"eq": "$claims.gone"}}, never),
         Rule({"area": {"ne": "$claims.wrong"}}, never),
+        Rule({"buyer": {"eq": "$claims.star"}}, never),
+        Rule({"buyer": {"ne": "$claims.half"}}, never),
+        Rule({"buyer": {"nin": ["p1", "$claims.area"]}}, column("Buyer", lambda v: v != "p1")),
         Rule({"orderId": {"in": "$claims.orders"}}, column("OrderId", lambda v: v in (0, 3))),
         Rule(
             {"orderId": {"in": [1, "$claims.orders"]}}, column("OrderId", lambda v: v in (0, 1, 3))

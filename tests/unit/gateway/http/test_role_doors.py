@@ -5,51 +5,26 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
 from typing import Any
 
-import httpx
 import pytest
 from starlette.applications import Starlette
 
-from gateway.config.settings import Settings
-from gateway.errors import Forbidden
-from gateway.events import Event, RoleViewOpened
+from gateway.events import Event
 from gateway.http.graphql_endpoint import GRAPHQL
-from gateway.runtime import role_views
-from gateway.runtime.role_views import RoleViews, ViewKey
-from schema.policy import RoleView
 from tests.support.app_client import Client, calling, serving
-from tests.support.issuer import AUDIENCE, ISS, jwk, token
+from tests.support.issuer import token
+from tests.support.role_doors import (
+    CREDIT,
+    ORIGIN,
+    ROLES,
+    bearer,
+    root_fields,
+    send,
+    settings,
+)
 
 pytestmark = pytest.mark.anyio
-ISSUER: dict[str, Any] = {"issuer": ISS, "audiences": [AUDIENCE], "jwks": {"keys": [jwk("k1")]}}
-ROLES: Mapping[str, Any] = {
-    "viewer": {
-        "sets": {"CustomersV3": {"deny_columns": ["*Credit*"]}, "CustomerGroups": {}},
-        "limits": {"max_page_size": 2},
-    },
-    "clerk": {
-        "inherits": ["viewer"],
-        "sets": {"VendorsV2": {"create": True, "subscribe": True}},
-        "explain": False,
-    },
-    "silent": {"sets": {"VendorsV2": {}}, "introspection": False, "graphiql": False},
-    "empty": {},
-}
-PROFILES: Mapping[str, Any] = {
-    "ap": {"include": ["Vend*"], "roles": ["clerk"]},
-    "all": {"include": ["*"]},
-}
-CREDIT = "creditLimit"
-ORIGIN = "https://app.example.com"
-
-
-def settings(**more: Any) -> Settings:
-    inbound = {"issuers": [ISSUER], "anonymous": True}
-    values = {"language": None, "roles": ROLES, "profiles": PROFILES, "inbound": inbound}
-    own = {"cors_origins": [ORIGIN], **more}
-    return Settings.model_validate({**values, **own})
 
 
 @pytest.fixture(scope="module")
@@ -62,23 +37,6 @@ async def served() -> AsyncIterator[tuple[Starlette, list[Event]]]:
 async def client(served: tuple[Starlette, list[Event]]) -> AsyncIterator[Client]:
     async with calling(*served) as client:
         yield client
-
-
-def bearer(*roles: str) -> dict[str, str]:
-    return {"authorization": f"Bearer {token('k1', roles=list(roles))}"} if roles else {}
-
-
-async def send(
-    client: Client, query: str, *roles: str, path: str = "/graphql", **headers: str
-) -> httpx.Response:
-    fields = {"accept": GRAPHQL, **bearer(*roles), **headers}
-    return await client.http.post(path, json={"query": query}, headers=fields)
-
-
-async def root_fields(client: Client, *roles: str, path: str = "/graphql") -> set[str]:
-    query = "{ __schema { queryType { fields { name } } } }"
-    answer = (await send(client, query, *roles, path=path)).json()
-    return {f["name"] for f in answer["data"]["__schema"]["queryType"]["fields"]}
 
 
 async def test_introspection_shows_what_the_roles_grant(client: Client) -> None:
@@ -286,6 +244,24 @@ async def test_the_page_of_a_bound_profile_is_hidden(client: Client, page: str) 
     assert shown.status_code == 200
 
 
+async def test_an_etag_is_of_one_view(client: Client) -> None:
+    query = "{ __schema { types { name fields { name } } } }"
+    etag = (await send(client, query, "clerk")).headers["etag"]
+    condition = {"if-none-match": etag}
+
+    statuses = [
+        (await send(client, query, *roles, **condition)).status_code
+        for roles in (("clerk",), ("viewer",), ("stranger",))
+    ]
+    cached = await client.http.get(
+        "/graphql", params={"query": query}, headers={"accept": GRAPHQL, **bearer("viewer")}
+    )
+
+    assert statuses == [304, 200, 403]
+    assert cached.headers["cache-control"] == "private, no-cache"
+    assert "Authorization" in cached.headers["vary"]
+
+
 async def test_introspection_is_a_right(client: Client) -> None:
     answer = (await send(client, "{ __schema { queryType { name } } }", "silent")).json()
     search = await client.http.get("/graphql/search?q=a", headers=bearer("silent"))
@@ -344,77 +320,6 @@ async def test_anonymous_callers_have_the_role_anonymous() -> None:
     async with serving(settings(roles=roles)) as app, calling(*app) as client:
         assert "customerGroups" in await root_fields(client)
         assert (await send(client, "{ __typename }", "stranger")).status_code == 403
-
-
-async def test_a_view_is_opened_once_for_equal_roles() -> None:
-    async with serving(settings()) as (app, events):
-        async with calling(app, events) as client:
-            for roles in (("clerk",), ("viewer", "clerk"), ("clerk", "stranger")):
-                await send(client, "{ __typename }", *roles)
-            await send(client, "{ __typename }", "viewer")
-        views: RoleViews = app.state.role_views
-
-        assert views.opened == (ViewKey(None, ("clerk", "viewer")), ViewKey(None, ("viewer",)))
-        assert [e.roles for e in events if isinstance(e, RoleViewOpened)] == [
-            ("clerk", "viewer"),
-            ("viewer",),
-        ]
-
-
-async def test_a_view_that_shows_nothing_is_built_once() -> None:
-    async with serving(settings()) as (app, events), calling(app, events) as client:
-        views: RoleViews = app.state.role_views
-        for _ in range(3):
-            assert (await send(client, "{ __typename }", "empty")).status_code == 403
-
-        assert views.opened == ()
-        assert len(views._empty) == 1
-
-
-async def test_the_least_recently_used_views_are_dropped() -> None:
-    async with serving(settings(max_types=1)) as (app, events), calling(app, events) as client:
-        query = "{ customersV3(first: 1) { nodes { id } } }"
-        for role in ("viewer", "clerk", "viewer"):
-            assert "data" in (await send(client, query, role)).json()
-
-        assert len(app.state.role_views.opened) == 1
-
-
-async def test_new_metadata_replaces_the_views() -> None:
-    async with serving(settings()) as (app, events), calling(app, events) as client:
-        await send(client, "{ __typename }", "viewer")
-        await send(client, "{ __typename }", "clerk", path="/graphql/ap")
-        views: RoleViews = app.state.role_views
-        before = {id(m): m.gateway for m in views._managers.values()}
-        whole = app.state.live.gateway
-        profiles = await app.state.profiles.build_opened(whole)
-
-        views.replace(await views.build_opened(whole, profiles))
-
-        assert all(before[id(m)] is not m.gateway for m in views._managers.values())
-        assert "vendorsV2" in await root_fields(client, "clerk", path="/graphql/ap")
-
-
-async def test_an_empty_view_of_old_metadata_is_not_remembered(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async with serving(settings()) as (app, _):
-        views: RoleViews = app.state.role_views
-        whole = app.state.live.gateway
-        old = replace(whole, metadata=replace(whole.metadata, digest="old"))
-
-        def build(*_: Any) -> Any:
-            app.state.live.replace(whole)
-            raise Forbidden("nothing yet")
-
-        app.state.live.replace(old)
-        monkeypatch.setattr(role_views, "build_view", build)
-        view = RoleView(views.policy, ["viewer"])
-        with pytest.raises(Forbidden):
-            await views.live(None, view)
-        monkeypatch.undo()
-
-        assert await views.live(None, view) is not None
 
 
 async def test_row_rules_and_masks_are_part_of_the_views() -> None:

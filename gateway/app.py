@@ -87,6 +87,7 @@ def create_app(
         async with AsyncExitStack() as callers, opened as live:
             if api_keys is not None:
                 callers.push_async_callback(api_keys.close)
+                await api_keys.start()
             if authenticator is not None:
                 await callers.enter_async_context(authenticator.running())
             app.state.live = live

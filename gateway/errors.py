@@ -15,6 +15,7 @@
     ├── DeadlineExceeded            DEADLINE_EXCEEDED: an operation took longer than its time limit
     ├── NotSent                     NOT_SENT: a write that was not sent because the gateway shuts down
     ├── StoreUnavailable            STORE_UNAVAILABLE: the gateway's own database cannot be read or written
+    │   └── StoreLayoutMismatch     STORE_UNAVAILABLE: its tables are those of another version
     ├── AuditUnavailable            AUDIT_UNAVAILABLE: a write that was not sent because it cannot be recorded
     ├── AuthError                   the gateway's own credentials upstream
     │   ├── TokenError              AUTH_TOKEN_FAILED
@@ -224,6 +225,10 @@ class StoreUnavailable(GatewayError):
     """The gateway's own database cannot be read or written."""
 
     code = "STORE_UNAVAILABLE"
+
+
+class StoreLayoutMismatch(StoreUnavailable):
+    """The tables of the gateway's own database are missing, or those of another version."""
 
 
 class AuditUnavailable(GatewayError):

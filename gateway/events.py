@@ -210,6 +210,12 @@ class StoreFailed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reason: str
 
 
+class StorePolled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """PostgreSQL announces no changes of the store, so they are polled. Logged once until it announces them again."""
+
+    reason: str
+
+
 class AuditFailed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Entries of the audit log could not be written. Logged once until it works again."""
 
@@ -350,6 +356,7 @@ Event: TypeAlias = (
     | ReloadFailed
     | RequestRefused
     | StoreFailed
+    | StorePolled
     | AuditFailed
     | CallerRefused
     | KeysLoaded
@@ -390,7 +397,7 @@ def level_of(event: Event) -> LogLevel:
         case SchemaBuilt():
             return "warning" if event.findings else "info"
         case (RequestRetried() | MetadataStale() | CategoriesStale() | CacheUnusable()) | (
-            WatchFailed() | StoreFailed() | KeysUnavailable()
+            WatchFailed() | StoreFailed() | StorePolled() | KeysUnavailable()
         ):
             return "warning"
         case FastPathFailed():

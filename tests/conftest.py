@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 from pkgutil import walk_packages
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -30,6 +30,9 @@ from tests.support.garbage import pass_over_what_is_here
 from tests.support.observers import raise_defects
 from tests.support.shared import share
 from tests.support.soak import bounded
+
+if TYPE_CHECKING:  # its driver takes 0.2 s to import, which few tests need
+    from tests.support.postgresql import Postgres
 
 share()
 
@@ -117,6 +120,15 @@ QUIET = Settings(cache_dir=None, language="none")
 def anyio_backend() -> str:
     """The event loop of all asynchronous tests: session-wide, so that module-wide fixtures may be asynchronous."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Postgres]:
+    """A PostgreSQL that tests share; each has a database of its own (``new_database``)."""
+    from tests.support.postgresql import postgres
+
+    with postgres() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

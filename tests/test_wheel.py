@@ -186,3 +186,13 @@ def test_with_its_own_packages_it_runs(plain: Environment) -> None:
     done = plain.command("--help")
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_wheel_has_the_migrations_of_the_store(plain: Environment) -> None:
+    config = plain.folder / "gateway.toml"
+    config.write_text(f'data_dir = "{plain.folder / "data"}"', "utf-8")
+
+    done = plain.command("store", "migrate", "--config", str(config))
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "and is 0001 now" in done.stdout

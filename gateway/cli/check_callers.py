@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 from gateway.config.settings import Settings
-from gateway.errors import SettingsError
+from gateway.errors import SettingsError, StoreUnavailable
 from gateway.events import Event, KeysLoaded, KeysUnavailable
 from gateway.http.hosts import is_loopback
 from gateway.identity.authenticator import authenticator_of, sandbox_issuer_of
 from gateway.runtime.role_views import ANONYMOUS_ROLE
-from gateway.store.api_keys import open_api_keys
+from gateway.store.api_keys import open_api_keys, open_register
 
 
 def require_callers(settings: Settings) -> None:
@@ -71,11 +72,22 @@ async def check_callers(settings: Settings) -> AsyncIterator[CallerCheck]:
         if issuer.secret is not None:
             yield CallerCheck(f"tokens of {issuer.issuer}, by a shared secret")
     if inbound.api_keys:
-        yield CallerCheck("API keys")
+        yield await asyncio.to_thread(_keys, settings)
     if inbound.client_certificates:
         yield CallerCheck(f"client certificates, from {', '.join(settings.trusted_proxies)}")
     if inbound.anonymous:
         yield CallerCheck("anonymous callers, with the role anonymous if there is one")
+
+
+def _keys(settings: Settings) -> CallerCheck:
+    register = open_register(settings)
+    try:
+        valid = sum(key.is_valid() for key in register.list())
+    except StoreUnavailable as error:
+        return CallerCheck(error.message, error.hint or "")
+    finally:
+        register.close()
+    return CallerCheck(f"API keys, valid: {valid}")
 
 
 async def _issuers(settings: Settings) -> AsyncIterator[CallerCheck]:

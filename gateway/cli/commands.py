@@ -17,6 +17,7 @@ from .key_commands import audit_commands, key_commands
 from .option_types import AsRoles, Config, Json, Profile, Sandbox
 from .policy_commands import policy_commands
 from .sandbox_commands import sandbox_commands
+from .store_commands import store_commands
 
 app = typer.Typer(
     name="d365-graphql",
@@ -355,5 +356,6 @@ app.add_typer(schema_commands, name="schema")
 app.add_typer(metadata_commands, name="metadata")
 app.add_typer(sandbox_commands, name="sandbox")
 app.add_typer(key_commands, name="keys")
+app.add_typer(store_commands, name="store")
 app.add_typer(audit_commands, name="audit")
 app.add_typer(policy_commands, name="policy")

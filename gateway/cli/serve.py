@@ -31,6 +31,7 @@ from gateway.logs import configure_logging
 from gateway.process.garbage_collection import freeze, paused
 from gateway.runtime.assembly import Gateway, open_gateway
 from gateway.runtime.metadata_reload import Attempt
+from gateway.store.api_keys import require_layout
 
 from .admin_listener import admin_address, admin_listener, answering
 from .bounded_http import BoundedProtocol, socket_protocol
@@ -142,6 +143,7 @@ def _serve_many(
             # Each worker records for itself; that it cannot is an error of the start.
             async with recording(shared, log_event):
                 pass
+            await require_layout(shared, log_event)
             with reading_metadata() as report:
                 gateway = await opened.enter_async_context(open_gateway(shared, progress=report))
             address = address_of(listener, settings.host)

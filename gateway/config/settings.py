@@ -47,6 +47,7 @@ from .value_types import (
     RootPath,
     SecretKey,
     SecretKeys,
+    Store,
     Text,
 )
 
@@ -192,9 +193,10 @@ class Settings(ServiceSettings):
         description="Folder of what the gateway stores and cannot make again (API keys, audit, its own key); none:"
         " nothing is stored. Not set: the data folder of the platform.",
     )
-    store: Literal["sqlite", "none"] = Field(
+    store: Store = Field(
         default="sqlite",
-        description="Where API keys are stored: sqlite: a database in data_dir; none: there are no API keys.",
+        description="Where API keys are stored: sqlite: a database in data_dir; postgresql://USER:PASSWORD@HOST/DATABASE:"
+        " PostgreSQL, for several replicas; none: there are no API keys.",
     )
     secret_key: SecretKey | None = Field(
         default=None,

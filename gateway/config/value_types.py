@@ -140,6 +140,16 @@ def _all_or_names(value: object) -> object:
     return value
 
 
+def _store(value: object) -> object:
+    """Return the name of a store, or the address of a database as the secret that it contains."""
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if text in {"sqlite", "none"}:
+        return text
+    if isinstance(text, str) and text.startswith(("postgresql://", "postgres://")):
+        return value
+    raise ValueError("accepted: sqlite, none or postgresql://USER:PASSWORD@HOST/DATABASE")
+
+
 def _explain_names_or_all(value: object, validate: ValidatorFunctionWrapHandler) -> object:
     try:
         return validate(value)
@@ -168,6 +178,8 @@ MIN_KEY_LENGTH = 32
 """Minimum characters of a secret from which keys are derived; 43 are 256 random bits in base64."""
 SecretKey: TypeAlias = Annotated[SecretStr, Field(min_length=MIN_KEY_LENGTH)]
 SecretKeys: TypeAlias = Annotated[tuple[SecretKey, ...], NoDecode, BeforeValidator(_split)]
+Store: TypeAlias = Annotated[Literal["sqlite", "none"] | SecretStr, BeforeValidator(_store)]
+"""A store by its name, or a PostgreSQL by its address, which may have a password."""
 Json = BeforeValidator(_decode)
 """A table; in the environment, JSON."""
 Origins: TypeAlias = Annotated[

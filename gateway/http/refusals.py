@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from gateway.errors import GatewayError, Unauthenticated, bearer_challenge
+from gateway.errors import GatewayError, StoreUnavailable, Unauthenticated, bearer_challenge
 from gateway.request import Answer
 
 
@@ -51,6 +51,9 @@ def caller_error(error: GatewayError) -> HttpError:
         fields = (challenge_field(error.challenge),)
         return HttpError(error.status, error.code, error.message, error.hint, fields=fields)
     # What verifies the credentials is away: they may be good.
+    if isinstance(error, StoreUnavailable):
+        # Its own message names the database; that is in the log.
+        return HttpError(503, error.code, "API keys cannot be checked for now.")
     return HttpError(503, error.code, error.message, error.hint)
 
 

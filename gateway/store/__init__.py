@@ -1,7 +1,13 @@
-"""What the gateway keeps: SQLite in ``data_dir``, which is no cache.
+"""What the gateway keeps: SQLite in ``data_dir``, or PostgreSQL. It is no cache.
 
-database      connections and transactions
-tables        the tables, and the versions of their layout
+opening       which database the settings name
+database      transactions, and the layout of the tables
+sqlite        SQLite, for one machine
+postgresql    PostgreSQL, for many replicas
+tables        the tables
+layout        which migrations a database has had
+migrations    the migrations, run by Alembic
+listening     PostgreSQL announces changes
 api_keys      API keys, as requests are checked by them
 key_register  API keys are created, listed and revoked
 secret_key    the key from which others are derived

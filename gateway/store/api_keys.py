@@ -3,7 +3,8 @@
     d365_<id>_<secret>  ──parse_key──▶ id, secret ──find(id)──▶ ApiKey ──proves(secret)──▶ caller
 
 All keys of a store fit into memory, so a request for an unknown id costs no query. One row with a revision number says
-whether they have changed. A store that fails does not stop requests: the keys last read stay valid until they expire.
+whether they have changed, and PostgreSQL announces changes besides. A store that fails does not stop requests: the keys
+last read stay valid until they expire.
 """
 
 from __future__ import annotations
@@ -14,28 +15,32 @@ import hashlib
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from msgspec import Struct
+from pydantic import SecretStr
 
 from gateway.config.settings import Settings
-from gateway.errors import SettingsError, StoreUnavailable
+from gateway.errors import SettingsError, StoreLayoutMismatch, StoreUnavailable
 from gateway.events import Observer, StoreFailed
+
+from .opening import has_store, open_database, require_driver
 
 if TYPE_CHECKING:  # it imports SQLAlchemy, which takes 0.4 s
     from .key_register import KeyRegister
 
 PREFIX = "d365"
-FOLDER = "store"
-FILE = "gateway.db"
 REFRESH = 1.0
 """Seconds for which keys in memory are used without asking the store."""
 PATIENCE = 0.5
 """Seconds for which a request waits for the store if keys are in memory."""
 USES_EVERY = 60.0
 """Seconds between two writes of the times of last use."""
+
+Listen: TypeAlias = Callable[[Callable[[], None]], Awaitable[None]]
+"""Calls its argument for each change of the store, until it is cancelled."""
 
 
 class ApiKey(Struct, frozen=True, kw_only=True):
@@ -83,9 +88,15 @@ def digest_of(secret: str) -> str:
 class ApiKeys:
     """The keys of a store, for the requests of one process."""
 
-    def __init__(self, open_: Callable[[], KeyRegister], observe: Observer) -> None:
-        """``open_`` is called in a thread, with the first use of the store."""
+    def __init__(
+        self, open_: Callable[[], KeyRegister], observe: Observer, listen: Listen | None = None
+    ) -> None:
+        """``open_`` is called in a thread, with the first use of the store; ``listen`` if it announces changes."""
         self._open = open_
+        self._listen = listen
+        self._listening: asyncio.Future[None] | None = None
+        self._is_announced = False
+        """Whether a change was announced since the last reading began."""
         self._opened: KeyRegister | None = None
         self._opening = threading.Lock()
         self._observe = observe
@@ -93,9 +104,26 @@ class ApiKeys:
         self._revision: int | None = None
         self._read_at = float("-inf")
         self._refreshing: asyncio.Task[None] | None = None
+        self._patient_until = 0.0
+        """When requests stop to wait for the reading that runs."""
         self._uses: dict[str, float] = {}
         self._writing: asyncio.Task[None] | None = None
         self._failed = False
+
+    async def start(self) -> None:
+        """Read a store that announces changes, and listen to it. One that is away is read as soon as it is back.
+
+        Raises SettingsError if it must be migrated first, or belongs to a newer version.
+        """
+        if self._listen is None:
+            return
+        try:
+            await self._refresh()
+        except StoreLayoutMismatch as error:
+            raise SettingsError(error.message, hint=error.hint) from error
+        except StoreUnavailable:
+            pass  # which is reported
+        self._listening = asyncio.ensure_future(self._listen(self._changed))
 
     async def find(self, key_id: str) -> ApiKey | None:
         """Return a key, which may be revoked or expired; None if there is none.
@@ -115,11 +143,13 @@ class ApiKeys:
 
     async def close(self) -> None:
         """Write the times of last use, and wait for what is running."""
-        writing, self._writing = self._writing, None
-        if writing is not None:
-            writing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await writing
+        for waiting in (self._writing, self._listening):
+            if waiting is not None:
+                waiting.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await waiting
+        self._writing = self._listening = None
+        self._is_announced = False
         if self._refreshing is not None:
             await asyncio.gather(self._refreshing, return_exceptions=True)
         await self._write_uses()
@@ -132,23 +162,37 @@ class ApiKeys:
                 self._opened = self._open()
             return self._opened
 
-    async def _refresh(self) -> None:
+    def _changed(self) -> None:
+        # A reading that runs may have begun before the change: then another one follows.
+        self._is_announced = True
+        self._begin_reading()
+
+    def _begin_reading(self) -> None:
         if self._refreshing is None:
+            self._is_announced = False
+            self._patient_until = asyncio.get_running_loop().time() + PATIENCE
             self._refreshing = asyncio.ensure_future(self._read())
             self._refreshing.add_done_callback(self._finished)
+
+    async def _refresh(self) -> None:
+        self._begin_reading()
+        assert self._refreshing is not None
         # A request that is cancelled, or does not wait any longer, does not stop the reading for the others.
         reading = asyncio.shield(self._refreshing)
         if self._keys is None:
             await reading
             return
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE):
+            # Of the reading, not of each request: a store that hangs would hold up all of them.
+            async with asyncio.timeout_at(self._patient_until):
                 await reading
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._refreshing = None
         if not task.cancelled():
             task.exception()  # those who waited have it, if there were any
+        if self._is_announced:
+            self._begin_reading()
 
     async def _read(self) -> None:
         try:
@@ -187,24 +231,38 @@ class ApiKeys:
 
 
 def open_api_keys(settings: Settings, observe: Observer) -> ApiKeys | None:
-    """Return the keys of the configured store; None if there is none. Nothing is read before the first ``find``."""
-    if settings.store == "none" or settings.data_dir is None:
+    """Return the keys of the configured store; None if there is none. Nothing is read before ``start`` or ``find``.
+
+    Raises SettingsError if its driver is not installed.
+    """
+    if not has_store(settings):
         return None
-    return ApiKeys(partial(open_register, settings), observe)
+    require_driver(settings)
+    listen = None
+    if isinstance(settings.store, SecretStr):
+        listen = partial(_listen, settings.store, observe)
+    return ApiKeys(partial(open_register, settings), observe, listen)
+
+
+async def require_layout(settings: Settings, observe: Observer) -> None:
+    """Raise SettingsError if the store of API keys must be migrated first, before processes start that need it."""
+    keys = open_api_keys(settings, observe) if settings.inbound.api_keys else None
+    if keys is not None:
+        try:
+            await keys.start()
+        finally:
+            await keys.close()
+
+
+async def _listen(address: SecretStr, observe: Observer, changed: Callable[[], None]) -> None:
+    from .listening import listen  # noqa: PLC0415 - the driver is optional, and takes 0.2 s
+
+    await listen(address, changed, observe)
 
 
 def open_register(settings: Settings) -> KeyRegister:
     """Return the register of the configured store. Raises SettingsError if there is none."""
-    if settings.store == "none":
-        raise SettingsError(
-            "There are no API keys: store is none.", hint="Set store = sqlite (D365_STORE)."
-        )
-    if settings.data_dir is None:
-        raise SettingsError(
-            "There is no folder for the store: data_dir is none.",
-            hint="Set data_dir (D365_DATA_DIR) to a folder that outlives the process.",
-        )
-    from .database import Database  # noqa: PLC0415 - importing SQLAlchemy takes 0.4 s
-    from .key_register import KeyRegister  # noqa: PLC0415 - likewise
+    database = open_database(settings)
+    from .key_register import KeyRegister  # noqa: PLC0415 - importing SQLAlchemy takes 0.4 s
 
-    return KeyRegister(Database(settings.data_dir / FOLDER / FILE))
+    return KeyRegister(database)

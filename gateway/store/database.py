@@ -1,70 +1,76 @@
-"""Connections to the store: SQLite in WAL mode, used by threads of several processes at once.
+"""The database of the store: transactions for threads of several processes and machines.
 
-Importing SQLAlchemy takes 0.4 s, so this module is imported with the first use of the store. The file and its folder
-are private (``private_files``). A store that was never written has no file, and reads as empty.
+``sqlite`` and ``postgresql`` say how one is opened and locked; the statements are the same. Importing SQLAlchemy takes
+0.4 s, so this module is imported with the first use of the store.
 """
 
 from __future__ import annotations
 
-import os
-import sqlite3
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import AbstractContextManager, contextmanager
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from gateway.errors import StoreUnavailable
-from gateway.storage.private_files import make_own_folder, open_own
+from gateway.errors import StoreLayoutMismatch, StoreUnavailable
 
-from .tables import STEPS, layout_version, upgrade
-
-_BUSY = 5.0
-"""Seconds to wait for a transaction of another process."""
-_PRIVATE = 0o600
+from .layout import VERSIONS, Layout, layout_of, upgrade
 
 
-class Database:
-    """The database in one file. Its methods block: the event loop calls them in a thread."""
+class Database(ABC):
+    """A database. Its methods block: the event loop calls them in a thread. All raise StoreUnavailable."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    schema: str | None = None
+    """Of PostgreSQL: where the tables are."""
+    hint: str
+    """What to do if it cannot be used."""
+
+    def __init__(self, name: str) -> None:
+        """``name`` says to people which database it is, without a secret."""
+        self.name = name
         self._engine: sa.Engine | None = None
         self._lock = threading.Lock()
         self._is_current = False
         """Whether the layout is that of this program."""
 
     @property
+    @abstractmethod
     def exists(self) -> bool:
         """Whether anything was ever stored."""
-        return self.path.exists()
 
-    @contextmanager
-    def reading(self) -> Iterator[sa.Connection]:
-        """Yield a connection for reading. Raises StoreUnavailable, also for what fails inside."""
-        with self._errors():
-            if not self._is_current and self._is_older():
-                with self.writing():
-                    pass  # which brings the layout up to date
-            with self._open().connect() as connection:
-                yield connection
+    @abstractmethod
+    def reading(self) -> AbstractContextManager[sa.Connection]:
+        """Return a connection for reading, with a transaction."""
 
-    @contextmanager
-    def writing(self) -> Iterator[sa.Connection]:
-        """Yield a connection with a transaction, which is committed at the end. Raises StoreUnavailable."""
-        with self._errors():
-            self._create()
-            with self._open().connect() as connection:
-                # From its start: a transaction that reads first could not write after another one has.
-                connection.execution_options(immediate=True)
-                with connection.begin():
-                    if not self._is_current:
-                        self._check_layout(connection)
-                        upgrade(connection)
-                    yield connection
-            self._is_current = True
+    @abstractmethod
+    def writing(self) -> AbstractContextManager[sa.Connection]:
+        """Return a connection with a transaction, which is committed at the end."""
+
+    @abstractmethod
+    def _begin_migration(self) -> AbstractContextManager[sa.Connection]:
+        """Return a connection with a transaction, and with the lock that only one migration has."""
+
+    @abstractmethod
+    def _make_engine(self) -> sa.Engine:
+        """Return an engine. Raises OSError if the place of the database cannot be trusted."""
+
+    def announce(self, connection: sa.Connection, subject: str) -> None:  # noqa: B027 - the default
+        """Tell other processes of a change once the transaction is committed, if the database can. Others poll."""
+
+    def layout(self) -> Layout:
+        """Return the layout as it is."""
+        if not self.exists:
+            return Layout(None)
+        with self._errors(), self._open().connect() as connection:
+            return layout_of(connection, self.schema)
+
+    def migrate(self) -> tuple[Layout, Layout]:
+        """Bring the layout to that of this program; return it as it was and as it is. All happens, or nothing."""
+        with self._errors(), self._begin_migration() as connection:
+            before = self._bring_up_to_date(connection)
+        return before, Layout(VERSIONS[-1])
 
     def close(self) -> None:
         """Close the connections."""
@@ -73,34 +79,27 @@ class Database:
         if engine is not None:
             engine.dispose()
 
-    def _is_older(self) -> bool:
-        with self._open().connect() as connection:
-            self._is_current = self._check_layout(connection) == len(STEPS)
-        return not self._is_current
+    def _bring_up_to_date(self, connection: sa.Connection) -> Layout:
+        layout = self._check(connection)
+        if layout.state != "current":
+            upgrade(connection, self.schema)
+        return layout
 
-    def _check_layout(self, connection: sa.Connection) -> int:
-        """Return the version of the layout. Raises StoreUnavailable if this program does not know it."""
-        version = layout_version(connection)
-        if version > len(STEPS):
-            raise StoreUnavailable(
-                f"The store {self.path} was written by a newer version of the gateway.",
-                hint="Use that version, or set data_dir to another folder.",
+    def _check(self, connection: sa.Connection) -> Layout:
+        """Return the layout. Raises StoreLayoutMismatch if this program does not know it."""
+        layout = layout_of(connection, self.schema)
+        if layout.state == "newer":
+            raise StoreLayoutMismatch(
+                f"The store {self.name} was written by a newer version of the gateway: its layout is "
+                f"{layout.version}, that of this version {VERSIONS[-1]}.",
+                hint="Use that version, or another store.",
             )
-        return version
-
-    def _create(self) -> None:
-        """Make the file, with a mode that SQLite gives to its companions (``-wal``, ``-shm``) as well."""
-        make_own_folder(self.path.parent)
-        # Through a link, a file would be made at the place that it leads to.
-        own = getattr(os, "O_NOFOLLOW", 0)
-        handle = os.open(self.path, os.O_CREAT | os.O_RDWR | own, _PRIVATE)
-        os.close(handle)
+        return layout
 
     def _open(self) -> sa.Engine:
         with self._lock:
             if self._engine is None:
-                open_own(self.path).close()  # raises if other users could have written it
-                self._engine = _engine(self.path)
+                self._engine = self._make_engine()
             return self._engine
 
     @contextmanager
@@ -108,28 +107,7 @@ class Database:
         try:
             yield
         except (OSError, SQLAlchemyError) as error:
-            reason = getattr(error, "orig", None) or error
+            reason = " ".join(str(getattr(error, "orig", None) or error).split()).rstrip(".")
             raise StoreUnavailable(
-                f"The store {self.path} cannot be used: {reason}.",
-                hint="Make data_dir writable for the user of the gateway, or set it to another folder.",
+                f"The store {self.name} cannot be used: {reason}.", hint=self.hint
             ) from error
-
-
-def _engine(path: Path) -> sa.Engine:
-    url = sa.URL.create("sqlite", database=str(path))
-    # isolation_level None: the driver begins no transactions, so that those of ``_begin`` are the only ones.
-    options = {"timeout": _BUSY, "isolation_level": None}
-    engine = sa.create_engine(url, connect_args=options, pool_size=2)
-
-    @sa.event.listens_for(engine, "connect")
-    def _prepare(connection: sqlite3.Connection, _record: object) -> None:
-        # Readers do not wait for writers, nor these for readers.
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-
-    @sa.event.listens_for(engine, "begin")
-    def _begin(connection: sa.Connection) -> None:
-        immediate = connection.get_execution_options().get("immediate")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
-
-    return engine

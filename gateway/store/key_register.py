@@ -48,7 +48,7 @@ class KeyRegister:
         values = {**msgspec.structs.asdict(key), "roles": msgspec.json.encode(key.roles).decode()}
         with self._database.writing() as connection:
             connection.execute(API_KEYS.insert().values(values))
-            _count_change(connection)
+            self._count_change(connection)
         return key, f"{PREFIX}_{key_id}_{secret}"
 
     def list(self) -> list[ApiKey]:
@@ -66,7 +66,7 @@ class KeyRegister:
             is_key = API_KEYS.c.id == key_id
             revoked = API_KEYS.update().where(is_key, API_KEYS.c.revoked.is_(None))
             connection.execute(revoked.values(revoked=time.time()))
-            _count_change(connection)
+            self._count_change(connection)
             return _keys(connection).get(key_id)
 
     def changes_since(self, revision: int | None) -> KeyState | None:
@@ -74,7 +74,7 @@ class KeyRegister:
         if not self._database.exists:
             if revision not in {None, _NO_STORE}:
                 # A volume that is gone for a while must not take the keys with it.
-                raise StoreUnavailable(f"The store {self._database.path} is missing.")
+                raise StoreUnavailable(f"The store {self._database.name} is missing.")
             return _NO_STORE, {}
         with self._database.reading() as connection:
             current = int(
@@ -97,6 +97,11 @@ class KeyRegister:
         """Close the connections."""
         self._database.close()
 
+    def _count_change(self, connection: sa.Connection) -> None:
+        number = REVISIONS.c.number + 1
+        connection.execute(REVISIONS.update().where(_IS_KEYS).values(number=number))
+        self._database.announce(connection, API_KEYS.name)
+
 
 def _keys(connection: sa.Connection) -> dict[str, ApiKey]:
     rows = connection.execute(sa.select(API_KEYS).order_by(API_KEYS.c.created, API_KEYS.c.id))
@@ -105,8 +110,3 @@ def _keys(connection: sa.Connection) -> dict[str, ApiKey]:
         row["id"]: ApiKey(**{**row, "roles": tuple(msgspec.json.decode(row["roles"]))})
         for row in keys
     }
-
-
-def _count_change(connection: sa.Connection) -> None:
-    number = REVISIONS.c.number + 1
-    connection.execute(REVISIONS.update().where(_IS_KEYS).values(number=number))

@@ -18,6 +18,7 @@ from gateway.sandbox import SandboxSettings, create_sandbox
 from tests.support.issuer import jwk
 from tests.support.login_host import SECRET, LoginHost, login_host, refusal
 from tests.support.process import invoke
+from tests.support.stores import spoil_store
 from tests.support.threaded import threaded
 
 CLIENT = str(uuid.uuid5(uuid.NAMESPACE_URL, "client 1"))
@@ -186,6 +187,16 @@ def test_callers_of_a_real_environment_are_reported(
     assert said == [("ok", "anybody who reaches 0.0.0.0, with the gateway's account")]
 
 
+def test_a_store_that_cannot_be_used_is_reported(tmp_path: Path) -> None:
+    path = spoil_store(tmp_path / "data")
+    keys = {"D365_INBOUND__API_KEYS": "true", "D365_DATA_DIR": str(tmp_path / "data")}
+
+    ((state, text),) = callers(tmp_path, 1, **keys)
+
+    assert state == "problem"
+    assert text.startswith(f"The store {path} cannot be used")
+
+
 def test_each_way_to_sign_in_is_reported(tmp_path: Path) -> None:
     issuers = [
         {"issuer": "urn:a", "audiences": ["a"], "jwks": {"keys": [jwk("k1")]}},
@@ -208,7 +219,7 @@ def test_each_way_to_sign_in_is_reported(tmp_path: Path) -> None:
         ("ok", "tokens of urn:a, keys: 1"),
         ("problem", "no keys of urn:c: http://127.0.0.1:9/keys: ConnectError"),
         ("ok", "tokens of urn:b, by a shared secret"),
-        ("ok", "API keys"),
+        ("ok", "API keys, valid: 0"),
         ("ok", "client certificates, from 10.0.0.0/8"),
         ("ok", "anonymous callers, with the role anonymous if there is one"),
     ]

@@ -13,6 +13,7 @@ import pytest
 from gateway.config.settings import Settings
 from gateway.http.admin_app import AdminContext, WorkerState, create_admin_app
 from gateway.store.api_keys import open_register
+from tests.support.stores import spoil_store
 
 pytestmark = pytest.mark.anyio
 ONE = WorkerState(7, "ready", 0.0)
@@ -117,6 +118,17 @@ async def test_without_a_store_other_machines_are_refused() -> None:
     )
 
     assert response.status_code == 401
+
+
+async def test_strangers_do_not_learn_where_the_store_is(tmp_path: Path) -> None:
+    spoil_store(tmp_path)
+    response = await get(
+        headers={"Authorization": "Bearer d365_a_b"}, data_dir=tmp_path, admin={"host": "0.0.0.0"}
+    )
+
+    assert response.status_code == 503
+    assert "STORE_UNAVAILABLE" in response.text
+    assert str(tmp_path) not in response.text
 
 
 async def test_the_way_to_the_environment_is_reported() -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,10 +20,18 @@ from gateway.events import Event, StoreFailed
 from gateway.store import api_keys
 from gateway.store.api_keys import ApiKeys, open_api_keys, open_register, parse_key
 from gateway.store.key_register import KeyRegister, KeyState
+from tests.support.stores import spoil_store
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    if request.param == "postgresql":
+        return Settings(store=request.getfixturevalue("postgresql").new_database())
+    return Settings(data_dir=tmp_path / "data")
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def sqlite(tmp_path: Path) -> Settings:
     return Settings(data_dir=tmp_path / "data")
 
 
@@ -53,15 +61,13 @@ def database(settings: Settings) -> Path:
     return settings.data_dir / "store" / "gateway.db"
 
 
-def test_a_link_in_the_place_of_the_store_is_not_followed(
-    settings: Settings, tmp_path: Path
-) -> None:
-    path = database(settings)
+def test_a_link_in_the_place_of_the_store_is_not_followed(sqlite: Settings, tmp_path: Path) -> None:
+    path = database(sqlite)
     path.parent.mkdir(parents=True, mode=0o700)
     path.symlink_to(tmp_path / "elsewhere")
 
     with pytest.raises(StoreUnavailable):
-        open_register(settings).create("ci", ["a"], None)
+        open_register(sqlite).create("ci", ["a"], None)
 
     assert not (tmp_path / "elsewhere").exists()
 
@@ -82,13 +88,13 @@ async def test_a_created_key_is_found_by_its_text(settings: Settings) -> None:
     assert key.is_valid()
 
 
-def test_a_secret_has_256_bits_and_is_stored_nowhere(settings: Settings) -> None:
-    _, text = created(settings)
+def test_a_secret_has_256_bits_and_is_stored_nowhere(sqlite: Settings) -> None:
+    _, text = created(sqlite)
     parts = parse_key(text)
     assert parts is not None
 
     assert len(parts.secret) == 52  # of base32
-    stored = b"".join(p.read_bytes() for p in database(settings).parent.iterdir())
+    stored = b"".join(p.read_bytes() for p in database(sqlite).parent.iterdir())
     assert parts.secret.encode() not in stored
 
 
@@ -99,11 +105,11 @@ def test_other_texts_are_no_keys(text: str) -> None:
     assert parse_key(text) is None
 
 
-def test_files_of_the_store_are_private(settings: Settings) -> None:
-    register = open_register(settings)
+def test_files_of_the_store_are_private(sqlite: Settings) -> None:
+    register = open_register(sqlite)
     register.create("ci", ["a"], None)
 
-    modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in database(settings).parent.iterdir()}
+    modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in database(sqlite).parent.iterdir()}
     register.close()
 
     assert set(modes.values()) == {0o600}
@@ -111,13 +117,13 @@ def test_files_of_the_store_are_private(settings: Settings) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_missing_store_has_no_keys_and_is_not_made(settings: Settings) -> None:
-    async with keys_of(settings) as keys:
+async def test_a_missing_store_has_no_keys_and_is_not_made(sqlite: Settings) -> None:
+    async with keys_of(sqlite) as keys:
         assert await keys.find("id") is None
         keys.used("id")
 
-    assert settings.data_dir is not None
-    assert not settings.data_dir.exists()
+    assert sqlite.data_dir is not None
+    assert not sqlite.data_dir.exists()
 
 
 @pytest.mark.anyio
@@ -165,14 +171,14 @@ async def test_requests_share_one_reading(
 
 @pytest.mark.anyio
 async def test_a_store_that_fails_leaves_the_keys_in_memory(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    sqlite: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(api_keys, "REFRESH", 0.0)
-    key_id, _ = created(settings)
+    key_id, _ = created(sqlite)
     events: list[Event] = []
-    async with keys_of(settings, events) as keys:
+    async with keys_of(sqlite, events) as keys:
         assert await keys.find(key_id)
-        database(settings).unlink()
+        database(sqlite).unlink()
         for _ in range(3):
             assert await keys.find(key_id)
 
@@ -180,13 +186,10 @@ async def test_a_store_that_fails_leaves_the_keys_in_memory(
 
 
 @pytest.mark.anyio
-async def test_a_store_that_never_worked_is_an_error(settings: Settings) -> None:
-    path = database(settings)
-    path.parent.mkdir(parents=True)
-    path.write_bytes(b"this is no database, but a file of another kind")
-    path.chmod(0o600)
-    path.parent.chmod(0o700)
-    async with keys_of(settings) as keys:
+async def test_a_store_that_never_worked_is_an_error(sqlite: Settings) -> None:
+    assert sqlite.data_dir is not None
+    spoil_store(sqlite.data_dir)
+    async with keys_of(sqlite) as keys:
         with pytest.raises(StoreUnavailable, match="cannot be used"):
             await keys.find("id")
 
@@ -210,6 +213,28 @@ async def test_a_slow_store_does_not_hold_up_requests(
         started = time.perf_counter()
         assert await keys.find(key_id)
         assert time.perf_counter() - started < 0.2
+
+
+@pytest.mark.anyio
+async def test_a_store_that_hangs_delays_each_reading_once(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_keys, "REFRESH", 0.0)
+    monkeypatch.setattr(api_keys, "PATIENCE", 0.05)
+    key_id, _ = created(settings)
+    async with keys_of(settings) as keys:
+        assert await keys.find(key_id)
+        go_on = threading.Event()
+        monkeypatch.setattr(
+            KeyRegister, "changes_since", lambda self, revision: go_on.wait(10) and None
+        )
+        started = time.perf_counter()
+        for _ in range(20):
+            assert await keys.find(key_id)
+        seconds = time.perf_counter() - started
+        go_on.set()
+
+    assert 0.05 <= seconds < 0.5
 
 
 @pytest.mark.anyio
@@ -275,7 +300,7 @@ def test_a_key_ends_when_it_expires(expires_at: float | None, valid: bool) -> No
 
 
 @pytest.mark.heavy
-def test_several_processes_may_create_the_store(settings: Settings) -> None:
+def test_several_processes_may_create_the_store(sqlite: Settings) -> None:
     code = (
         "import sys; from pathlib import Path; from gateway.config.settings import Settings;"
         "from gateway.store.api_keys import open_register;"
@@ -283,34 +308,20 @@ def test_several_processes_may_create_the_store(settings: Settings) -> None:
         "[r.create(str(n), ['a'], None) for n in range(20)]"
     )
     processes = [
-        subprocess.Popen([sys.executable, "-c", code, str(settings.data_dir)]) for _ in range(3)
+        subprocess.Popen([sys.executable, "-c", code, str(sqlite.data_dir)]) for _ in range(3)
     ]
 
     assert [process.wait() for process in processes] == [0, 0, 0]
-    register = open_register(settings)
+    register = open_register(sqlite)
     assert len(register.list()) == 60
     register.close()
 
 
-def test_a_store_of_a_newer_version_is_left_alone(settings: Settings) -> None:
-    created(settings)
-    with sqlite3.connect(database(settings)) as connection:
-        connection.execute("UPDATE store_layout SET version = 99")
-    connection.close()
-    register = open_register(settings)
-
-    with pytest.raises(StoreUnavailable, match="newer version"):
-        register.list()
-    with pytest.raises(StoreUnavailable, match="newer version"):
-        register.create("x", ["a"], None)
-    register.close()
-
-
-def test_a_file_without_tables_is_completed(settings: Settings) -> None:
-    path = database(settings)
+def test_a_file_without_tables_is_completed(sqlite: Settings) -> None:
+    path = database(sqlite)
     path.parent.mkdir(parents=True, mode=0o700)
     path.touch(mode=0o600)
-    register = open_register(settings)
+    register = open_register(sqlite)
 
     assert register.list() == []
     register.close()

@@ -1,0 +1,42 @@
+"""`store …`: names, options and help of the commands."""
+
+# ruff: noqa: PLC0415 - the code of a command is imported when it is called, see commands
+
+from __future__ import annotations
+
+import typer
+
+from .option_types import Config, Json
+
+store_commands = typer.Typer(
+    help="Migrate the store: the database of API keys.", no_args_is_help=True
+)
+
+
+@store_commands.command("migrate")
+def migrate_store(as_json: Json = False, config: Config = None) -> None:
+    """Bring the tables of the store to what this version needs.
+
+    A PostgreSQL needs it once before the first start, and before each new version starts. It is safe to run it
+    twice at the same time, and one that is interrupted changes nothing. SQLite needs no command.
+    """
+    from .options import errors_to_exit, read_settings
+
+    with errors_to_exit():
+        from .store import migrate
+
+        migrate(read_settings(config), as_json=as_json)
+
+
+@store_commands.command("status")
+def show_status(as_json: Json = False, config: Config = None) -> None:
+    """Print which store is configured, and whether its tables are what this version needs.
+
+    Exit code 1 if they are behind or newer, or if the store cannot be reached.
+    """
+    from .options import errors_to_exit, read_settings
+
+    with errors_to_exit():
+        from .store import print_status
+
+        print_status(read_settings(config), as_json=as_json)

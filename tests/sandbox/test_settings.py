@@ -97,7 +97,7 @@ async def test_finance_always_ignores_case(sandbox):
 def test_every_setting_of_the_sandbox_is_a_knob_of_it():
     knobs = {field.name for field in fields(SandboxSettings)}
 
-    assert SandboxOptions.model_fields.keys() <= knobs
+    assert SandboxOptions().knobs().keys() <= knobs
     assert SandboxSettings(**SandboxOptions().knobs()).database == ":memory:"
 
 

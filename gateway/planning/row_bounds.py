@@ -288,21 +288,25 @@ class RowBounds:
 
         ``names`` are those of the call: only the roles that give it count.
         """
-        self._limit.check_arguments(arguments, is_bound=is_bound)
-        names = tuple(names)
+        try:
+            self._limit.check_arguments(arguments, is_bound=is_bound)
+            self._check_arguments(arguments, tuple(names), is_bound=is_bound)
+        except Forbidden:  # whose hint names companies that the roles may not give
+            raise Forbidden(
+                "The call names no company, or one outside of what its caller may use."
+            ) from None
+
+    def _check_arguments(
+        self, arguments: Mapping[str, Any], names: tuple[str, ...], *, is_bound: bool
+    ) -> None:
         roles = self.view.definitions
         roles = tuple(r for r in roles if any(map(r.actions.holds, names))) or roles
         if not all(role.companies for role in roles):
             return
         bounds = (self.companies_of(role.name, role.companies) for role in roles)
         companies = tuple(dict.fromkeys(c for bound in bounds for c in bound)) or _NO_COMPANY
-        try:
-            limit = CompanyLimit(self._catalog, self.rules.dialect, companies)
-            limit.check_arguments(arguments, is_bound=is_bound)
-        except Forbidden:
-            raise Forbidden(
-                "The call names a company outside of what its caller may use."
-            ) from None
+        limit = CompanyLimit(self._catalog, self.rules.dialect, companies)
+        limit.check_arguments(arguments, is_bound=is_bound)
 
 
 def companies_in(declared: Iterable[str], caller: Caller) -> Companies:

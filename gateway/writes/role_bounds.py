@@ -86,10 +86,9 @@ class RoleBounds:
             readable = await self._find_readable([row])
             if not (readable or self._before.assumes_rows):
                 return ABSENT
-        problem = await self._company.check_call(call)
-        if problem is None:
-            bounds.check_arguments(call.body, is_bound=row is not None, names=call.names)
-        return problem
+        # First, as its refusals name no companies.
+        bounds.check_arguments(call.body, is_bound=row is not None, names=call.names)
+        return await self._company.check_call(call)
 
     async def find_existing(self, writes: Sequence[RowWrite]) -> frozenset[Identity]:
         """Return the identities of those rows that exist and may be changed. Raises GatewayError."""

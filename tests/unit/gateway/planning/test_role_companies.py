@@ -188,3 +188,17 @@ def test_only_roles_that_give_a_call_bound_its_companies(
 
     with pytest.raises(Forbidden) if is_refused else nullcontext():
         bounds.check_arguments({"_dataAreaId": company}, names=names)
+
+
+def test_a_refused_call_names_no_companies_of_others() -> None:
+    clerk = role("clerk", {}, companies=("usmf",))
+    limit = CompanyLimit(SCHEMA.catalog, PRODUCT, ("usmf", "gbsi"))
+    bounds = ViewBounds(rules_of(SCHEMA, PRODUCT, clerk), limit).of(caller())
+
+    texts = set()
+    for company in ("gbsi", "demf"):
+        with pytest.raises(Forbidden) as refused:
+            bounds.check_arguments({"_dataAreaId": company})
+        texts.add(f"{refused.value.message} {refused.value.hint}")
+
+    assert texts == {"The call names no company, or one outside of what its caller may use. None"}

@@ -161,7 +161,12 @@ class Endpoint:
             raise HttpError(403, error.code, error.message) from error
 
     async def unbounded(self, app: Starlette) -> GenerationManager | None:
-        """Return the generations that serve all of this API, whoever calls; None while the gateway starts."""
+        """Return the generations that serve all of this API, whoever calls; None while the gateway starts.
+
+        Raises UnknownApi if there is no such API.
+        """
+        if self.bound_roles == (_NOBODY,):
+            raise UnknownApi
         whole: GenerationManager | None = getattr(app.state, "live", None)
         profile = self.profile
         if whole is None or profile is None:

@@ -228,6 +228,35 @@ async def test_nothing_tells_a_bound_profile_from_none(
             assert answers[0] == answers[1], (address, manner)
 
 
+ADMIN = {"authorization": "Bearer 0123456789abcdef"}
+
+
+@pytest.mark.parametrize(
+    ("method", "address", "fields", "statuses"),
+    [
+        ("POST", "/graphql/ap/explain", ADMIN, (200, 404)),
+        ("POST", "/graphql/ap/explain", {}, (404, 404)),
+        ("POST", "/graphql/ap/explain", bearer("viewer"), (404, 404)),
+        ("GET", "/graphiql/ap", {}, (401, 401)),
+        ("GET", "/graphiql/ap/config.json", {}, (401, 401)),
+    ],
+)
+async def test_what_is_for_administrators_tells_nobody_else_of_profiles(
+    method: str, address: str, fields: dict[str, str], statuses: tuple[int, int]
+) -> None:
+    limited = settings(explain="admin", graphiql="admin", admin_token="0123456789abcdef")
+    body = {"query": "{ __typename }"} if method == "POST" else None
+    async with serving(limited) as app, calling(*app) as client:
+        answers = [
+            await client.http.request(
+                method, address.replace("/ap", name), headers=fields, json=body
+            )
+            for name in ("/ap", "/xx")
+        ]
+
+    assert tuple(answer.status_code for answer in answers) == statuses
+
+
 async def test_strangers_are_not_told_of_bound_profiles(client: Client) -> None:
     ready = await client.http.get("/readyz")
 

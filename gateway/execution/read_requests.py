@@ -137,8 +137,10 @@ class ReadRequests:
 def check_length(request: Request) -> Request:
     """Return the request. Raises BadArgument if no request line, not even one in a ``$batch``, can hold it."""
     if len(request.url) > LONGEST:
+        # Otherwise it would tell how long a rule is.
+        length = "too many" if request.shown is not None else f"{len(request.url):,}"
         raise BadArgument(
-            f"The filter makes a URL of {len(request.url):,} characters; the most is {LONGEST:,}.",
+            f"The filter makes a URL of {length} characters; the most is {LONGEST:,}.",
             hint="Use fewer or shorter values, or ask in several operations.",
         )
     return request

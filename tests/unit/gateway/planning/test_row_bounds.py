@@ -326,6 +326,18 @@ async def test_explain_and_trace_show_a_placeholder() -> None:
     assert "ne%20" not in str(requests)
 
 
+async def test_a_filter_that_is_too_long_does_not_tell_how_long_a_rule_is() -> None:
+    zoo = zoo_of("odata")
+    text = "x" * 66_000
+
+    answer = await ask(zoo, f'orders(where: {{ text: {{ eq: "{text}" }} }}) {{ totalCount }}')
+
+    (error,) = answer["errors"]
+    assert error["message"] == (
+        "The filter makes a URL of too many characters; the most is 65,536."
+    )
+
+
 async def test_a_rule_takes_room_in_key_batches() -> None:
     articles = [f"article-{number}" for number in range(15)]
     zoo = zoo_of("odata", can_expand=False, max_url_length=1_500)

@@ -25,6 +25,7 @@ from pydantic import SecretStr
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError, StoreLayoutMismatch, StoreUnavailable
 from gateway.events import Observer, StoreFailed
+from gateway.process.daemon_call import daemon_call
 
 from .opening import has_store, open_database, require_driver
 
@@ -38,6 +39,8 @@ PATIENCE = 0.5
 """Seconds for which a request waits for the store if keys are in memory."""
 USES_EVERY = 60.0
 """Seconds between two writes of the times of last use."""
+CLOSING = 3.0
+"""Seconds that a store which hangs may hold up the end of a process."""
 
 Listen: TypeAlias = Callable[[Callable[[], None]], Awaitable[None]]
 """Calls its argument for each change of the store, until it is cancelled."""
@@ -150,11 +153,13 @@ class ApiKeys:
                     await waiting
         self._writing = self._listening = None
         self._is_announced = False
-        if self._refreshing is not None:
-            await asyncio.gather(self._refreshing, return_exceptions=True)
-        await self._write_uses()
-        if self._opened is not None:
-            await asyncio.to_thread(self._opened.close)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSING):
+                if self._refreshing is not None:
+                    await asyncio.gather(self._refreshing, return_exceptions=True)
+                await self._write_uses()
+                if self._opened is not None:
+                    await daemon_call(self._opened.close)
 
     def _register(self) -> KeyRegister:
         with self._opening:
@@ -196,7 +201,7 @@ class ApiKeys:
 
     async def _read(self) -> None:
         try:
-            state = await asyncio.to_thread(lambda: self._register().changes_since(self._revision))
+            state = await daemon_call(lambda: self._register().changes_since(self._revision))
         except StoreUnavailable as error:
             self._report(error)
             if self._keys is None:
@@ -218,7 +223,7 @@ class ApiKeys:
         if not uses:
             return
         try:
-            await asyncio.to_thread(lambda: self._register().record_uses(uses))
+            await daemon_call(lambda: self._register().record_uses(uses))
         except StoreUnavailable as error:
             self._report(error)
             self._uses = {**uses, **self._uses}

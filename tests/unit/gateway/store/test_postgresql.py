@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 from psycopg import sql
 from pydantic import SecretStr
@@ -221,6 +223,52 @@ async def test_keys_outlive_an_outage_and_come_back(
 
     assert {StoreFailed, StorePolled} == {type(event) for event in events}
     assert PASSWORD not in str(events)
+
+
+@pytest.mark.anyio
+async def test_a_database_that_hangs_holds_up_no_request_and_no_stop(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_keys, "REFRESH", 0.0)
+    monkeypatch.setattr(api_keys, "PATIENCE", 0.05)
+    monkeypatch.setattr(api_keys, "CLOSING", 0.1)
+    assert isinstance(settings.store, SecretStr)
+    key_id = create(settings)
+    with psycopg.connect(settings.store.get_secret_value()) as other:
+        async with started(settings) as keys:
+            assert await keys.find(key_id)
+            other.execute("LOCK TABLE d365_graphql.revisions, d365_graphql.api_keys")
+            begun = time.perf_counter()
+            for _ in range(20):
+                assert await keys.find(key_id)
+            keys.used(key_id)
+        seconds = time.perf_counter() - begun
+    for thread in threading.enumerate():
+        if thread.name == "daemon-call":
+            thread.join()
+    assert keys._opened is not None
+    keys._opened.close()
+
+    # A statement may take five.
+    assert seconds < 2
+
+
+@pytest.mark.anyio
+async def test_replicas_that_run_outlive_a_newer_layout(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_keys, "REFRESH", 0.0)
+    async with started(settings) as keys:
+        await keys.find("id")
+        database = open_database(settings)
+        with database.writing() as connection:
+            connection.exec_driver_sql("UPDATE d365_graphql.store_version SET version_num = '9999'")
+        database.close()
+        register = open_register(settings)
+        with pytest.raises(StoreLayoutMismatch, match="newer version"):
+            register.list()
+        register.close()
+        assert await keys.find("id") is None
 
 
 def test_a_rotated_password_is_used_without_a_restart(postgresql: Postgres, tmp_path: Path) -> None:

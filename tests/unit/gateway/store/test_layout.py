@@ -98,28 +98,40 @@ INTERRUPTED = """
 import sys, time
 from alembic.operations import Operations
 from gateway.config.settings import Settings
+from gateway.store import database
 from gateway.store.opening import open_database
 
 def stop(*arguments, **options):
-    print("tables made", flush=True)
+    print("stopped", flush=True)
     time.sleep(60)
 
-Operations.bulk_insert = stop
-settings = Settings(**{sys.argv[1]: sys.argv[2]})
-open_database(settings).migrate()
+def upgrade(*arguments):
+    whole(*arguments)
+    stop()
+
+setting, value, step = sys.argv[1:]
+whole = database.upgrade
+if step == "commit":
+    database.upgrade = upgrade
+else:
+    setattr(Operations, step, stop)
+open_database(Settings(**{setting: value})).migrate()
 """
 
 
 @pytest.mark.heavy
-def test_a_killed_migration_has_changed_nothing(database: Database, settings: Settings) -> None:
+@pytest.mark.parametrize("step", ["create_table", "bulk_insert", "commit"])
+def test_a_killed_migration_has_changed_nothing(
+    database: Database, settings: Settings, step: str
+) -> None:
     if isinstance(settings.store, SecretStr):
         arguments = ["store", settings.store.get_secret_value()]
     else:
         arguments = ["data_dir", str(settings.data_dir)]
-    command = [sys.executable, "-c", INTERRUPTED, *arguments]
+    command = [sys.executable, "-c", INTERRUPTED, *arguments, step]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "tables made\n"
+        assert process.stdout.readline() == "stopped\n"
         process.send_signal(signal.SIGKILL)
 
     assert database.layout() == EMPTY

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import (
-    AbstractAsyncContextManager,
-    AsyncExitStack,
-    asynccontextmanager,
     nullcontext,
 )
 from typing import Any
@@ -17,8 +14,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.audit.opening import recording
 from gateway.config.settings import Settings
+from gateway.environments.registry import SettingsRegistry
 from gateway.graphiql.routes import page_routes_of, shared_page_routes, unknown_pages
 from gateway.http.admin_access import access_check
 from gateway.http.edge import Edge, route_of, send_refusal
@@ -30,25 +27,23 @@ from gateway.http.endpoints import (
     other_profiles,
     with_cors,
 )
+from gateway.http.environment_choice import EnvironmentChoice
 from gateway.http.explain_endpoint import explain_routes, explains_to
 from gateway.http.graphql_endpoint import GraphQLEndpoint
 from gateway.http.health import liveness, readiness, reload_endpoint
-from gateway.http.refusals import HttpError, UnknownApi
-from gateway.http.request_audit import auditing
+from gateway.http.presence import begin, is_below, presence_of
+from gateway.http.refusals import HttpError, UnknownApi, no_route
 from gateway.http.schema_explorer import explorer_routes
 from gateway.http.subscription_routes import stream_events, subscription_routes
 from gateway.identity.authenticator import authenticator_of
+from gateway.logs import logging_environment
 from gateway.metadata.model_builder import Progress
 from gateway.metadata.model_process import BuildModel, build_in_subprocess
-from gateway.runtime.generations import GenerationManager, open_generations
-from gateway.runtime.metadata_reload import Reloader
-from gateway.runtime.profile_instances import ProfileRegistry
-from gateway.runtime.role_views import role_views_of
 from gateway.storage.content_coding import Compression
 from gateway.store.api_keys import open_api_keys
-from gateway.subscriptions.hub import Hub
 
 from .events import Observer, log_event
+from .lifespan import Lifespan
 
 RELOAD = "/admin/reload"
 
@@ -69,46 +64,20 @@ def create_app(
     """
     api_keys = open_api_keys(settings, observe) if settings.inbound.api_keys else None
     authenticator = authenticator_of(settings, api_keys=api_keys, observe=observe)
+    registry = SettingsRegistry(settings) if settings.environments else None
 
-    @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with recording(settings, observe) as log:
-            opened = open_generations(
-                settings, transport=transport, observe=observe, progress=progress, audit=log
-            )
-            with auditing(app, log):
-                async with serving(app, opened):
-                    yield
-
-    @asynccontextmanager
-    async def serving(
-        app: Starlette, opened: AbstractAsyncContextManager[GenerationManager]
-    ) -> AsyncIterator[None]:
-        async with AsyncExitStack() as callers, opened as live:
-            if api_keys is not None:
-                callers.push_async_callback(api_keys.close)
-                await api_keys.start()
-            if authenticator is not None:
-                await callers.enter_async_context(authenticator.running())
-            app.state.live = live
-            app.state.subscriptions = hub = Hub(settings.subscriptions, observe)
-            app.state.profiles = profiles = ProfileRegistry(live, observe)
-            app.state.role_views = views = role_views_of(settings, live, profiles, observe)
-            app.state.reloader = Reloader(
-                live, observe, profiles=profiles, views=views, build_model=build_model
-            )
-            async with app.state.reloader.running():
-                try:
-                    yield
-                finally:
-                    await hub.close()
-                    del app.state.subscriptions, app.state.role_views
-                    del app.state.live, app.state.profiles, app.state.reloader
-                    if views is not None:
-                        await views.close()
-                    await profiles.close()
-
-    endpoints = endpoints_of(settings, observe, authenticator)
+    lifespan = Lifespan(
+        settings=settings,
+        transport=transport,
+        observe=observe,
+        progress=progress,
+        build_model=build_model,
+        authenticator=authenticator,
+        api_keys=api_keys,
+        registry=registry,
+    )
+    choice = None if registry is None else EnvironmentChoice(settings, registry)
+    endpoints = endpoints_of(settings, observe, authenticator, choice)
     unknown = _Unknown(endpoints)
     apis = {e.api: with_cors(_Api(e, unknown), settings.cors_origins) for e in endpoints}
     routes = _routes(settings, endpoints, tell_others)
@@ -118,7 +87,8 @@ def create_app(
     routes.extend(unknown_pages(endpoints))
     for other in other_profiles(endpoints):
         routes.extend(_routes_of(other, with_cors(_Api(other, unknown), settings.cors_origins)))
-    return _Application(apis, Edge(settings, observe), routes=routes, lifespan=lifespan)
+    options: dict[str, Any] = {"routes": routes, "lifespan": lifespan}
+    return _Application(apis, Edge(settings, observe), choice is not None, **options)
 
 
 class _Api:
@@ -197,7 +167,9 @@ class _Unknown:
             "The whole catalogue is not served." if name is None else "There is no such profile."
         )
         extensions = {"code": "UNKNOWN_PROFILE"}
-        if self._listed:
+        # Another environment may serve others.
+        presence = presence_of(scope)
+        if self._listed and (presence is None or presence.in_path is None):
             root = scope.get("root_path", "")
             extensions["hint"] = f"There are: {', '.join(f'{root}{api}' for api in self._listed)}."
         answer = {"errors": [{"message": message, "extensions": extensions}]}
@@ -207,10 +179,13 @@ class _Unknown:
 class _Application(Starlette):
     """Starlette with a shortcut to the GraphQL endpoints: its router and error pages cost 10 % of a small request."""
 
-    def __init__(self, apis: Mapping[str, ASGIApp], edge: Edge, **options: Any) -> None:
+    def __init__(
+        self, apis: Mapping[str, ASGIApp], edge: Edge, has_environments: bool, **options: Any
+    ) -> None:
         super().__init__(**options)
         self._apis = apis
         self._edge = edge
+        self._has_environments = has_environments
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -222,6 +197,25 @@ class _Application(Starlette):
             scope["app"] = self
             await self._edge.refuse(refused, scope, receive, send)
             return
+        if self._has_environments:
+            await self._in_environment(scope, receive, send)
+        else:
+            await self._route(scope, receive, send)
+
+    async def _in_environment(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request that may name an environment, which stays open for as long as that lasts."""
+        presence = begin(scope, route_of(scope))
+        if presence.in_path is not None and not is_below(route_of(scope)):
+            scope["app"] = self
+            await (no_route if scope["type"] == "http" else super().__call__)(scope, receive, send)
+            return
+        try:
+            with logging_environment(presence):
+                await self._route(scope, receive, send)
+        finally:
+            presence.leave()
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         api = self._apis.get(route_of(scope)) if scope["type"] == "http" else None
         # Middleware that somebody has added must see every request.
         if api is None or self.user_middleware:

@@ -16,6 +16,7 @@
     ├── NotSent                     NOT_SENT: a write that was not sent because the gateway shuts down
     ├── StoreUnavailable            STORE_UNAVAILABLE: the gateway's own database cannot be read or written
     │   └── StoreLayoutMismatch     STORE_UNAVAILABLE: its tables are those of another version
+    ├── EnvironmentUnavailable      ENVIRONMENT_UNAVAILABLE: an environment cannot be opened for now
     ├── AuditUnavailable            AUDIT_UNAVAILABLE: a write that was not sent because it cannot be recorded
     ├── AuthError                   the gateway's own credentials upstream
     │   ├── TokenError              AUTH_TOKEN_FAILED
@@ -229,6 +230,12 @@ class StoreUnavailable(GatewayError):
 
 class StoreLayoutMismatch(StoreUnavailable):
     """The tables of the gateway's own database are missing, or those of another version."""
+
+
+class EnvironmentUnavailable(GatewayError):
+    """An environment of the deployment that cannot be opened for now, or takes long to open."""
+
+    code = "ENVIRONMENT_UNAVAILABLE"
 
 
 class AuditUnavailable(GatewayError):

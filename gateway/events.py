@@ -17,6 +17,7 @@ from typing import Literal, TypeAlias, assert_never
 import msgspec
 import structlog
 
+from .environment_events import EnvironmentClosed, EnvironmentFailed, EnvironmentOpened
 from .errors import client_error_codes
 
 
@@ -348,6 +349,9 @@ Event: TypeAlias = (
     | CompaniesLimited
     | ProfileOpened
     | RoleViewOpened
+    | EnvironmentOpened
+    | EnvironmentFailed
+    | EnvironmentClosed
     | ModelRead
     | SchemaBuilt
     | TypesRenewed
@@ -384,7 +388,7 @@ def level_of(event: Event) -> LogLevel:
             return "debug"
         case (
             (Started() | MetadataLoaded() | ModelRead() | LabelsUnavailable() | ProfileOpened())
-            | RoleViewOpened()
+            | (RoleViewOpened() | EnvironmentOpened() | EnvironmentClosed())
             | (RequestRefused() | ClientLeft() | OperationServed() | TypesRenewed())
             | (CallerRefused() | KeysLoaded())
             | (SubscriptionEnded() | SocketClosed() | ConnectionCut() | CompaniesLimited())
@@ -397,7 +401,8 @@ def level_of(event: Event) -> LogLevel:
         case SchemaBuilt():
             return "warning" if event.findings else "info"
         case (RequestRetried() | MetadataStale() | CategoriesStale() | CacheUnusable()) | (
-            WatchFailed() | StoreFailed() | StorePolled() | KeysUnavailable()
+            (WatchFailed() | StoreFailed() | StorePolled())
+            | (KeysUnavailable() | EnvironmentFailed())
         ):
             return "warning"
         case FastPathFailed():

@@ -15,7 +15,7 @@ from graphql import GraphQLResolveInfo
 from msgspec import UNSET
 
 from gateway.execution.plan_runner import Loaded
-from gateway.operations.global_ids import node_id
+from gateway.operations.global_ids import node_ids
 from gateway.operations.pages import Edge, Failure, Page
 from gateway.operations.row_types import Row, row_type_of
 from gateway.operations.value_conversion import each_from_upstream, from_untyped, from_upstream
@@ -84,6 +84,7 @@ class LoadedResolvers:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+        self._node_id = node_ids(catalog.tag)
 
     def root(self, field: RootField, info: Info) -> object:
         """Return what was loaded under the field's response key."""
@@ -140,7 +141,8 @@ class LoadedResolvers:
     def _id(self, row: Row, type_name: str) -> str:
         row_type = row_type_of(row)
         key = row_type.level.info.key
-        return node_id(type_name, *(_key_part(k, getattr(row, row_type.attribute(k))) for k in key))
+        parts = (_key_part(k, getattr(row, row_type.attribute(k))) for k in key)
+        return self._node_id(type_name, *parts)
 
     def connection(self, name: str, source: object, info: Info) -> object:  # noqa: ARG002 - Resolvers has it
         """Return a field of a connection, edge or PageInfo."""

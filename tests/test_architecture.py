@@ -21,7 +21,7 @@ TESTS = sorted(path for path in (ROOT / "tests").rglob("*.py") if "node_modules"
 TRANSPORTS = {"aiohttp", "httpx", "starlette", "uvicorn", "msal"}
 FLOORS = (  # lowest first: a module imports its own room and lower floors
     {"process"},
-    {"errors"},
+    {"errors", "environment_events"},
     {"events", "shutdown", "sandbox"},
     {"storage"},
     {"config", "documents"},
@@ -40,8 +40,10 @@ FLOORS = (  # lowest first: a module imports its own room and lower floors
     {"runtime"},
     {"subscriptions"},
     {"explain"},
+    {"environments"},
     {"http"},
     {"graphiql"},
+    {"lifespan"},
     {"app"},
     {"cli"},
     {"__main__"},
@@ -233,6 +235,9 @@ def test_the_odata_side_knows_nothing_of_graphql() -> None:
             "httpx",
             {
                 "gateway.app",
+                # The transport that tests replace.
+                "gateway.lifespan",
+                "gateway.environments.open_environment",
                 "gateway.runtime.assembly",
                 "gateway.odata.application_sign_in",
                 "gateway.odata.key_vault",
@@ -262,6 +267,7 @@ def test_the_odata_side_knows_nothing_of_graphql() -> None:
             "starlette",
             {
                 "gateway.app",
+                "gateway.lifespan",
                 "gateway.http",
                 "gateway.graphiql",
                 "gateway.sandbox",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from gateway.config.audit_models import SinkName
+from gateway.config.environments import real_address
 from gateway.config.settings import Settings
 from gateway.config.version import gateway_version
 from gateway.errors import SettingsError
@@ -27,7 +28,8 @@ def sink_of(settings: Settings) -> SinkName:
     """Return where audit lines go: by default to files, if there is an environment to protect and a folder."""
     if settings.audit.sink is not None:
         return settings.audit.sink
-    return "none" if settings.url is None or audit_folder(settings) is None else "file"
+    is_real = real_address(settings) is not None
+    return "file" if is_real and audit_folder(settings) is not None else "none"
 
 
 def audit_folder(settings: Settings) -> Path | None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
+from gateway.config.environments import real_address
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError, StoreUnavailable
 from gateway.events import Event, KeysLoaded, KeysUnavailable
@@ -18,14 +19,15 @@ from gateway.store.api_keys import open_api_keys, open_register
 def require_callers(settings: Settings) -> None:
     """Raise SettingsError if a real environment would be open to other machines, or callers cannot be verified."""
     inbound = settings.inbound
+    real = real_address(settings)
     if (
-        settings.url is not None
+        real is not None
         and not is_loopback(settings.host)
         and not (inbound.knows_callers or inbound.anonymous)
     ):
         raise SettingsError(
             f"{settings.host} is reachable from other machines, and no callers are configured: anybody could use "
-            f"{settings.url} with the gateway's account.",
+            f"{real} with the gateway's account.",
             hint="Set inbound.issuers (D365_INBOUND__ISSUERS), inbound.api_keys or inbound.client_certificates. "
             "If a proxy in front authenticates callers, set inbound.anonymous = true "
             "(D365_INBOUND__ANONYMOUS=true).",
@@ -33,7 +35,7 @@ def require_callers(settings: Settings) -> None:
     # Before what its roles would lead to.
     sandbox_issuer_of(settings)
     # The sandbox has callers of its own.
-    roles = settings.roles if settings.url is not None and not inbound.knows_callers else {}
+    roles = settings.roles if real is not None and not inbound.knows_callers else {}
     if roles and ANONYMOUS_ROLE not in roles:
         raise SettingsError(
             "There are roles, but nobody can have one: no callers are configured.",

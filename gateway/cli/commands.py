@@ -81,6 +81,15 @@ def serve(
             "--roles", help="Callers of the sandbox sign in as one of its users, who have roles."
         ),
     ] = False,
+    demo_environments: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=20,
+            metavar="NUMBER",
+            help="Serve so many further sandboxes as environments, below /e/demo-1 and so on.",
+        ),
+    ] = 0,
 ) -> None:
     """Serve the GraphQL API of the configured environment (D365_URL), or of the embedded sandbox.
 
@@ -91,11 +100,13 @@ def serve(
 
     with paused():
         with without_terminal_imports():
+            from gateway.config.demo_environments import with_demos
+
             from .options import errors_to_exit, read_settings
             from .serve import serve
         with errors_to_exit():
             settings = read_settings(config, sandbox=sandbox, roles=roles, host=host, port=port)
-            serve(settings, workers, sandbox=sandbox)
+            serve(with_demos(settings, demo_environments), workers, sandbox=sandbox)
 
 
 @app.command()

@@ -28,6 +28,14 @@ def create_key(
             metavar="TIME", help="How long it is valid: 12h, 90d, 52w; or never.", show_default=True
         ),
     ] = "90d",
+    environment: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--environment",
+            metavar="PATTERN",
+            help="Environment that its callers may use; default: that of the settings. Repeatable. Without it, all.",
+        ),
+    ] = None,
     as_json: Json = False,
     config: Config = None,
 ) -> None:
@@ -37,7 +45,8 @@ def create_key(
     with errors_to_exit():
         from .keys import create
 
-        create(read_settings(config), name, role or [], expires, as_json=as_json)
+        settings = read_settings(config)
+        create(settings, name, role or [], expires, environment or [], as_json=as_json)
 
 
 @key_commands.command("list")

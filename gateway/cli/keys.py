@@ -11,10 +11,12 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 
 from gateway.audit.entries import Entry, Who
 from gateway.audit.opening import open_audit_log
 from gateway.config.audit_models import ADMIN_ROLE
+from gateway.config.environment_models import OWN
 from gateway.config.settings import Settings
 from gateway.errors import BadArgument, GatewayError, SettingsError
 from gateway.events import log_event
@@ -28,15 +30,22 @@ _MAX_NAME = 200
 
 
 def create(
-    settings: Settings, name: str, roles: Sequence[str], expires: str, *, as_json: bool
+    settings: Settings,
+    name: str,
+    roles: Sequence[str],
+    expires: str,
+    environments: Sequence[str] = (),
+    *,
+    as_json: bool,
 ) -> None:
     """Create a key and print it. Raises GatewayError; a key that cannot be recorded is revoked."""
     if not 0 < len(name) <= _MAX_NAME:
         raise BadArgument(f"A name has 1 to {_MAX_NAME} characters.")
     _check_roles(settings, roles)
+    _check_environments(settings, environments)
     expires_at = _expiry(expires)
     with _register(settings) as register:
-        key, text = register.create(name, roles, expires_at)
+        key, text = register.create(name, roles, expires_at, environments)
         try:
             _record(settings, "created", key)
         except GatewayError:
@@ -56,7 +65,7 @@ def print_list(settings: Settings, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"keys": [_facts(key) for key in keys]}))
         return
-    header = ("ID", "NAME", "ROLES", "CREATED", "EXPIRES", "LAST USED", "STATE")
+    header = ("ID", "NAME", "ROLES", "ENVIRONMENTS", "CREATED", "EXPIRES", "LAST USED", "STATE")
     _print_table([header, *map(_row, keys)])
 
 
@@ -98,6 +107,17 @@ def _check_roles(settings: Settings, roles: Sequence[str]) -> None:
         )
 
 
+def _check_environments(settings: Settings, patterns: Sequence[str]) -> None:
+    """Raise SettingsError for a pattern that matches no environment: a slip would make a key of no use."""
+    names = (OWN, *settings.environments)
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise SettingsError(
+                f"There is no environment {pattern}.{did_you_mean(pattern, names)}",
+                hint=f"Environments of the settings: {', '.join(names)}.",
+            )
+
+
 def _expiry(expires: str) -> float | None:
     """``90d`` → the time in 90 days; None for ``never``. Raises BadArgument."""
     if expires == "never":
@@ -119,7 +139,11 @@ def _record(settings: Settings, act: str, key: ApiKey) -> None:
         act=act,
         who=Who(kind="os", subject=_user()),
         key={"id": key.id, "name": key.name},
-        values={"roles": key.roles, "expires": _iso(key.expires_at)},
+        values={
+            "roles": key.roles,
+            "expires": _iso(key.expires_at),
+            **({"environments": key.environments} if key.environments else {}),
+        },
     )
     try:
         if log.required:
@@ -148,6 +172,7 @@ def _facts(key: ApiKey) -> Mapping[str, object]:
         "id": key.id,
         "name": key.name,
         "roles": key.roles,
+        "environments": key.environments,
         "created": _iso(key.created),
         "expires": _iso(key.expires_at),
         "lastUsed": _iso(key.last_used),
@@ -159,7 +184,8 @@ def _facts(key: ApiKey) -> Mapping[str, object]:
 def _row(key: ApiKey) -> tuple[str, ...]:
     times = (key.created, key.expires_at, key.last_used)
     days = ((_iso(at) or "never")[:10] for at in times)
-    return (key.id, key.name, ", ".join(key.roles) or "none", *days, _state(key))
+    roles, environments = ", ".join(key.roles) or "none", ", ".join(key.environments) or "all"
+    return (key.id, key.name, roles, environments, *days, _state(key))
 
 
 def _print_table(rows: Iterable[tuple[str, ...]]) -> None:

@@ -27,6 +27,7 @@ from gateway.graphiql import BUILT
 from gateway.http.admin_app import this_process
 from gateway.http.endpoints import API, PAGE
 from gateway.http.hosts import is_loopback
+from gateway.http.presence import PREFIX
 from gateway.logs import configure_logging
 from gateway.process.garbage_collection import freeze, paused
 from gateway.runtime.assembly import Gateway, open_gateway
@@ -49,6 +50,8 @@ from .signals_and_port import (
 )
 from .worker import worker_app
 
+MAX_ANNOUNCED = 10
+"""Environments whose addresses are printed."""
 HEALTH_SECONDS = 20
 """Seconds without an answer after which a worker counts as hung and is replaced."""
 
@@ -77,10 +80,12 @@ def require_upstream(settings: Settings, *, sandbox: bool) -> None:
 
     A deployment that lost its ``D365_URL`` must not serve generated data.
     """
-    if settings.url is None and not sandbox and not is_loopback(settings.host):
+    is_served = settings.url is None and settings.default_environment
+    if is_served and not sandbox and not is_loopback(settings.host):
         raise SettingsError(
             f"No environment is configured (D365_URL), and {settings.host} is reachable from other machines.",
-            hint="Set D365_URL, or add --sandbox to serve generated data. "
+            hint="Set D365_URL, or add --sandbox to serve generated data; with environments alone, set "
+            "default_environment = false. "
             "On 127.0.0.1 the sandbox needs no option.",
         )
 
@@ -248,15 +253,25 @@ def _reload_on_hangup(app: Starlette, hung_up: Callable[[], bool]) -> None:
 
 
 def _addresses(settings: Settings, address: str) -> Iterator[str]:
-    if settings.serve_all:
-        yield f"GraphQL:  {address}{API}"
-    for name in settings.profiles:
-        yield f"GraphQL:  {address}{API}/{name}"
+    if settings.default_environment:
+        if settings.serve_all:
+            yield f"GraphQL:  {address}{API}"
+        for name in settings.profiles:
+            yield f"GraphQL:  {address}{API}/{name}"
+    yield from _of_environments(settings, address)
     if settings.graphiql:
         built = (BUILT / "index.html").is_file()
         hint = "" if built else f" (plain page; {_full_page_hint()})"
         first = "" if settings.serve_all else f"/{next(iter(settings.profiles))}"
         yield f"GraphiQL: {address}{PAGE}{first}{hint}"
+
+
+def _of_environments(settings: Settings, address: str) -> Iterator[str]:
+    names = tuple(settings.environments)
+    for name in names[:MAX_ANNOUNCED]:
+        yield f"GraphQL:  {address}{PREFIX}{name}{API}"
+    if len(names) > MAX_ANNOUNCED:
+        yield f"          and {len(names) - MAX_ANNOUNCED:,} more environments"
 
 
 def _full_page_hint() -> str:

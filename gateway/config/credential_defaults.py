@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 from .credential_models import AuthKind
@@ -31,8 +31,17 @@ def add_workload_identity(values: dict[str, Any], environ: Mapping[str, str]) ->
         values["credentials"] = {"federated_token_file": file, **(credentials or {})}
 
 
-def missing_credentials(values: Mapping[str, Any]) -> list[str]:
-    """Return the problems of what signing in needs: missing settings, contradictions."""
+def _variable(key: str) -> str:
+    return f"{PREFIX}{key}".upper()
+
+
+def missing_credentials(
+    values: Mapping[str, Any], named: Callable[[str], str] = _variable
+) -> list[str]:
+    """Return the problems of what signing in needs: missing settings, contradictions.
+
+    ``named`` returns what the reader calls a setting, such as ``credentials__certificate``.
+    """
     auth = values.get("auth")
     if not values.get("url") or auth not in (None, *get_args(AuthKind)):
         return []  # the sandbox, or a value that is refused anyway
@@ -50,11 +59,11 @@ def missing_credentials(values: Mapping[str, Any]) -> list[str]:
         return ["client_secret and credentials.certificate are both set; set one of them"]
     if not absent:
         return []
-    variables = ", ".join(f"{PREFIX}{key}".upper() for key in absent)
+    variables = ", ".join(map(named, absent))
     if "client_secret" in absent:
-        variables += " (or D365_CREDENTIALS__CERTIFICATE)"
+        variables += f" (or {named('credentials__certificate')})"
     subject = f"auth = {auth}" if auth else "url is set: signing in"
-    return [f"{subject} needs {variables} (a service without sign-in: D365_AUTH=none)"]
+    return [f"{subject} needs {variables} (a service without sign-in: {named('auth')}=none)"]
 
 
 def _unable(auth: str) -> list[str]:

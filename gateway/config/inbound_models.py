@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import NoDecode
 
-from .value_types import LOOPBACK, Authority, Json, Names
+from .value_types import LOOPBACK, Authority, Json, Names, Text
 
 Algorithm: TypeAlias = Literal[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
@@ -179,6 +179,12 @@ class InboundOptions(BaseModel):
     client_certificates: Annotated[tuple[ClientCertificate, ...], NoDecode, Json] = Field(
         default=(),
         description="Client certificates that trusted_proxies pass on in X-Forwarded-Client-Cert, and their roles.",
+    )
+    environment_claim: Text = Field(
+        default=None,
+        description="Claim of tokens with the environments that their callers may use: a name, a pattern or a list;"
+        " default is that of the settings. Callers with tokens that lack it, and anonymous ones, may use none. Not"
+        " set: tokens do not restrict environments.",
     )
     anonymous: bool = Field(
         default=False,

@@ -26,6 +26,8 @@ from pydantic_settings import EnvSettingsSource
 from gateway.errors import SettingsError
 
 from .credential_defaults import add_workload_identity, missing_credentials
+from .environment_secrets import ENVIRONMENT, read_environment_secrets
+from .environments import environment_problems
 from .rendering import secret_settings, settings_table
 from .secret_files import SUFFIX, read_secret, read_secret_files, secret_folder_files
 from .service_links import service_links
@@ -69,6 +71,7 @@ def load_settings(
         _overlay(values, layer)
         places.update({path: place(path) for path in _paths(layer)})
     _add_roles(values, places, problems)
+    read_environment_secrets(values, problems)
     # No defaults of the fields: they depend on the environment, and tests need none.
     values.setdefault("cache_dir", _platform_cache(environ))
     values.setdefault("data_dir", _platform_data(environ))
@@ -80,6 +83,10 @@ def load_settings(
         problems += [_describe(error, places) for error in exc.errors(include_url=False)]
     else:
         problems += [_misplaced_reference(path, places) for path in misplaced_references(settings)]
+        problems += [
+            _place_of(place, "environments", places) + f": {problem}"
+            for place, problem in environment_problems(settings)
+        ]
     if problems:
         raise SettingsError(_summary(problems), hint="`d365-graphql settings` lists every setting.")
     return settings
@@ -266,6 +273,9 @@ def _setting(path: str) -> str:
 def _is_secret(path: str) -> bool:
     """Return whether a value must not be quoted: it is a secret, or the text of a table that may hold one."""
     is_table = path == "inbound.issuers" or path.endswith((".secret", ".jwks"))
+    # A whole environment, too; what is below it has the names of settings.
+    is_table = is_table or (path.startswith("environments") and path.count(".") < 2)
+    path = ENVIRONMENT.sub("", path, count=1)
     return is_table or _setting(path) in secret_settings()
 
 

@@ -50,12 +50,26 @@ NOT_PER_PROFILE = frozenset(
         # A caller has the same roles everywhere; a profile may be bound to some.
         *("roles", "roles_file"),
         "inbound",
+        # Each environment serves the profiles of the deployment.
+        *("environments", "environment_host", "environment_idle", "default_environment"),
     }
 )
 """Settings of the service that hold for each profile."""
 
 
-class ProfileSettings(Settings):
+class EnvironmentSettings(Settings):
+    """The settings of the deployment with those of an environment over them: see ``environments``."""
+
+    model_config = SettingsConfigDict(defer_build=True)  # most deployments have one environment
+
+    environment: str = ""
+    """Name of the environment; empty: that of the settings themselves."""
+    tag: str = ""
+    """Tag in the ids and cursors of the environment; empty: as if there were no others."""
+    environment_title: str | None = None
+
+
+class ProfileSettings(EnvironmentSettings):
     """The settings of the service with those of a profile over them."""
 
     model_config = SettingsConfigDict(defer_build=True)  # most services have no profiles
@@ -100,4 +114,16 @@ def profile_settings(settings: Settings, name: str) -> ProfileSettings:
 
 def settings_from_json(values: Mapping[str, Any]) -> Settings:
     """Return the settings, or profile settings, that another process has sent as JSON types."""
-    return (ProfileSettings if "profile" in values else Settings).model_validate(values)
+    if "profile" in values:
+        return ProfileSettings.model_validate(values)
+    return (EnvironmentSettings if "environment" in values else Settings).model_validate(values)
+
+
+def tag_in(settings: Settings) -> str:
+    """Return the tag of the environment that the settings are of; empty for their own."""
+    return settings.tag if isinstance(settings, EnvironmentSettings) else ""
+
+
+def environment_in(settings: Settings) -> str:
+    """Return the name of the environment that the settings are of; empty for their own."""
+    return settings.environment if isinstance(settings, EnvironmentSettings) else ""

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, get_args, get_origin
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
+from .environment_models import EnvironmentOptions
 from .role_models import RoleOptions
 from .settings import GROUPS, NESTED, PREFIX, Settings
 from .value_types import toml_value
@@ -70,6 +71,7 @@ def to_toml(settings: Settings) -> str:
     groups, profiles = {key: values.pop(key) for key in GROUPS}, values.pop("profiles")
     # The values of roles_file are among the roles.
     roles = values.pop("roles")
+    values.pop("environments")
     values.pop("roles_file")
     services = groups["writes"].pop("services")
     inbound = {key: groups["inbound"].pop(key) for key in ("issuers", "client_certificates")}
@@ -78,11 +80,7 @@ def to_toml(settings: Settings) -> str:
         lines += ["", "[[relations]]", *_lines(relation)]
     if names:
         lines += ["", "[names]", *(f"{toml_value(k)} = {toml_value(v)}" for k, v in names.items())]
-    for name, profile in profiles.items():
-        overrides = {key: value for key, value in profile.items() if value not in (None, ())}
-        lines += ["", f"[profiles.{name}]", *_lines(overrides)]
-    for name, role in roles.items():
-        lines += _role_lines(name, role)
+    lines += _tables_by_name(settings.environments, profiles, roles)
     for key, group in groups.items():
         lines += ["", f"[{key}]", *_lines(group)]
     for key, tables in inbound.items():
@@ -91,6 +89,19 @@ def to_toml(settings: Settings) -> str:
     for service in services:
         lines += ["", "[[writes.services]]", *_service_lines(service)]
     return "\n".join(lines) + "\n"
+
+
+def _tables_by_name(
+    environments: Mapping[str, EnvironmentOptions],
+    profiles: Mapping[str, Mapping[str, object]],
+    roles: Mapping[str, Mapping[str, Any]],
+) -> Iterator[str]:
+    for name, profile in profiles.items():
+        yield from ("", f"[profiles.{name}]", *_lines(_shown(profile)))
+    for name, role in roles.items():
+        yield from _role_lines(name, role)
+    for name, options in environments.items():
+        yield from _environment_lines(name, options)
 
 
 def _shown(table: Mapping[str, object]) -> dict[str, object]:
@@ -120,6 +131,19 @@ def _role_lines(name: str, role: Mapping[str, Any]) -> Iterator[str]:
             # As JSON, for TOML has no null.
             rights["where"] = json.dumps(rights["where"], ensure_ascii=False)
         yield from ("", f"[{place}.sets.{toml_value(pattern)}]", *_lines(rights))
+
+
+def _environment_lines(name: str, options: EnvironmentOptions) -> Iterator[str]:
+    place = f"environments.{name}"
+    set_values = options.model_dump(exclude_unset=True)
+    tables = {k: v for k, v in set_values.items() if isinstance(v, dict)}
+    relations = set_values.pop("relations", ())
+    values = {k: v for k, v in set_values.items() if k not in tables}
+    yield from ("", f"[{place}]", *_lines(_shown(values)))
+    for key, table in tables.items():
+        yield from ("", f"[{place}.{key}]", *_lines(_shown(table)))
+    for relation in relations:
+        yield from ("", f"[[{place}.relations]]", *_lines(relation))
 
 
 def _lines(table: Mapping[str, object]) -> list[str]:

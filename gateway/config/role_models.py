@@ -90,6 +90,8 @@ class RoleOptions(BaseModel):
     """Roles whose rights it has, too."""
     companies: Companies = ()
     """The only legal entities whose rows it may use; empty: all."""
+    environments: Names = ()
+    """Patterns of environments in which it exists; ``default`` is that of the settings. Empty: all."""
     company: Company | None = None
     """Legal entity of requests that name none."""
     actions: Names = ()

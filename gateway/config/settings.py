@@ -22,6 +22,7 @@ from schema.errors import did_you_mean
 
 from .audit_models import AdminOptions, AuditOptions
 from .credential_models import CredentialOptions
+from .environment_models import Environments, HostPattern
 from .inbound_models import InboundOptions
 from .role_models import Roles
 from .service_settings import ServiceSettings
@@ -323,6 +324,26 @@ class Settings(ServiceSettings):
     roles_file: Folder = Field(
         default=None, description="TOML file with further roles, as tables [roles.NAME]."
     )
+    environments: Environments = Field(
+        default={},
+        description="Further environments, each served at /e/NAME/graphql: url, tenant_id, credentials, companies,"
+        " limits and others of their own.",
+    )
+    environment_host: HostPattern | None = Field(
+        default=None,
+        description="Host names that name environments: {environment}.erp.example.com. They are allowed_hosts, too.",
+    )
+    environment_idle: float = Field(
+        default=600.0,
+        gt=0,
+        description="Seconds after its last request or subscription until an environment is closed. The next request"
+        " opens it again.",
+    )
+    default_environment: bool = Field(
+        default=True,
+        description="Whether requests that name no environment are answered by that of the settings (url, or the"
+        " sandbox); false: only environments are served.",
+    )
     credentials: CredentialOptions = Field(
         default=CredentialOptions(), description="Credentials other than the client secret."
     )
@@ -416,6 +437,13 @@ class Settings(ServiceSettings):
     @classmethod
     def _has_proxies(cls, value: InboundOptions, info: ValidationInfo) -> InboundOptions:
         check_certificates(value, info.data)
+        return value
+
+    @field_validator("default_environment")
+    @classmethod
+    def _serves_environments(cls, value: bool, info: ValidationInfo) -> bool:
+        if not value and not info.data.get("environments", {"": None}):
+            raise ValueError("false needs environments: nothing else would be served")
         return value
 
     @field_validator("serve_all")

@@ -15,7 +15,7 @@ from gateway.documents.refusal import OperationRefused
 from gateway.engine import Engine
 from gateway.errors import GatewayError
 from gateway.execution.trace import Trace
-from gateway.operations.global_ids import node_id
+from gateway.operations.global_ids import node_ids
 from gateway.planning.plan import BoundRoot, KeysRoot
 from gateway.request import Answer, GraphQLRequest, ValidOperation
 from gateway.runtime.assembly import Gateway
@@ -118,6 +118,7 @@ def _rows_request(gateway: Gateway, subscription: ActiveSubscription) -> GraphQL
     names = (catalog.generated_name(TypeKind.OBJECT, of) for of in catalog.model.family(csdl))
     # Ids without values: only the types that they name decide the plan.
     key = [None] * len(catalog.key_of(csdl))
+    node_id = node_ids(catalog.tag)
     return subscription.rows([node_id(name, *key) for name in names if name is not None])
 
 

@@ -31,6 +31,7 @@ from starlette.responses import (
 from starlette.routing import BaseRoute, Route
 
 from gateway.http.admin_access import AccessCheck, allow_all
+from gateway.http.presence import deployment_root
 from gateway.identity.sign_in import SignIn
 from gateway.storage.accept import coding_quality
 
@@ -121,6 +122,10 @@ class Visit:
     """Whether there is the panel with plans and timings."""
     apis: Sequence[Mapping[str, str]] = ()
     """``title`` and ``page`` of each API in the menu."""
+    headers: Mapping[str, str] | None = None
+    """Headers in the page's editor; None: those of the page."""
+    environment: Mapping[str, object] | None = None
+    """Content of the badge; None: that of the page."""
     has_view: bool = False
     """Whether the roles of the caller decide its company, so that the page presets none."""
     caller: Mapping[str, object] | None = None
@@ -234,22 +239,26 @@ def _content(
 ) -> Mapping[str, object]:
     """Return what the page must know; of the API nothing for callers to whom it is closed."""
     root = request.scope.get("root_path", "")
+    # Issuers know one address to come back to, whatever the environment.
+    shared = deployment_root(request.scope)
     is_open = visit.refusal is None
+    preset = settings.headers if visit.headers is None else visit.headers
+    badge = settings.environment if visit.environment is None else visit.environment
     return {
         "endpoint": f"{root}{settings.api}",
         "profile": settings.profile,
-        "headers": dict(settings.headers) if is_open and not visit.has_view else {},
+        "headers": dict(preset) if is_open and not visit.has_view else {},
         "examples": [asdict(example) for example in visit.examples],
         "explain": visit.explains,
-        "environment": dict(settings.environment) if is_open else {},
+        "environment": dict(badge) if is_open else {},
         "docs": settings.docs,
         "pollInterval": settings.poll_interval,
         "apis": [{**api, "page": f"{root}{api['page']}"} for api in visit.apis],
         "caller": visit.caller,
         "refusal": visit.refusal,
         "signIn": {
-            "callback": f"{root}{CALLBACK}",
-            "ways": [_way(way, root) for way in ways],
+            "callback": f"{shared}{CALLBACK}",
+            "ways": [_way(way, shared) for way in ways],
         },
     }
 

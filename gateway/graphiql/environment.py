@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypedDict
 from urllib.parse import urlsplit
 
+from gateway.config.profiles import EnvironmentSettings
 from gateway.config.settings import Settings
 from gateway.config.version import gateway_version
 from gateway.odata.dialects import environment_kind
@@ -27,8 +28,15 @@ def environment_of(settings: Settings) -> Environment:
     host = None if settings.url is None else urlsplit(settings.url).hostname
     kind = "sandbox" if host is None else settings.environment_kind or environment_kind(host)
     return Environment(
-        name=host or "Embedded sandbox",
+        name=_title(settings) or host or "Embedded sandbox",
         kind=kind,
         readOnly=settings.read_only,
         version=gateway_version(),
     )
+
+
+def _title(settings: Settings) -> str | None:
+    """Return the title of an environment of a deployment; None for that of the settings themselves."""
+    if not isinstance(settings, EnvironmentSettings) or not settings.environment:
+        return None
+    return settings.environment_title or settings.environment

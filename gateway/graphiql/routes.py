@@ -6,7 +6,7 @@ so it is ``config.json`` that says whether there is such a profile, to callers w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -14,7 +14,6 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from gateway.config.settings import Settings
 from gateway.http.admin_access import access_check
 from gateway.http.endpoints import API, PAGE, Endpoint
 from gateway.http.request_parameters import COMPANY_HEADER, companies_of
@@ -22,7 +21,6 @@ from gateway.identity.authenticator import Authenticator
 
 from . import (
     CALLBACK,
-    PRESET_HEADERS,
     Page,
     asset_routes,
     callback_route,
@@ -30,7 +28,7 @@ from . import (
     unknown_page_routes,
 )
 from .environment import environment_of
-from .visits import receive, receive_unknown
+from .visits import has_changing, preset_headers, receive, receive_unknown
 
 
 def page_routes_of(endpoint: Endpoint) -> Iterable[BaseRoute]:
@@ -80,8 +78,7 @@ def _page_of(endpoint: Endpoint) -> Page:
         api=endpoint.api,
         profile=endpoint.profile,
         headers=headers,
-        # On a real environment no example that writes is one click away.
-        changing=settings.is_sandbox and not settings.read_only,
+        changing=has_changing(settings),
         environment=environment_of(settings),
         docs=settings.docs_url,
         poll_interval=settings.subscriptions.interval,
@@ -91,10 +88,3 @@ def _page_of(endpoint: Endpoint) -> Page:
     if endpoint.authenticator is None or not endpoint.authenticator.sign_ins:
         return page
     return replace(page, ways=endpoint.authenticator.sign_ins.available)
-
-
-def preset_headers(settings: Settings) -> Mapping[str, str]:
-    """Return the headers in the page's editor: the configured company scope, or the sandbox's company."""
-    if settings.companies:
-        return {COMPANY_HEADER: ", ".join(settings.companies)}
-    return PRESET_HEADERS if settings.url is None else {}

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from starlette.requests import Request
 
+from gateway.config.profiles import environment_in
+from gateway.config.settings import Settings
+from gateway.environments.open_environment import OpenEnvironment
 from gateway.http.endpoints import Endpoint
 from gateway.http.explain_endpoint import explains_to
-from gateway.http.refusals import HttpError, UnknownApi
+from gateway.http.presence import environment_of
+from gateway.http.refusals import HttpError, UnknownApi, UnknownEnvironment
+from gateway.http.request_parameters import COMPANY_HEADER, companies_of
 from gateway.identity.caller import Caller
 from gateway.identity.certificates import HEADER as CERTIFICATE
 from gateway.runtime.assembly import Gateway
 from schema.policy.view import RoleView
 
-from . import Example, Visit
+from . import PRESET_HEADERS, Example, Visit, examples
+from .environment import environment_of as badge_of
 from .fitting import runnable_examples
 
 _HINTS = ("preferred_username", "upn", "email", "sub")
@@ -35,6 +42,8 @@ async def receive(
         caller, live = await endpoint.admit(request.scope)
     except UnknownApi:
         return await receive_unknown(request, tabs) if _signs_in(endpoint) else _UNKNOWN
+    except UnknownEnvironment:
+        return await receive_unknown(request, tabs) if _signs_in(endpoint) else _UNKNOWN
     except HttpError as refused:
         return _closed(request, None, refused.code, str(refused))
     who = describe(caller)
@@ -44,10 +53,17 @@ async def receive(
         if gateway.view is not None and not gateway.view.may_use_graphiql:
             message = "None of your roles may use this page."
             return _closed(request, who, "FORBIDDEN", message)
+        own: Mapping[str, Any] = {}
+        if environment_in(gateway.settings):
+            headers = preset_headers(gateway.settings)
+            companies = companies_of(headers.get(COMPANY_HEADER))
+            tabs = examples(changing=has_changing(gateway.settings)) if tabs else ()
+            own = {"headers": headers, "environment": badge_of(gateway.settings)}
         return Visit(
+            **own,
             examples=runnable_examples(gateway, companies, tabs) if tabs else (),
             explains=_explains(endpoint, who, gateway),
-            apis=_apis(endpoint, gateway.view),
+            apis=_apis(endpoint, gateway.view, environment_of(request.scope)),
             has_view=gateway.view is not None,
             caller=who,
         )
@@ -111,12 +127,31 @@ def _explains(endpoint: Endpoint, who: object, gateway: Gateway | None) -> bool:
     return gateway is None or explains_to(gateway)
 
 
-def _apis(endpoint: Endpoint, view: RoleView | None) -> list[Mapping[str, str]]:
-    """Return the APIs in the menu: those that list themselves, and exist for the roles of the caller."""
+def _apis(
+    endpoint: Endpoint, view: RoleView | None, environment: OpenEnvironment | None
+) -> list[Mapping[str, str]]:
+    """Return the APIs in the menu: those that list themselves, and exist in the environment, for the caller's roles."""
     roles = set() if view is None else set(view.roles)
+    served = {None, *(() if environment is None else environment.live.gateway.profiles)}
     return [
         {"title": e.title, "page": e.page}
         for e in endpoint.beside
         if e is endpoint
-        or (e.settings.introspection and (not e.bound_roles or roles.intersection(e.bound_roles)))
+        or (
+            e.profile in served
+            and e.settings.introspection
+            and (not e.bound_roles or roles.intersection(e.bound_roles))
+        )
     ]
+
+
+def has_changing(settings: Settings) -> bool:
+    """Return whether a page has examples that write: on a real environment none is one click away."""
+    return settings.is_sandbox and not settings.read_only
+
+
+def preset_headers(settings: Settings) -> Mapping[str, str]:
+    """Return the headers in the page's editor: the configured company scope, or the sandbox's company."""
+    if settings.companies:
+        return {COMPANY_HEADER: ", ".join(settings.companies)}
+    return PRESET_HEADERS if settings.url is None else {}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from starlette.types import Receive, Scope, Send
 
+from gateway.config.environment_models import PLACE
 from gateway.config.settings import Settings
 from gateway.events import Observer, RequestRefused
 from gateway.identity.certificates import HEADER as CERTIFICATE
@@ -28,7 +29,9 @@ class Edge:
     """The checks of one application."""
 
     def __init__(self, settings: Settings, observe: Observer) -> None:
-        self._hosts = Hosts(settings.allowed_hosts, listens_on=settings.host)
+        pattern = settings.environment_host
+        of_environments = () if pattern is None else (pattern.replace(PLACE, "*"),)
+        self._hosts = Hosts((*settings.allowed_hosts, *of_environments), listens_on=settings.host)
         self._proxies = Proxies(settings.trusted_proxies)
         self._root_path = settings.root_path
         self._reads_certificates = bool(settings.inbound.client_certificates)

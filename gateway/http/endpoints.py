@@ -2,6 +2,7 @@
 
     GET, POST /graphql        the whole catalogue      page: /graphiql
     GET, POST /graphql/ap     the profile ap           page: /graphiql/ap
+    /e/acme/graphql/ap        the same in the environment acme (see ``environment_choice``)
 
 Routes that exist once for each API come from functions of its ``Endpoint``, listed in ``app.PER_ENDPOINT``. At a
 request, ``await endpoint.admit(scope)`` returns its caller and the generation manager that serves this caller.
@@ -13,14 +14,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Scope
 
 from gateway.config.profiles import ProfileSettings, profile_settings
 from gateway.config.settings import Settings
+from gateway.environments.open_environment import OpenEnvironment
+from gateway.environments.opened import OpenEnvironments
 from gateway.errors import (
+    EnvironmentUnavailable,
     Forbidden,
     GatewayError,
     IssuerUnavailable,
@@ -31,10 +34,10 @@ from gateway.events import Observer
 from gateway.identity.authenticator import Authenticator
 from gateway.identity.caller import ANONYMOUS, Caller
 from gateway.runtime.generations import GenerationManager
-from gateway.runtime.profile_instances import ProfileRegistry
-from gateway.runtime.role_views import RoleViews
 
-from .refusals import HttpError, UnknownApi, caller_error
+from .environment_choice import EnvironmentChoice
+from .presence import environment_of, presence_of
+from .refusals import HttpError, UnknownApi, UnknownEnvironment, caller_error
 from .request_audit import record_refusal, record_refused_credentials, record_use
 from .request_parameters import Headers, headers_of
 from .waiting_bytes import WaitingBytes
@@ -57,6 +60,8 @@ class Endpoint:
     """Counts the answers of all endpoints that clients have not read yet."""
     authenticator: Authenticator | None = field(default=None, repr=False)
     """Finds out who calls; None: nobody is asked."""
+    choice: EnvironmentChoice | None = field(default=None, repr=False)
+    """Finds out for which environment a request is; None: there is one only."""
 
     @property
     def profile(self) -> str | None:
@@ -87,32 +92,57 @@ class Endpoint:
     ) -> tuple[Caller, GenerationManager | None]:
         """Return the caller of a request, and the generations that serve this API to it; None while it starts.
 
-        ``headers``: see ``authenticate``. Raises HttpError if the caller is refused, which is UnknownApi if the API is
-        bound to roles that the caller lacks.
+        From then on ``environment_of(scope)`` is the environment of the request. ``headers``: see ``authenticate``.
+        Raises HttpError if the caller is refused, which is UnknownApi if the API is bound to roles that the caller
+        lacks.
         """
         try:
-            caller = await self.authenticate(scope, headers)
-            return caller, await self._live_to(scope, caller)
+            caller = await self._verified(scope, headers)
+            return await self._serving(scope, headers, caller)
         except HttpError as refused:
             if self.bound_roles and refused.status < 500:
                 raise UnknownApi from refused
             raise
 
-    async def _live_to(self, scope: Scope, caller: Caller) -> GenerationManager | None:
-        """Return what ``live`` returns, and record if it refuses the caller."""
+    async def _serving(
+        self, scope: Scope, headers: Headers | None, caller: Caller
+    ) -> tuple[Caller, GenerationManager | None]:
+        """Return a caller with its user, and what ``live`` returns; record if it refuses the caller."""
         try:
-            return await self.live(scope["app"], caller)
+            if self.choice is not None:
+                await self._enter(scope, headers, caller)
+            environment = environment_of(scope)
+            caller = await self._with_user(environment, caller)
+            return caller, await self.live(environment, caller)
         except HttpError as refused:
             # What is hidden from its caller is not hidden from the people who read the log.
-            is_hidden = isinstance(refused, UnknownApi)
+            is_hidden = isinstance(refused, UnknownApi | UnknownEnvironment)
             record_refusal(scope, refused.status, refused.code, caller, always=is_hidden)
             raise
+
+    async def _enter(self, scope: Scope, headers: Headers | None, caller: Caller | None) -> None:
+        """Choose the environment of a request and keep it open. Raises HttpError; ``caller``: see EnvironmentChoice."""
+        assert self.choice is not None
+        presence = presence_of(scope)
+        opened: OpenEnvironments | None = getattr(scope["app"].state, "environments", None)
+        if presence is None or opened is None:  # the gateway starts or stops
+            return
+        declared = self.choice.of(scope, headers_of(scope) if headers is None else headers, caller)
+        try:
+            lease = None if declared is None else await opened.lease(declared)
+        except EnvironmentUnavailable as error:
+            raise caller_error(error) from error
+        presence.enter(lease)
 
     async def authenticate(self, scope: Scope, headers: Headers | None = None) -> Caller:
         """Return who calls, with its user. ``headers``: those of the request, if they are not the ones of ``scope``.
 
         Raises HttpError if the credentials are refused, or are missing and needed.
         """
+        caller = await self._verified(scope, headers)
+        return await self._with_user(environment_of(scope), caller)
+
+    async def _verified(self, scope: Scope, headers: Headers | None) -> Caller:
         if self.authenticator is None:
             return ANONYMOUS
         read = headers_of(scope) if headers is None else headers
@@ -124,13 +154,12 @@ class Endpoint:
             raise refused from error
         if caller.kind == "key":
             record_use(scope, caller)
-        return await self._with_user(scope, caller)
+        return caller
 
-    async def _with_user(self, scope: Scope, caller: Caller) -> Caller:
-        """Return a caller with its user of the environment, if anything depends on that."""
-        whole: GenerationManager | None = getattr(scope["app"].state, "live", None)
-        users = None if whole is None else whole.gateway.users
-        if users is None:
+    async def _with_user(self, environment: OpenEnvironment | None, caller: Caller) -> Caller:
+        """Return a caller with its user of the environment, if anything depends on that. Raises HttpError."""
+        users = None if environment is None else environment.live.gateway.users
+        if users is None or self.authenticator is None:
             return caller
         try:
             return await users.with_user(caller)
@@ -143,40 +172,57 @@ class Endpoint:
         settings = self.settings
         return settings.bound_roles if isinstance(settings, ProfileSettings) else ()
 
-    async def live(self, app: Starlette, caller: Caller) -> GenerationManager | None:
+    async def live(
+        self, environment: OpenEnvironment | None, caller: Caller
+    ) -> GenerationManager | None:
         """Return the generations that serve this API to a caller; None while the gateway starts.
 
         Raises HttpError if no role of the caller grants anything of it.
         """
-        views: RoleViews | None = getattr(app.state, "role_views", None)
+        if environment is None:
+            return None
+        views = environment.views
         if views is None:
-            # With roles, nothing is served before there are views, or after.
-            return None if self.settings.roles else await self.unbounded(app)
+            # With roles, nothing is served without views.
+            return None if self.settings.roles else await self._whole(environment)
         try:
             view = views.view_of(caller)
             if self.bound_roles and not set(self.bound_roles).intersection(view.roles):
                 raise UnknownApi
+            self._check_profile(environment)
             return await views.live(self.profile, view)
         except Forbidden as error:
             raise HttpError(403, error.code, error.message) from error
 
-    async def unbounded(self, app: Starlette) -> GenerationManager | None:
+    async def unbounded(self, scope: Scope) -> GenerationManager | None:
         """Return the generations that serve all of this API, whoever calls; None while the gateway starts.
 
         Raises UnknownApi if there is no such API.
         """
         if self.bound_roles == (_NOBODY,):
             raise UnknownApi
-        whole: GenerationManager | None = getattr(app.state, "live", None)
-        profile = self.profile
-        if whole is None or profile is None:
-            return whole
-        profiles: ProfileRegistry = app.state.profiles
-        return await profiles.live(profile)
+        if self.choice is not None:
+            await self._enter(scope, None, None)
+        environment = environment_of(scope)
+        return None if environment is None else await self._whole(environment)
+
+    async def _whole(self, environment: OpenEnvironment) -> GenerationManager:
+        if self.profile is None:
+            return environment.live
+        self._check_profile(environment)
+        return await environment.profiles.live(self.profile)
+
+    def _check_profile(self, environment: OpenEnvironment) -> None:
+        """Raise UnknownApi if the environment does not serve this profile."""
+        if self.profile is not None and self.profile not in environment.live.gateway.profiles:
+            raise UnknownApi
 
 
 def endpoints_of(
-    settings: Settings, observe: Observer, authenticator: Authenticator | None = None
+    settings: Settings,
+    observe: Observer,
+    authenticator: Authenticator | None = None,
+    choice: EnvironmentChoice | None = None,
 ) -> Sequence[Endpoint]:
     """Return the endpoints of a gateway, the whole catalogue's first."""
     served: list[Settings] = [settings] if settings.serve_all else []
@@ -191,6 +237,7 @@ def endpoints_of(
             beside=endpoints,
             waiting=waiting,
             authenticator=authenticator,
+            choice=choice,
         )
         for own in served
     )

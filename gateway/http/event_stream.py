@@ -34,7 +34,7 @@ HEADERS = (
     (b"cache-control", b"no-cache, no-transform"),
     # For nginx and proxies that follow it: do not buffer.
     (b"x-accel-buffering", b"no"),
-    (b"vary", b"Accept, Accept-Encoding, X-D365-Company"),
+    (b"vary", b"Accept, Accept-Encoding, X-D365-Company, X-D365-Environment"),
 )
 _KEEP_ALIVE = b":\n\n"
 _COMPLETE = b"event: complete\ndata:\n\n"

@@ -70,7 +70,7 @@ class _Explain:
         """Admit a caller, or the administrator: a request has one Authorization, which is then the admin token."""
         endpoint = self._endpoint
         if endpoint.settings.explains == "admin" and self._graphql.admits(headers_of(scope)):
-            return ANONYMOUS, await endpoint.unbounded(scope["app"])
+            return ANONYMOUS, await endpoint.unbounded(scope)
         return await endpoint.admit(scope)
 
 

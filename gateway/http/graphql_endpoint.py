@@ -156,7 +156,7 @@ class GraphQLEndpoint:
         except HttpError as error:
             self._refused(scope, error, caller, is_recorded=error is engine)
             answer, status, own_fields = error.answer, error.status, error.fields
-        fields = (*_FIELDS[media or JSON], *_STATUS_FIELDS.get(status, ()), *own_fields)
+        fields = (*_FIELDS[media or JSON], *_fields_of(status, own_fields))
         if scope["method"] in READS:
             fields = (*fields, _NO_STORE)
         try:
@@ -293,7 +293,10 @@ class _DisconnectWatcher:
             self._task.uncancel()
 
 
-_VARY = (b"vary", b"Accept, Accept-Encoding, Authorization, X-D365-Company")
+_VARY = (
+    b"vary",
+    b"Accept, Accept-Encoding, Authorization, X-D365-Company, X-D365-Environment",
+)
 _NO_STORE = (b"cache-control", b"no-store")
 _RETRY = (b"retry-after", b"5")
 _ALLOW = (b"allow", b"GET, HEAD, POST, OPTIONS")
@@ -304,6 +307,12 @@ _FIELDS = {
     media: ((b"content-type", f"{media}; charset=utf-8".encode()), _VARY)
     for media in (JSON, GRAPHQL)
 }
+
+
+def _fields_of(status: int, own: Fields) -> Fields:
+    """Return the further fields of a response; a request may have a better Retry-After than its status."""
+    names = {name for name, _ in own}
+    return (*(f for f in _STATUS_FIELDS.get(status, ()) if f[0] not in names), *own)
 
 
 def status_of(answer: Answer, media: str) -> int:

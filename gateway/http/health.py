@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from gateway.environments.opened import OpenEnvironments
 from gateway.errors import Unauthenticated
 from gateway.runtime.assembly import Gateway
 from gateway.runtime.generations import GenerationManager
@@ -42,6 +43,10 @@ async def readiness(request: Request) -> Response:
         "types": gateway.schema.made_types,
         "reload": _reload_json(request.app.state.reloader.last, _secrets(gateway)),
     }
+    environments: OpenEnvironments | None = getattr(request.app.state, "environments", None)
+    if environments is not None:
+        # Numbers only: names and addresses are not for strangers.
+        facts["environments"] = environments.states()
     if gateway.profiles:
         profiles: ProfileRegistry = request.app.state.profiles
         facts["profiles"] = {

@@ -23,13 +23,19 @@ class HttpError(Exception):
         hint: str | None = None,
         *,
         fields: Sequence[tuple[bytes, bytes]] = (),
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.fields = fields
         """Header fields of the response, besides those of its status."""
-        extensions = {"code": code} if hint is None else {"code": code, "hint": hint}
+        extensions: dict[str, object] = {"code": code}
+        if hint is not None:
+            extensions["hint"] = hint
+        if retry_after is not None:
+            extensions["retryAfter"] = retry_after
+            self.fields = (*fields, (b"retry-after", b"%d" % retry_after))
         self.answer = Answer(errors=[{"message": message, "extensions": extensions}])
 
 
@@ -38,6 +44,13 @@ class UnknownApi(HttpError):
 
     def __init__(self) -> None:
         super().__init__(404, "UNKNOWN_PROFILE", "There is no such profile.")
+
+
+class UnknownEnvironment(HttpError):
+    """There is no such environment, it is not the caller's, or the request names two: nothing may tell which."""
+
+    def __init__(self) -> None:
+        super().__init__(404, "UNKNOWN_ENVIRONMENT", "There is no such environment.")
 
 
 async def no_route(scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,7 +67,7 @@ def caller_error(error: GatewayError) -> HttpError:
     if isinstance(error, StoreUnavailable):
         # Its own message names the database; that is in the log.
         return HttpError(503, error.code, "API keys cannot be checked for now.")
-    return HttpError(503, error.code, error.message, error.hint)
+    return HttpError(503, error.code, error.message, error.hint, retry_after=error.retry_after)
 
 
 def admin_error() -> HttpError:

@@ -21,6 +21,7 @@ from gateway.errors import GatewayError, Unauthenticated
 from gateway.identity.caller import ANONYMOUS, Caller
 from gateway.identity.who import who_of
 
+from .presence import presence_of
 from .refusals import HttpError
 from .request_parameters import client_of
 
@@ -46,15 +47,22 @@ class RequestAudit:
         self, scope: Scope, status: int, code: str, caller: Caller, named: str | None = None
     ) -> None:
         """Record that a request was refused. ``named``: whom its refused credentials name, as a digest."""
-        client, path = client_of(scope), _path_of(scope)
+        client, path, environment = client_of(scope), _path_of(scope), _environment_of(scope)
 
         def entry() -> Entry:
             who = who_of(caller) if named is None else Who(kind="anonymous", id=named)
             return Entry(
-                kind="refused", who=who, client=client, path=path, status=status, code=code
+                kind="refused",
+                who=who,
+                client=client,
+                environment=environment,
+                path=path,
+                status=status,
+                code=code,
             )
 
-        self._take(self._refusals, (client, path, status, code, named or caller.log_id), entry)
+        key = (client, path, environment, status, code, named or caller.log_id)
+        self._take(self._refusals, key, entry)
 
     def used(self, scope: Scope, caller: Caller) -> None:
         """Record that an API key is in use."""
@@ -147,6 +155,12 @@ def record_use(scope: Scope, caller: Caller) -> None:
     audit = audit_of(scope)
     if audit is not None:
         audit.used(scope, caller)
+
+
+def _environment_of(scope: Scope) -> str | None:
+    """Return the environment that a request is in; None: that of the settings, or none that the caller may use."""
+    presence = presence_of(scope)
+    return None if presence is None else presence.name or None
 
 
 def _path_of(scope: Scope) -> str:

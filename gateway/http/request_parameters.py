@@ -20,6 +20,7 @@ from .refusals import HttpError, persisted_query_error
 
 JSON = "application/json"
 COMPANY_HEADER = "X-D365-Company"
+ENVIRONMENT_HEADER = "X-D365-Environment"
 TRACE_HEADER = "X-D365-Trace"
 """``true``: the answer lists its upstream requests, if the settings allow it."""
 TIMEOUT_HEADER = "X-D365-Timeout"

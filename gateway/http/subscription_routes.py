@@ -13,8 +13,10 @@ from starlette.websockets import WebSocket
 from gateway.identity.caller import Caller
 from gateway.request import GraphQLRequest
 from gateway.runtime.generations import GenerationManager
+from gateway.subscriptions.hub import Hub
 
 from .endpoints import Endpoint
+from .presence import environment_of
 from .request_parameters import Headers
 
 
@@ -35,10 +37,17 @@ def subscription_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
             max_message=settings.max_body_bytes,
             origins=settings.cors_origins,
             waiting=endpoint.waiting,
+            hub=lambda: hub_of(websocket.scope),
         )
         await serve(websocket, getattr(websocket.app.state, "subscriptions", None), terms)
 
     return [WebSocketRoute(endpoint.api, socket)]
+
+
+def hub_of(scope: Scope) -> Hub | None:
+    """Return the subscriptions of the environment that a request is in; None while that is not known."""
+    environment = environment_of(scope)
+    return None if environment is None else environment.subscriptions
 
 
 async def stream_events(
@@ -55,5 +64,7 @@ async def stream_events(
     from .event_stream import stream
 
     # A stream uses the current generation each time, so that it does not keep an old one alive.
-    streams = Streams(live, scope["app"].state.subscriptions)
+    hub = hub_of(scope)
+    assert hub is not None
+    streams = Streams(live, hub)
     await stream(streams, request, scope, receive, send, lambda: endpoint.authenticate(scope))

@@ -94,6 +94,8 @@ class SocketOptions:
     """Origins whose pages may connect, besides the gateway's own; ``*``: all."""
     waiting: WaitingBytes = field(default_factory=lambda: WaitingBytes(256_000_000))
     """Counts the answers that clients have not read yet."""
+    hub: Callable[[], Hub | None] = lambda: None
+    """Returns the subscriptions of the environment of the connection, once that is known; None: those of ``serve``."""
 
 
 async def serve(websocket: WebSocket, hub: Hub | None, terms: SocketOptions) -> None:
@@ -305,7 +307,7 @@ class Connection:
             raise ConnectionRefused(1013 if error.status == 503 else 4403, str(error)) from error
         if live is None:
             raise ConnectionRefused(1013, "The gateway is starting")
-        return caller, Streams(live, self._hub)
+        return caller, Streams(live, self._terms.hub() or self._hub)
 
     async def _await_refusal(self) -> None:
         """Close when the caller's credentials end, unless pings have brought the next ones."""

@@ -34,6 +34,7 @@ async def verify_key(text: str, keys: ApiKeys) -> Caller:
         subject=key.id,
         name=key.name,
         roles=tuple(sorted(key.roles)),
+        environments=key.environments,
         expires_at=key.expires_at,
     )
 

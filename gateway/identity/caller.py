@@ -25,6 +25,8 @@ class Caller(Struct, frozen=True, kw_only=True):
     """Name for people: the badge of GraphiQL, the audit log."""
     roles: tuple[str, ...] = ()
     """Roles that the issuer, key or certificate names, sorted; those that the policy does not know are ignored."""
+    environments: tuple[str, ...] = ()
+    """Patterns of the environments that its key may use; empty: all."""
     scopes: tuple[str, ...] = ()
     claims: Mapping[str, Any] = field(default_factory=dict)
     """All verified claims."""

@@ -31,6 +31,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from jwt.algorithms import ECAlgorithm
 
+from gateway.config.environments import real_address
 from gateway.config.inbound_models import SANDBOX_ISSUER, Issuer
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError
@@ -128,7 +129,7 @@ def open_sandbox_issuer(settings: Settings) -> SandboxIssuer:
 
     Raises SettingsError if there is a real environment, or the key cannot be read or stored.
     """
-    if settings.url is not None:
+    if real_address(settings) is not None:
         raise SettingsError(
             "sandbox.roles: the users of the sandbox are not accepted for a real environment.",
             hint="Omit sandbox.roles, and set inbound.issuers and roles.",

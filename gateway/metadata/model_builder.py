@@ -13,7 +13,7 @@ from dataclasses import replace
 import msgspec
 from msgspec import Struct
 
-from gateway.config.profiles import ProfileSettings
+from gateway.config.profiles import ProfileSettings, tag_in
 from gateway.config.settings import Settings
 from gateway.events import ModelRead, Observer, log_event
 from gateway.odata.dialect import Dialect
@@ -229,6 +229,7 @@ def make_catalog(
         prefix=settings.federation.prefix,
         type_prefix=settings.federation.type_prefix,
     )
+    catalog.tag = tag_in(settings)
     if isinstance(settings, ProfileSettings):
         texts = (settings.title, settings.description)
         catalog.description = "\n\n".join(text for text in texts if text) or None

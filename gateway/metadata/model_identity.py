@@ -46,6 +46,8 @@ NOT_DECIDING = frozenset(
         *("roles", "roles_file"),
         # who calls
         "inbound",
+        # which environments there are; the settings of one say where it is
+        *("environments", "environment_host", "environment_idle", "default_environment"),
         # the server
         *("host", "port", "root_path", "allowed_hosts", "trusted_proxies", "cors_origins"),
         *("keep_alive", "send_timeout", "max_connections", "max_connections_per_peer"),
@@ -58,7 +60,10 @@ NOT_DECIDING = frozenset(
 """Settings with which the model and its names stay as they are; a group as a whole, or a setting of it."""
 
 
-_NOT_SHOWN = {"host", "port", "log_level", "log_format", "roles", "roles_file"}
+_NOT_SHOWN = {
+    *("host", "port", "log_level", "log_format", "roles", "roles_file"),
+    *("environments", "environment_host", "environment_idle", "default_environment"),
+}
 """Settings that no answer of introspection depends on; views of roles say what theirs depend on."""
 
 

@@ -22,7 +22,7 @@ from msgspec import Struct
 
 from schema.catalog.records import Clean, Field, FieldKind, ValueType
 
-from .global_ids import node_id
+from .global_ids import node_ids
 from .pages import Page
 from .shapes import ConnectionShape, ObjectShape, RowRequirements, ShapeByType, ShapeField
 from .value_conversion import NO_FLAG, account_number, in_utc
@@ -100,7 +100,8 @@ class RootCompletion:
 class Compiler:
     """Writes and compiles the functions of one operation."""
 
-    def __init__(self) -> None:
+    def __init__(self, tag: str = "") -> None:
+        """``tag``: that of the environment, which ids hold."""
         self._numbers = count()
         self._texts = False
         """Whether decimals of the rows are text already."""
@@ -108,7 +109,7 @@ class Compiler:
             "FastPathMiss": FastPathMiss,
             "required": _required,
             "not_finite": _not_finite,
-            "node_id": node_id,
+            "node_id": node_ids(tag),
             "in_utc": in_utc,
             "account_number": account_number,
         }

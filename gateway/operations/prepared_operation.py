@@ -129,7 +129,7 @@ def prepare(
     """
     planned = catalog.roots if roots is None else roots
     selection = Selection(operation, fragments_of(document), conditions)
-    shaper, compiler = Shaper(catalog, selection), Compiler()
+    shaper, compiler = Shaper(catalog, selection), Compiler(catalog.tag)
     collected = selection.fields((operation.selection_set,), frozenset(("Query",)))
     shapes = tuple(
         _root(key, planned[name], nodes, shaper, compiler)
@@ -169,7 +169,7 @@ def prepare_mutation(
         fields=fields,
         row_types=RowTypes(catalog),
         shaper=Shaper(catalog, Selection(operation, fragments_of(document), conditions)),
-        compiler=Compiler(),
+        compiler=Compiler(catalog.tag),
         compiled_fields=fields,
         places={id(node): place for place, node in enumerate(fields)},
     )

@@ -130,7 +130,7 @@ class EntityLookups:
         return plan
 
     def _by_id(self, text: str) -> _Lookup:
-        name, values = parse_id(text)
+        name, values = parse_id(text, self._operation.catalog.tag)
         kind = self._kind(name)
         if kind is None:
             raise InvalidId(
@@ -159,7 +159,7 @@ class EntityLookups:
         if not isinstance(text, str):
             raise InvalidId("This id is not a string.", hint="Use an `id` of this API.")
         # Else a router would get a row of another type than it asked for.
-        if parse_id(text)[0] != name:
+        if parse_id(text, self._operation.catalog.tag)[0] != name:
             raise InvalidId(
                 "This id belongs to another type than its representation.",
                 hint="An id contains the type of its row: send the `__typename` of the same row.",

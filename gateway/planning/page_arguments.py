@@ -32,6 +32,8 @@ class Paging(Struct, frozen=True):
     max_page: int
     sealer: Sealer | None = None
     """Seals cursors, if roles decide who sees what."""
+    tag: str = ""
+    """Tag of the environment, to which cursors belong."""
 
     def window(
         self,
@@ -47,7 +49,8 @@ class Paging(Struct, frozen=True):
         size, backward = self._size(arguments)
         order_argument = arguments.get("orderBy")
         order = _order(info, order_argument)
-        binding = fingerprint([(t.field.source, t.descending) for t in order], *bound_to)
+        tag = (self.tag,) if self.tag else ()
+        binding = fingerprint([(t.field.source, t.descending) for t in order], *bound_to, *tag)
         # Rows after a cursor are found by comparison, which enums and Guids may lack.
         keyset = bool(info.key) and all(self._comparable(t) for t in order)
 

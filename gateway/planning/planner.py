@@ -63,7 +63,7 @@ class Planner:
         self.limits = limits
         self.rules = rules
         sealer = None if rules is None else rules.sealer
-        self.paging = Paging(dialect, limits.default_page, limits.max_page, sealer)
+        self.paging = Paging(dialect, limits.default_page, limits.max_page, sealer, catalog.tag)
         self.company_limit = CompanyLimit(
             catalog if rules is None else rules.rules.catalog,
             dialect,

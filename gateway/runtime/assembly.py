@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from gateway.audit.log import AuditLog
-from gateway.config.profiles import ProfileSettings
+from gateway.config.profiles import ProfileSettings, environment_in
 from gateway.config.setting_models import SandboxOptions
 from gateway.config.settings import Settings
 from gateway.documents.store import DocumentLimits
@@ -312,7 +312,7 @@ def write_audit(log: AuditLog, settings: Settings, dialect: Dialect) -> WriteAud
     """Return what the writes of an environment are recorded with."""
     return WriteAudit(
         log=log,
-        environment=settings.url or "sandbox",
+        environment=environment_in(settings) or settings.url or "sandbox",
         company_property=dialect.company_property,
         values=settings.audit.values,
     )

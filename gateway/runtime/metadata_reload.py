@@ -20,24 +20,16 @@ from typing import IO, Literal
 
 from msgspec import Struct
 
-from gateway.config.settings import Settings
+from gateway.config.profiles import tag_in
 from gateway.errors import GatewayError
-from gateway.events import MetadataReloaded, ModelRead, Observer, ReloadFailed
-from gateway.metadata.document_loader import MetadataDocument, ReloadCheck, load_newer_metadata
-from gateway.metadata.model_builder import LoadedModel, find_model, make_model
+from gateway.events import MetadataReloaded, Observer, ReloadFailed
+from gateway.metadata.document_loader import ReloadCheck, load_newer_metadata
 from gateway.metadata.model_identity import snapshot_folder
 from gateway.metadata.model_process import BuildModel, build_in_subprocess
-from gateway.metadata.preset_services import with_preset_services
 from schema.errors import SchemaError
 
-from .assembly import (
-    Gateway,
-    build,
-    read_labels,
-    read_profiles,
-    schema_built_event,
-    with_policy,
-)
+from .assembly import schema_built_event
+from .background_build import build_gateway, load_model
 from .generations import GenerationManager
 from .profile_instances import ProfileRegistry
 from .role_views import RoleViews
@@ -150,15 +142,17 @@ class Reloader:
         """Serve the current document, and return whether it is a new one. ``since``: see ``ReloadCheck``."""
         serving = self._live.gateway
         started = time.perf_counter()
-        async with _folder_lock(snapshot_folder(serving.settings)):
+        async with _folder_lock(snapshot_folder(serving.settings), tag_in(serving.settings)):
             check = ReloadCheck(serving.metadata, since)
             document = await load_newer_metadata(
                 serving.settings, serving.client, check, observe=self._observe
             )
             if document is None:
                 return False
-            loaded = await self._load(serving.settings, document)
-        fresh = await self._build(serving, document, loaded)
+            loaded = await load_model(serving.settings, document, self._build_model, self._observe)
+        fresh = await build_gateway(
+            serving.settings, serving.client, document, loaded, self._observe
+        )
         profiles = {} if self._profiles is None else await self._profiles.build_opened(fresh)
         views = [] if self._views is None else await self._views.build_opened(fresh, profiles)
         # No await between them: no operation finds new metadata in one API and old metadata in another.
@@ -170,37 +164,16 @@ class Reloader:
         self._observe(schema_built_event(fresh, time.perf_counter() - started))
         return True
 
-    async def _load(self, settings: Settings, document: MetadataDocument) -> LoadedModel:
-        """Return the model of a document, from the snapshot of another worker or made now."""
-        loaded = await asyncio.to_thread(find_model, settings, document.digest)
-        if loaded is not None:
-            return loaded
-        started = time.perf_counter()
-        if settings.url or settings.metadata:
-            loaded = await self._build_model(settings, document)
-        else:
-            loaded = await asyncio.to_thread(make_model, settings, document)
-        self._observe(ModelRead(metadata=document.digest, seconds=time.perf_counter() - started))
-        return loaded
-
-    async def _build(
-        self, serving: Gateway, document: MetadataDocument, loaded: LoadedModel
-    ) -> Gateway:
-        client = serving.client
-        settings = await with_preset_services(serving.settings, client, loaded)
-        labels = await read_labels(settings, client, loaded, self._observe)
-        profiles = await read_profiles(settings, client, loaded, document.digest, self._observe)
-        fresh = await asyncio.to_thread(
-            build, settings, client, document.origin, loaded, labels, self._observe, profiles
-        )
-        return await with_policy(fresh)
-
 
 @asynccontextmanager
-async def _folder_lock(folder: Path | None) -> AsyncIterator[None]:
-    """Wait until no other process with that folder reloads. The kernel releases the lock of a process that dies."""
+async def _folder_lock(folder: Path | None, tag: str) -> AsyncIterator[None]:
+    """Wait until no other process with that folder reloads the same environment.
+
+    The kernel releases the lock of a process that dies.
+    """
     with contextlib.ExitStack() as stack:
-        file = None if folder is None else _lock_file(folder)
+        # Each environment has a lock: one that hangs must hold up no other.
+        file = None if folder is None else _lock_file(folder, f".reload{tag and f'-{tag}'}.lock")
         if file is not None:
             stack.enter_context(file)
             while not _try_lock(file):  # noqa: ASYNC110 - file locks cannot be awaited
@@ -208,10 +181,10 @@ async def _folder_lock(folder: Path | None) -> AsyncIterator[None]:
         yield
 
 
-def _lock_file(folder: Path) -> IO[bytes] | None:
+def _lock_file(folder: Path, name: str) -> IO[bytes] | None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return (folder / ".reload.lock").open("wb")
+        return (folder / name).open("wb")
     except OSError:
         return None
 

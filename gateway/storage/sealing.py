@@ -31,8 +31,14 @@ class Sealer:
 
     def __init__(self, secret: bytes, old: Sequence[bytes] = ()) -> None:
         self._secret = secret
+        self._old = old
         self._ciphers = [AESSIV(_derive(s, _SEALING, _SEALING_BYTES)) for s in (secret, *old)]
         self._digest_key = lru_cache(maxsize=64)(self._derive_digest_key)
+
+    def of(self, part: str) -> Sealer:
+        """Return the sealer of a part of the deployment: what it seals and hashes means nothing to other parts."""
+        secret, *old = (_derive(s, f"of {part}", _DIGEST_BYTES) for s in (self._secret, *self._old))
+        return Sealer(secret, old)
 
     def seal(self, value: bytes, context: bytes) -> bytes:
         """Return an encrypted value that can be opened in the same context only."""

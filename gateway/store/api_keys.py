@@ -58,6 +58,8 @@ class ApiKey(Struct, frozen=True, kw_only=True):
     expires_at: float | None = None
     last_used: float | None = None
     revoked: float | None = None
+    environments: tuple[str, ...] = ()
+    """Patterns of the environments that its callers may use; empty: all."""
 
     def is_valid(self, at: float | None = None) -> bool:
         """Return whether it is neither revoked nor expired."""

@@ -20,6 +20,8 @@ _ID_BYTES = 6
 _SECRET_BYTES = 32
 _IS_KEYS = REVISIONS.c.subject == API_KEYS.name
 _NO_STORE = -1
+_LISTS = ("roles", "environments")
+"""Columns that hold a list as JSON."""
 KeyState = tuple[int, Mapping[str, ApiKey]]
 """Revision, and the keys by id."""
 
@@ -31,7 +33,11 @@ class KeyRegister:
         self._database = database
 
     def create(
-        self, name: str, roles: Sequence[str], expires_at: float | None
+        self,
+        name: str,
+        roles: Sequence[str],
+        expires_at: float | None,
+        environments: Sequence[str] = (),
     ) -> tuple[ApiKey, str]:
         """Store a new key; return it with the text that clients send, which is stored nowhere."""
         key_id = secrets.token_hex(_ID_BYTES)
@@ -44,8 +50,10 @@ class KeyRegister:
             roles=tuple(sorted(set(roles))),
             created=time.time(),
             expires_at=expires_at,
+            environments=tuple(sorted(set(environments))),
         )
-        values = {**msgspec.structs.asdict(key), "roles": msgspec.json.encode(key.roles).decode()}
+        lists = {name: msgspec.json.encode(getattr(key, name)).decode() for name in _LISTS}
+        values = {**msgspec.structs.asdict(key), **lists}
         with self._database.writing() as connection:
             connection.execute(API_KEYS.insert().values(values))
             self._count_change(connection)
@@ -107,6 +115,8 @@ def _keys(connection: sa.Connection) -> dict[str, ApiKey]:
     rows = connection.execute(sa.select(API_KEYS).order_by(API_KEYS.c.created, API_KEYS.c.id))
     keys = (dict(row) for row in rows.mappings())
     return {
-        row["id"]: ApiKey(**{**row, "roles": tuple(msgspec.json.decode(row["roles"]))})
+        row["id"]: ApiKey(
+            **{**row, **{name: tuple(msgspec.json.decode(row[name])) for name in _LISTS}}
+        )
         for row in keys
     }

@@ -10,6 +10,7 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gateway.config.profiles import tag_in
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError
 from gateway.storage.private_files import read_or_make
@@ -23,7 +24,16 @@ _BYTES = 32
 
 
 def open_sealer(settings: Settings) -> Sealer:
-    """Return what seals under the settings. Reads or makes a file; raises SettingsError if that fails."""
+    """Return what seals under the settings: each environment has keys of its own, derived from the same secret.
+
+    Reads or makes a file; raises SettingsError if that fails.
+    """
+    sealer, tag = _open_sealer(settings), tag_in(settings)
+    return sealer.of(tag) if tag else sealer
+
+
+def _open_sealer(settings: Settings) -> Sealer:
+    """Return what seals under the settings of an environment. Reads or makes a file; raises SettingsError."""
     from gateway.storage.sealing import Sealer  # noqa: PLC0415 - needed with roles only
 
     old = [key.get_secret_value().encode() for key in settings.secret_key_old]

@@ -17,6 +17,7 @@ API_KEYS = sa.Table(
     sa.Column("expires_at", sa.Float),
     sa.Column("last_used", sa.Float),
     sa.Column("revoked", sa.Float),
+    sa.Column("environments", sa.Text, nullable=False, server_default="[]"),
 )
 REVISIONS = sa.Table(
     "revisions",

@@ -32,28 +32,30 @@ class Door(NamedTuple):
     """``http`` or ``websocket``."""
     of_profiles: bool = False
     """Whether each profile has one, below its name."""
+    of_environments: bool = False
+    """Whether each environment has one, below ``/e/NAME``."""
 
 
 DOORS = (
-    Door("/graphql", Check.CALLER, of_profiles=True),
-    Door("/graphql", Check.CALLER, "websocket", of_profiles=True),
-    Door("/graphql/explain", Check.CALLER, of_profiles=True),
-    Door("/graphql/search", Check.CALLER, of_profiles=True),
-    Door("/graphql/slice", Check.CALLER, of_profiles=True),
-    Door("/graphql/{profile}", Check.CALLER),
-    Door("/graphql/{profile}", Check.CALLER, "websocket"),
-    Door("/graphql/{profile}/explain", Check.CALLER),
-    Door("/graphql/{profile}/search", Check.CALLER),
-    Door("/graphql/{profile}/slice", Check.CALLER),
-    Door("/graphiql", Check.PAGE, of_profiles=True),
-    Door("/graphiql/config.json", Check.PAGE, of_profiles=True),
-    Door("/graphiql/{profile}", Check.PAGE),
-    Door("/graphiql/{profile}/config.json", Check.PAGE),
-    Door("/graphiql/callback", Check.PUBLIC),
+    Door("/graphql", Check.CALLER, of_profiles=True, of_environments=True),
+    Door("/graphql", Check.CALLER, "websocket", of_profiles=True, of_environments=True),
+    Door("/graphql/explain", Check.CALLER, of_profiles=True, of_environments=True),
+    Door("/graphql/search", Check.CALLER, of_profiles=True, of_environments=True),
+    Door("/graphql/slice", Check.CALLER, of_profiles=True, of_environments=True),
+    Door("/graphql/{profile}", Check.CALLER, of_environments=True),
+    Door("/graphql/{profile}", Check.CALLER, "websocket", of_environments=True),
+    Door("/graphql/{profile}/explain", Check.CALLER, of_environments=True),
+    Door("/graphql/{profile}/search", Check.CALLER, of_environments=True),
+    Door("/graphql/{profile}/slice", Check.CALLER, of_environments=True),
+    Door("/graphiql", Check.PAGE, of_profiles=True, of_environments=True),
+    Door("/graphiql/config.json", Check.PAGE, of_profiles=True, of_environments=True),
+    Door("/graphiql/{profile}", Check.PAGE, of_environments=True),
+    Door("/graphiql/{profile}/config.json", Check.PAGE, of_environments=True),
+    Door("/graphiql/callback", Check.PUBLIC, of_environments=True),
     Door("/sandbox/authorize", Check.PUBLIC),
     Door("/sandbox/token", Check.PUBLIC),
-    Door("/graphiql/assets/{name}", Check.PUBLIC),
-    Door("/", Check.PUBLIC),
+    Door("/graphiql/assets/{name}", Check.PUBLIC, of_environments=True),
+    Door("/", Check.PUBLIC, of_environments=True),
     Door("/healthz", Check.PUBLIC),
     Door("/readyz", Check.PUBLIC),
     Door("/admin/reload", Check.ADMIN),

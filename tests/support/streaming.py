@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed
 
 from gateway.app import create_app
 from gateway.cli.bounded_http import BoundedProtocol, socket_protocol
+from gateway.config.environment_models import EnvironmentOptions
 from gateway.config.inbound_models import InboundOptions
 from gateway.config.setting_models import Profile, SubscriptionOptions
 from gateway.config.settings import Settings
@@ -65,6 +66,10 @@ class Served:
     def profile(self, name: str) -> Served:
         """Return the API of a profile."""
         return Served(self.app, self.server, self.port, self.events, f"{self.path}/{name}")
+
+    def environment(self, name: str) -> Served:
+        """Return the same API of an environment."""
+        return Served(self.app, self.server, self.port, self.events, f"/e/{name}{self.path}")
 
     @property
     def hub(self) -> Hub:
@@ -121,10 +126,16 @@ async def serving(
     *,
     profiles: Mapping[str, Profile] = MappingProxyType({}),
     inbound: InboundOptions | None = None,
+    environments: Mapping[str, EnvironmentOptions] = MappingProxyType({}),
     **options: Any,
 ) -> AsyncIterator[Served]:
     transport = httpx.ASGITransport(sandbox)
-    more = {"profiles": dict(profiles), "inbound": inbound or InboundOptions()}
+    more = {
+        "profiles": dict(profiles),
+        "inbound": inbound or InboundOptions(),
+        "environments": dict(environments),
+        "environment_idle": 0.2,
+    }
     chosen = settings(**options).model_copy(update=more)
     app = create_app(chosen, transport=transport, observe=tee(raise_defects, events.append))
     config = uvicorn.Config(

@@ -12,7 +12,7 @@ from gateway.app import create_app
 from gateway.config.settings import Settings
 from gateway.errors import UpstreamMalformed
 from gateway.events import ErrorRaised, Event
-from gateway.graphiql.routes import preset_headers
+from gateway.graphiql.visits import preset_headers
 from gateway.sandbox import create_sandbox
 from tests.support.scripted_upstream import upstream
 

@@ -10,6 +10,7 @@ import pytest
 import structlog
 
 from gateway.config.settings import Settings
+from gateway.environment_events import EnvironmentClosed, EnvironmentFailed, EnvironmentOpened
 from gateway.events import (
     Address,
     AuditFailed,
@@ -84,6 +85,9 @@ LEVELS: list[tuple[Event, str]] = [
     (KeysUnavailable(issuer="https://x", reason="away", previous=1), "warning"),
     (ProfileOpened(profile="ap", seconds=0.1, sets=3, root_fields=70), "info"),
     (RoleViewOpened(roles=("viewer",), profile=None, seconds=0.01), "info"),
+    (EnvironmentOpened(environment="acme", seconds=0.4), "info"),
+    (EnvironmentFailed(environment="acme", reason="away", hint=None, retry_after=5.0), "warning"),
+    (EnvironmentClosed(environment="acme", seconds=900.0), "info"),
     (ModelRead(metadata="0" * 64, seconds=1.0), "info"),
     (SchemaBuilt(seconds=1.0, metadata="0" * 64, sets=3, root_fields=4, findings=()), "info"),
     (

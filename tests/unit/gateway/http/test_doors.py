@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from gateway.app import create_app
 from gateway.config.settings import Settings
 from gateway.http.admin_app import AdminContext, create_admin_app
+from gateway.http.presence import is_below
 from gateway.introspection.introspection_selection import BELOW
 from schema.catalog.records import RootKind, Verb
 from schema.types.federation import SERVICE
@@ -68,3 +69,10 @@ def test_every_kind_of_root_field_is_a_door() -> None:
     assert set(READS) == {kind.value for kind in RootKind} | about_the_schema
     assert set(WRITES) == {verb.value for verb in Verb}
     assert SUBSCRIPTIONS == (ENTITY_CHANGED,)
+
+
+def test_each_environment_has_the_doors_of_the_api() -> None:
+    """Of the gateway's own addresses none is below that of an environment."""
+    assert {door.path for door in DOORS if door.of_environments} == {
+        door.path for door in DOORS if is_below(door.path)
+    }

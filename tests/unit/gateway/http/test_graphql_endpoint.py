@@ -14,6 +14,7 @@ from gateway.http.graphql_endpoint import GRAPHQL, choose_media_type
 from gateway.http.request_parameters import JSON
 from tests.support.app_client import Client, calling, code_of, serving
 
+VARY = "Accept, Accept-Encoding, Authorization, X-D365-Company, X-D365-Environment"
 pytestmark = pytest.mark.anyio
 TYPENAME = "{ __typename }"
 ROWS = "{ legalEntities { totalCount } }"
@@ -63,7 +64,7 @@ async def test_content_type_names_the_charset(client: Client, accept: str) -> No
 
     assert response.status_code == 200
     assert response.headers["content-type"] == f"{accept}; charset=utf-8"
-    assert response.headers["vary"] == "Accept, Accept-Encoding, Authorization, X-D365-Company"
+    assert response.headers["vary"] == VARY
     assert response.json()["data"]["legalEntities"]["totalCount"] > 0
 
 
@@ -342,4 +343,4 @@ async def test_browser_is_redirected_to_the_page(
 
     assert (response.status_code == 302) is goes
     assert response.headers.get("location") == ("/graphiql" if goes else None)
-    assert response.headers["vary"] == "Accept, Accept-Encoding, Authorization, X-D365-Company"
+    assert response.headers["vary"] == VARY

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import InvalidId
-from gateway.operations.global_ids import node_id, parse_id
+from gateway.operations.global_ids import node_id, node_ids, parse_id
 
 KEYS = st.lists(
     st.text(max_size=40)
@@ -49,6 +49,23 @@ def test_a_decimal_key_is_its_digits() -> None:
 def test_the_form_of_version_1_stays() -> None:
     """Clients keep ids: changing this text means a new version."""
     assert node_id("CustomerV3", "usmf", "US-001") == "lAGqQ3VzdG9tZXJWM6R1c21mplVTLTAwMQ"
+
+
+@given(st.text(min_size=1, max_size=30), KEYS)
+def test_ids_belong_to_one_environment(name: str, key: list[object]) -> None:
+    texts = {tag: node_ids(tag)(name, *key) for tag in ("", "a", "b")}
+
+    for tag, text in texts.items():
+        assert parse_id(text, tag) == (name, tuple(key))
+        for other in texts.keys() - {tag}:
+            with pytest.raises(InvalidId):
+                parse_id(text, other)
+
+
+def test_the_form_of_version_2_stays() -> None:
+    assert node_ids("x1")("CustomerV3", "usmf", "US-001") == (
+        "lQKieDGqQ3VzdG9tZXJWM6R1c21mplVTLTAwMQ"
+    )
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from gateway.events import Event, MetadataLoaded, MetadataReloaded, ReloadFailed
 from gateway.metadata.document_loader import MetadataDocument
 from gateway.metadata.model_builder import LoadedModel
 from gateway.metadata.model_process import BuildModel, build_in_subprocess
-from gateway.runtime import metadata_reload as reload
+from gateway.runtime import background_build
 from tests.support.changing_metadata import Changing, build_here, csdl
 from tests.support.manual_clock import until
 
@@ -276,7 +276,7 @@ async def test_a_subprocess_makes_the_model(
     tmp_path: Path, cached: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
-    monkeypatch.setattr(reload, "make_model", lambda *_: read.append("here"))
+    monkeypatch.setattr(background_build, "make_model", lambda *_: read.append("here"))
     service = Changing(OLD)
     async with serving(service, cache_dir=tmp_path if cached else None) as served:
         service.document = NEW

@@ -1,0 +1,30 @@
+"""Events of environments, which are part of the union in ``events``."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class EnvironmentOpened(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An environment was opened, at the first request to it."""
+
+    environment: str
+    seconds: float
+
+
+class EnvironmentFailed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An environment could not be opened. The others are served as before."""
+
+    environment: str
+    reason: str
+    hint: str | None
+    retry_after: float
+    """Seconds in which requests do not try again."""
+
+
+class EnvironmentClosed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An environment was closed, because it was idle, has changed, or is no longer declared."""
+
+    environment: str
+    seconds: float
+    """How long it was open."""

@@ -1,0 +1,101 @@
+"""An open environment: everything that serves it, from its client to its subscriptions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+
+from gateway.audit.log import AuditLog
+from gateway.config.profiles import environment_in
+from gateway.config.settings import Settings
+from gateway.events import Observer
+from gateway.metadata.document_loader import load_metadata
+from gateway.metadata.model_process import BuildModel
+from gateway.odata.client import ODataClient
+from gateway.runtime.assembly import Gateway, fresh_copy, open_client
+from gateway.runtime.background_build import build_gateway, load_model
+from gateway.runtime.generations import GenerationManager
+from gateway.runtime.metadata_reload import Reloader
+from gateway.runtime.profile_instances import ProfileRegistry
+from gateway.runtime.role_views import RoleViews, role_views_of
+from gateway.subscriptions.hub import Hub
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OpenEnvironment:
+    """What serves one environment."""
+
+    name: str
+    """Empty: the environment of the settings themselves."""
+    live: GenerationManager
+    profiles: ProfileRegistry
+    views: RoleViews | None
+    """None without roles."""
+    subscriptions: Hub
+    reloader: Reloader
+
+
+@asynccontextmanager
+async def serving(
+    live: GenerationManager, observe: Observer, build_model: BuildModel
+) -> AsyncIterator[OpenEnvironment]:
+    """Yield what serves an environment over its generations, and end it."""
+    settings = live.gateway.settings
+    profiles = ProfileRegistry(live, observe)
+    views = role_views_of(settings, live, profiles, observe)
+    hub = Hub(settings.subscriptions, observe)
+    reloader = Reloader(live, observe, profiles=profiles, views=views, build_model=build_model)
+    async with reloader.running():
+        try:
+            yield OpenEnvironment(
+                name=environment_in(settings),
+                live=live,
+                profiles=profiles,
+                views=views,
+                subscriptions=hub,
+                reloader=reloader,
+            )
+        finally:
+            await hub.close()
+            if views is not None:
+                await views.close()
+            await profiles.close()
+
+
+@asynccontextmanager
+async def open_environment(
+    settings: Settings,
+    *,
+    transport: httpx.AsyncBaseTransport | None,
+    observe: Observer,
+    audit: AuditLog | None,
+    build_model: BuildModel,
+) -> AsyncIterator[OpenEnvironment]:
+    """Open an environment while others are served, and close it at the end.
+
+    ``transport`` replaces the network in tests. Raises SettingsError, SchemaError, AuthError, UpstreamError.
+    """
+    network = transport if settings.url else None  # a sandbox is in this process
+    async with open_client(settings, transport=network, observe=observe, audit=audit) as client:
+        live = GenerationManager(
+            await _first_gateway(settings, client, observe, build_model),
+            fresh_copy,
+            budget=settings.max_types,
+            observe=observe,
+        )
+        try:
+            async with serving(live, observe, build_model) as environment:
+                yield environment
+        finally:
+            await live.close()
+
+
+async def _first_gateway(
+    settings: Settings, client: ODataClient, observe: Observer, build_model: BuildModel
+) -> Gateway:
+    document = await load_metadata(settings, client, observe=observe)
+    loaded = await load_model(settings, document, build_model, observe)
+    return await build_gateway(settings, client, document, loaded, observe)

@@ -1,0 +1,116 @@
+"""What exists while the application runs: its own environment from the start, the others from their first request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+from starlette.applications import Starlette
+
+from gateway.audit.log import AuditLog
+from gateway.audit.opening import recording
+from gateway.config.environments import own_settings
+from gateway.config.settings import Settings
+from gateway.environments.open_environment import OpenEnvironment, open_environment, serving
+from gateway.environments.opened import OpenEnvironments
+from gateway.environments.registry import Environment, Registry
+from gateway.http.request_audit import auditing
+from gateway.identity.authenticator import Authenticator
+from gateway.metadata.document_loader import MetadataDocument
+from gateway.metadata.model_builder import LoadedModel, Progress
+from gateway.metadata.model_process import BuildModel
+from gateway.runtime.generations import open_generations
+from gateway.store.api_keys import ApiKeys
+
+from .events import Observer
+
+PARSED_AT_ONCE = 2
+"""Metadata documents that are parsed at a time when environments are opened or reloaded."""
+_OWN_STATE = ("environment", "live", "profiles", "role_views", "subscriptions", "reloader")
+"""What the state of an application holds of its own environment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifespan:
+    """Opens and closes what an application serves with. It raises what ``open_gateway`` raises."""
+
+    settings: Settings
+    transport: httpx.AsyncBaseTransport | None
+    observe: Observer
+    progress: Progress | None
+    build_model: BuildModel
+    authenticator: Authenticator | None
+    api_keys: ApiKeys | None
+    registry: Registry | None
+    """None: there is one environment only."""
+
+    @asynccontextmanager
+    async def __call__(self, app: Starlette) -> AsyncIterator[None]:
+        """Serve until the end of the block."""
+        async with recording(self.settings, self.observe) as log:
+            with auditing(app, log):
+                async with self._own(app, log), self._others(app, log):
+                    yield
+
+    @asynccontextmanager
+    async def _own(self, app: Starlette, log: AuditLog | None) -> AsyncIterator[None]:
+        """Serve the environment of the settings themselves."""
+        opened = open_generations(
+            own_settings(self.settings),
+            transport=self.transport,
+            observe=self.observe,
+            progress=self.progress,
+            audit=log,
+        )
+        async with AsyncExitStack() as parts:
+            if self.api_keys is not None:
+                parts.push_async_callback(self.api_keys.close)
+                await self.api_keys.start()
+            live = await parts.enter_async_context(opened)
+            if self.authenticator is not None:
+                await parts.enter_async_context(self.authenticator.running())
+            own = await parts.enter_async_context(serving(live, self.observe, self.build_model))
+            app.state.environment = own
+            app.state.live, app.state.profiles = own.live, own.profiles
+            app.state.role_views = own.views
+            app.state.subscriptions, app.state.reloader = own.subscriptions, own.reloader
+            try:
+                yield
+            finally:
+                await own.subscriptions.close()
+                for name in _OWN_STATE:
+                    delattr(app.state, name)
+
+    @asynccontextmanager
+    async def _others(self, app: Starlette, log: AuditLog | None) -> AsyncIterator[None]:
+        """Serve the declared environments, each from its first request on."""
+        app.state.environments = None
+        if self.registry is None:
+            yield
+            return
+        parsing = asyncio.Semaphore(PARSED_AT_ONCE)
+
+        async def build(settings: Settings, document: MetadataDocument) -> LoadedModel:
+            async with parsing:
+                return await self.build_model(settings, document)
+
+        def open_(declared: Environment) -> AbstractAsyncContextManager[OpenEnvironment]:
+            return open_environment(
+                declared.settings(),
+                transport=self.transport,
+                observe=self.observe,
+                audit=log,
+                build_model=build,
+            )
+
+        app.state.environments = opened = OpenEnvironments(
+            self.registry, open_, idle=self.settings.environment_idle, observe=self.observe
+        )
+        try:
+            yield
+        finally:
+            await opened.close()
+            app.state.environments = None

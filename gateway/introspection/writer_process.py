@@ -62,6 +62,10 @@ def whole_answer(schema: ODataSchema, selection: tuple[Selected, ...]) -> Iterat
         yield piece
 
 
+_OF_OTHERS = {"environments", "default_environment", "profiles", "serve_all"}
+"""Settings of other APIs than the one that is introspected."""
+
+
 @dataclass(frozen=True, slots=True)
 class IntrospectionWorker:
     """Writes introspection answers for one metadata document in subprocesses."""
@@ -80,7 +84,7 @@ class IntrospectionWorker:
         # The value "admin" would not validate without the secret, and introspection does not depend on it.
         secret.add("graphiql")
         task = _Task(
-            settings=self.settings.model_dump(mode="json", exclude=secret),
+            settings=self.settings.model_dump(mode="json", exclude=secret | _OF_OTHERS),
             digest=self.digest,
             labels=dict(self.labels),
             selection=selection,

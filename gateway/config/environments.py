@@ -30,6 +30,7 @@ OF_ENVIRONMENTS_ALONE = frozenset(
 )
 """Fields of an environment that choose or add instead of overriding."""
 _TAG_BYTES = 6
+MIN_SNAPSHOTS = 16
 
 
 def tag_of(name: str) -> str:
@@ -66,6 +67,8 @@ def overlaid(settings: Settings, name: str, options: EnvironmentOptions) -> Envi
             "environment": name,
             "tag": tag_of(name),
             "environment_title": options.title,
+            # The one in use and the one before, even if no two environments have the same document.
+            "kept_snapshots": max(MIN_SNAPSHOTS, 2 * len(settings.environments)),
         }
     )
 

@@ -67,6 +67,8 @@ class EnvironmentSettings(Settings):
     tag: str = ""
     """Tag in the ids and cursors of the environment; empty: as if there were no others."""
     environment_title: str | None = None
+    kept_snapshots: int = 16
+    """Snapshots of models that are kept for all environments together."""
 
 
 class ProfileSettings(EnvironmentSettings):

@@ -13,7 +13,7 @@ from dataclasses import replace
 import msgspec
 from msgspec import Struct
 
-from gateway.config.profiles import ProfileSettings, tag_in
+from gateway.config.profiles import EnvironmentSettings, ProfileSettings, tag_in
 from gateway.config.settings import Settings
 from gateway.events import ModelRead, Observer, log_event
 from gateway.odata.dialect import Dialect
@@ -144,10 +144,16 @@ def _load(snapshot: Unpacked) -> LoadedModel | None:
 
 def _snapshots(settings: Settings) -> SnapshotStore:
     folder = snapshot_folder(settings)
-    if folder is None or not isinstance(settings, ProfileSettings):
-        return SnapshotStore(folder)
-    # In a folder of their own, many profiles cannot evict the model that they are made from.
-    return SnapshotStore(folder / "profiles", count=4 * MAX_SNAPSHOTS)
+    if folder is None:
+        return SnapshotStore(None)
+    is_tagged = isinstance(settings, EnvironmentSettings) and settings.tag
+    kept = settings.kept_snapshots if isinstance(settings, EnvironmentSettings) else 0
+    if isinstance(settings, ProfileSettings):
+        # In a folder of their own, many profiles cannot evict the model that they are made from.
+        return SnapshotStore(folder / "profiles", count=max(4 * MAX_SNAPSHOTS, kept))
+    return (
+        SnapshotStore(folder / "environments", count=kept) if is_tagged else SnapshotStore(folder)
+    )
 
 
 def read_model(

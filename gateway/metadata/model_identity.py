@@ -13,8 +13,9 @@ from typing import Any
 
 import msgspec
 
-from gateway.config.profiles import ProfileSettings
+from gateway.config.profiles import ProfileSettings, tag_in
 from gateway.config.settings import Settings
+from gateway.odata.dialects import dialect_for
 from gateway.storage.model_snapshots import fingerprint_of
 
 DECIDING = (
@@ -60,6 +61,9 @@ NOT_DECIDING = frozenset(
 """Settings with which the model and its names stay as they are; a group as a whole, or a setting of it."""
 
 
+OF_ENVIRONMENT = ("environment", "tag", "kept_snapshots")
+"""What the settings of an environment of a deployment have besides, and another process needs to find its snapshot."""
+
 _NOT_SHOWN = {
     *("host", "port", "log_level", "log_format", "roles", "roles_file"),
     *("environments", "environment_host", "environment_idle", "default_environment"),
@@ -82,9 +86,15 @@ def deciding_settings(settings: Settings, *more: str) -> dict[str, Any]:
 def model_identity(settings: Settings, digest: str) -> tuple[str, bytes]:
     """Return the key of the settings, and the fingerprint of everything that decides a model and its names.
 
-    ``digest`` is that of the metadata document. The key leaves it out, so a new document replaces the old snapshot.
+    ``digest`` is that of the metadata document. The key leaves it out, so a new document replaces the old snapshot;
+    but environments of a deployment share the snapshots of equal documents, wherever these come from.
     """
-    decided_by: list[object] = [deciding_settings(settings)]
+    decided = deciding_settings(settings)
+    decided_by: list[object] = [decided]
+    if tag_in(settings):
+        # Of its address only the product matters that this shows.
+        decided["url"] = dialect_for(settings.dialect, settings.url or "").name
+        decided_by.append(digest)
     if isinstance(settings, ProfileSettings):
         decided_by.append(settings.chosen)
     key = msgspec.json.encode(decided_by)

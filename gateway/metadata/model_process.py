@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.config.profiles import settings_from_json
 from gateway.config.settings import Settings
 from gateway.errors import GatewayError
 from gateway.process.lean_imports import module_command
@@ -24,7 +25,7 @@ from schema.errors import SchemaError
 
 from .document_loader import MetadataDocument
 from .model_builder import LoadedModel, find_model, make_model
-from .model_identity import deciding_settings, snapshot_folder
+from .model_identity import OF_ENVIRONMENT, deciding_settings, snapshot_folder
 
 _NICE = 10
 """Niceness of the subprocess: the requests that are served meanwhile come first."""
@@ -67,7 +68,7 @@ async def build_in_subprocess(settings: Settings, document: MetadataDocument) ->
 async def _run(settings: Settings, document: MetadataDocument) -> None:
     content = document.content
     task = _Task(
-        settings=deciding_settings(settings, "cache_dir"),
+        settings=deciding_settings(settings, "cache_dir", *OF_ENVIRONMENT),
         digest=document.digest,
         source=document.source,
         path=str(content) if isinstance(content, Path) else None,
@@ -103,6 +104,6 @@ def main() -> None:
     content = sys.stdin.buffer.read() if task.path is None else Path(task.path)
     document = MetadataDocument(content, task.digest, task.source)
     try:
-        make_model(Settings.model_validate(task.settings), document)
+        make_model(settings_from_json(task.settings), document)
     except (SchemaError, GatewayError) as error:
         output.write(msgspec.json.encode(_Failure(error.message, error.hint)))

@@ -12,10 +12,13 @@ from typing import Any
 import pytest
 import structlog
 
+from gateway.config.environments import environment_settings
+from gateway.config.profiles import settings_from_json
 from gateway.config.settings import Settings
 from gateway.environment_events import EnvironmentClosed, EnvironmentOpened
-from gateway.events import RequestSent, log_event
+from gateway.events import ModelRead, RequestSent, log_event
 from gateway.logs import configure_logging, logging_environment
+from gateway.metadata.model_identity import OF_ENVIRONMENT, deciding_settings, model_identity
 from tests.support.environments import Deployment, deployed, mark_of, settings_of
 from tests.support.manual_clock import until
 
@@ -98,3 +101,38 @@ async def test_reads_at_once_share_nothing(deployment: Deployment) -> None:
         other = "beta" if name == "acme" else "acme"
         assert mark_of(name) in text
         assert mark_of(other) not in text
+
+
+async def test_environments_with_equal_documents_share_a_snapshot(tmp_path: Path) -> None:
+    settings = settings_of("acme", "beta", "gamma", cache_dir=str(tmp_path))
+    async with deployed(settings) as deployment:
+        gamma = deployment.services["gamma"]
+        gamma.document = gamma.document.replace('Name="Name"', 'Name="OfGamma"')
+        for name in ("acme", "beta", "gamma"):
+            await deployment.post("{ __typename }", f"/e/{name}/graphql")
+        read = [event.metadata for event in deployment.said(ModelRead)]
+
+    files = await asyncio.to_thread(list, (tmp_path / "models" / "environments").iterdir())
+    # That of the settings has its own; acme and beta have one, gamma another one.
+    assert (len(read), len(set(read))) == (3, 2)
+    assert len([f for f in files if f.suffix == ".snapshot"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("other", "is_same"),
+    [
+        ({"url": "https://elsewhere.example/data"}, True),
+        ({"url": "https://x.operations.dynamics.com/data"}, False),  # it shows the product
+        ({"companies": ["usmf"], "max_rows": 5}, True),
+        ({"exclude": ["Parts"]}, False),
+        ({"relations": [{"from_set": "A", "fields": ["B"], "to_set": "C", "name": "c"}]}, False),
+    ],
+)
+def test_what_decides_a_model_is_equal_in_both(other: dict[str, Any], is_same: bool) -> None:
+    settings = settings_of(environments={"acme": {}, "beta": other})
+    acme, beta = (environment_settings(settings, name) for name in ("acme", "beta"))
+
+    assert (model_identity(acme, "digest") == model_identity(beta, "digest")) is is_same
+    assert model_identity(acme, "digest") != model_identity(acme, "another digest")
+    sent = settings_from_json(deciding_settings(beta, "cache_dir", *OF_ENVIRONMENT))
+    assert model_identity(sent, "digest") == model_identity(beta, "digest")

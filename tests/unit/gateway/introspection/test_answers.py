@@ -16,18 +16,14 @@ from typing import Any
 
 import brotli
 import httpx
-import msgspec
 import pytest
 import zstandard
 
 from gateway.app import create_app
-from gateway.config.environments import environment_settings
-from gateway.config.profiles import settings_from_json, tag_in
 from gateway.config.settings import Settings
 from gateway.introspection import answers as introspection_module
 from gateway.introspection import writer_process as telling
 from gateway.introspection.answers import LongAnswer
-from gateway.metadata.model_identity import model_identity
 from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway, fresh_copy, open_gateway
 from gateway.storage.content_coding import compress_pieces
@@ -417,7 +413,10 @@ async def test_a_long_answer_comes_in_the_clients_best_coding(
     assert UNPACK[coding](raw) == body
     assert response.headers["etag"].endswith(f'-{coding}"')
     assert response.headers["etag"][:33] == plain.headers["etag"][:33]
-    assert response.headers["vary"] == "Accept, Accept-Encoding, Authorization, X-D365-Company"
+    assert (
+        response.headers["vary"]
+        == "Accept, Accept-Encoding, Authorization, X-D365-Company, X-D365-Environment"
+    )
     assert response.headers["content-type"] == plain.headers["content-type"]
     assert json.loads(body)["data"]["__schema"]["queryType"]["name"] == "Query"
 
@@ -435,7 +434,10 @@ async def test_a_client_that_has_the_answer_is_told_so(tmp_path: Path) -> None:
 
     assert (again.status_code, raw) == (304, b"")
     assert again.headers["etag"] == etag
-    assert again.headers["vary"] == "Accept, Accept-Encoding, Authorization, X-D365-Company"
+    assert (
+        again.headers["vary"]
+        == "Accept, Accept-Encoding, Authorization, X-D365-Company, X-D365-Environment"
+    )
     assert "content-type" not in again.headers
     assert (weak.status_code, by_get.status_code) == (304, 304)
     assert other.status_code == 200
@@ -489,26 +491,3 @@ def test_a_stream_of_pieces_is_one_compressed_text() -> None:
     for coding in ("gzip", "br", "zstd"):
         assert UNPACK[coding](b"".join(compress_pieces(iter(pieces), coding))) == b"".join(pieces)
     assert zlib.decompress(b"".join(compress_pieces([b""], "gzip")), wbits=31) == b""
-
-
-def test_the_subprocess_gets_one_environment(tmp_path: Path) -> None:
-    """Without the others and their credentials, and without profiles of roles that do not exist in it."""
-    whole = settings_of(
-        tmp_path,
-        environments={
-            "acme": {"url": "https://acme.example/data", "auth": "none"},
-            "beta": {"url": "https://beta.example/data", "client_secret": "hush-hush"},
-        },
-        roles={"a": {"environments": ["acme"]}, "b": {"environments": ["default"]}},
-        profiles={"bound": {"roles": ["b"]}},
-    )
-    own = environment_settings(whole, "acme")
-
-    given = telling.IntrospectionWorker(own, "digest", {}).task((), tmp_path)
-    received = settings_from_json(msgspec.msgpack.decode(given)["settings"])
-
-    assert b"beta" not in given
-    assert b"***" not in given
-    assert received.url == own.url
-    assert tag_in(received) == own.tag
-    assert model_identity(received, "digest") == model_identity(own, "digest")

@@ -98,7 +98,7 @@ async def test_long_answers_are_compressed_and_short_ones_are_not(coding: str) -
     assert json.loads(UNPACK[coding](packed)) == json.loads(body)
     assert "content-encoding" not in plain.headers.keys() | short.headers.keys()
     assert {r.headers["vary"] for r in (plain, long, short)} == {
-        "Accept, Accept-Encoding, Authorization, X-D365-Company"
+        "Accept, Accept-Encoding, Authorization, X-D365-Company, X-D365-Environment"
     }
 
 

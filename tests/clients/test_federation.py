@@ -63,7 +63,7 @@ def subgraph_sdl(endpoint: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def composed(tools: Tools, subgraph: str, folder: Path) -> Any:
+def composed(tools: Tools, subgraph_sdl: str, folder: Path) -> Any:
     """What both composers say of each supergraph: errors, hints, the supergraph."""
     erp = printed(folder, **prefixed("erp", **CUSTOMERS))
     renamed = {"D365_NAMES": '{"Microsoft.Dynamics.DataEntities.CustomerV3": "CrmCustomerV3"}'}
@@ -85,7 +85,7 @@ def composed(tools: Tools, subgraph: str, folder: Path) -> Any:
         name: {"by": COMPOSERS, "subgraphs": subgraphs} for name, subgraphs in supergraphs.items()
     }
     # Apollo's makes this one for its gateway.
-    asked["all"] = {"by": ["guild"], "subgraphs": {"d365": subgraph, "reviews": REVIEWS}}
+    asked["all"] = {"by": ["guild"], "subgraphs": {"d365": subgraph_sdl, "reviews": REVIEWS}}
     return compose(tools, folder, asked)
 
 

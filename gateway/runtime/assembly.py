@@ -32,7 +32,6 @@ from gateway.metadata.model_builder import (
     LoadedModel,
     Progress,
     dialect_of,
-    make_catalog,
     open_model,
     sandbox_relations,
     subset_for_profile,
@@ -40,6 +39,7 @@ from gateway.metadata.model_builder import (
 from gateway.metadata.preset_services import with_preset_services
 from gateway.metadata.profile_sets import load_profile_settings
 from gateway.metadata.role_policy import load_policy, policy_problems
+from gateway.metadata.shared_catalogs import catalog_of
 from gateway.metadata.write_rules import write_rules
 from gateway.odata.client import CallerTokens, ODataClient
 from gateway.odata.dialect import Dialect
@@ -213,7 +213,7 @@ def build(
     """Return the gateway of a loaded model. Sends no request, and may run in any thread."""
     dialect = dialect_of(settings, loaded.model)
     client = client.for_dialect(dialect)
-    catalog = make_catalog(settings, loaded.model, dialect, labels, loaded.naming)
+    catalog = catalog_of(settings, loaded, dialect, labels, metadata.digest)
     if settings.company_limit:
         observe(company_limit_event(settings, catalog, dialect))
     store = introspection_store(settings, metadata.digest, labels, len(loaded.model.entity_sets))

@@ -46,6 +46,8 @@ class Catalog(CatalogInputs):
         super().__init__(model, abilities, **options)
         naming = options.get("naming")
         self.description: str | None = None
+        self.origin: Catalog | None = None
+        """The catalogue of which it is a copy, kept for further copies."""
         self.tag = ""
         """Tag of the environment, to which ids and cursors belong; empty for that of the settings."""
         """Description of the schema; set by the caller."""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import structlog
 
-from gateway.config.environments import environment_settings
+from gateway.config.environments import environment_settings, tag_of
 from gateway.config.profiles import settings_from_json
 from gateway.config.settings import Settings
 from gateway.environment_events import EnvironmentClosed, EnvironmentOpened
@@ -136,3 +136,18 @@ def test_what_decides_a_model_is_equal_in_both(other: dict[str, Any], is_same: b
     assert model_identity(acme, "digest") != model_identity(acme, "another digest")
     sent = settings_from_json(deciding_settings(beta, "cache_dir", *OF_ENVIRONMENT))
     assert model_identity(sent, "digest") == model_identity(beta, "digest")
+
+
+async def test_environments_with_equal_documents_share_names(deployment: Deployment) -> None:
+    opened: dict[str, Any] = {}
+    for name in ("acme", "beta"):
+        await deployment.post(NAMES, f"/e/{name}/graphql")
+        declared = deployment.app.state.environments.registry.find(name)
+        lease = await deployment.app.state.environments.lease(declared)
+        opened[name] = lease.environment.live.gateway.catalog
+        lease.release()
+
+    acme, beta = opened["acme"], opened["beta"]
+    assert acme is not beta
+    assert acme.origin is beta.origin is not None
+    assert (acme.tag, beta.tag) == (tag_of("acme"), tag_of("beta"))

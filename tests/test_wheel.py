@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gateway.store.layout import VERSIONS
 from tests.support.requirements import need
 from tests.support.wheels import ROOT, Environment, build_wheel, installed, source_tree
 
@@ -195,4 +196,4 @@ def test_the_wheel_has_the_migrations_of_the_store(plain: Environment) -> None:
     done = plain.command("store", "migrate", "--config", str(config))
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert "and is 0001 now" in done.stdout
+    assert f"and is {VERSIONS[-1]} now" in done.stdout

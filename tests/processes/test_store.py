@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.store.layout import VERSIONS
 from tests.support.postgresql import PASSWORD, USER, Postgres
 from tests.support.process import Finished, invoke
 
@@ -35,9 +36,13 @@ def test_a_postgresql_is_migrated_by_command(tmp_path: Path, postgresql: Postgre
     assert json.loads(empty.stdout)["state"] == "behind"
     assert refused.returncode == 1
     assert "d365-graphql store migrate" in refused.stderr
-    assert (migrated["before"], migrated["layout"]) == (None, "0001")
-    assert again.stdout.endswith(": the layout is 0001 already.\n")
-    assert (status["state"], status["layout"], status["needed"]) == ("current", "0001", "0001")
+    assert (migrated["before"], migrated["layout"]) == (None, VERSIONS[-1])
+    assert again.stdout.endswith(f": the layout is {VERSIONS[-1]} already.\n")
+    assert (status["state"], status["layout"], status["needed"]) == (
+        "current",
+        VERSIONS[-1],
+        VERSIONS[-1],
+    )
 
 
 def test_sqlite_needs_no_command(tmp_path: Path) -> None:
@@ -48,10 +53,12 @@ def test_sqlite_needs_no_command(tmp_path: Path) -> None:
     assert (nothing.returncode, nothing.stdout.splitlines()[1]) == (0, "layout: none")
     assert not status.stderr
     assert status.stdout.splitlines()[1:] == [
-        "layout: 0001",
+        f"layout: {VERSIONS[-1]}",
         "It is what this version of the gateway needs.",
     ]
-    assert invoke(tmp_path, "store", "migrate").stdout.endswith(": the layout is 0001 already.\n")
+    assert invoke(tmp_path, "store", "migrate").stdout.endswith(
+        f": the layout is {VERSIONS[-1]} already.\n"
+    )
 
 
 def test_keys_of_a_postgresql_are_made_listed_and_revoked(

@@ -51,7 +51,7 @@ check-tables: $(VENV)/.installed-dev
 
 # Left to "make test": whole catalogues, what computes for seconds and what starts a process.
 fast: $(VENV)/.installed-dev ## The unit tests that do not compute for long and start no process
-	$(PYTEST) $(PARALLEL) -m "not heavy and not catalogue" tests/unit $(ARGS)
+	$(PYTEST) $(PARALLEL) -m "not heavy and not catalogue and not slow" tests/unit $(ARGS)
 
 test: ## Everything CI checks: lint, types, tests with coverage, the page in a browser, other people's clients
 	@# Python's tests need no npm package: they begin while those are fetched.

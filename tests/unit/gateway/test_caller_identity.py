@@ -18,7 +18,7 @@ from tests.support.client_certificates import certificate, pem
 from tests.support.environment import CLIENT, Environment, environment
 from tests.support.login_host import ON_BEHALF, STEP_UP, refusal
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 CUSTOMERS = """{
   customersV3(first: 500, companies: ["usmf", "usrt", "demf", "dat"]) { nodes { dataAreaId } }
 }"""

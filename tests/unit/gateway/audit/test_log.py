@@ -29,7 +29,7 @@ from gateway.config.settings import Settings
 from gateway.errors import AuditUnavailable, SettingsError
 from gateway.events import AuditFailed, Event
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 WHO = Who(kind="os", subject="ann")
 
 

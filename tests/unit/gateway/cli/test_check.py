@@ -21,6 +21,8 @@ from tests.support.process import invoke
 from tests.support.stores import spoil_store
 from tests.support.threaded import threaded
 
+pytestmark = pytest.mark.slow
+
 CLIENT = str(uuid.uuid5(uuid.NAMESPACE_URL, "client 1"))
 
 

@@ -19,7 +19,7 @@ from tests.support.manual_clock import until
 from tests.support.sockets import PATIENCE
 from tests.support.streaming import INIT, Served, Socket, serving, subscribe
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 ONE = EnvironmentOptions(sandbox=SandboxOptions(scale=0.1))
 CHANGES = 'subscription { entityChanged(set: "customerGroups") { kind } }'
 USMF = {"x-d365-company": "usmf"}

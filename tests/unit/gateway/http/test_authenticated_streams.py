@@ -23,7 +23,7 @@ from tests.support.issuer import AUDIENCE, ISS, jwk, token
 from tests.support.manual_clock import until
 from tests.support.streaming import ACK, INIT, Served, Socket, serving, subscribe
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 INBOUND = InboundOptions.model_validate(
     {"issuers": [{"issuer": ISS, "audiences": [AUDIENCE], "jwks": {"keys": [jwk("k1")]}}]}
 )

@@ -27,7 +27,7 @@ from gateway.request import Answer
 from tests.support.manual_clock import until
 from tests.support.sockets import PATIENCE
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 LARGE = 8_000_000
 """Bytes of an answer that no buffer of the kernel takes."""
 GET = b"GET %b HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -15,7 +15,7 @@ from tests.support.event_stream import SILENCE, STREAM, asked
 from tests.support.manual_clock import until
 from tests.support.streaming import Served, serving
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 QUERY = "{ customersV3(first: 1) { nodes { __typename } } }"
 CHANGES = 'subscription { entityChanged(set: "CustomersV3", companies: ["usmf"]) { kind id } }'
 RENAME = """mutation { updateCustomerV3(

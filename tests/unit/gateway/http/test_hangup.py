@@ -27,7 +27,7 @@ from gateway.request import Answer, GraphQLRequest
 from gateway.sandbox import create_sandbox
 from tests.support.sockets import PATIENCE, Connection, Listening, listening, ok
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 ROWS = "{ customersV3(first: 1) { nodes { customerAccount } } }"
 SEVERAL = f"{{ a: {ROWS[2:-2]} b: currencies(first: 1) {{ nodes {{ name }} }} }}"

@@ -24,7 +24,7 @@ from tests.support.role_doors import (
     settings,
 )
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

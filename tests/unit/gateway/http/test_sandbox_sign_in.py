@@ -17,7 +17,7 @@ from gateway.identity.sandbox_users import USERS
 from tests.support.app_client import Client, calling, serving
 from tests.support.issuer import AUDIENCE, ISS, TENANT, jwk
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 CALLBACK = "http://localhost/graphiql/callback"
 VERIFIER = "v" * 43
 ADMIN = "0123456789abcdef"

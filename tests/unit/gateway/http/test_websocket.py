@@ -15,7 +15,7 @@ from gateway.events import Event, RequestSent
 from tests.support.manual_clock import Ticking, until
 from tests.support.streaming import ACK, INIT, Served, Socket, serving, subscribe
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 CHANGES = """subscription ($account: String) {
   changed: entityChanged(set: "CustomersV3", where: { customerAccount: { eq: "US-003" } }) {
     __typename what: kind set id etag

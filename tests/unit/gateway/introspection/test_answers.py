@@ -37,7 +37,7 @@ from tests.support.introspections import (
 )
 from tests.support.observers import raise_defects
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 NAMES = "{ __schema { types { name } } }"
 UNPACK = {
     "gzip": gzip.decompress,

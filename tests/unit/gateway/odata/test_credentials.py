@@ -17,7 +17,7 @@ from gateway.odata.certificates import CertificateError, read_certificate
 from tests.support.client_certificates import PEM, certificate, key_pem, pem, pfx, rsa_key
 from tests.support.login_host import HEADER, SECRET, LoginHost, login_host
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 FIRST = certificate("first")
 CERTIFICATE = FIRST.public_bytes(PEM)
 

@@ -29,7 +29,7 @@ from tests.support.garbage import unfrozen
 from tests.support.manual_clock import until
 from tests.support.soak import bounded
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 NAMES = tuple(f"Item{letter}s" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 BUDGET = 40
 FREEING = Freeing()

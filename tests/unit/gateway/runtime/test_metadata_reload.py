@@ -25,7 +25,7 @@ from gateway.runtime import background_build
 from tests.support.changing_metadata import Changing, build_here, csdl
 from tests.support.manual_clock import until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 TOKEN = "0123456789abcdef-admin"
 OLD, NEW = csdl("Name"), csdl("Name", "Colour")
 QUERY = "{ things(first: 1) { nodes { name } } }"

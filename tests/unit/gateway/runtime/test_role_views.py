@@ -15,7 +15,7 @@ from schema.policy import RoleView
 from tests.support.app_client import calling, serving
 from tests.support.role_doors import root_fields, send, settings
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
 async def test_a_view_is_opened_once_for_equal_roles() -> None:

@@ -22,6 +22,8 @@ from gateway.store.api_keys import ApiKeys, open_api_keys, open_register, parse_
 from gateway.store.key_register import KeyRegister, KeyState
 from tests.support.stores import spoil_store
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:

@@ -27,6 +27,8 @@ from gateway.store.layout import VERSION_TABLE, VERSIONS, Layout
 from gateway.store.opening import open_database
 from gateway.store.tables import METADATA
 
+pytestmark = pytest.mark.slow
+
 EMPTY, CURRENT = Layout(None), Layout(VERSIONS[-1])
 
 

@@ -28,6 +28,8 @@ from gateway.store.postgresql import connection_options
 from tests.support.app_client import calling, serving
 from tests.support.postgresql import PASSWORD, Postgres
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def settings(postgresql: Postgres) -> Settings:

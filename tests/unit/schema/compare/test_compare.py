@@ -34,6 +34,8 @@ from schema.writes import Writes
 from tests.support.metadata_documents import ESSENTIAL, model_of
 from tests.support.small_models import FINOPS, DictResolvers
 
+pytestmark = pytest.mark.slow
+
 BASE = '''
 directive @cost(weight: Int = 1) on FIELD_DEFINITION
 

@@ -12,7 +12,7 @@ from gateway.odata.transport_errors import FAULTS
 from tests.support.sockets import PATIENCE, Connection, answering, listening, ok
 from tests.support.transport_client import TINY, ask, error, hang
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 SHORT = 1.0
 """Seconds that no piece takes, on a busy machine neither."""
 

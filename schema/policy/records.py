@@ -79,7 +79,6 @@ class Limits(Struct, frozen=True, kw_only=True):
     max_page_size: int | None = None
     max_rows: int | None = None
     max_depth: int | None = None
-    max_cost: int | None = None
     operation_timeout: float | None = None
     """Seconds."""
 

@@ -100,7 +100,7 @@ BARS = (
         )
         for what, limit, unit, column in (
             ("first operation of a role with rules", 10, "ms", "median_ms"),
-            ("100 roles with rules, more memory", 20, "MiB", "mib_of_100"),
+            ("100 roles with rules, more memory", 20, "MiB", "more_mib"),
         )
     ),
     # Execution

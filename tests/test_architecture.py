@@ -21,7 +21,7 @@ TESTS = sorted(path for path in (ROOT / "tests").rglob("*.py") if "node_modules"
 TRANSPORTS = {"aiohttp", "httpx", "starlette", "uvicorn", "msal"}
 FLOORS = (  # lowest first: a module imports its own room and lower floors
     {"process"},
-    {"errors", "environment_events"},
+    {"errors"},
     {"events", "shutdown", "sandbox"},
     {"storage"},
     {"config", "documents"},

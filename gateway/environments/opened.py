@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
-from gateway.environment_events import EnvironmentClosed, EnvironmentFailed, EnvironmentOpened
 from gateway.errors import (
     AuthError,
     EnvironmentUnavailable,
@@ -30,6 +29,7 @@ from gateway.errors import (
     to_gateway_error,
 )
 from gateway.events import Observer
+from gateway.events.environments import EnvironmentClosed, EnvironmentFailed, EnvironmentOpened
 from gateway.logs import logging_environment
 from schema.errors import SchemaError
 

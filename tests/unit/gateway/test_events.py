@@ -10,7 +10,6 @@ import pytest
 import structlog
 
 from gateway.config.settings import Settings
-from gateway.environment_events import EnvironmentClosed, EnvironmentFailed, EnvironmentOpened
 from gateway.events import (
     Address,
     AuditFailed,
@@ -54,6 +53,7 @@ from gateway.events import (
     loggable,
     tee,
 )
+from gateway.events.environments import EnvironmentClosed, EnvironmentFailed, EnvironmentOpened
 from gateway.logs import configure_logging
 
 SENT = RequestSent(

@@ -11,8 +11,8 @@ import pytest
 
 from gateway.config.environment_models import EnvironmentOptions
 from gateway.config.setting_models import SandboxOptions
-from gateway.environment_events import EnvironmentClosed, EnvironmentOpened
 from gateway.environments.opened import OpenEnvironments
+from gateway.events.environments import EnvironmentClosed, EnvironmentOpened
 from gateway.sandbox import create_sandbox
 from tests.support.event_stream import asked
 from tests.support.manual_clock import until

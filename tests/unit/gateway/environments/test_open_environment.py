@@ -15,8 +15,8 @@ import structlog
 from gateway.config.environments import environment_settings, tag_of
 from gateway.config.profiles import settings_from_json
 from gateway.config.settings import Settings
-from gateway.environment_events import EnvironmentClosed, EnvironmentOpened
 from gateway.events import ModelRead, RequestSent, log_event
+from gateway.events.environments import EnvironmentClosed, EnvironmentOpened
 from gateway.logs import configure_logging, logging_environment
 from gateway.metadata.model_identity import OF_ENVIRONMENT, deciding_settings, model_identity
 from tests.support.environments import Deployment, deployed, mark_of, settings_of

@@ -11,7 +11,6 @@ from typing import Any, cast
 import pytest
 
 from gateway.config.profiles import EnvironmentSettings
-from gateway.environment_events import EnvironmentClosed, EnvironmentFailed, EnvironmentOpened
 from gateway.environments.open_environment import OpenEnvironment
 from gateway.environments.opened import OpenEnvironments, Patience, message_of
 from gateway.environments.registry import Environment
@@ -24,6 +23,7 @@ from gateway.errors import (
     UpstreamTimeout,
 )
 from gateway.events import Event
+from gateway.events.environments import EnvironmentClosed, EnvironmentFailed, EnvironmentOpened
 from gateway.logs import logged_environment
 from schema.errors import SchemaError
 

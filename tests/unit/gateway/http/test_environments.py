@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.environment_events import EnvironmentOpened
 from gateway.events import RequestRefused
+from gateway.events.environments import EnvironmentOpened
 from gateway.http.graphql_endpoint import STREAM
 from gateway.http.presence import presence_of
 from tests.support.environments import (

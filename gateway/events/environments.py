@@ -1,4 +1,4 @@
-"""Events of environments, which are part of the union in ``events``."""
+"""Events of environments, which are part of the union ``Event``."""
 
 from __future__ import annotations
 

@@ -17,8 +17,9 @@ from typing import Literal, TypeAlias, assert_never
 import msgspec
 import structlog
 
-from .environment_events import EnvironmentClosed, EnvironmentFailed, EnvironmentOpened
-from .errors import client_error_codes
+from gateway.errors import client_error_codes
+
+from .environments import EnvironmentClosed, EnvironmentFailed, EnvironmentOpened
 
 
 class Address(msgspec.Struct, frozen=True, gc=False):

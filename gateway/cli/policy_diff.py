@@ -112,7 +112,7 @@ def _text(value: object) -> str:
 
 
 def _set_change(name: str, before: RoleView, after: RoleView, gateway: Gateway) -> SetChange | None:
-    # Equal grants need no look at the columns, which would read every type of the metadata.
+    # Equal grants need no comparison of columns, which would read every type of the metadata.
     if [g.grant for g in before.grants(name)] == [g.grant for g in after.grants(name)]:
         return None
     had, has = ({r.value for r in _RIGHTS if v.allows(r, name)} for v in (before, after))

@@ -45,7 +45,7 @@ class Patience:
     """How long requests wait for an environment, in seconds. Tests choose other times."""
 
     request: float = 30.0
-    """A request, until it is told to come back later."""
+    """A request, until it is answered ``ENVIRONMENT_UNAVAILABLE`` with a time to try again."""
     opening: float = 300.0
     """An attempt to open an environment."""
     pause: float = 5.0

@@ -26,7 +26,7 @@ FLOORS = (  # lowest first: a module imports its own room and lower floors
     {"storage"},
     {"config", "documents"},
     {"store", "audit"},
-    {"identity"},
+    {"identity", "admission"},
     {"odata", "logs"},
     {"operations"},
     {"planning"},

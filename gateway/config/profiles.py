@@ -52,6 +52,7 @@ NOT_PER_PROFILE = frozenset(
         "inbound",
         # Each environment serves the profiles of the deployment.
         *("environments", "environment_host", "environment_idle", "default_environment"),
+        "linking",
     }
 )
 """Settings of the service that hold for each profile."""

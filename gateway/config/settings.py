@@ -24,6 +24,7 @@ from .audit_models import AdminOptions, AuditOptions
 from .credential_models import CredentialOptions
 from .environment_models import Environments, HostPattern
 from .inbound_models import InboundOptions
+from .linking_models import LinkingOptions
 from .role_models import Roles
 from .service_settings import ServiceSettings
 from .setting_checks import check_certificates, check_companies, check_profiles, derived_defaults
@@ -362,6 +363,11 @@ class Settings(ServiceSettings):
     audit: AuditOptions = Field(default=AuditOptions(), description="The audit log: who did what.")
     admin: AdminOptions = Field(
         default=AdminOptions(), description="The second listener, for those who run the gateway."
+    )
+    linking: LinkingOptions = Field(
+        default=LinkingOptions(),
+        description="Environments that are added at run time: their addresses, and the page on which customers link"
+        " theirs.",
     )
     sandbox: SandboxOptions = Field(
         default=SandboxOptions(), description="Behaviour of the embedded sandbox."

@@ -49,6 +49,7 @@ NOT_DECIDING = frozenset(
         "inbound",
         # which environments there are; the settings of one say where it is
         *("environments", "environment_host", "environment_idle", "default_environment"),
+        "linking",
         # the server
         *("host", "port", "root_path", "allowed_hosts", "trusted_proxies", "cors_origins"),
         *("keep_alive", "send_timeout", "max_connections", "max_connections_per_peer"),
@@ -66,7 +67,7 @@ OF_ENVIRONMENT = ("environment", "tag", "kept_snapshots")
 
 _NOT_SHOWN = {
     *("host", "port", "log_level", "log_format", "roles", "roles_file"),
-    *("environments", "environment_host", "environment_idle", "default_environment"),
+    *("environments", "environment_host", "environment_idle", "default_environment", "linking"),
 }
 """Settings that no answer of introspection depends on; views of roles say what theirs depend on."""
 

@@ -49,6 +49,8 @@ class SignInRules:
     """User → companies; for others: all for administrators, else the user's default company."""
     claims: Mapping[str, str] = field(default_factory=dict, hash=False)
     """User → claims request, as JSON, that a token without ``acrs`` is answered with (401)."""
+    authorization: str | None = None
+    """Address of its tenant's login page, which a 401 names (``authorization_uri``); None: it names none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +136,13 @@ class SignIn:
         return list(self._store.find(storage, stored))
 
     def _refusal(self, claims: str | None = None) -> Refusal:
-        header = "Bearer"
+        parameters = []
+        if self._rules.authorization is not None:
+            parameters.append(f'authorization_uri="{self._rules.authorization}"')
         if claims is not None:
             encoded = base64.b64encode(claims.encode()).decode()
-            header = f'Bearer error="insufficient_claims", claims="{encoded}"'
+            parameters.append(f'error="insufficient_claims", claims="{encoded}"')
+        header = f"Bearer {', '.join(parameters)}".rstrip()
         return Refusal(
             401,
             "Unauthorized",

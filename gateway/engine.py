@@ -1,6 +1,6 @@
 """One GraphQL request → one answer. :meth:`Engine.answer` is the whole way; read it first.
 
-    document → operation → plan → run → complete → answer
+    document → operation → plan → admit → run → complete → answer
 
 Whoever notices that an operation cannot run raises OperationRefused; :meth:`Engine.answer_or_error` makes the answer
 of it, and of every other error.
@@ -16,6 +16,7 @@ from typing import Any
 from graphql import OperationType
 from msgspec import Struct, field
 
+from gateway.cost.gate import OperationGate, Priceable, Ticket
 from gateway.documents.operation_choice import choose_operation
 from gateway.documents.refusal import OperationRefused, refusal
 from gateway.documents.store import DocumentLimits, Documents
@@ -100,6 +101,8 @@ class Engine:
         """``introspections`` keeps long answers of introspection; ``rules`` are those of the schema's role view."""
         self.audit: WriteAudit | None = None
         """Records writes; None: they are not recorded."""
+        self.gate: OperationGate | None = None
+        """Prices operations, and admits or refuses them before their first upstream request; None: all may run."""
         self.schema = schema
         self.dialect = dialect
         self._sender = sender
@@ -133,24 +136,48 @@ class Engine:
     async def answer(
         self, request: GraphQLRequest, deadline: Deadline, reads: ReadContext, trace: Trace | None
     ) -> Answer:
-        """Answer a request: document → operation → plan → run → complete.
+        """Answer a request: document → operation → plan → admit → run → complete → settle.
 
         Raises OperationRefused for an operation that cannot run, and GatewayError for one that fails as a whole; a
         field that fails is an error of the answer.
         """
         operation = self.read(request)
         if operation.is_mutation:
-            upstream = reads.upstream
-            # Only the first write has the deadline: what has begun goes on to its end.
-            writer = TimelyWriter(upstream, deadline)
+            return await self._write(operation, deadline, reads.upstream, trace)
+        query = self.plan(operation)
+        ticket = await self._admit(query) if query.roots else None
+        answer = spent = None
+        # Everything so far was done without I/O.
+        try:
+            answer = await self._before_deadline(deadline, self._run(query, reads.runner()), reads)
+            answer.requests, answer.rows = spent = reads.spent()
+            return answer
+        finally:
+            if ticket is not None:
+                requests, rows = spent or reads.spent()
+                ticket.settle(len(requests), rows, answer)
+
+    async def _write(
+        self, operation: ValidOperation, deadline: Deadline, upstream: Upstream, trace: Trace | None
+    ) -> Answer:
+        """Run a mutation operation, and answer it. Raises GatewayError."""
+        # Only the first write has the deadline: what has begun goes on to its end.
+        writer = TimelyWriter(upstream, deadline)
+        ticket = await self._admit(operation)
+        answer, sent = None, 0
+        try:
             trail = self._trail(operation)
             performed = await self.perform(operation, writer, upstream, trace, trail)
-            return await self._completer.complete_mutation(operation, performed)
-        query = self.plan(operation)
-        # Everything so far was done without I/O.
-        answer = await self._before_deadline(deadline, self._run(query, reads.runner()), reads)
-        answer.requests, answer.rows = reads.spent()
-        return answer
+            sent = len(performed.requests)
+            answer = await self._completer.complete_mutation(operation, performed)
+            return answer
+        finally:
+            if ticket is not None:
+                ticket.settle(sent, 0, answer)
+
+    async def _admit(self, operation: Priceable) -> Ticket | None:
+        """Admit an operation. Raises GatewayError if it is refused."""
+        return None if self.gate is None else await self.gate.admit(operation)
 
     def read(self, request: GraphQLRequest) -> ValidOperation:
         """Return the operation of a request, with its variables. Raises OperationRefused."""

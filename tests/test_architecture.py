@@ -34,7 +34,7 @@ FLOORS = (  # lowest first: a module imports its own room and lower floors
     {"introspection"},
     {"request"},
     {"writes"},
-    {"failures", "fallback_resolvers"},
+    {"failures", "fallback_resolvers", "cost"},
     {"completion"},
     {"engine"},
     {"runtime"},

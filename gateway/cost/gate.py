@@ -1,0 +1,50 @@
+"""The gate of operations: each is priced and admitted before its first upstream request, and settled at its end.
+
+plan ──▶ OperationGate.admit ──▶ Ticket ──▶ run ──▶ Ticket.settle
+                └──▶ an error: the operation sends nothing
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeAlias
+
+from msgspec import Struct
+
+from gateway.request import Answer, PlannedQuery, ValidOperation
+
+Priceable: TypeAlias = PlannedQuery | ValidOperation
+"""A query with its plan; a mutation or subscription, whose requests follow from its document and variables."""
+
+
+class Price(Struct, frozen=True, kw_only=True):
+    """What an operation costs the upstream, estimated before anything is sent."""
+
+    requests: float = 0.0
+    pages: float = 0.0
+    """Requests that return pages of lists; the others return single rows or counts, or write."""
+    rows: float = 0.0
+    seconds: float = 0.0
+    """Seconds of the upstream's work."""
+
+
+class Ticket(Protocol):
+    """An admitted operation."""
+
+    def settle(self, requests: int, rows: int, answer: Answer | None) -> None:
+        """Note what an operation has really spent, once it has ended; ``answer`` is None if it was cancelled or failed.
+
+        An answer gets what it tells its caller of the cost.
+        """
+        ...
+
+
+class OperationGate(Protocol):
+    """Prices operations, and admits or refuses them."""
+
+    def price(self, operation: Priceable) -> Price:
+        """Return the price of an operation. Sends nothing."""
+        ...
+
+    async def admit(self, operation: Priceable) -> Ticket:
+        """Return the ticket of an operation. Raises GatewayError for one that is refused."""
+        ...

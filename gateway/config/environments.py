@@ -44,8 +44,13 @@ def environment_settings(settings: Settings, name: str) -> EnvironmentSettings:
     return overlaid(settings, name, settings.environments[name])
 
 
-def overlaid(settings: Settings, name: str, options: EnvironmentOptions) -> EnvironmentSettings:
-    """Return the settings of an environment with these options. They have been validated."""
+def overlaid(
+    settings: Settings, name: str, options: EnvironmentOptions, *, stored: bool = False
+) -> EnvironmentSettings:
+    """Return the settings of an environment with these options. They have been validated.
+
+    ``stored``: it was added at run time, and the settings do not declare it.
+    """
     values = {
         RENAMED.get(key, key): getattr(options, key)
         for key in EnvironmentOptions.model_fields
@@ -67,6 +72,7 @@ def overlaid(settings: Settings, name: str, options: EnvironmentOptions) -> Envi
             "environment": name,
             "tag": tag_of(name),
             "environment_title": options.title,
+            "is_stored": stored,
             # The one in use and the one before, even if no two environments have the same document.
             "kept_snapshots": max(MIN_SNAPSHOTS, 2 * len(settings.environments)),
         }

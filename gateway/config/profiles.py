@@ -68,6 +68,8 @@ class EnvironmentSettings(Settings):
     tag: str = ""
     """Tag in the ids and cursors of the environment; empty: as if there were no others."""
     environment_title: str | None = None
+    is_stored: bool = False
+    """Whether it was added at run time: connections then lead to its own origin at public addresses only."""
     kept_snapshots: int = 16
     """Snapshots of models that are kept for all environments together."""
 
@@ -125,6 +127,11 @@ def settings_from_json(values: Mapping[str, Any]) -> Settings:
 def tag_in(settings: Settings) -> str:
     """Return the tag of the environment that the settings are of; empty for their own."""
     return settings.tag if isinstance(settings, EnvironmentSettings) else ""
+
+
+def is_stored(settings: Settings) -> bool:
+    """Return whether the settings are of an environment that was added at run time."""
+    return isinstance(settings, EnvironmentSettings) and settings.is_stored
 
 
 def environment_in(settings: Settings) -> str:

@@ -26,6 +26,7 @@ import httpx
 from msgspec import structs
 
 from gateway.audit.log import AuditLog
+from gateway.config.profiles import is_stored
 from gateway.config.settings import Settings
 from gateway.errors import (
     OutcomeUnknown,
@@ -347,6 +348,10 @@ class ODataClient:
 
 
 def _network(settings: Settings) -> httpx.AsyncBaseTransport:
+    if is_stored(settings):
+        from .own_origin import own_origin_transport  # noqa: PLC0415 - as below
+
+        return own_origin_transport(settings)
     # Importing aiohttp takes 0.1 s, and the embedded sandbox does not need it.
     from .transport import make_transport  # noqa: PLC0415
 

@@ -30,12 +30,16 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx
+from aiohttp.abc import AbstractResolver
+from aiohttp.connector import SocketFactoryType
 from yarl import URL
 
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError
 
 from .lazy_request import LazyRequest
+from .public_addresses import NotPublic
+from .transport_errors import PrivateAddress
 
 IDLE = 60.0
 """Seconds for which an unused connection is kept; load balancers in front of the service keep them for two minutes."""
@@ -102,6 +106,8 @@ def environment_proxies() -> dict[str, str]:
 
 def translate_error(exc: Exception) -> httpx.TransportError:
     """Return httpx's error for one of aiohttp; a test goes through all of them."""
+    if isinstance(getattr(exc, "os_error", None), NotPublic):
+        return PrivateAddress(str(exc))
     kind = next(RAISED[kind] for kind in type(exc).__mro__ if kind in RAISED)
     return kind(str(exc) or type(exc).__name__)
 
@@ -109,8 +115,18 @@ def translate_error(exc: Exception) -> httpx.TransportError:
 class AiohttpTransport(httpx.AsyncBaseTransport):
     """One connection pool, opened by the first request, in that request's event loop."""
 
-    def __init__(self, *, connections: int, proxies: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        connections: int,
+        proxies: Mapping[str, str] | None = None,
+        sockets: SocketFactoryType | None = None,
+        resolver: AbstractResolver | None = None,
+    ) -> None:
+        """``sockets`` makes the socket for an address, or refuses it. Tests replace the resolver of names."""
         self._connections = connections
+        self._sockets = sockets
+        self._resolver = resolver
         self._proxies = proxies or {}
         self._proxy_of: dict[tuple[str, str], str | None] = {}
         self._session: aiohttp.ClientSession | None = None
@@ -160,6 +176,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             connector=aiohttp.TCPConnector(
                 limit=self._connections,
                 keepalive_timeout=IDLE,
+                socket_factory=self._sockets,
+                resolver=self._resolver,
             ),
             # Affinity cookies would pin all requests to one web server.
             cookie_jar=aiohttp.DummyCookieJar(),

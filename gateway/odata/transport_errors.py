@@ -22,6 +22,14 @@ class Fault(Struct, frozen=True):
     """Continues a sentence whose subject is the upstream."""
 
 
+class PrivateAddress(httpx.ConnectError):
+    """A name leads to an IP address that is not on the internet, and the environment was added at run time."""
+
+
+class ForeignOrigin(httpx.UnsupportedProtocol):
+    """An address is not that of the environment, which was added at run time."""
+
+
 FAULTS: Mapping[type[Exception], Fault] = {
     httpx.ConnectTimeout: Fault(
         UpstreamTimeout, Failure.TRANSIENT, "did not accept a connection in time"
@@ -44,6 +52,10 @@ FAULTS: Mapping[type[Exception], Fault] = {
     httpx.UnsupportedProtocol: Fault(
         UpstreamUnavailable, Failure.PERMANENT, "is not at an http or https address"
     ),
+    PrivateAddress: Fault(UpstreamUnavailable, Failure.PERMANENT, "is not at a public IP address"),
+    ForeignOrigin: Fault(
+        UpstreamUnavailable, Failure.PERMANENT, "names an address outside of the environment"
+    ),
     httpx.ProxyError: Fault(
         UpstreamUnavailable, Failure.TRANSIENT, "cannot be reached through the proxy"
     ),
@@ -52,7 +64,7 @@ FAULTS: Mapping[type[Exception], Fault] = {
     ),
     httpx.TooManyRedirects: Fault(UpstreamMalformed, Failure.PERMANENT, "redirects in a circle"),
 }
-"""Every concrete error of httpx; a test fails if httpx adds one that is missing here."""
+"""Every concrete error of httpx, and our own; a test fails if httpx adds one that is missing here."""
 
 
 def fault_of(exc: Exception) -> Fault:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
+
+from msgspec import Struct
 
 from gateway.errors import SettingsError
 
@@ -10,16 +12,58 @@ from .environment_models import EnvironmentOptions
 from .setting_models import SandboxOptions
 from .settings import Settings
 
-_COMPANIES = ("usmf", "demf", "dat")
-_TITLES = ("Production", "Test", "Training")
-_KINDS: tuple[Literal["test", "development"] | None, ...] = (None, "test", "development")
+
+class _Customer(Struct, frozen=True, kw_only=True):
+    """Whose environment a demo is."""
+
+    organization: str
+    companies: tuple[str, ...]
+    kind: Literal["test", "development"] | None = None
+    custom_fields: dict[str, dict[str, Any]]
+
+
+_CUSTOMERS = (
+    _Customer(
+        organization="Contoso",
+        companies=("usmf", "usrt"),
+        custom_fields={
+            "CustomersV3": {
+                "ContosoLoyaltyTier": ("Standard", "Silver", "Gold"),
+                "ContosoLoyaltyPoints": "int32",
+            },
+            "ContosoLoyaltyPrograms": {
+                "ProgramId": "text",
+                "Description": "text",
+                "ValidUntil": "date",
+            },
+        },
+    ),
+    _Customer(
+        organization="Fabrikam",
+        companies=("demf", "fabd"),
+        kind="test",
+        custom_fields={
+            "VendorsV3": {"FabrikamRating": ("A", "B", "C"), "FabrikamAuditedOn": "date"},
+            "FabrikamAudits": {"AuditId": "text", "Findings": "int32", "Passed": "noyes"},
+        },
+    ),
+    _Customer(
+        organization="Northwind",
+        companies=("nwus", "nwfr", "dat"),
+        kind="development",
+        custom_fields={
+            "SalesOrderHeadersV2": {"NorthwindPriority": ("Low", "High"), "NorthwindRoute": "text"},
+            "NorthwindRoutes": {"RouteId": "text", "Distance": "decimal"},
+        },
+    ),
+)
 
 
 def with_demos(settings: Settings, number: int) -> Settings:
     """Return settings with so many sandboxes as further environments. Raises SettingsError if a name is in use."""
     if not number:
         return settings
-    demos = {f"demo-{index + 1}": _demo(index) for index in range(number)}
+    demos = demo_environments(number)
     taken = sorted(demos.keys() & settings.environments.keys())
     if taken:
         raise SettingsError(
@@ -29,12 +73,25 @@ def with_demos(settings: Settings, number: int) -> Settings:
     return settings.model_copy(update={"environments": {**settings.environments, **demos}})
 
 
+def demo_environments(number: int) -> dict[str, EnvironmentOptions]:
+    """Return so many environments by name: each with legal entities, users, fields and rows of its own."""
+    return {f"demo-{index + 1}": _demo(index) for index in range(number)}
+
+
 def _demo(index: int) -> EnvironmentOptions:
-    turn = index % len(_COMPANIES)
+    customer = _CUSTOMERS[index % len(_CUSTOMERS)]
+    further = index // len(_CUSTOMERS)
+    organization = f"{customer.organization} {further + 1}" if further else customer.organization
     return EnvironmentOptions(
-        title=f"{_TITLES[turn]} {index // len(_TITLES) + 1}",
-        kind=_KINDS[turn],
-        # Each reads another company by default, and has other rows.
-        companies=(_COMPANIES[turn],),
-        sandbox=SandboxOptions(seed=100 + index, scale=0.5),
+        title=organization,
+        kind=customer.kind,
+        # What is read by default: without it, all companies are.
+        companies=customer.companies[:1],
+        sandbox=SandboxOptions(
+            seed=100 + index,
+            scale=0.5,
+            organization=organization,
+            companies=customer.companies,
+            custom_fields=customer.custom_fields,
+        ),
     )

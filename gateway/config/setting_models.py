@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     field_validator,
@@ -16,7 +17,8 @@ from pydantic import (
 )
 from pydantic_settings import NoDecode
 
-from .value_types import Json, Names
+from .custom_field_models import CustomFields
+from .value_types import Json, Names, split
 
 
 class Relation(BaseModel):
@@ -183,6 +185,22 @@ class SandboxOptions(BaseModel):
         description="Answer every n-th request with 429: every=5 or every=5,retry-after=1.",
     )
     page_limit: int = Field(default=10_000, ge=1, description="Maximum rows of one upstream page.")
+    organization: Annotated[str, Field(min_length=1, max_length=40)] = Field(
+        default="Contoso",
+        description="Whose environment it is: in the names of companies and the addresses of users.",
+    )
+    companies: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^[a-z0-9]{1,4}$")], ...],
+        NoDecode,
+        BeforeValidator(split),
+    ] = Field(
+        default=(),
+        description="Ids of the legal entities, the main one first. Empty: usmf, usrt, demf, dat.",
+    )
+    custom_fields: CustomFields = Field(
+        default={},
+        description="Fields that its entity sets have besides those of Finance & Operations, and sets of its own.",
+    )
     metadata: Path | None = Field(
         default=None,
         description="Metadata document to serve with generated rows instead of the built-in catalogue.",
@@ -241,7 +259,15 @@ class SandboxOptions(BaseModel):
         """Return the values as keywords of ``SandboxSettings``, which knows no callers."""
         values = self.model_dump(exclude={"roles"})
         values["database"] = ":memory:" if self.database is None else str(self.database)
+        if self.companies:
+            values["default_company"] = self.companies[0]
         return values
+
+    @model_validator(mode="after")
+    def _has_fields_of_one_catalogue(self) -> SandboxOptions:
+        if self.metadata is not None and self.custom_fields:
+            raise ValueError("custom_fields are of the built-in catalogue; metadata has its own")
+        return self
 
 
 # Scalars that the JSON of a custom service can hold, or lists of them.

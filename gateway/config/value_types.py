@@ -30,7 +30,7 @@ _ROOT_PATH = re.compile(r"(?:/[0-9A-Za-z._~-]+)*")
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
-def _split(value: object) -> object:
+def split(value: object) -> object:
     """``"usmf, dat"`` → ``["usmf", "dat"]``. A list of a TOML file stays as it is."""
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
@@ -136,7 +136,7 @@ def _all_or_names(value: object) -> object:
     """``"true"`` → True, ``"Currencies, Dir*"`` → a list."""
     if isinstance(value, str):
         words = {"true": True, "1": True, "false": False, "0": False}
-        return words.get(value.strip().lower(), _split(value))
+        return words.get(value.strip().lower(), split(value))
     return value
 
 
@@ -165,7 +165,7 @@ def _page_access(value: object, validate: ValidatorFunctionWrapHandler) -> objec
         raise ValueError("accepted: true, false or admin") from None
 
 
-Names: TypeAlias = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Names: TypeAlias = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split)]
 """A list; in the environment, comma-separated text."""
 NamesOrAll: TypeAlias = Annotated[
     bool | tuple[str, ...],
@@ -177,19 +177,19 @@ NamesOrAll: TypeAlias = Annotated[
 MIN_KEY_LENGTH = 32
 """Minimum characters of a secret from which keys are derived; 43 are 256 random bits in base64."""
 SecretKey: TypeAlias = Annotated[SecretStr, Field(min_length=MIN_KEY_LENGTH)]
-SecretKeys: TypeAlias = Annotated[tuple[SecretKey, ...], NoDecode, BeforeValidator(_split)]
+SecretKeys: TypeAlias = Annotated[tuple[SecretKey, ...], NoDecode, BeforeValidator(split)]
 Store: TypeAlias = Annotated[Literal["sqlite", "none"] | SecretStr, BeforeValidator(_store)]
 """A store by its name, or a PostgreSQL by its address, which may have a password."""
 Json = BeforeValidator(_decode)
 """A table; in the environment, JSON."""
 Origins: TypeAlias = Annotated[
-    tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_split)
+    tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(split)
 ]
 HostNames: TypeAlias = Annotated[
-    tuple[Annotated[str, AfterValidator(_host)], ...], NoDecode, BeforeValidator(_split)
+    tuple[Annotated[str, AfterValidator(_host)], ...], NoDecode, BeforeValidator(split)
 ]
 ProxyAddresses: TypeAlias = Annotated[
-    tuple[Annotated[str, AfterValidator(_proxy)], ...], NoDecode, BeforeValidator(_split)
+    tuple[Annotated[str, AfterValidator(_proxy)], ...], NoDecode, BeforeValidator(split)
 ]
 RootPath: TypeAlias = Annotated[str, AfterValidator(_root_path)]
 DocsUrl: TypeAlias = Annotated[str, AfterValidator(_docs_url)]

@@ -18,6 +18,8 @@ from starlette.types import Receive, Scope, Send
 
 from .batch import Batches
 from .catalogue import Catalogue, built_in
+from .companies import CONTOSO, companies_of
+from .custom_fields import CustomRows, customised
 from .edmx import write_edmx
 from .exchange import Incoming, Outgoing
 from .external_metadata import GeneratedRows, read_document
@@ -25,7 +27,7 @@ from .faults import ConnectionLost, FaultRule, Faults
 from .gate import Gate, fault_answer
 from .refusal import Refusal, internal
 from .restmeta import RestMetadata
-from .seed import SeededRows
+from .seed import SeededRows, SeedOptions
 from .service import Service
 from .services import Services
 from .settings import RecordedRequest, SandboxSettings
@@ -68,7 +70,7 @@ def _fingerprint(settings: SandboxSettings, world: World) -> str:
     """Return what decides the rows: a database file serves only the settings with which it was filled."""
     hostile = "" if settings.hostile_rows else " without hostile rows"
     name = settings.metadata or "built-in"
-    rows = f"{name} scale={settings.scale} seed={settings.seed}{hostile}"
+    rows = f"{name} scale={settings.scale} seed={settings.seed}{hostile}{_particulars(settings)}"
     sets = world.model.entity_sets
     related = [r for r in settings.relations if r.from_set in sets and r.to_set in sets]
     if settings.metadata is None or not related:
@@ -76,18 +78,35 @@ def _fingerprint(settings: SandboxSettings, world: World) -> str:
     return f"{rows} relations={zlib.crc32(repr(related).encode()):08x}"
 
 
+def _particulars(settings: SandboxSettings) -> str:
+    """Return what makes the rows of one environment differ from others, if anything does."""
+    particulars = (settings.organization, settings.companies, dict(settings.custom_fields))
+    if particulars == (CONTOSO, (), {}):
+        return ""
+    return f" of={zlib.crc32(repr(particulars).encode()):08x}"
+
+
 def _world(settings: SandboxSettings) -> tuple[World, RowSource]:
+    companies = companies_of(settings.companies, settings.organization)
     if settings.metadata is None:
-        catalogue = built_in()
-        world = World(catalogue, write_edmx(catalogue.model))
-        rows = SeededRows(
-            world, scale=settings.scale, seed=settings.seed, hostile=settings.hostile_rows
+        catalogue = customised(built_in(), settings.custom_fields)
+        options = SeedOptions(
+            scale=settings.scale,
+            seed=settings.seed,
+            hostile=settings.hostile_rows,
+            companies=companies,
+            organization=settings.organization,
         )
-        return world, rows
+        custom = CustomRows(settings.custom_fields, catalogue, companies, settings.seed)
+        return World(catalogue, write_edmx(catalogue.model)), SeededRows(options, custom)
     model, document = read_document(settings.metadata)
     world = World(Catalogue(model, {}), document, settings.text_case)
     return world, GeneratedRows(
-        world, scale=settings.scale, seed=settings.seed, relations=settings.relations
+        world,
+        scale=settings.scale,
+        seed=settings.seed,
+        relations=settings.relations,
+        companies=companies,
     )
 
 

@@ -8,7 +8,7 @@ nullability, labels, annotations (section 7).
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -34,7 +34,7 @@ from .labels import label_id
 NAMESPACE = "Microsoft.Dynamics.DataEntities"
 _AREAS = ("organization", "ledger", "products", "purchasing", "sales", "people", "documents")
 # group in the files → Edm type and the X++ kind that the AXType annotation tells (section 7)
-_KINDS = {
+KINDS = {
     "text": ("Edm.String", "String"),
     "decimal": ("Edm.Decimal", "Real"),
     "int32": ("Edm.Int32", "Int32"),
@@ -43,6 +43,7 @@ _KINDS = {
     "moment": ("Edm.DateTimeOffset", "UtcDateTime"),
     "guid": ("Edm.Guid", "Guid"),
     "boolean": ("Edm.Boolean", "Enum"),
+    "noyes": (f"{NAMESPACE}.NoYes", "Enum"),
 }
 
 
@@ -137,7 +138,15 @@ def _properties(name: str, spec: dict[str, Any]) -> list[Property]:
     flags = {flag: set(spec.get(flag, "").split()) for flag in ("required", "computed", "fixed")}
     flags["required"] |= set(keys) - _given_by_service(spec.get("rows_of", name))
     ordered = keys + [name for name in kinds if name not in keys]
-    return [_property(name, kinds.get(name, _KINDS["text"]), keys, flags) for name in ordered]
+    return [
+        property_of(
+            name,
+            kinds.get(name, KINDS["text"]),
+            keys,
+            **{flag: name in names for flag, names in flags.items()},
+        )
+        for name in ordered
+    ]
 
 
 def _given_by_service(storage: str) -> set[str]:
@@ -148,17 +157,23 @@ def _given_by_service(storage: str) -> set[str]:
 
 
 def _kinds(spec: dict[str, Any]) -> dict[str, tuple[str, str]]:
-    kinds = {name: kind for group, kind in _KINDS.items() for name in spec.get(group, "").split()}
-    kinds.update(dict.fromkeys(spec.get("noyes", "").split(), (f"{NAMESPACE}.NoYes", "Enum")))
+    kinds = {name: kind for group, kind in KINDS.items() for name in spec.get(group, "").split()}
     for pair in spec.get("enums", "").split():
         name, _, enum = pair.partition(":")
         kinds[name] = (f"{NAMESPACE}.{enum}", "Enum")
     return kinds
 
 
-def _property(
-    name: str, kind: tuple[str, str], keys: list[str], flags: dict[str, set[str]]
+def property_of(
+    name: str,
+    kind: tuple[str, str],
+    keys: Sequence[str],
+    *,
+    required: bool,
+    computed: bool = False,
+    fixed: bool = False,
 ) -> Property:
+    """Return a property with what is the same everywhere in F&O's documents."""
     edm, ax_type = kind
     is_enum = not edm.startswith("Edm.")
     return Property(
@@ -168,11 +183,9 @@ def _property(
         nullable=is_enum or (edm == "Edm.String" and name not in keys),
         label=label_id(name),
         ax_type=ax_type,
-        allow_edit=name not in keys
-        and name not in flags["fixed"]
-        and name not in flags["computed"],
-        allow_edit_on_create=name not in flags["computed"],
-        required=name in flags["required"],
+        allow_edit=name not in keys and not fixed and not computed,
+        allow_edit_on_create=not computed,
+        required=required,
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import uuid
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -20,8 +20,8 @@ from typing import Any
 from schema.model.records import Model, TypeRef, short
 from schema.model.relations import Relation, preset
 
+from .companies import COMPANIES, Company
 from .labels import words
-from .seed import COMPANIES
 from .store import Row
 from .values import Field, Kind
 from .world import COMPANY, World
@@ -62,11 +62,18 @@ class GeneratedRows:
     """
 
     def __init__(
-        self, world: World, *, scale: float, seed: int, relations: Iterable[Relation] = ()
+        self,
+        world: World,
+        *,
+        scale: float,
+        seed: int,
+        relations: Iterable[Relation] = (),
+        companies: Sequence[Company] = COMPANIES,
     ) -> None:
         self._world = world
+        self._companies = companies
         self._related = preset(world.model, relations, company_property=COMPANY)
-        self._count = max(len(COMPANIES), round(_ROWS * scale))
+        self._count = max(len(companies), round(_ROWS * scale))
         self._seed = seed
         self._links_of = cache(self._find_links)
         self._circles = cache(self._find_circle)
@@ -97,7 +104,7 @@ class GeneratedRows:
         # Longer chains do not occur, and a limit is cheaper than a proof.
         for _ in range(64):
             if node[1] == COMPANY and self._world.finops:
-                return COMPANIES[number % len(COMPANIES)].id
+                return self._companies[number % len(self._companies)].id
             link = self._link_of(node)
             if link is None or self._circles(node) == node:
                 break
@@ -109,7 +116,7 @@ class GeneratedRows:
         """Return the row of the other side that a row points to; companies stay together."""
         if link.mutual or self._identity(type_name) in link.columns:
             return number
-        step = len(COMPANIES) if self._world.finops else 1
+        step = len(self._companies) if self._world.finops else 1
         return number // step // _CHILDREN * step + number % step
 
     def _find_identity(self, type_name: str) -> str | None:

@@ -14,67 +14,65 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
+from .companies import COMPANIES, CONTOSO, Company
+from .custom_fields import CustomRows
 from .seed_names import AWKWARD
 from .store import Row
-from .world import World
 
 Made = dict[str, list[dict[str, Any]]]
 TODAY = date(2024, 6, 30)
 """Latest business date of the data: fixed, so that rows do not depend on the current day."""
 
 
-@dataclass(frozen=True, slots=True)
-class Company:
-    """A legal entity and what its rows have in common."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedOptions:
+    """What decides the rows."""
 
-    id: str
-    name: str
-    prefix: str
-    currency: str
-    country: str
-    city: str
-    language: str
-    share: float
-    """Part of the main company's number of rows."""
-
-
-COMPANIES = (
-    Company(
-        "usmf", "Contoso Entertainment System USA", "US", "USD", "USA", "Redmond", "en-US", 1.0
-    ),
-    Company("usrt", "Contoso Retail USA", "RT", "USD", "USA", "Bellevue", "en-US", 0.5),
-    Company(
-        "demf", "Contoso Entertainment System Germany", "DE", "EUR", "DEU", "München", "de", 0.5
-    ),
-    Company("dat", "Company accounts data", "DAT", "USD", "USA", "Seattle", "en-US", 0.1),
-)
+    scale: float = 1.0
+    seed: int = 365
+    hostile: bool = True
+    """Whether rows with hostile texts (``seed_names.AWKWARD``) are among them."""
+    companies: tuple[Company, ...] = COMPANIES
+    organization: str = CONTOSO
+    """Whose environment it is: part of the names of companies, and of addresses for mail."""
 
 
 @dataclass(slots=True)
 class Seeds:
     """The rows that have been made so far."""
 
-    scale: float
-    seed: int
-    hostile: bool = True
-    """Whether rows with hostile texts (``seed_names.AWKWARD``) are among them."""
+    options: SeedOptions
     made: Made = field(default_factory=dict)
+
+    @property
+    def companies(self) -> tuple[Company, ...]:
+        """The legal entities; the first is the main one."""
+        return self.options.companies
+
+    @property
+    def domain(self) -> str:
+        """The domain of addresses for mail."""
+        return f"{domain_label(self.options.organization)}.com"
+
+    def company(self, number: int, of: int = 4) -> Company:
+        """Return one of the first ``of`` companies, in turn."""
+        return self.companies[number % min(of, len(self.companies))]
 
     def draw(self, label: str) -> random.Random:
         """Return a random generator seeded by the label alone: a change to one area leaves the others unchanged."""
-        return random.Random(f"{self.seed}/{label}")  # noqa: S311 - data, not secrets
+        return random.Random(f"{self.options.seed}/{label}")  # noqa: S311 - data, not secrets
 
     def many(self, base: int, company: Company | None = None) -> int:
         """Return a number of rows at this scale."""
         share = 1.0 if company is None else company.share
-        return max(1, round(base * self.scale * share))
+        return max(1, round(base * self.options.scale * share))
 
     def add(self, entity_set: str, rows: Iterable[dict[str, Any]]) -> None:
         self.made.setdefault(entity_set, []).extend(rows)
 
     def awkward(self, count: int | None = None) -> Sequence[tuple[str, str]]:
         """Return the first ``count`` pairs (code, name) of hostile texts, all if None; none if switched off."""
-        return AWKWARD[:count] if self.hostile else ()
+        return AWKWARD[:count] if self.options.hostile else ()
 
     def of(self, entity_set: str, company: Company | None = None) -> list[dict[str, Any]]:
         """Return the rows of a set that have been made so far, or those of one company."""
@@ -92,24 +90,27 @@ def money(draw: random.Random, low: int, high: int) -> Decimal:
     return Decimal(draw.randrange(low * 100, high * 100)) / 100
 
 
+def domain_label(organization: str) -> str:
+    """Return an organization as a label of host names: ``Adventure Works`` → ``adventureworks``."""
+    return "".join(c for c in organization.lower() if c.isascii() and c.isalnum()) or "example"
+
+
 class SeededRows:
     """Row source of the built-in catalogue; all rows are made at the first use."""
 
-    def __init__(self, world: World, *, scale: float, seed: int, hostile: bool) -> None:
-        self._world = world
-        self._scale = scale
-        self._seed = seed
-        self._hostile = hostile
+    def __init__(self, options: SeedOptions, custom: CustomRows) -> None:
+        self._options = options
+        self._custom = custom
         self._made: Mapping[str, list[dict[str, Any]]] | None = None
 
     def rows(self, storage: str) -> Iterable[Row]:
         if self._made is None:
-            self._made = make(self._scale, self._seed, self._hostile)
-        return self._made.get(storage, ())
+            self._made = make(self._options)
+        return self._custom.added(storage, self._made.get(storage, ()))
 
 
 @lru_cache(maxsize=4)
-def make(scale: float, seed: int, hostile: bool = True) -> Made:
+def make(options: SeedOptions) -> Made:
     """Return all rows by set. Several sandboxes of one process share them, so they must not be changed."""
     from . import (  # noqa: PLC0415 - the areas import this module
         seed_documents,
@@ -121,7 +122,7 @@ def make(scale: float, seed: int, hostile: bool = True) -> Made:
         seed_sales,
     )
 
-    seeds = Seeds(scale, seed, hostile)
+    seeds = Seeds(options)
     for area in (
         *(seed_organization, seed_ledger, seed_products, seed_purchasing, seed_sales),
         *(seed_positions, seed_documents),

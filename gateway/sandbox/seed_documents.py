@@ -6,7 +6,8 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from .seed import COMPANIES, Company, Seeds, day
+from .companies import Company
+from .seed import Seeds, day
 from .seed_ledger import TAX_GROUPS
 
 LEDGER_FORMAT = "MainAccount-BusinessUnit-Department"
@@ -19,7 +20,7 @@ Rows = list[dict[str, Any]]
 def fill(seeds: Seeds) -> None:
     """Make the rows of the area."""
     _formats(seeds)
-    for company in COMPANIES:
+    for company in seeds.companies:
         _tax_codes(seeds, company)
         _receipts(seeds, company)
         _sales_invoices(seeds, company)
@@ -77,7 +78,7 @@ def _grouped(rows: Rows, name: str) -> dict[str, Rows]:
 def _receipts(seeds: Seeds, company: Company) -> None:
     """Receive the lines of received and invoiced orders; each seventh order came short, for three-way matching."""
     lines = _grouped(seeds.of("PurchaseOrderLinesV2", company), "PurchaseOrderNumber")
-    record = 5_637_200_000 + COMPANIES.index(company) * 1_000_000
+    record = 5_637_200_000 + seeds.companies.index(company) * 1_000_000
     for number, order in enumerate(seeds.of("PurchaseOrderHeadersV2", company), 1):
         if order["PurchaseOrderStatus"] not in ("Received", "Invoiced"):
             continue
@@ -243,7 +244,7 @@ def _payment(company: Company, batch: str, at: int, invoice: dict[str, Any]) -> 
 
 def _tables(seeds: Seeds, company: Company) -> None:
     """Make the rows of customers and vendors as their tables have them."""
-    base = 5_637_300_000 + COMPANIES.index(company) * 100_000
+    base = 5_637_300_000 + seeds.companies.index(company) * 100_000
     seeds.add(
         "CustTableBiEntities",
         [

@@ -6,7 +6,8 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
-from .seed import COMPANIES, TODAY, Company, Seeds, day, money
+from .companies import Company
+from .seed import TODAY, Seeds, day, money
 
 CHART = "Shared"
 _ACCOUNTS = (
@@ -50,7 +51,7 @@ def fill(seeds: Seeds) -> None:
     _dimensions(seeds)
     _currencies(seeds)
     _calendars(seeds)
-    for company in COMPANIES:
+    for company in seeds.companies:
         _references(seeds, company)
         _journals(seeds, company)
 
@@ -129,7 +130,7 @@ def _dimensions(seeds: Seeds) -> None:
             ],
         )
         for value in range(1, 12):
-            legal_entity = "" if value % 3 else COMPANIES[value % 2].id
+            legal_entity = "" if value % 3 else seeds.company(value, of=2).id
             seeds.add(
                 "FinancialDimensionValues",
                 [
@@ -310,7 +311,7 @@ def _references(seeds: Seeds, company: Company) -> None:
                 "ReportingCurrency": "USD",
                 "ExchangeRateType": "Default",
                 "AccountStructureName1": "Manufacturing B/S",
-                "LedgerRecId": 5_637_150_000 + COMPANIES.index(company),
+                "LedgerRecId": 5_637_150_000 + seeds.companies.index(company),
                 "ChartOfAccountsRecId": 5_637_144_576,
             }
         ],

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import uuid
+import zlib
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from .seed import COMPANIES, TODAY, Seeds, day
+from .companies import CONTOSO
+from .seed import TODAY, Seeds, day
 from .seed_names import CITIES, FIRST, LAST, STREETS
 from .values import MAX_MOMENT
 
@@ -40,7 +42,7 @@ def fill(seeds: Seeds) -> None:
 
 
 def _companies(seeds: Seeds) -> None:
-    for number, company in enumerate(COMPANIES, 1):
+    for number, company in enumerate(seeds.companies, 1):
         party = f"{number:09d}"
         name = {"Name": company.name, "LanguageId": company.language, "PartyNumber": party}
         seeds.add("Companies", [{"DataArea": company.id, "KnownAs": company.name, **name}])
@@ -60,7 +62,7 @@ def _companies(seeds: Seeds) -> None:
                     **city,
                     "StartDateOfBusiness": date(2000 + number, 1, 1),
                     "InitialCapitalInvestment": "1000000.5",
-                    "PrimaryContactEmail": f"info@{company.id}.contoso.com",
+                    "PrimaryContactEmail": f"info@{company.id}.{seeds.domain}",
                     "VATNum": f"{company.prefix}{number:08d}",
                     "AddressTimeZone": None,
                     "UseForFinancialConsolidationProcess": "No",
@@ -110,7 +112,7 @@ def _units(seeds: Seeds) -> None:
                 "AddressLongitude": "-122.1368" if number % 2 else 0,
                 "AddressValidTo": NEVER,
                 "AddressTimeZone": None,
-                "PrimaryContactEmail": f"unit{number}@contoso.com",
+                "PrimaryContactEmail": f"unit{number}@{seeds.domain}",
             }
             seeds.add("OperatingUnits", [{**full, "ManagerPersonnelNumber": f"{number:06d}"}])
             seeds.add(entity_set, [row if entity_set == "DepartmentsV2" else full])
@@ -118,9 +120,13 @@ def _units(seeds: Seeds) -> None:
 
 def _people(seeds: Seeds) -> None:
     draw = seeds.draw("people")
+    # Other people work in another organization.
+    name = seeds.options.organization
+    shift = 0 if name == CONTOSO else zlib.crc32(name.encode())
     for number in range(1, seeds.many(60) + 1):
-        first, last = FIRST[number % len(FIRST)], LAST[(number * 7) % len(LAST)]
-        company = COMPANIES[number % 3]
+        first = FIRST[(number + shift) % len(FIRST)]
+        last = LAST[(number * 7 + shift) % len(LAST)]
+        company = seeds.company(number, of=3)
         born = date(1960, 1, 1) + timedelta(days=draw.randrange(14_000))
         hired = day(draw, 4_000)
         person: dict[str, Any] = {
@@ -132,7 +138,7 @@ def _people(seeds: Seeds) -> None:
             "KnownAs": first,
             "LanguageId": company.language,
             "PartyType": "Person",
-            "PrimaryContactEmail": f"{first.lower()}.{number}@contoso.com",
+            "PrimaryContactEmail": f"{first.lower()}.{number}@{seeds.domain}",
             "PrimaryContactPhone": f"+1 425 555 {number:04d}",
             "AddressStreet": f"{number} {draw.choice(STREETS)}",
             "AddressCity": draw.choice(CITIES[company.country]),
@@ -240,7 +246,7 @@ def _users(seeds: Seeds) -> None:
     people = seeds.of("People")[:15]
     ids = ["Admin", *(f"user{number:02d}" for number in range(1, len(people) + 1))]
     for number, user in enumerate(ids):
-        company = COMPANIES[0] if number == 0 else COMPANIES[number % 4]
+        company = seeds.company(0 if number == 0 else number)
         person = (
             people[number - 1]
             if number
@@ -252,9 +258,9 @@ def _users(seeds: Seeds) -> None:
                 {
                     "UserID": user,
                     "UserName": person["Name"],
-                    "Alias": f"{user.lower()}@contoso.com",
+                    "Alias": f"{user.lower()}@{seeds.domain}",
                     "PersonName": person["Name"],
-                    "Email": f"{user.lower()}@contoso.com",
+                    "Email": f"{user.lower()}@{seeds.domain}",
                     "NetworkDomain": "https://sts.windows.net/",
                     "Enabled": number % 7 != 6,
                     "ExternalUser": number % 5 == 4,
@@ -276,7 +282,7 @@ def _users(seeds: Seeds) -> None:
                         "ValidFrom": datetime(2019, 10, number, tzinfo=UTC),
                         "ValidTo": NEVER,
                         "PersonName": person["Name"],
-                        "UserEmail": f"{user}@contoso.com",
+                        "UserEmail": f"{user}@{seeds.domain}",
                     }
                 ],
             )
@@ -330,8 +336,8 @@ def _own_area(seeds: Seeds) -> None:
             "MyLeaveRequests",
             [
                 {
-                    "dataAreaId": "usmf",
-                    "RequestId": f"USMF-{number:06d}",
+                    "dataAreaId": seeds.companies[0].id,
+                    "RequestId": f"{seeds.companies[0].id.upper()}-{number:06d}",
                     "LeaveType": "Vacation",
                     "LeaveDate": at,
                     "RequestDate": TODAY,

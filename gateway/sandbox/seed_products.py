@@ -6,7 +6,8 @@ import uuid
 from decimal import Decimal
 from typing import Any
 
-from .seed import COMPANIES, Company, Seeds, day, money
+from .companies import Company
+from .seed import Seeds, day, money
 from .seed_ledger import dimension
 from .seed_names import GRADES, THINGS
 
@@ -46,7 +47,7 @@ def fill(seeds: Seeds) -> None:
         )
     _categories(seeds)
     _products(seeds)
-    for company in COMPANIES:
+    for company in seeds.companies:
         _sites(seeds, company)
         _released(seeds, company)
         _stock(seeds, company)

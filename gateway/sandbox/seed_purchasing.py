@@ -7,7 +7,8 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from .seed import COMPANIES, Company, Seeds, day
+from .companies import Company
+from .seed import Seeds, day
 from .seed_ledger import METHODS, TAX_GROUPS, TERMS, dimension
 from .seed_names import CITIES, PLACES, STREETS, TRADES
 
@@ -21,7 +22,7 @@ GROUPS = (
 
 def fill(seeds: Seeds) -> None:
     """Make the rows of the area."""
-    for company in COMPANIES:
+    for company in seeds.companies:
         _vendors(seeds, company)
         _orders(seeds, company)
         _invoices(seeds, company)

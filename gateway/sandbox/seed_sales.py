@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from .seed import COMPANIES, Company, Seeds, day
+from .companies import Company
+from .seed import Seeds, day
 from .seed_ledger import METHODS, TAX_GROUPS, TERMS, dimension
 from .seed_names import CITIES, PLACES, STREETS, TRADES
 from .values import MAX_MOMENT
@@ -28,7 +29,7 @@ _DELIVERY = (
 
 def fill(seeds: Seeds) -> None:
     """Make the rows of the area."""
-    for company in COMPANIES:
+    for company in seeds.companies:
         _groups(seeds, company)
         _customers(seeds, company)
         _orders(seeds, company)

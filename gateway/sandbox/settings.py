@@ -10,6 +10,8 @@ from urllib.parse import unquote_plus
 
 from schema.model.relations import Relation
 
+from .companies import CONTOSO
+from .custom_fields import CustomFields
 from .sign_in import SignInRules
 
 FaultKind = Literal["answer", "half", "empty-page", "hang"]
@@ -100,6 +102,13 @@ class SandboxSettings:
     """Relations that the rows of such a document follow if they fit it; they are no navigations of the service."""
     database: str = ":memory:"
     """Path of a SQLite file that keeps the rows, or ``:memory:``."""
+
+    organization: str = CONTOSO
+    """Whose environment it is: part of the names of companies and of users' addresses; other people work in others."""
+    companies: tuple[str, ...] = ()
+    """Ids of the legal entities, the main one first; empty: four of Contoso's."""
+    custom_fields: CustomFields = field(default_factory=dict, hash=False)
+    """Fields and sets besides those of the built-in catalogue."""
 
     default_company: str = "usmf"
     """``SystemUsers.Company`` of the account: the scope of requests without ``cross-company`` (section 1.2)."""

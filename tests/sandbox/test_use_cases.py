@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.sandbox.catalogue import built_in
-from gateway.sandbox.seed import make
+from gateway.sandbox.seed import SeedOptions, make
 
 pytestmark = pytest.mark.anyio
 SETS = [
@@ -60,7 +60,7 @@ LINKS = [
 @pytest.mark.parametrize(("name", "navigation"), LINKS, ids=[f"{s}.{n.name}" for s, n in LINKS])
 def test_every_link_to_one_row_finds_it(name, navigation):
     """A blank value leads nowhere, as in a row without a holder."""
-    created, model = make(1.0, 365), built_in().model
+    created, model = make(SeedOptions()), built_in().model
     target = model.entity_sets[name].bindings[navigation.name]
     theirs = {
         tuple(value_of(row, c.referenced) for c in navigation.on)
@@ -76,7 +76,7 @@ def test_every_link_to_one_row_finds_it(name, navigation):
 
 def test_receipts_differ_from_orders_now_and_then():
     """Three-way matching must find something."""
-    rows = make(1.0, 365)["ProductReceiptLinesV2"]
+    rows = make(SeedOptions())["ProductReceiptLinesV2"]
     short = [row for row in rows if row["RemainingPurchaseQuantity"]]
 
     assert 0 < len(short) < len(rows) / 2
@@ -88,9 +88,9 @@ def test_receipts_differ_from_orders_now_and_then():
 
 
 def test_every_position_reports_to_an_earlier_one():
-    rows = make(1.0, 365)["PositionHierarchies"]
+    rows = make(SeedOptions())["PositionHierarchies"]
 
-    assert len(rows) == len(make(1.0, 365)["PositionsV2"]) - 1
+    assert len(rows) == len(make(SeedOptions())["PositionsV2"]) - 1
     assert all(row["ParentPositionId"] < row["PositionId"] for row in rows)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.cli.check_callers import require_callers
 from gateway.cli.serve import MAX_ANNOUNCED, _addresses, require_upstream
-from gateway.config.demo_environments import with_demos
+from gateway.config.demo_environments import demo_environments, with_demos
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError
 from tests.support.environments import code_of, deployed, settings_of
@@ -30,6 +30,35 @@ async def test_each_demo_has_a_company_and_rows_of_its_own() -> None:
     assert len({row["dataAreaId"] for row in rows}) == 3
     assert len({row["id"] for row in rows}) == 3
     assert code_of(foreign) == "INVALID_ID"
+
+
+@pytest.mark.anyio
+async def test_each_demo_has_fields_companies_and_users_of_its_own() -> None:
+    queries = (
+        "{ customersV3(first: 1) { nodes { contosoLoyaltyTier } } contosoLoyaltyPrograms { totalCount } }",
+        "{ vendorsV3(first: 1) { nodes { fabrikamRating } } fabrikamAudits { totalCount } }",
+        "{ salesOrderHeadersV2(first: 1) { nodes { northwindPriority } } northwindRoutes { totalCount } }",
+    )
+    who = "{ legalEntities { nodes { legalEntityId } } systemUsers(first: 1) { nodes { email } } }"
+    async with deployed(with_demos(PLAIN, 3)) as deployment:
+        answered = [
+            [
+                "errors" not in (await deployment.post(query, f"/e/demo-{number}/graphql")).json()
+                for query in queries
+            ]
+            for number in (1, 2, 3)
+        ]
+        seen = [await deployment.data(who, f"/e/demo-{number}/graphql") for number in (1, 2, 3)]
+
+    assert answered == [[True, False, False], [False, True, False], [False, False, True]]
+    assert len({str(data["legalEntities"]) for data in seen}) == 3
+    assert len({str(data["systemUsers"]) for data in seen}) == 3
+
+
+def test_further_demos_are_told_apart_by_their_titles() -> None:
+    titles = [options.title for options in demo_environments(5).values()]
+
+    assert titles == ["Contoso", "Fabrikam", "Northwind", "Contoso 2", "Fabrikam 2"]
 
 
 def test_without_demos_settings_stay_as_they_are() -> None:

@@ -18,13 +18,13 @@ from gateway.metadata.model_builder import LoadedModel, dialect_of, open_model
 from gateway.odata.client import ODataClient
 from gateway.odata.token_facts import TokenFacts
 from gateway.runtime.assembly import open_client
-from gateway.runtime.upstream_chain import (
-    Status,
-    Step,
-    account_steps,
-    problem_step,
-    token_step,
+from gateway.runtime.environment_check import (
+    application_sign_in,
+    metadata_step,
+    schema_problem,
+    signed_in,
 )
+from gateway.runtime.upstream_chain import Status, Step, account_steps, problem_step
 from gateway.storage.private_files import make_own_folder
 from schema.errors import SchemaError
 
@@ -126,16 +126,12 @@ def _cache(settings: Settings) -> Step:
 
 
 async def _sign_in(settings: Settings) -> tuple[TokenFacts | None, Step]:
-    from gateway.odata.auth import auth_of  # noqa: PLC0415 - importing msal takes 0.1 s
-
-    auth = auth_of(settings, quiet)
-    assert auth is not None
     try:
-        with working("Signing in"):
-            seconds = await auth.sign_in()
-            return token_step(settings, await auth.token(), seconds)
+        auth = application_sign_in(settings, quiet)
     except GatewayError as error:
         return None, problem_step("sign-in", error)
+    with working("Signing in"):
+        return await signed_in(settings, auth)
 
 
 async def _metadata(settings: Settings, client: ODataClient) -> tuple[Step, LoadedModel] | Step:
@@ -144,11 +140,7 @@ async def _metadata(settings: Settings, client: ODataClient) -> tuple[Step, Load
             document = await load_metadata(settings, client, progress=report, observe=quiet)
             loaded = await asyncio.to_thread(open_model, settings, document, report, quiet)
     except SchemaError as error:
-        return Step("$metadata", Status.PROBLEM, str(error), error.hint)
+        return schema_problem(error)
     except GatewayError as error:
         return problem_step("$metadata", error)
-    sets, findings = len(loaded.model.entity_sets), len(loaded.model.findings)
-    text = f"{sets:,} entity sets from {document.source}, SHA-256 {document.digest[:12]}"
-    if findings:
-        text += f"; {findings:,} findings, listed by `metadata stats`"
-    return Step("$metadata", Status.OK, text), loaded
+    return metadata_step(document, loaded), loaded

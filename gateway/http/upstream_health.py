@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -20,16 +20,8 @@ from starlette.responses import Response
 from gateway.config.settings import Settings
 from gateway.errors import GatewayError
 from gateway.events import Observer
-from gateway.odata.client import ODataClient
-from gateway.odata.dialects import dialect_for
-from gateway.odata.query import Request as ODataRequest
-from gateway.runtime.upstream_chain import (
-    Status,
-    Step,
-    account_steps,
-    problem_step,
-    token_step,
-)
+from gateway.runtime.environment_check import application_sign_in, bounded, service_steps
+from gateway.runtime.upstream_chain import Status, Step, problem_step
 
 from .admin_app import json_for_people
 
@@ -94,51 +86,22 @@ class UpstreamHealth:
         return await asyncio.shield(self._making)
 
     async def _make(self) -> Report:
-        steps: list[Step] = []
         try:
-            async with asyncio.timeout(self._longest):
-                async for step in self._steps():
-                    steps.append(step)  # noqa: PERF401 - those before an error are kept
-        except TimeoutError:
-            steps.append(Step("time", Status.PROBLEM, f"no end after {self._longest:g} s"))
-        except GatewayError as error:
-            steps.append(problem_step("service", error))
+            settings, auth = self._settings, self._sign_in()
+            found = service_steps(settings, self._observe, auth=auth)
+            steps = [step async for step in bounded(found, self._longest)]
+        except GatewayError as error:  # of the credentials in the settings
+            steps = [problem_step("sign-in", error)]
         finally:
             self._making = None
         self._report = Report(tuple(steps), self._now())
         return self._report
 
-    async def _steps(self) -> AsyncIterator[Step]:
+    def _sign_in(self) -> ApplicationSignIn | None:
+        """Return the sign-in, whose token is used by all reports; None if there is none. Raises SettingsError."""
         settings = self._settings
-        if settings.url is None:
-            yield Step("environment", Status.OK, "embedded sandbox")
-            return
-        yield Step("environment", Status.OK, settings.url)
-        application = settings.client_id
-        if settings.auth != "none":
-            auth = self._sign_in()
-            facts, step = token_step(settings, await auth.token(), await auth.sign_in())
-            application = application if facts is None else facts.application
-            yield step
-            if step.status is Status.PROBLEM:
-                return
-        async with ODataClient(settings, auth=self._auth, observe=self._observe) as client:
-            # Answered 401 if the environment does not know the application, whatever its roles.
-            await client.send(ODataRequest("GET", "", {}))
-            yield Step("service", Status.OK, "the environment accepts the sign-in")
-            dialect = dialect_for(settings.dialect, client.root)
-            if dialect.account is not None:
-                samples: Sequence[str] = dialect.account.samples
-                async for step in account_steps(settings, client, samples, dialect, application):
-                    yield step
-
-    def _sign_in(self) -> ApplicationSignIn:
-        """Return the sign-in, whose token is used by all reports."""
-        if self._auth is None:
-            from gateway.odata.auth import auth_of  # noqa: PLC0415 - importing msal takes 0.1 s
-
-            self._auth = auth_of(self._settings, self._observe)
-            assert self._auth is not None
+        if self._auth is None and settings.auth != "none" and settings.url is not None:
+            self._auth = application_sign_in(settings, self._observe)
         return self._auth
 
 

@@ -16,6 +16,9 @@
     ├── NotSent                     NOT_SENT: a write that was not sent because the gateway shuts down
     ├── StoreUnavailable            STORE_UNAVAILABLE: the gateway's own database cannot be read or written
     │   └── StoreLayoutMismatch     STORE_UNAVAILABLE: its tables are those of another version
+    ├── EnvironmentExists           ENVIRONMENT_EXISTS: a name that another environment of the store has
+    ├── VersionConflict             VERSION_CONFLICT: an environment of the store that was changed meanwhile
+    ├── SecretUnreadable            SECRET_UNREADABLE: a secret of the store that cannot be decrypted
     ├── EnvironmentUnavailable      ENVIRONMENT_UNAVAILABLE: an environment cannot be opened for now
     ├── AuditUnavailable            AUDIT_UNAVAILABLE: a write that was not sent because it cannot be recorded
     ├── AuthError                   the gateway's own credentials upstream
@@ -230,6 +233,24 @@ class StoreUnavailable(GatewayError):
 
 class StoreLayoutMismatch(StoreUnavailable):
     """The tables of the gateway's own database are missing, or those of another version."""
+
+
+class EnvironmentExists(GatewayError):
+    """A name for a new environment of the store that another one has."""
+
+    code = "ENVIRONMENT_EXISTS"
+
+
+class VersionConflict(GatewayError):
+    """An environment of the store that was changed since the caller has read it."""
+
+    code = "VERSION_CONFLICT"
+
+
+class SecretUnreadable(GatewayError):
+    """A secret of the store that cannot be decrypted: with another key, or it was changed."""
+
+    code = "SECRET_UNREADABLE"
 
 
 class EnvironmentUnavailable(GatewayError):

@@ -241,6 +241,7 @@ def test_the_odata_side_knows_nothing_of_graphql() -> None:
                 "gateway.runtime.assembly",
                 "gateway.odata.application_sign_in",
                 "gateway.odata.key_vault",
+                "gateway.odata.vault_keys",
                 "gateway.odata.login_http",
                 "gateway.odata.on_behalf_of",
                 "gateway.odata.token_requests",

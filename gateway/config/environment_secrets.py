@@ -12,7 +12,8 @@ from .secret_files import read_secret_files
 
 ENVIRONMENT = re.compile(r"environments\.[^.]+\.")
 """How the paths of the settings of an environment begin."""
-_SECRETS = {"client_secret": True, "credentials.certificate_password": True}
+SECRETS = {"client_secret": True, "credentials.certificate_password": True}
+"""Options of an environment that are secrets; True: each is a single one."""
 
 
 def read_environment_secrets(values: dict[str, Any], problems: list[str]) -> None:
@@ -24,7 +25,7 @@ def read_environment_secrets(values: dict[str, Any], problems: list[str]) -> Non
     if not isinstance(declared, Mapping):
         return  # absent, or an error that is reported with the others
     values["environments"] = {
-        name: read_secret_files(table, _SECRETS, f"environments.{name}", problems)
+        name: read_secret_files(table, SECRETS, f"environments.{name}", problems)
         if isinstance(table, Mapping)
         else table
         for name, table in declared.items()

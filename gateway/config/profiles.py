@@ -37,6 +37,7 @@ NOT_PER_PROFILE = frozenset(
         *("concurrency", "connect_timeout", "read_timeout", "answer_timeout", "retries"),
         *("retry_wait_max", "expand", "cache_dir", "metadata_max_age", "metadata_poll"),
         *("data_dir", "store", "secret_key", "secret_key_old", "audit", "admin"),
+        *("encryption_key", "encryption_key_old", "stored_environments"),
         # Names and ids are the same in each API.
         *("clean_noyes", "clean_null_dates", "clean_dates", "account_numbers", "language"),
         *("names", "include", "exclude", "relations", "relation_presets"),

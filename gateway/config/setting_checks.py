@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from pydantic import SecretStr
+
 from .inbound_models import InboundOptions
 from .sandbox_roles import has_sandbox_roles, sandbox_roles
 from .setting_models import Profiles
@@ -65,3 +67,14 @@ def check_certificates(inbound: InboundOptions, data: Mapping[str, Any]) -> None
     # Anybody can write the header, and a proxy that is not named may pass on its client's own.
     if inbound.client_certificates and (not proxies or "*" in proxies):
         raise ValueError("client_certificates needs trusted_proxies, with addresses and not *")
+
+
+def check_stored_environments(data: Mapping[str, Any]) -> None:
+    """Raise ValueError if environments cannot be stored, or no key for their secrets is shared by all replicas."""
+    store = data.get("store")
+    if store == "none":
+        raise ValueError("true needs a store, and store is none")
+    if store == "sqlite" and "data_dir" in data and data["data_dir"] is None:
+        raise ValueError("true needs data_dir, the folder of the store")
+    if isinstance(store, SecretStr) and data.get("encryption_key", True) is None:
+        raise ValueError("true needs encryption_key, for replicas with PostgreSQL share no folder")

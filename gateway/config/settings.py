@@ -22,12 +22,19 @@ from schema.errors import did_you_mean
 
 from .audit_models import AdminOptions, AuditOptions
 from .credential_models import CredentialOptions
+from .encryption_keys import EncryptionKey, EncryptionKeys
 from .environment_models import Environments, HostPattern
 from .inbound_models import InboundOptions
 from .linking_models import LinkingOptions
 from .role_models import Roles
 from .service_settings import ServiceSettings
-from .setting_checks import check_certificates, check_companies, check_profiles, derived_defaults
+from .setting_checks import (
+    check_certificates,
+    check_companies,
+    check_profiles,
+    check_stored_environments,
+    derived_defaults,
+)
 from .setting_models import (
     FederationOptions,
     Profiles,
@@ -209,6 +216,17 @@ class Settings(ServiceSettings):
         default=(),
         description="Earlier values of secret_key: what they sealed can still be read.",
     )
+    encryption_key: EncryptionKey | None = Field(
+        default=None,
+        description="Key that encrypts the keys of secrets in the store: base64 of 32 bytes, or the address of a key"
+        " in Key Vault (https://VAULT.vault.azure.net/keys/NAME); equal in all replicas, read at start. Not set: a key"
+        " of its own in data_dir; with PostgreSQL it must be set.",
+    )
+    encryption_key_old: EncryptionKeys = Field(
+        default=(),
+        description="Further values of encryption_key: what they encrypted can be read, and they encrypt nothing."
+        " `secrets rotate` encrypts it anew.",
+    )
     host: str = Field(default="127.0.0.1", description="Network interface to listen on.")
     port: int = Field(
         default=8_000, ge=0, le=65_535, description="Port to listen on; 0: any free port."
@@ -330,6 +348,11 @@ class Settings(ServiceSettings):
         description="Further environments, each served at /e/NAME/graphql: url, tenant_id, credentials, companies,"
         " limits and others of their own.",
     )
+    stored_environments: bool = Field(
+        default=False,
+        description="Whether environments in the store are served besides those of the settings. They are added and"
+        " changed while the gateway runs.",
+    )
     environment_host: HostPattern | None = Field(
         default=None,
         description="Host names that name environments: {environment}.erp.example.com. They are allowed_hosts, too.",
@@ -448,8 +471,16 @@ class Settings(ServiceSettings):
     @field_validator("default_environment")
     @classmethod
     def _serves_environments(cls, value: bool, info: ValidationInfo) -> bool:
-        if not value and not info.data.get("environments", {"": None}):
+        stored = info.data.get("stored_environments", True)
+        if not value and not stored and not info.data.get("environments", {"": None}):
             raise ValueError("false needs environments: nothing else would be served")
+        return value
+
+    @field_validator("stored_environments")
+    @classmethod
+    def _has_store(cls, value: bool, info: ValidationInfo) -> bool:
+        if value:
+            check_stored_environments(info.data)
         return value
 
     @field_validator("serve_all")

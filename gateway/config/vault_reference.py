@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from msgspec import Struct
 from pydantic import BaseModel, SecretStr
@@ -44,15 +44,27 @@ def vault_secret(text: str) -> VaultSecret:
     """Return the secret that a reference names. Raises ValueError."""
     url = text.removeprefix(PREFIX).strip().rstrip("/")
     parts = urlsplit(url)
-    host = parts.hostname or ""
-    cloud = next((c for c in _CLOUDS if host.endswith(f".{c}")), None)
-    is_local = parts.scheme == "http" and host in LOOPBACK
-    is_vault = parts.scheme == "https" and cloud is not None and parts.port in (None, 443)
-    if not (is_vault or is_local) or not _PATH.fullmatch(parts.path) or parts.query or "@" in url:
+    cloud = cloud_of(parts)
+    is_local = parts.scheme == "http" and parts.hostname in LOOPBACK
+    if (
+        (cloud is None and not is_local)
+        or not _PATH.fullmatch(parts.path)
+        or parts.query
+        or "@" in url
+    ):
         raise ValueError(
             "expected @keyvault:https://VAULT.vault.azure.net/secrets/NAME, optionally with a version"
         )
     return VaultSecret(url, f"https://{cloud or _CLOUDS[0]}")
+
+
+def cloud_of(address: SplitResult) -> str | None:
+    """Return the domain of the cloud in which a vault is; None if the address is no vault's."""
+    host = address.hostname or ""
+    is_https = (
+        address.scheme == "https" and address.port in (None, 443) and "@" not in address.netloc
+    )
+    return next((c for c in _CLOUDS if is_https and host.endswith(f".{c}")), None)
 
 
 def misplaced_references(values: object, path: str = "") -> Iterator[str]:

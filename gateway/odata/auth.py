@@ -134,16 +134,18 @@ def _secret_source(settings: Settings, secret: SecretStr, http: LoginHttp) -> So
 
 
 def _source(settings: Settings, reference: str, http: LoginHttp) -> Source:
-    options = settings.credentials
     secret = vault_secret(reference)
+    requests = vault_tokens(settings, secret.resource, http)
+    return vault_source(secret, http, lambda: requests.for_application().value)
+
+
+def vault_tokens(settings: Settings, resource: str, http: LoginHttp) -> TokenRequests:
+    """Return the tokens for Key Vault. Raises SettingsError."""
+    options = settings.credentials
     kind = options.vault_auth
     if kind is None:
         kind = "managed_identity" if options.federated_token_file is None else "workload_identity"
     if kind == "managed_identity":
-        requests: TokenRequests = ManagedIdentityRequests(
-            secret.resource, options.vault_client_id, http
-        )
-    else:
-        account = account_of(settings.model_copy(update={"scope": f"{secret.resource}{_DEFAULT}"}))
-        requests = EntraTokenRequests(account, _workload(settings), http)
-    return vault_source(secret, http, lambda: requests.for_application().value)
+        return ManagedIdentityRequests(resource, options.vault_client_id, http)
+    account = account_of(settings.model_copy(update={"scope": f"{resource}{_DEFAULT}"}))
+    return EntraTokenRequests(account, _workload(settings), http)

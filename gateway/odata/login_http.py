@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import CancelledError
 from typing import Any, TypeAlias
 
@@ -26,7 +26,8 @@ class LoginHttp:
     Each call has its own connection, because tokens are valid for an hour.
     """
 
-    loop: asyncio.AbstractEventLoop
+    loop: asyncio.AbstractEventLoop | None = None
+    """In which exchanges run; None: in the thread that calls, as commands do."""
 
     def __init__(
         self,
@@ -63,20 +64,25 @@ class LoginHttp:
             url,
             params=options.get("params") or None,
             data=_form(options.get("data")),
+            json=options.get("json"),
             headers=options.get("headers"),
         )
-        exchange = self._exchange(client, request)
+        try:
+            return self._result(self._exchange(client, request))
+        except TimeoutError as exc:
+            raise httpx.ReadTimeout(f"no whole answer within {self._longest:g} s") from exc
+        except CancelledError as exc:
+            raise httpx.ReadError("the gateway shuts down") from exc
+
+    def _result(self, exchange: Coroutine[Any, Any, httpx.Response]) -> httpx.Response:
+        if self.loop is None:
+            return asyncio.run(exchange)
         try:
             answer = asyncio.run_coroutine_threadsafe(exchange, self.loop)
         except RuntimeError as exc:  # the event loop has been closed
             exchange.close()
             raise httpx.ReadError("the gateway shuts down") from exc
-        try:
-            return answer.result()
-        except TimeoutError as exc:
-            raise httpx.ReadTimeout(f"no whole answer within {self._longest:g} s") from exc
-        except CancelledError as exc:
-            raise httpx.ReadError("the gateway shuts down") from exc
+        return answer.result()
 
     def _client(self, url: str) -> httpx.AsyncClient:
         """Return a client for one exchange; called in the thread, as reading the trusted authorities takes 50 ms."""

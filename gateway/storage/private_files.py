@@ -56,13 +56,14 @@ def read_or_make(path: Path, make: Callable[[], bytes]) -> bytes:
     Raises PermissionError if others could have read it, OSError.
     """
     try:
-        return _content(path)
+        return read_private(path)
     except FileNotFoundError:
         _make(path, make())
-        return _content(path)
+        return read_private(path)
 
 
-def _content(path: Path) -> bytes:
+def read_private(path: Path) -> bytes:
+    """Return the secret in one of our files. Raises as ``read_or_make``, and FileNotFoundError."""
     with open_own(path) as file:
         modes = (os.fstat(file.fileno()).st_mode, os.stat(path.parent).st_mode)
         # Windows shows its access lists as mode bits that say nothing about other users.

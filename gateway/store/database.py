@@ -59,6 +59,9 @@ class Database(ABC):
     def announce(self, connection: sa.Connection, subject: str) -> None:  # noqa: B027 - the default
         """Tell other processes of a change once the transaction is committed, if the database can. Others poll."""
 
+    def erase_deleted(self) -> None:  # noqa: B027 - the default
+        """Overwrite what was deleted, as far as that is up to us."""
+
     def layout(self) -> Layout:
         """Return the layout as it is."""
         if not self.exists:

@@ -54,6 +54,12 @@ class SqliteDatabase(Database):
             yield connection
         self._is_current = True
 
+    def erase_deleted(self) -> None:
+        """Move the log into the file, where deleted rows are zeros. One that others read stays for now."""
+        with self._errors(), self._open().connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
     @contextmanager
     def _begin_migration(self) -> Iterator[sa.Connection]:
         self._create()
@@ -91,6 +97,8 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
     # Readers do not wait for writers, nor these for readers.
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
+    # Keys of secrets are deleted so that nobody can read these again.
+    connection.execute("PRAGMA secure_delete=ON")
 
 
 def _begin(connection: sa.Connection) -> None:

@@ -25,4 +25,39 @@ REVISIONS = sa.Table(
     sa.Column("subject", sa.String(32), primary_key=True),
     sa.Column("number", sa.Integer, nullable=False),
 )
-"""Subject (``api_keys``) → a number that grows with each change, by which other processes notice it."""
+"""Subject (``api_keys``, ``environments``) → a number that grows with each change, as other processes see."""
+ENVIRONMENTS = sa.Table(
+    "environments",
+    METADATA,
+    # not of the name, which may be used again
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("name", sa.String(40), nullable=False, unique=True),
+    # JSON, without secrets
+    sa.Column("options", sa.Text, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("reloads", sa.Integer, nullable=False),
+    # of the subject, at the last change of anything that belongs to it
+    sa.Column("revision", sa.Integer, nullable=False, index=True),
+    sa.Column("created", sa.Float, nullable=False),
+    sa.Column("updated", sa.Float, nullable=False),
+    sa.Column("linked", sa.Text),
+)
+DATA_KEYS = sa.Table(
+    "data_keys",
+    METADATA,
+    sa.Column("environment", sa.String(32), primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("wrapped", sa.LargeBinary, nullable=False),
+    # which key-encryption key has wrapped it
+    sa.Column("wrapped_by", sa.String(400), nullable=False),
+    sa.Column("created", sa.Float, nullable=False),
+)
+"""The key of each environment that has secrets; without it they cannot be read by anybody."""
+ENVIRONMENT_SECRETS = sa.Table(
+    "environment_secrets",
+    METADATA,
+    sa.Column("environment", sa.String(32), primary_key=True),
+    sa.Column("option", sa.String(64), primary_key=True),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+)

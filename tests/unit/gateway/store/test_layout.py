@@ -153,6 +153,9 @@ def test_files_of_earlier_versions_are_brought_over(tmp_path: Path) -> None:
         connection.execute(f"DROP TABLE {VERSION_TABLE}")
         # Of what came after the first migration they have nothing.
         connection.execute("ALTER TABLE api_keys DROP COLUMN environments")
+        for table in ("environments", "data_keys", "environment_secrets"):
+            connection.execute(f"DROP TABLE {table}")
+        connection.execute("DELETE FROM revisions WHERE subject = 'environments'")
         connection.execute("CREATE TABLE store_layout (version INTEGER NOT NULL)")
         connection.execute("INSERT INTO store_layout VALUES (1)")
     connection.close()

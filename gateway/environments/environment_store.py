@@ -1,0 +1,35 @@
+"""Opens the store of environments: its database, and the keys of its secrets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.config.encryption_keys import VaultKey
+from gateway.config.settings import Settings
+from gateway.odata.auth import vault_tokens
+from gateway.odata.login_http import LoginHttp
+from gateway.odata.vault_keys import VaultKeyEncryption
+from gateway.store.encryption.key_encryption import KeyRing, open_key_ring
+from gateway.store.opening import open_database
+
+if TYPE_CHECKING:  # it imports SQLAlchemy, which takes 0.4 s
+    from gateway.store.environment_register import EnvironmentRegister
+
+
+def open_keys(settings: Settings) -> KeyRing:
+    """Return the keys that wrap the data keys of environments. Raises SettingsError."""
+
+    def in_vault(key: VaultKey) -> VaultKeyEncryption:
+        http = LoginHttp(settings.authority)
+        requests = vault_tokens(settings, key.resource, http)
+        return VaultKeyEncryption(key, http, requests.for_application)
+
+    return open_key_ring(settings, in_vault)
+
+
+def open_environment_register(settings: Settings) -> EnvironmentRegister:
+    """Return the register of the configured store, without a connection. Raises SettingsError if there is none."""
+    database = open_database(settings)
+    from gateway.store.environment_register import EnvironmentRegister  # noqa: PLC0415 - see above
+
+    return EnvironmentRegister(database, open_keys(settings))

@@ -1,0 +1,286 @@
+"""The register of environments: they are created, changed, removed, and read for those who serve them. It blocks.
+
+A change is prepared from what was read, and stored if the environment is still the same: keys are unwrapped outside of
+transactions, for a vault may take a while.
+"""
+
+from __future__ import annotations
+
+import builtins
+import secrets
+import time
+from collections.abc import Callable, Mapping
+
+import msgspec
+import sqlalchemy as sa
+from msgspec import Struct
+
+from gateway.config.environment_models import EnvironmentOptions
+from gateway.errors import EnvironmentExists, StoreUnavailable, VersionConflict
+
+from .database import Database
+from .encryption.key_encryption import KeyRing, WrappedKey
+from .environment_rows import (
+    changes_in,
+    delete_environment,
+    insert_environment,
+    next_revision,
+    sealed_environment,
+    store_secrets,
+    stored_environments,
+    update_environment,
+    wrapping_keys,
+)
+from .environment_sealing import encrypted, new_data_key, unsealed, unwrapped_key
+from .stored_environment import (
+    EnvironmentChanges,
+    Linked,
+    SealedEnvironment,
+    State,
+    StoredEnvironment,
+    encode_options,
+    split_secrets,
+)
+from .tables import ENVIRONMENTS
+
+_ID_BYTES = 16
+_TRIES = 5
+"""Attempts to change an environment that others change at the same time."""
+NO_STORE = -1
+"""Revision of a file that was never written."""
+_Store = Callable[[sa.Connection], None]
+
+
+class NewEnvironment(Struct, frozen=True, kw_only=True):
+    """An environment that is ready to be stored: its secrets are encrypted."""
+
+    name: str
+    row: Mapping[str, object]
+    key: WrappedKey | None
+    secrets: Mapping[str, bytes]
+
+
+class EnvironmentRegister:
+    """The environments of one database. All methods raise StoreUnavailable.
+
+    Those that encrypt or decrypt raise SecretUnreadable, SettingsError if there is no key of ours, and TokenError if a
+    vault does not answer.
+    """
+
+    def __init__(self, database: Database, keys: KeyRing) -> None:
+        self.database = database
+        self._keys = keys
+
+    def create(
+        self, name: str, options: EnvironmentOptions, linked: Linked | None = None
+    ) -> StoredEnvironment:
+        """Encrypt and store a new environment. Raises EnvironmentExists."""
+        new = self.prepare(name, options, linked)
+        with self.database.writing() as connection:
+            return self.insert(connection, new)
+
+    def prepare(
+        self, name: str, options: EnvironmentOptions, linked: Linked | None = None
+    ) -> NewEnvironment:
+        """Encrypt a new environment for ``insert``."""
+        plain, values = split_secrets(options)
+        environment, now = secrets.token_hex(_ID_BYTES), time.time()
+        key, sealed = None, {}
+        if values:
+            self._check_keys()
+            data_key, key = new_data_key(self._keys, environment)
+            sealed = encrypted(environment, data_key, key.version, values)
+        row = {
+            "id": environment,
+            "name": name,
+            "options": encode_options(plain),
+            "state": "active",
+            "version": 1,
+            "reloads": 0,
+            "created": now,
+            "updated": now,
+            "linked": _linked(linked),
+        }
+        return NewEnvironment(name=name, row=row, key=key, secrets=sealed)
+
+    def insert(self, connection: sa.Connection, new: NewEnvironment) -> StoredEnvironment:
+        """Store a new environment in a transaction of ``database.writing``, with what else belongs to it.
+
+        Raises EnvironmentExists.
+        """
+        revision = next_revision(self.database, connection)
+        is_it = ENVIRONMENTS.c.name == new.name
+        if stored_environments(connection, is_it):
+            raise EnvironmentExists(f"There is an environment {new.name} already.")
+        if new.key is not None:
+            # Again: replicas with different keys may each store their first environment at the same time.
+            self._keys.check(wrapping_keys(connection))
+        insert_environment(connection, {**new.row, "revision": revision})
+        store_secrets(connection, str(new.row["id"]), new.key, new.secrets)
+        return stored_environments(connection, is_it)[0]
+
+    def get(self, name: str) -> StoredEnvironment | None:
+        """Return an environment; None if there is none of that name."""
+        return next(iter(self._select(ENVIRONMENTS.c.name == name)), None)
+
+    def list(self, after: str | None = None, limit: int | None = None) -> list[StoredEnvironment]:
+        """Return environments by name: those after a name, at most ``limit``."""
+        return self._select(sa.true() if after is None else ENVIRONMENTS.c.name > after, limit)
+
+    def changes_since(self, revision: int | None) -> EnvironmentChanges | None:
+        """Return what has changed; None if nothing has. Without ``revision`` everything has."""
+        if not self.database.exists:
+            if revision not in {None, NO_STORE}:
+                # A volume that is gone for a while must not take the environments with it.
+                raise StoreUnavailable(f"The store {self.database.name} is missing.")
+            return EnvironmentChanges(revision=NO_STORE, names={}, changed=())
+        with self.database.reading() as connection:
+            return changes_in(connection, revision)
+
+    def replace(
+        self,
+        name: str,
+        options: EnvironmentOptions,
+        version: int | None = None,
+        *,
+        retained: frozenset[str] = frozenset(),
+        linked: Linked | None = None,
+    ) -> StoredEnvironment | None:
+        """Store other options; return the environment as it is now, None if there is none of that name.
+
+        ``retained`` are names of secrets that stay as they are unless ``options`` has others; ``linked`` is who has
+        proved anew to administer it. Raises VersionConflict if ``version`` is not the current one.
+        """
+        plain, values = split_secrets(options)
+
+        def prepare(sealed: SealedEnvironment) -> _Store:
+            if version not in {None, sealed.version}:
+                raise VersionConflict(
+                    f"The environment {name} has version {sealed.version} by now.",
+                    hint="Read it again, and repeat your change.",
+                )
+            key, texts = self._reseal(sealed, values, retained)
+            row = {"options": encode_options(plain), **_counted(sealed)}
+            if linked is not None:
+                row["linked"] = _linked(linked)
+
+            def store(connection: sa.Connection) -> None:
+                update_environment(connection, sealed.id, row)
+                store_secrets(connection, sealed.id, key, texts)
+
+            return store
+
+        return self.change(name, prepare)
+
+    def set_state(self, name: str, state: State) -> StoredEnvironment | None:
+        """Enable or disable an environment, which may be so already. None if there is none of that name."""
+
+        def prepare(sealed: SealedEnvironment) -> _Store | None:
+            row = {"state": state, **_counted(sealed)}
+            if sealed.state == state:
+                return None
+            return lambda connection: update_environment(connection, sealed.id, row)
+
+        return self.change(name, prepare)
+
+    def reload(self, name: str) -> StoredEnvironment | None:
+        """Make all processes load the metadata of an environment anew. None if there is none of that name."""
+
+        def prepare(sealed: SealedEnvironment) -> _Store:
+            row = {"reloads": sealed.reloads + 1}
+            return lambda connection: update_environment(connection, sealed.id, row)
+
+        return self.change(name, prepare)
+
+    def remove(self, name: str) -> StoredEnvironment | None:
+        """Delete an environment and the key of its secrets; return it as it was, None if there was none."""
+        if not self.database.exists:
+            return None
+        with self.database.writing() as connection:
+            next_revision(self.database, connection)
+            removed = stored_environments(connection, ENVIRONMENTS.c.name == name)
+            for environment in removed:
+                delete_environment(connection, environment.id)
+        self.database.erase_deleted()
+        return removed[0] if removed else None
+
+    def options_with_secrets(self, name: str) -> EnvironmentOptions | None:
+        """Decrypt the options of an environment; None if there is none of that name."""
+        sealed = self._sealed(name)
+        return None if sealed is None else unsealed(self._keys, sealed)
+
+    def change(
+        self, name: str, prepare: Callable[[SealedEnvironment], _Store | None]
+    ) -> StoredEnvironment | None:
+        """Prepare a change of an environment and store it; again, if it has become another in between.
+
+        ``prepare`` returns None if nothing changes. Returns None if there is no such environment; raises
+        VersionConflict if others never cease to change it.
+        """
+        for _ in range(_TRIES):
+            sealed = self._sealed(name)
+            if sealed is None:
+                return None
+            store = prepare(sealed)
+            if store is None:
+                return self.get(name)
+            try:
+                with self.database.writing() as connection:
+                    revision = next_revision(self.database, connection)
+                    if sealed_environment(connection, name) != sealed:
+                        raise _Changed
+                    store(connection)
+                    update_environment(connection, sealed.id, {"revision": revision})
+                    return stored_environments(connection, ENVIRONMENTS.c.id == sealed.id)[0]
+            except _Changed:
+                continue
+        raise VersionConflict(f"The environment {name} is being changed by others.")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.database.close()
+
+    def _select(
+        self, condition: sa.ColumnElement[bool], limit: int | None = None
+    ) -> builtins.list[StoredEnvironment]:
+        if not self.database.exists:
+            return []
+        with self.database.reading() as connection:
+            return stored_environments(connection, condition, limit)
+
+    def _sealed(self, name: str) -> SealedEnvironment | None:
+        if not self.database.exists:
+            return None
+        with self.database.reading() as connection:
+            return sealed_environment(connection, name)
+
+    def _reseal(
+        self, sealed: SealedEnvironment, values: Mapping[str, str], retained: frozenset[str]
+    ) -> tuple[WrappedKey | None, Mapping[str, bytes]]:
+        """Return data key and ciphertexts of an environment with new values."""
+        old = {option: text for option, text in sealed.secrets.items() if option in retained}
+        if not values:
+            return (sealed.key if old else None), old
+        self._check_keys()
+        if sealed.key is None:
+            data_key, key = new_data_key(self._keys, sealed.id)
+        else:
+            data_key, key = unwrapped_key(self._keys, sealed), sealed.key
+        return key, {**old, **encrypted(sealed.id, data_key, key.version, values)}
+
+    def _check_keys(self) -> None:
+        if self.database.exists:
+            with self.database.reading() as connection:
+                self._keys.check(wrapping_keys(connection))
+
+
+class _Changed(Exception):
+    """An environment was changed since it was read."""
+
+
+def _counted(sealed: SealedEnvironment) -> dict[str, object]:
+    return {"version": sealed.version + 1, "updated": time.time()}
+
+
+def _linked(linked: Linked | None) -> str | None:
+    return None if linked is None else msgspec.json.encode(linked).decode()

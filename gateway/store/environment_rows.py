@@ -1,0 +1,141 @@
+"""The statements with which environments are read and written, within transactions of the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from .database import Database
+from .encryption.key_encryption import WrappedKey
+from .stored_environment import (
+    EnvironmentChanges,
+    Linked,
+    SealedEnvironment,
+    StoredEnvironment,
+    decode_options,
+)
+from .tables import DATA_KEYS, ENVIRONMENT_SECRETS, ENVIRONMENTS, REVISIONS
+
+_IS_ENVIRONMENTS = REVISIONS.c.subject == ENVIRONMENTS.name
+_SEALED = ("id", "name", "options", "state", "version", "reloads", "revision")
+
+
+def next_revision(database: Database, connection: sa.Connection) -> int:
+    """Count a change, and return its number. Until the end of the transaction, others wait here."""
+    number = REVISIONS.c.number + 1
+    connection.execute(REVISIONS.update().where(_IS_ENVIRONMENTS).values(number=number))
+    database.announce(connection, ENVIRONMENTS.name)
+    return _revision(connection)
+
+
+def changes_in(connection: sa.Connection, revision: int | None) -> EnvironmentChanges | None:
+    """Return what has changed since a revision; None if nothing has. Without one everything has."""
+    current = _revision(connection)
+    if current == revision:
+        return None
+    # A lower number is that of a database that was restored.
+    is_whole = revision is None or current < revision
+    condition = sa.true() if is_whole else ENVIRONMENTS.c.revision > revision
+    rows = connection.execute(sa.select(ENVIRONMENTS.c.id, ENVIRONMENTS.c.name))
+    return EnvironmentChanges(
+        revision=current,
+        names={row.id: row.name for row in rows},
+        changed=tuple(_sealed(connection, condition)),
+    )
+
+
+def sealed_environment(connection: sa.Connection, name: str) -> SealedEnvironment | None:
+    """Return an environment as it is in the store; None if there is none of that name."""
+    return next(iter(_sealed(connection, ENVIRONMENTS.c.name == name)), None)
+
+
+def stored_environments(
+    connection: sa.Connection, condition: sa.ColumnElement[bool], limit: int | None = None
+) -> list[StoredEnvironment]:
+    """Return environments by name. Raises StoreLayoutMismatch."""
+    order = sa.select(ENVIRONMENTS).where(condition).order_by(ENVIRONMENTS.c.name).limit(limit)
+    rows = connection.execute(order).mappings().all()
+    secrets: dict[str, set[str]] = {}
+    ids = [row["id"] for row in rows]
+    columns = ENVIRONMENT_SECRETS.c
+    named = sa.select(columns.environment, columns.option).where(columns.environment.in_(ids))
+    for environment, option in connection.execute(named):
+        secrets.setdefault(environment, set()).add(option)
+    return [_stored(row, frozenset(secrets.get(row["id"], ()))) for row in rows]
+
+
+def wrapping_keys(connection: sa.Connection) -> list[str]:
+    """Return the names of all keys that have wrapped the data keys of the store."""
+    return list(connection.execute(sa.select(DATA_KEYS.c.wrapped_by).distinct()).scalars())
+
+
+def insert_environment(connection: sa.Connection, row: Mapping[str, object]) -> None:
+    """Store a new environment."""
+    connection.execute(ENVIRONMENTS.insert().values(dict(row)))
+
+
+def update_environment(
+    connection: sa.Connection, environment: str, values: Mapping[str, object]
+) -> None:
+    """Store other values of an environment."""
+    is_it = ENVIRONMENTS.c.id == environment
+    connection.execute(ENVIRONMENTS.update().where(is_it).values(dict(values)))
+
+
+def delete_environment(connection: sa.Connection, environment: str) -> None:
+    """Delete an environment with its secrets, and the key without which these cannot be read from a backup."""
+    store_secrets(connection, environment, None, {})
+    connection.execute(ENVIRONMENTS.delete().where(ENVIRONMENTS.c.id == environment))
+
+
+def store_secrets(
+    connection: sa.Connection,
+    environment: str,
+    key: WrappedKey | None,
+    secrets: Mapping[str, bytes],
+) -> None:
+    """Store data key and secrets of an environment in the place of those that it had."""
+    for table in (DATA_KEYS, ENVIRONMENT_SECRETS):
+        connection.execute(table.delete().where(table.c.environment == environment))
+    if key is not None:
+        values = {**msgspec.structs.asdict(key), "environment": environment}
+        connection.execute(DATA_KEYS.insert().values(values))
+    rows = [{"environment": environment, "option": o, "sealed": s} for o, s in secrets.items()]
+    if rows:
+        connection.execute(ENVIRONMENT_SECRETS.insert(), rows)
+
+
+def _revision(connection: sa.Connection) -> int:
+    number = sa.select(REVISIONS.c.number).where(_IS_ENVIRONMENTS)
+    return int(connection.execute(number).scalar_one())
+
+
+def _sealed(
+    connection: sa.Connection, condition: sa.ColumnElement[bool]
+) -> list[SealedEnvironment]:
+    ids = sa.select(ENVIRONMENTS.c.id).where(condition)
+    keys = {
+        row.environment: WrappedKey(row.version, row.wrapped, row.wrapped_by, row.created)
+        for row in connection.execute(sa.select(DATA_KEYS).where(DATA_KEYS.c.environment.in_(ids)))
+    }
+    secrets: dict[str, dict[str, bytes]] = {}
+    is_chosen = ENVIRONMENT_SECRETS.c.environment.in_(ids)
+    for row in connection.execute(sa.select(ENVIRONMENT_SECRETS).where(is_chosen)):
+        secrets.setdefault(row.environment, {})[row.option] = row.sealed
+    columns = [ENVIRONMENTS.c[name] for name in _SEALED]
+    return [
+        SealedEnvironment(**row, key=keys.get(row["id"]), secrets=secrets.get(row["id"], {}))
+        for row in connection.execute(sa.select(*columns).where(condition)).mappings()
+    ]
+
+
+def _stored(row: sa.RowMapping, secrets: frozenset[str]) -> StoredEnvironment:
+    values: dict[str, Any] = dict(row)
+    del values["revision"]
+    values["options"] = decode_options(values["name"], values["options"])
+    linked = values["linked"]
+    values["linked"] = None if linked is None else msgspec.json.decode(linked, type=Linked)
+    return StoredEnvironment(**values, secrets=secrets)

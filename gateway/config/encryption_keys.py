@@ -59,6 +59,4 @@ def _check(value: SecretStr) -> SecretStr:
 
 
 EncryptionKey: TypeAlias = Annotated[SecretStr, AfterValidator(_check)]
-EncryptionKeys: TypeAlias = Annotated[
-    tuple[EncryptionKey, ...], NoDecode, BeforeValidator(split)
-]
+EncryptionKeys: TypeAlias = Annotated[tuple[EncryptionKey, ...], NoDecode, BeforeValidator(split)]

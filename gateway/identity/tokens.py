@@ -79,7 +79,7 @@ class TokenVerifier:
             raise
 
     async def _verify(self, token: str, unverified: UnverifiedToken) -> Caller:
-        algorithm, kid = _checked(unverified.header)
+        algorithm, kid = header_facts(unverified.header)
         issuer = self._accepted.get(unverified.issuer or "")
         if issuer is None:
             raise CredentialsRefused(
@@ -117,7 +117,7 @@ def _json_object(part: str) -> Mapping[str, Any]:
         raise CredentialsRefused("malformed") from error
 
 
-def _checked(header: Mapping[str, Any]) -> tuple[str, str | None]:
+def header_facts(header: Mapping[str, Any]) -> tuple[str, str | None]:
     """Return the algorithm and the key id that a header names. Raises CredentialsRefused."""
     if "crit" in header or "b64" in header:
         raise CredentialsRefused("extension")

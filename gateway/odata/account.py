@@ -36,6 +36,10 @@ class AccountSets(Struct, frozen=True):
     """Client id → user."""
     roles: Lookup
     """User → names of security roles."""
+    administrator: Lookup
+    """User → identifiers of security roles."""
+    administrator_role: str
+    """Identifier of the role of those who may do everything."""
     companies: Lookup
     """Legal entity → name."""
     samples: tuple[str, ...]

@@ -100,6 +100,8 @@ FINOPS = replace(
         ),
         clients=Lookup("SysAADClients", "AADClientId", "UserId"),
         roles=Lookup("SecurityUserRoles", "UserId", "SecurityRoleName"),
+        administrator=Lookup("SecurityUserRoles", "UserId", "SecurityRoleIdentifier"),
+        administrator_role="-SYSADMIN-",
         companies=Lookup("LegalEntities", "LegalEntityId", "Name"),
         samples=(
             "CustomersV3",

@@ -11,6 +11,7 @@ https://learn.microsoft.com/entra/identity-platform/v2-oauth2-on-behalf-of-flow
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -47,6 +48,36 @@ class IssuedToken(Struct, frozen=True):
 
     def __repr__(self) -> str:
         return "IssuedToken(********)"
+
+
+class CodeGrant(Struct, frozen=True, kw_only=True):
+    """A code with which a browser came back from the login host, and what its sign-in began with."""
+
+    code: str
+    redirect_uri: str
+    verifier: str
+    """Of PKCE."""
+    nonce: str
+    """The login host was sent its digest: see ``nonce_digest``."""
+
+    def __repr__(self) -> str:
+        return "CodeGrant(********)"
+
+
+class UserTokens(Struct, frozen=True):
+    """The tokens of a user who has signed in."""
+
+    id_token: str
+    access_token: str
+    """For the scope of the account. Nothing of it is verified here."""
+
+    def __repr__(self) -> str:
+        return "UserTokens(********)"
+
+
+def nonce_digest(nonce: str) -> str:
+    """Return what msal expects as ``nonce`` of an ID token: a digest, so that the token does not give it away."""
+    return hashlib.sha256(nonce.encode()).hexdigest()
 
 
 class TokenRequests(Protocol):
@@ -119,6 +150,28 @@ class EntraTokenRequests:
             return result, _issued(result)
         otherwise = "May the application act on behalf of users of this environment (delegated permissions, consent)?"
         return result, refused(result, (*hidden, assertion), otherwise)
+
+    def by_code(self, grant: CodeGrant) -> UserTokens:
+        """Return the tokens of a user who has signed in. Blocks. Raises TokenError, SettingsError."""
+        flow = {
+            "state": "",  # who has begun the sign-in has checked it
+            "scope": [self._scope],
+            "redirect_uri": grant.redirect_uri,
+            "code_verifier": grant.verifier,
+            "nonce": grant.nonce,
+        }
+        answer = {"state": "", "code": grant.code}
+        try:
+            result, hidden = self._request(
+                lambda app: app.acquire_token_by_auth_code_flow(dict(flow), answer)
+            )
+        except RuntimeError as error:  # msal's, of an ID token that is not about this sign-in
+            raise TokenError("The answer of the login host is not about this sign-in.") from error
+        id_token, access_token = (result.get(name) for name in ("id_token", "access_token"))
+        if isinstance(id_token, str) and isinstance(access_token, str):
+            return UserTokens(id_token, access_token)
+        hint = "Sign in again."
+        raise refused(result, (*hidden, grant.code, grant.verifier), hint)
 
     @property
     def _scope(self) -> str:

@@ -61,3 +61,13 @@ ENVIRONMENT_SECRETS = sa.Table(
     sa.Column("option", sa.String(64), primary_key=True),
     sa.Column("sealed", sa.LargeBinary, nullable=False),
 )
+LINK_SESSIONS = sa.Table(
+    "link_sessions",
+    METADATA,
+    sa.Column("id", sa.String(32), primary_key=True),
+    # of the token in the address
+    sa.Column("digest", sa.String(64), nullable=False, unique=True),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("expires_at", sa.Float, nullable=False, index=True),
+    sa.Column("content", sa.Text, nullable=False),
+)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
+
+from gateway.store.tables import METADATA
 
 
 def spoil_store(data_dir: Path) -> Path:
@@ -12,3 +15,11 @@ def spoil_store(data_dir: Path) -> Path:
     path.touch(mode=0o600)
     path.write_bytes(b"this is no database, but a file of another kind")
     return path
+
+
+def take_back(store: sqlite3.Connection) -> None:
+    """Take from a SQLite store what came after its first migration."""
+    store.execute("ALTER TABLE api_keys DROP COLUMN environments")
+    for table in METADATA.tables.keys() - {"api_keys", "revisions"}:
+        store.execute(f"DROP TABLE {table}")
+    store.execute("DELETE FROM revisions WHERE subject <> 'api_keys'")

@@ -14,6 +14,7 @@ from gateway.config.settings import Settings
 from gateway.errors import SettingsError
 from gateway.store.api_keys import open_register
 from tests.support.environments import Deployment, code_of, deployed, mark_of, path_of, settings_of
+from tests.support.stores import take_back
 
 pytestmark = pytest.mark.anyio
 NAMES = "{ things { nodes { name } } }"
@@ -68,7 +69,7 @@ def test_keys_of_an_older_store_open_all_environments(tmp_path: Path) -> None:
     register.close()
     (file,) = tmp_path.rglob("*.db")
     with sqlite3.connect(file) as store:
-        store.execute("ALTER TABLE api_keys DROP COLUMN environments")
+        take_back(store)
         store.execute("UPDATE store_version SET version_num = '0001'")
     store.close()
 

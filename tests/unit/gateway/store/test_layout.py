@@ -26,6 +26,7 @@ from gateway.store.database import Database
 from gateway.store.layout import VERSION_TABLE, VERSIONS, Layout
 from gateway.store.opening import open_database
 from gateway.store.tables import METADATA
+from tests.support.stores import take_back
 
 pytestmark = pytest.mark.slow
 
@@ -151,11 +152,7 @@ def test_files_of_earlier_versions_are_brought_over(tmp_path: Path) -> None:
     file = tmp_path / "store" / "gateway.db"
     with sqlite3.connect(file) as connection:
         connection.execute(f"DROP TABLE {VERSION_TABLE}")
-        # Of what came after the first migration they have nothing.
-        connection.execute("ALTER TABLE api_keys DROP COLUMN environments")
-        for table in ("environments", "data_keys", "environment_secrets"):
-            connection.execute(f"DROP TABLE {table}")
-        connection.execute("DELETE FROM revisions WHERE subject = 'environments'")
+        take_back(connection)
         connection.execute("CREATE TABLE store_layout (version INTEGER NOT NULL)")
         connection.execute("INSERT INTO store_layout VALUES (1)")
     connection.close()

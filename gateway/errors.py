@@ -9,6 +9,8 @@
     │   ├── PageLimitExceeded       PAGE_LIMIT_EXCEEDED
     │   ├── UnsupportedQuery        UNSUPPORTED_QUERY: valid GraphQL that this product cannot answer
     │   ├── BudgetExceeded          BUDGET_EXCEEDED
+    │   ├── InvalidOption           INVALID_OPTION: an option of an environment that cannot be stored
+    │   ├── NoSuchEnvironment       UNKNOWN_ENVIRONMENT: the store has no environment of this name
     │   ├── Forbidden               FORBIDDEN: outside company_limit or roles
     │   └── Unauthenticated         UNAUTHENTICATED: the caller must sign in, again or with further claims
     ├── IssuerUnavailable           ISSUER_UNAVAILABLE: a token cannot be verified for now
@@ -147,6 +149,23 @@ class BudgetExceeded(RequestError):
     """An operation that would cost more than the settings allow."""
 
     code = "BUDGET_EXCEEDED"
+
+
+class InvalidOption(RequestError):
+    """An option of an environment that cannot be stored."""
+
+    code = "INVALID_OPTION"
+
+    def __init__(self, field: str | None, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.field = field
+        """The option, such as ``credentials.certificate``; None if it is none in particular."""
+
+
+class NoSuchEnvironment(RequestError):
+    """The store has no environment of this name."""
+
+    code = "UNKNOWN_ENVIRONMENT"
 
 
 class Forbidden(RequestError):

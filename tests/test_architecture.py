@@ -41,6 +41,7 @@ FLOORS = (  # lowest first: a module imports its own room and lower floors
     {"subscriptions"},
     {"explain"},
     {"environments"},
+    {"administration"},
     {"linking"},
     {"http"},
     {"graphiql"},

@@ -133,13 +133,14 @@ def names_environment(patterns: tuple[str, ...], environment: str) -> bool:
 def environment_problems(settings: Settings) -> Iterator[tuple[str, str]]:
     """Yield the place and the text of all that is wrong with environments over the deployment's settings."""
     for name, options in settings.environments.items():
-        for field, problem in _problems_of(settings, name, options):
+        for field, problem in option_problems(settings, name, options):
             yield f"environments.{name}{field}", problem
 
 
-def _problems_of(
+def option_problems(
     settings: Settings, name: str, options: EnvironmentOptions
 ) -> Iterator[tuple[str, str]]:
+    """Yield option and text of all that is wrong with one over the deployment's settings: ``.roles``, or empty."""
     for field, chosen, known in (
         ("profiles", options.profiles, settings.profiles),
         ("roles", options.roles, settings.roles),

@@ -9,19 +9,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.config.settings import Settings
 from gateway.errors import GatewayError
 from gateway.events import Observer
-from gateway.runtime.environment_check import application_sign_in, bounded, service_steps
-from gateway.runtime.upstream_chain import Status, Step, problem_step
+from gateway.runtime.environment_check import (
+    Report,
+    application_sign_in,
+    bounded,
+    service_steps,
+)
+from gateway.runtime.upstream_chain import problem_step
 
 from .admin_app import json_for_people
 
@@ -32,28 +34,6 @@ MAX_AGE = 15.0
 """Seconds for which a report is kept."""
 LONGEST = 60.0
 """Seconds that a report may take."""
-
-
-class Report(Struct, frozen=True):
-    """What was found out, and when."""
-
-    steps: tuple[Step, ...]
-    at: float
-    """In seconds since the epoch."""
-
-    @property
-    def is_good(self) -> bool:
-        """Whether no step is a problem."""
-        return all(step.status is not Status.PROBLEM for step in self.steps)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the report for people."""
-        steps = [
-            {key: value for key, value in asdict(step).items() if value is not None}
-            for step in self.steps
-        ]
-        at = datetime.fromtimestamp(self.at, UTC).isoformat(timespec="seconds")
-        return {"status": "ok" if self.is_good else "problem", "at": at, "steps": steps}
 
 
 class UpstreamHealth:

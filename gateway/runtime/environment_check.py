@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from gateway.config.settings import Settings
 from gateway.errors import GatewayError
@@ -29,6 +33,28 @@ from .upstream_chain import Status, Step, account_steps, problem_step, token_ste
 
 if TYPE_CHECKING:
     from gateway.odata.application_sign_in import ApplicationSignIn
+
+
+class Report(Struct, frozen=True):
+    """What was found out, and when."""
+
+    steps: tuple[Step, ...]
+    at: float
+    """In seconds since the epoch."""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether no step is a problem."""
+        return all(step.status is not Status.PROBLEM for step in self.steps)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report for people."""
+        steps = [
+            {key: value for key, value in asdict(step).items() if value is not None}
+            for step in self.steps
+        ]
+        at = datetime.fromtimestamp(self.at, UTC).isoformat(timespec="seconds")
+        return {"status": "ok" if self.is_good else "problem", "at": at, "steps": steps}
 
 
 async def service_steps(

@@ -14,7 +14,8 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from gateway.config.settings import Settings
-from gateway.http.upstream_health import Report, UpstreamHealth, upstream_health
+from gateway.http.upstream_health import UpstreamHealth, upstream_health
+from gateway.runtime.environment_check import Report
 from tests.support.environment import CLIENT, Environment, environment
 from tests.support.login_host import SECRET, refusal
 

@@ -1,0 +1,50 @@
+"""Who changes environments, and the audit log in which that is recorded."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from gateway.audit.entries import Entry, Who
+from gateway.audit.log import AuditLog
+
+
+class Actor(Struct, frozen=True, kw_only=True):
+    """Who acts, by which way."""
+
+    who: Who
+    log: AuditLog | None
+    """None: nothing is recorded."""
+    client: str | None = None
+    """Address of the client."""
+    path: str | None = None
+
+    def record(self, act: str, environment: str, fields: Iterable[str] = ()) -> None:
+        """Record a change of an environment. Raises AuditUnavailable if it must be recorded, and cannot."""
+        if self.log is None:
+            return
+        entry = Entry(
+            kind="admin",
+            act=f"environment.{act}",
+            who=self.who,
+            client=self.client,
+            path=self.path,
+            environment=environment,
+            fields=tuple(sorted(fields)),
+            outcome="done",
+        )
+        if self.log.required:
+            self.log.recorded_now(entry)
+        else:
+            self.log.record(entry)
+
+
+def user_of_machine() -> Who:
+    """Return the user who has started this process."""
+    try:
+        return Who(kind="os", subject=getpass.getuser())
+    except (KeyError, OSError, ImportError):  # in a container, a user may have no name
+        return Who(kind="os", subject=str(os.getuid()) if hasattr(os, "getuid") else "")

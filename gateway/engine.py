@@ -16,6 +16,8 @@ from typing import Any
 from graphql import OperationType
 from msgspec import Struct, field
 
+from gateway.cache.evicting_writer import EvictingWriter
+from gateway.cache.operation_reads import OperationReads, ReadSharing
 from gateway.cost.gate import OperationGate, Priceable, Ticket
 from gateway.documents.operation_choice import choose_operation
 from gateway.documents.refusal import OperationRefused, refusal
@@ -103,6 +105,8 @@ class Engine:
         """Records writes; None: they are not recorded."""
         self.gate: OperationGate | None = None
         """Prices operations, and admits or refuses them before their first upstream request; None: all may run."""
+        self.sharing: ReadSharing | None = None
+        """What operations share of the upstream's answers; None: nothing."""
         self.schema = schema
         self.dialect = dialect
         self._sender = sender
@@ -162,7 +166,7 @@ class Engine:
     ) -> Answer:
         """Run a mutation operation, and answer it. Raises GatewayError."""
         # Only the first write has the deadline: what has begun goes on to its end.
-        writer = TimelyWriter(upstream, deadline)
+        writer = TimelyWriter(self._evicting(upstream), deadline)
         ticket = await self._admit(operation)
         answer, sent = None, 0
         try:
@@ -178,6 +182,11 @@ class Engine:
     async def _admit(self, operation: Priceable) -> Ticket | None:
         """Admit an operation. Raises GatewayError if it is refused."""
         return None if self.gate is None else await self.gate.admit(operation)
+
+    def _evicting(self, upstream: WriteUpstream) -> WriteUpstream:
+        """Return the upstream of writes, which removes the answers that they make wrong."""
+        sharing = self.sharing
+        return upstream if sharing is None else EvictingWriter(upstream, sharing.answers)
 
     def read(self, request: GraphQLRequest) -> ValidOperation:
         """Return the operation of a request, with its variables. Raises OperationRefused."""
@@ -292,13 +301,15 @@ class Engine:
             # Above the budget: others have read so much. What this operation may read is its own.
             if not _exceeds_budget(answer):
                 return answer
-        reads = self._reads(request.caller, deadline, trace)
+        reads = self._reads(request, deadline, trace)
         with operation_ends_at(deadline.at):
             answer = await self.answer_or_error(self.answer(request, deadline, reads, trace))
         answer = self._as_signed_in(answer, reads)
         # An answer that is JSON already is about the schema, which takes no upstream requests.
         if trace is not None and answer.written is None:
             answer.extensions = {"d365": trace.to_json()}
+        if reads.shared is not None and (cached := reads.shared.to_json()) is not None:
+            answer.extensions = {**(answer.extensions or {}), "cache": cached}
         return answer
 
     async def answer_or_error(self, answering: Awaitable[Answer]) -> Answer:
@@ -363,17 +374,18 @@ class Engine:
         upstream: ReadUpstream,
         trace: Trace | None = None,
         sent: list[Request] | None = None,
+        shared: OperationReads | None = None,
     ) -> Fetcher:
         """Return the fetcher of one operation, which counts what it reads.
 
-        ``sent``: the list to which it appends its requests, if it shares one.
+        ``sent``: the list to which it appends its requests, if it shares one. ``shared``: what other operations read.
         """
         limits = ReadLimits(
             max_rows=self._settings.max_rows,
             max_filtered_rows=self._settings.max_filtered_rows,
             max_url_length=self._settings.max_url_length,
         )
-        return Fetcher(upstream, self.dialect, limits, trace, sent)
+        return Fetcher(upstream, self.dialect, limits, trace, sent, shared)
 
     def runner(self, fetcher: Fetcher) -> PlanRunner:
         """Return the runner of one operation's plan."""
@@ -399,14 +411,33 @@ class Engine:
         batches = SharedKeyBatchLoader(fetcher, self._settings.max_url_length)
         return ReadContext(upstream, fetcher, batches, until, caller)
 
-    def _reads(self, caller: Caller, deadline: Deadline, trace: Trace | None) -> ReadContext:
+    def _reads(
+        self, request: GraphQLRequest, deadline: Deadline, trace: Trace | None
+    ) -> ReadContext:
         """Return the reads of one operation."""
-        upstream, identity = self._upstream_of(caller)
+        upstream, identity = self._upstream_of(request.caller)
+        shared = self._shared(upstream, identity, request, deadline)
         if trace is not None:
             upstream = Traced(upstream, trace)
-        fetcher = self.fetcher(upstream, trace)
+        fetcher = self.fetcher(upstream, trace, shared=shared)
         batches = KeyBatchLoader(fetcher, self._settings.max_url_length)
-        return ReadContext(upstream, fetcher, batches, deadline.at, identity)
+        return ReadContext(upstream, fetcher, batches, deadline.at, identity, shared)
+
+    def _shared(
+        self,
+        upstream: Upstream,
+        identity: CallerUpstream | None,
+        request: GraphQLRequest,
+        deadline: Deadline,
+    ) -> OperationReads | None:
+        """Return what an operation shares with others that get the same answers; None: nothing."""
+        if self.sharing is None:
+            return None
+        caller = "" if identity is None else request.caller.log_id
+        refused = None if identity is None else identity.note
+        return self.sharing.reads(
+            upstream, caller, deadline.at, fresh=request.fresh, refused=refused
+        )
 
     def _upstream_of(self, caller: Caller) -> tuple[Upstream, CallerUpstream | None]:
         """Return the upstream of a caller's operation; if it has the caller's identity, also what notes refusals."""

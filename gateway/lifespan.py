@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 
 from gateway.audit.log import AuditLog
 from gateway.audit.opening import recording
+from gateway.cache.answer_store import AnswerStore
 from gateway.config.environments import own_settings
 from gateway.config.settings import Settings
 from gateway.environments.open_environment import OpenEnvironment, open_environment, serving
@@ -50,13 +51,17 @@ class Lifespan:
     @asynccontextmanager
     async def __call__(self, app: Starlette) -> AsyncIterator[None]:
         """Serve until the end of the block."""
+        # One for all environments of the process, whose answers are bounded together.
+        answers = AnswerStore(self.settings.cache.max_bytes)
         async with recording(self.settings, self.observe) as log:
             with auditing(app, log):
-                async with self._own(app, log), self._others(app, log):
+                async with self._own(app, log, answers), self._others(app, log, answers):
                     yield
 
     @asynccontextmanager
-    async def _own(self, app: Starlette, log: AuditLog | None) -> AsyncIterator[None]:
+    async def _own(
+        self, app: Starlette, log: AuditLog | None, answers: AnswerStore
+    ) -> AsyncIterator[None]:
         """Serve the environment of the settings themselves."""
         opened = open_generations(
             own_settings(self.settings),
@@ -64,6 +69,7 @@ class Lifespan:
             observe=self.observe,
             progress=self.progress,
             audit=log,
+            answers=answers,
         )
         async with AsyncExitStack() as parts:
             if self.api_keys is not None:
@@ -85,7 +91,9 @@ class Lifespan:
                     delattr(app.state, name)
 
     @asynccontextmanager
-    async def _others(self, app: Starlette, log: AuditLog | None) -> AsyncIterator[None]:
+    async def _others(
+        self, app: Starlette, log: AuditLog | None, answers: AnswerStore
+    ) -> AsyncIterator[None]:
         """Serve the declared environments, each from its first request on."""
         app.state.environments = None
         if self.registry is None:
@@ -103,6 +111,7 @@ class Lifespan:
                 transport=self.transport,
                 observe=self.observe,
                 audit=log,
+                answers=answers,
                 build_model=build,
             )
 

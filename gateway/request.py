@@ -32,6 +32,8 @@ class GraphQLRequest(Struct, frozen=True, kw_only=True):
     """Seconds that it may take, if less than the setting (header X-D365-Timeout)."""
     trace: bool = False
     """Whether the answer lists its upstream requests (header X-D365-Trace)."""
+    fresh: bool = False
+    """Whether nothing that was read before is used (header Cache-Control: no-cache)."""
     caller: Caller = ANONYMOUS
     client: str | None = None
     """Address of the client, for the audit log."""

@@ -28,7 +28,7 @@ FLOORS = (  # lowest first: a module imports its own room and lower floors
     {"store", "audit"},
     {"identity", "admission"},
     {"odata", "logs"},
-    {"operations"},
+    {"operations", "cache"},
     {"planning"},
     {"execution", "metadata"},
     {"introspection"},

@@ -102,10 +102,11 @@ def serve(
         with without_terminal_imports():
             from gateway.config.demo_environments import with_demos
 
-            from .options import errors_to_exit, read_settings
+            from .options import errors_to_exit, read_settings, with_sandbox_cache
             from .serve import serve
         with errors_to_exit():
             settings = read_settings(config, sandbox=sandbox, roles=roles, host=host, port=port)
+            settings = with_sandbox_cache(settings)
             serve(with_demos(settings, demo_environments), workers, sandbox=sandbox)
 
 

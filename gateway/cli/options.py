@@ -64,6 +64,18 @@ def fail(message: str, hint: str | None, code: int, detail: str | None = None) -
     raise typer.Exit(code)
 
 
+SANDBOX_TTL = 60.0
+"""Seconds for which answers of the embedded sandbox are cached: so that a newcomer sees it."""
+
+
+def with_sandbox_cache(settings: Settings) -> Settings:
+    """Return settings with which answers of the embedded sandbox are cached, unless they say whether."""
+    if settings.url is not None or "ttl" in settings.cache.model_fields_set:
+        return settings
+    cache = settings.cache.model_copy(update={"ttl": SANDBOX_TTL})
+    return settings.model_copy(update={"cache": cache})
+
+
 def read_settings(
     config: Path | None, *, sandbox: bool = False, roles: bool = False, **overrides: object
 ) -> Settings:

@@ -51,6 +51,7 @@ NOT_PER_PROFILE = frozenset(
         # A caller has the same roles everywhere; a profile may be bound to some.
         *("roles", "roles_file"),
         "inbound",
+        "cache",
         # Each environment serves the profiles of the deployment.
         *("environments", "environment_host", "environment_idle", "default_environment"),
         "linking",

@@ -21,6 +21,7 @@ from pydantic_settings import (
 from schema.errors import did_you_mean
 
 from .audit_models import AdminOptions, AuditOptions
+from .cache_models import CacheOptions
 from .credential_models import CredentialOptions
 from .encryption_keys import EncryptionKey, EncryptionKeys
 from .environment_models import Environments, HostPattern
@@ -379,6 +380,10 @@ class Settings(ServiceSettings):
     )
     federation: FederationOptions = Field(
         default=FederationOptions(), description="The API as an Apollo Federation subgraph."
+    )
+    cache: CacheOptions = Field(
+        default=CacheOptions(),
+        description="Answers of the environment that are cached for a while.",
     )
     inbound: InboundOptions = Field(
         default=InboundOptions(), description="Callers: how they sign in."

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import httpx
 
 from gateway.audit.log import AuditLog
+from gateway.cache.answer_store import AnswerStore
 from gateway.config.profiles import environment_in
 from gateway.config.settings import Settings
 from gateway.events import Observer
@@ -72,6 +73,7 @@ async def open_environment(
     transport: httpx.AsyncBaseTransport | None,
     observe: Observer,
     audit: AuditLog | None,
+    answers: AnswerStore,
     build_model: BuildModel,
 ) -> AsyncIterator[OpenEnvironment]:
     """Open an environment while others are served, and close it at the end.
@@ -79,7 +81,9 @@ async def open_environment(
     ``transport`` replaces the network in tests. Raises SettingsError, SchemaError, AuthError, UpstreamError.
     """
     network = transport if settings.url else None  # a sandbox is in this process
-    async with open_client(settings, transport=network, observe=observe, audit=audit) as client:
+    async with open_client(
+        settings, transport=network, observe=observe, audit=audit, answers=answers
+    ) as client:
         live = GenerationManager(
             await _first_gateway(settings, client, observe, build_model),
             fresh_copy,

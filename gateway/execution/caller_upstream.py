@@ -54,6 +54,10 @@ class CallerUpstream:
             self._refusal = error
             raise
 
+    def note(self, refusal: Unauthenticated) -> None:
+        """Note that a read of another operation of the caller, whose answer this one uses, was refused."""
+        self._refusal = refusal
+
     async def write(
         self,
         request: Request,

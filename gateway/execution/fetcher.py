@@ -15,6 +15,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
+from gateway.cache.operation_reads import OperationReads
 from gateway.errors import GatewayError, UpstreamNotFound
 from gateway.odata.dialect import Dialect
 from gateway.odata.lazy_request import LONGEST
@@ -54,12 +55,16 @@ class Fetcher:
         limits: ReadLimits | None = None,
         trace: Trace | None = None,
         sent: list[Request] | None = None,
+        shared: OperationReads | None = None,
     ) -> None:
-        """``sent``: the list to which its requests are appended, if several fetchers share one."""
+        """``sent``: the list to which its requests are appended, if several fetchers share one.
+
+        ``shared``: what other operations have read or are reading.
+        """
         limits = limits or ReadLimits()
         self.dialect = dialect
         self.requests = ReadRequests(
-            upstream, dialect, limits.max_url_length, trace, [] if sent is None else sent
+            upstream, dialect, limits.max_url_length, trace, [] if sent is None else sent, shared
         )
         self.decoder = PageDecoder()
         self.pages = PageReader(

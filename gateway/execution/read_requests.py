@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+from gateway.cache.operation_reads import OperationReads
 from gateway.errors import BadArgument, UpstreamMalformed
 from gateway.odata.dialect import Dialect
 from gateway.odata.lazy_request import LONGEST
@@ -37,6 +38,8 @@ class ReadRequests:
     """Records the requests if the caller wants to see them."""
     sent: list[Request] = field(default_factory=list)
     """What was really sent, in order; several readers may share one list."""
+    shared: OperationReads | None = None
+    """What others have read already, or read at this moment; None: everything is sent."""
     _batches: ReadBatches = field(init=False)
     _responses: dict[str, asyncio.Future[Response]] = field(default_factory=dict)
 
@@ -100,8 +103,15 @@ class ReadRequests:
         if reason is not None:
             self.note(request, reason)
             return self._batches.add(request)
+        if self.shared is None:
+            self.sent.append(request)
+            return asyncio.ensure_future(self.upstream.send(request))
+        reused = self.shared.find(request)
+        if reused is not None:
+            self.note(request, reused.reason)
+            return reused.answer
         self.sent.append(request)
-        return asyncio.ensure_future(self.upstream.send(request))
+        return self.shared.begin(request, self.upstream.send)
 
     def _batch_reason(self, request: Request) -> str | None:
         """Return why a request cannot go out on its own; None if it can."""
@@ -118,9 +128,14 @@ class ReadRequests:
         """Cancel the requests that are still under way."""
         pending = [response for response in self._responses.values() if not _is_over(response)]
         for response in pending:
-            response.cancel()
+            if self.shared is None:
+                response.cancel()
+            else:
+                self.shared.give_up(response)
         if pending:
-            await asyncio.gather(*pending, return_exceptions=True)
+            # What others still wait for is theirs.
+            ending = [r for r in pending if not isinstance(r, asyncio.Task) or r.cancelling()]
+            await asyncio.gather(*ending, return_exceptions=True)
         await self._batches.close()
 
     def note(self, request: Request, reason: str) -> None:

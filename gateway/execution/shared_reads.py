@@ -15,6 +15,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.cache.operation_reads import OperationReads
 from gateway.errors import (
     GatewayError,
     RequestError,
@@ -123,6 +124,8 @@ class ReadContext:
     """When the last of the operations ends, by the event loop's clock: no shared request gives up earlier."""
     caller: CallerUpstream | None = None
     """What notes that the caller has to sign in, if the operations have the caller's identity."""
+    shared: OperationReads | None = None
+    """What is read for other operations, too; None: nothing."""
     _running: int = 0
     _requests: int = 0
     _rows: int = 0

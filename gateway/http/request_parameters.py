@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import msgspec
+from msgspec import structs
 from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope
 
@@ -83,7 +84,14 @@ def request_of(
     companies = companies_of(headers.get(_COMPANY))
     timeout = timeout_of(headers.get(_TIMEOUT))
     origin = (client, headers.get("x-request-id"))
-    return _validated(parameters, companies, timeout, origin, may_mutate=may_mutate)
+    request = _validated(parameters, companies, timeout, origin, may_mutate=may_mutate)
+    return structs.replace(request, fresh=True) if is_fresh(headers) else request
+
+
+def is_fresh(headers: Headers) -> bool:
+    """Return whether the client wants nothing that was read before (RFC 9111, section 5.2.1.4)."""
+    control = headers.get("cache-control")
+    return control is not None and "no-cache" in {d.strip().lower() for d in control.split(",")}
 
 
 def is_traced(header: str) -> bool:

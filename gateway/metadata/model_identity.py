@@ -51,6 +51,8 @@ NOT_DECIDING = frozenset(
         # which environments there are; the settings of one say where it is
         *("environments", "environment_host", "environment_idle", "default_environment"),
         "linking",
+        # the cache of answers
+        "cache",
         # the server
         *("host", "port", "root_path", "allowed_hosts", "trusted_proxies", "cors_origins"),
         *("keep_alive", "send_timeout", "max_connections", "max_connections_per_peer"),

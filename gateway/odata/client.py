@@ -65,7 +65,7 @@ from .transport_errors import (
     retry_always,
     retry_never,
 )
-from .upstream import OutcomePart, whole_response
+from .upstream import OutcomePart, SharedAnswers, whole_response
 
 SAFE = frozenset({"GET", "HEAD"})
 HEADERS: Mapping[str, str] = {
@@ -121,6 +121,8 @@ class ODataClient:
         self._dialect = dialect or dialect_for(settings.dialect, self.root)
         self._settings = settings
         self._auth = auth
+        self.answers: SharedAnswers | None = None
+        """What operations share of the answers; None: nothing."""
         self.callers: CallerTokens | None = None
         """The tokens of callers, whose identity operations then have."""
         self._identity: str | None = None
@@ -183,6 +185,8 @@ class ODataClient:
                         task.cancel()
                 await asyncio.wait(tuple(self.unfinished))
         finally:
+            if self.answers is not None:
+                await self.answers.close()
             if self.callers is not None:
                 self.callers.close()
             await self._transport.aclose()

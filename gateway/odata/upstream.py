@@ -71,5 +71,13 @@ class WriteUpstream(Protocol):
         ...
 
 
+class SharedAnswers(Protocol):
+    """What the operations of an environment share of its answers: see ``gateway.cache``."""
+
+    async def close(self) -> None:
+        """Give up what is read in the background."""
+        ...
+
+
 class Upstream(ReadUpstream, WriteUpstream, Protocol):
     """Where both go: what an engine is given."""

@@ -45,6 +45,7 @@ class ChangeQuery:
     rows: str
     """Answers ``rows { nodes { id etag changed created } pageInfo { hasNextPage endCursor } }`` for the variables
     ``first``, ``after`` and, if the set can be filtered, ``where``."""
+    entity_set: str = ""
     newest: str = ""
     """By stamp: answers ``rows { nodes { id changed } }`` for ``first`` and ``where``, the latest change first."""
 
@@ -82,6 +83,7 @@ def find_change_query(catalog: Catalog, name: str, stamps: Collection[str] = ())
         rows="",
         where=catalog.name_of(TypeKind.WHERE, csdl) if "where" in arguments else None,
         stamp=None if stamp is None else stamp.name,
+        entity_set=root.entity_set.name,
     )
     created = None if stamp is None else _stamp(catalog, csdl, CREATED_STAMPS)
     return replace(

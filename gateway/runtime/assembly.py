@@ -15,6 +15,10 @@ from typing import Any
 import httpx
 
 from gateway.audit.log import AuditLog
+from gateway.cache.answer_store import AnswerStore
+from gateway.cache.environment_answers import EnvironmentAnswers
+from gateway.cache.operation_reads import ReadSharing
+from gateway.cache.touched_sets import TouchedSets
 from gateway.config.profiles import ProfileSettings, environment_in
 from gateway.config.setting_models import SandboxOptions
 from gateway.config.settings import Settings
@@ -26,6 +30,7 @@ from gateway.execution.trace import with_attempts
 from gateway.fallback_resolvers import LoadedResolvers
 from gateway.introspection.answers import IntrospectionStore, introspection_store
 from gateway.metadata.api_schema import build_api_schema, check_names
+from gateway.metadata.cached_sets import cached_sets
 from gateway.metadata.document_loader import DocumentOrigin, MetadataDocument, load_metadata
 from gateway.metadata.labels import load_labels
 from gateway.metadata.model_builder import (
@@ -135,8 +140,12 @@ def open_client(
     transport: httpx.AsyncBaseTransport | None = None,
     observe: Observer = log_event,
     audit: AuditLog | None = None,
+    answers: AnswerStore | None = None,
 ) -> ODataClient:
-    """Return the client of the configured environment, or of the embedded sandbox. ``audit`` records its writes."""
+    """Return the client of the configured environment, or of the embedded sandbox.
+
+    ``audit`` records its writes, ``answers`` caches what it reads; by default it has a store of its own.
+    """
     if settings.url is None and transport is None:
         transport = sandbox_transport(settings.sandbox, sandbox_relations(settings))
     client = ODataClient(
@@ -148,7 +157,20 @@ def open_client(
     )
     client.callers = _callers(settings, observe)
     client.audit = audit
+    client.answers = environment_answers(settings, answers)
     return client
+
+
+def environment_answers(
+    settings: Settings, store: AnswerStore | None = None
+) -> EnvironmentAnswers | None:
+    """Return what the operations of an environment share; None if that is nothing."""
+    options = settings.cache
+    if not options.ttl and not options.coalesce:
+        return None
+    return EnvironmentAnswers(
+        environment_in(settings), store or AnswerStore(options.max_bytes), options
+    )
 
 
 def _auth(settings: Settings, observe: Observer) -> httpx.Auth | None:
@@ -196,6 +218,7 @@ async def assemble(
     profiles = await read_profiles(settings, client, loaded, document.digest, observe)
     gateway = build(settings, client, document.origin, loaded, labels, observe, profiles)
     gateway = await with_policy(gateway)
+    await choose_cached_sets(gateway)
     check_names(settings, gateway.catalog)
     observe(schema_built_event(gateway, time.perf_counter() - started))
     return gateway
@@ -258,6 +281,20 @@ async def with_policy(gateway: Gateway) -> Gateway:
     return replace(gateway, policy=policy)
 
 
+async def choose_cached_sets(gateway: Gateway) -> None:
+    """Decide which sets' answers are cached, by names and categories. Raises SettingsError for a pattern of nothing."""
+    answers = gateway.client.answers
+    if isinstance(answers, EnvironmentAnswers) and answers.options.ttl:
+        answers.cached = await cached_sets(
+            gateway.settings,
+            gateway.client,
+            gateway.dialect,
+            gateway.catalog.model,
+            gateway.metadata.digest,
+            gateway.observe,
+        )
+
+
 def require_sound(policy: Policy, gateway: Gateway) -> None:
     """Raise SettingsError with all problems of a policy over a gateway's metadata."""
     problems = policy_problems(policy, gateway.catalog, gateway.settings)
@@ -305,6 +342,9 @@ def executable(
         engine.identities = client
     if client.audit is not None:
         engine.audit = write_audit(client.audit, settings, dialect)
+    if isinstance(client.answers, EnvironmentAnswers):
+        touched = TouchedSets(catalog.model)
+        engine.sharing = ReadSharing(answers=client.answers, touched=touched)
     return schema, engine
 
 

@@ -13,7 +13,14 @@ from gateway.metadata.model_process import BuildModel
 from gateway.metadata.preset_services import with_preset_services
 from gateway.odata.client import ODataClient
 
-from .assembly import Gateway, build, read_labels, read_profiles, with_policy
+from .assembly import (
+    Gateway,
+    build,
+    choose_cached_sets,
+    read_labels,
+    read_profiles,
+    with_policy,
+)
 
 
 async def load_model(
@@ -46,4 +53,6 @@ async def build_gateway(
     fresh = await asyncio.to_thread(
         build, settings, client, document.origin, loaded, labels, observe, profiles
     )
-    return await with_policy(fresh)
+    ready = await with_policy(fresh)
+    await choose_cached_sets(ready)
+    return ready

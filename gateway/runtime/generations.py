@@ -27,6 +27,7 @@ from dataclasses import dataclass
 import httpx
 
 from gateway.audit.log import AuditLog
+from gateway.cache.answer_store import AnswerStore
 from gateway.config.settings import Settings
 from gateway.events import Observer, TypesNotRenewed, TypesRenewed, log_event
 from gateway.metadata.model_builder import Progress
@@ -58,9 +59,12 @@ async def open_generations(
     progress: Progress | None = None,
     freeing: Freeing = Freeing(),
     audit: AuditLog | None = None,
+    answers: AnswerStore | None = None,
 ) -> AsyncIterator[GenerationManager]:
     """Yield a manager with the first generation, and close it at the end. Raises as ``open_gateway`` does."""
-    opened = open_client(settings, transport=transport, observe=observe, audit=audit)
+    opened = open_client(
+        settings, transport=transport, observe=observe, audit=audit, answers=answers
+    )
     async with opened as client:
         # No local variable for the first generation: it would keep it alive.
         live = GenerationManager(

@@ -96,6 +96,8 @@ class Poll(Struct, kw_only=True):
     """Seconds by which changes may become visible late."""
     now: Callable[[], float]
     observe: Observer
+    changed: Callable[[], None] = lambda: None
+    """Called when a poll has found changes, before anybody reads the rows."""
     _by: ByEtag | ByStamp | None = None
     _requests: int = 0
     _read: int = 0
@@ -113,6 +115,8 @@ class Poll(Struct, kw_only=True):
             raise
         except Exception as error:
             raise poll_failure(to_gateway_error(error)) from error
+        if changes:
+            self.changed()
         self.observe(
             SubscriptionPolled(
                 set=self.query.name,
@@ -187,6 +191,7 @@ class Poll(Struct, kw_only=True):
                 operation_name=WATCH,
                 companies=self.companies,
                 caller=self.caller,
+                fresh=True,
             )
         )
         self._requests += len(answer.requests)

@@ -58,8 +58,9 @@ class ActiveSubscription:
         ask: Execute,
         now: Callable[[], float],
         observe: Observer,
+        changed: Callable[[], None] = lambda: None,
     ) -> Poll:
-        """Return the poll for its changes."""
+        """Return the poll for its changes; ``changed`` is called when it has found some."""
         return Poll(
             query=self.change_query,
             where=self.where,
@@ -71,6 +72,7 @@ class ActiveSubscription:
             late=options.late,
             now=now,
             observe=observe,
+            changed=changed,
         )
 
     def rows(self, ids: Sequence[str], timeout: float | None = None) -> GraphQLRequest:
@@ -81,6 +83,8 @@ class ActiveSubscription:
             companies=self.companies,
             timeout=timeout,
             caller=self.caller,
+            # A cached answer may be older than the change.
+            fresh=True,
         )
 
 

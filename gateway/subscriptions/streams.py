@@ -72,7 +72,13 @@ class Streams:
 
     def _poll(self, subscription: ActiveSubscription) -> Poll:
         hub = self.hub
-        return subscription.poll(hub.options, self._execute, hub.clock.now, hub.observe)
+
+        def changed() -> None:
+            sharing = self.live.gateway.engine.sharing
+            if sharing is not None:
+                sharing.answers.wrote({subscription.change_query.entity_set})
+
+        return subscription.poll(hub.options, self._execute, hub.clock.now, hub.observe, changed)
 
     async def _read(self, reader: Reader, part: Part) -> list[bytes]:
         """Return a reader's results for a part of the changes, whose rows are read together with other readers'."""

@@ -89,6 +89,40 @@ async def test_callers_get_the_rows_of_their_companies(world: Environment, clien
     ]
 
 
+@pytest.fixture(scope="module")
+async def caching(world: Environment) -> AsyncIterator[tuple[Starlette, list[Event]]]:
+    settings = world.settings(CACHE__TTL="600", CACHE__SETS="CustomersV3")
+    async with serving(settings) as running:
+        yield running
+
+
+async def test_no_caller_gets_what_was_cached_for_another(
+    world: Environment, client: Client, caching: tuple[Starlette, list[Event]]
+) -> None:
+    users = {SALES_CLERK: {"usrt"}, AR_CLERK: {"demf"}, "admin": {"usmf", "usrt", "demf", "dat"}}
+    async with calling(*caching) as cached:
+        for _ in range(2):
+            asked = [(user, ask(cached, world.token(user))) for user in users for _ in range(5)]
+            answers = await asyncio.gather(*(answer for _, answer in asked))
+            for (user, _), answer in zip(asked, answers, strict=True):
+                assert companies_in(answer) == users[user]
+
+    assert sorted(users_upstream(world)) == sorted(f"{user}@contoso.com" for user in users)
+
+
+async def test_a_refused_caller_is_told_so_though_another_read_joined(
+    world: Environment, caching: tuple[Starlette, list[Event]]
+) -> None:
+    token = world.token(AR_CLERK, amr=["refused"])
+    world.host.refuse_user[AR_CLERK] = refusal(50173, "The grant was revoked.", "invalid_grant")
+    async with calling(*caching) as cached:
+        query = "{ customerGroups { nodes { customerGroupId } } }"
+        answers = await asyncio.gather(*(ask(cached, token, query) for _ in range(5)))
+    world.host.refuse_user.clear()
+
+    assert [answer.status_code for answer in answers] == [401] * 5
+
+
 async def test_the_default_scope_is_the_users_company(world: Environment, client: Client) -> None:
     query = "{ customersV3(first: 500) { nodes { dataAreaId } } }"
 

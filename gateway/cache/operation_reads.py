@@ -1,0 +1,188 @@
+"""The reads of one operation that others have made already, or make at this moment."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from gateway.admission.work import current_work
+from gateway.errors import (
+    Unauthenticated,
+    UpstreamThrottled,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+from gateway.odata.query import Request
+from gateway.odata.response_check import Response
+from gateway.odata.upstream import ReadUpstream
+
+from .answer_store import Key, StoredAnswer
+from .environment_answers import EnvironmentAnswers
+from .in_flight import Flight
+from .touched_sets import TouchedSets
+
+Send: TypeAlias = Callable[[Request], Awaitable[Response]]
+Refused: TypeAlias = Callable[[Unauthenticated], None]
+BUSY = (UpstreamThrottled, UpstreamTimeout, UpstreamUnavailable)
+"""Errors of an environment that gives no answer now; an older one is better than none."""
+
+
+class Reused(Struct, frozen=True):
+    """An answer for which this operation sends nothing."""
+
+    answer: asyncio.Future[Response]
+    reason: str
+    """Why, for a trace."""
+
+
+class ReadSharing(Struct, frozen=True, kw_only=True):
+    """What the operations over one model share with all others of the environment."""
+
+    answers: EnvironmentAnswers
+    touched: TouchedSets
+
+    def reads(
+        self,
+        upstream: ReadUpstream,
+        identity: str,
+        until: float,
+        *,
+        fresh: bool = False,
+        refused: Refused | None = None,
+    ) -> OperationReads:
+        """Return the reads of an operation; see ``OperationReads``."""
+        return OperationReads(
+            self.answers, self.touched, upstream, identity, until, fresh=fresh, refused=refused
+        )
+
+
+class OperationReads:
+    """What one operation reads; ``age`` and ``is_stale`` tell of what it was answered with."""
+
+    def __init__(
+        self,
+        answers: EnvironmentAnswers,
+        touched: TouchedSets,
+        upstream: ReadUpstream,
+        identity: str,
+        until: float,
+        *,
+        fresh: bool = False,
+        refused: Refused | None = None,
+    ) -> None:
+        """``upstream`` takes what is read in the background, and knows nothing of the operation.
+
+        ``identity``: equal for those who get the same answers from the environment. ``until``: when the operation must
+        end, by the event loop's clock. ``fresh``: everything is sent. ``refused`` is called if a read that it has
+        joined ends because the caller must sign in.
+        """
+        self.age: float | None = None
+        """Seconds since the oldest of the cached answers that it uses was read; None if it uses none."""
+        self.is_stale = False
+        """Whether one of them is older than answers should be."""
+        self._answers = answers
+        self._touched = touched
+        self._upstream = upstream
+        self._is_fresh = fresh
+        self._identity = identity
+        self._until = until
+        self._begun: dict[asyncio.Future[Response], Flight] = {}
+        self._refused = refused
+
+    def find(self, request: Request) -> Reused | None:
+        """Return an answer that is cached or under way; None if the request must be sent."""
+        if self._is_fresh:
+            return None
+        sets = self._cached_sets(request)
+        if sets is not None:
+            stored = self._answers.get(self._key(request))
+            if stored is not None:
+                age = self._answers.age_of(stored)
+                if age <= self._answers.options.ttl:
+                    return self._use(stored, age)
+                if age <= self._answers.oldest:
+                    upstream = self._upstream
+                    self._answers.refresh(self._key(request), sets, lambda: upstream.send(request))
+                    return self._use(stored, age)
+        if not self._answers.options.coalesce:
+            return None
+        joined = self._answers.in_flight.join(self._flight_key(request), self._until)
+        if joined is None:
+            return None
+        if self._refused is not None:
+            joined.add_done_callback(self._note_refusal)
+        return Reused(joined, "shared: another operation reads the same at this moment")
+
+    def begin(self, request: Request, send: Send) -> asyncio.Future[Response]:
+        """Send a request, whose answer others may join and which may be cached; return its future answer."""
+        reading = self._read(request, send)
+        if self._is_fresh or not self._answers.options.coalesce:
+            return asyncio.ensure_future(reading)
+        flight = self._answers.in_flight.begin(self._flight_key(request), reading, self._until)
+        self._begun[flight.task] = flight
+        return flight.task
+
+    def give_up(self, answer: asyncio.Future[Response]) -> None:
+        """Stop to wait for an answer; its read ends unless other operations wait for it."""
+        flight = self._begun.get(answer)
+        if flight is None:
+            answer.cancel()
+        else:
+            flight.leave()
+
+    def to_json(self) -> dict[str, object] | None:
+        """Return ``extensions.cache``; None if the operation uses no cached answer."""
+        if self.age is None:
+            return None
+        return {"age": int(self.age), "stale": self.is_stale}
+
+    async def _read(self, request: Request, send: Send) -> Response:
+        sets = self._cached_sets(request)
+        if sets is None:
+            return await send(request)
+        key = self._key(request)
+        try:
+            return await self._answers.read(key, sets, lambda: send(request))
+        except BUSY:
+            stored = self._answers.get(key)
+            if stored is None or self._answers.age_of(stored) > self._answers.oldest_in_need:
+                raise
+            self._note(self._answers.age_of(stored))
+            return stored.response
+
+    def _use(self, stored: StoredAnswer, age: float) -> Reused:
+        self._note(age)
+        future = asyncio.get_running_loop().create_future()
+        future.set_result(stored.response)
+        return Reused(future, f"from the cache: read {age:.0f} s ago")
+
+    def _note(self, age: float) -> None:
+        self.age = age if self.age is None else max(self.age, age)
+        self.is_stale = self.is_stale or age > self._answers.options.ttl
+
+    def _note_refusal(self, joined: asyncio.Future[Response]) -> None:
+        error = None if joined.cancelled() else joined.exception()
+        if isinstance(error, Unauthenticated) and self._refused is not None:
+            self._refused(error)
+
+    def _cached_sets(self, request: Request) -> frozenset[str] | None:
+        """Return the sets of a request whose answer may be cached; None for others."""
+        cached = self._answers.cached
+        if not cached:
+            return None
+        sets = self._touched.of(request.url)
+        return sets if sets is not None and sets <= cached else None
+
+    def _key(self, request: Request) -> Key:
+        return (
+            f"{self._answers.environment} {self._identity}",
+            request.url,
+            request.headers.get("Prefer", ""),
+        )
+
+    def _flight_key(self, request: Request) -> tuple[object, ...]:
+        # What is less urgent must not hold up what is more urgent.
+        return (*self._key(request), current_work().lane)

@@ -17,6 +17,7 @@ from typing import Any
 from schema.errors import did_you_mean
 
 from .credential_defaults import missing_credentials
+from .credential_models import CredentialOptions
 from .environment_models import OWN, EnvironmentOptions
 from .profiles import EnvironmentSettings
 from .role_models import RoleOptions
@@ -104,8 +105,25 @@ def _place(settings: Settings, options: EnvironmentOptions) -> dict[str, Any]:
     if options.client_id is not None or options.credentials is not None:
         # No secret of the deployment's application is sent for another one.
         place["client_secret"] = options.client_secret
-        place["credentials"] = options.credentials or type(settings.credentials)()
+        place["credentials"] = options.credentials or CredentialOptions()
+    elif settings.client_id is None and (options.auth or place.get("auth")) != "none":
+        place |= linking_application(settings)
     return place
+
+
+def linking_application(settings: Settings) -> dict[str, Any]:
+    """Return the settings of the application ``linking.client_id``; none if there is none besides the deployment's."""
+    linking = settings.linking
+    if linking.client_id is None:
+        return {}
+    return {
+        "auth": "client_credentials",
+        "client_id": linking.client_id,
+        "client_secret": linking.client_secret,
+        "credentials": CredentialOptions(
+            certificate=linking.certificate, certificate_password=linking.certificate_password
+        ),
+    }
 
 
 def roles_in(

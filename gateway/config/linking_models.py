@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from typing import Annotated, TypeAlias
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from .value_types import LOOPBACK, HostNames, Names
 
 CLOUDS = ("*.dynamics.com", "*.dynamics.us", "*.dynamics.cn")
 """Hosts of environments: those of the public cloud, of the US Government's and of 21Vianet's."""
+_PATH = re.compile(r"(?:/[0-9A-Za-z._~-]+)*")
 _PREFIX = "whsec_"
 """How secrets of Standard Webhooks begin."""
 _MIN_BYTES, _MAX_BYTES = 24, 64
@@ -37,6 +39,16 @@ def _target(value: str) -> str:
 
 def _targets(values: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(map(_target, values))
+
+
+def _public_url(value: str) -> str:
+    address = _target(value).rstrip("/")
+    parts = urlsplit(address)
+    if parts.query or not _PATH.fullmatch(parts.path):
+        raise ValueError(
+            "expected an address such as https://erp.example.com, with root_path if there is one"
+        )
+    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path}"
 
 
 def _webhook_secret(value: SecretStr) -> SecretStr:
@@ -71,6 +83,11 @@ class LinkingOptions(BaseModel):
         description="Hosts of environments that may be added at run time: x.example.com, *.example.com. They are called"
         " by https only, and only at public IP addresses. A loopback address, for sandboxes, must be listed itself.",
     )
+    public_url: Annotated[str, AfterValidator(_public_url)] | None = Field(
+        default=None,
+        description="Address at which browsers of customers reach the gateway, such as https://erp.example.com. If set,"
+        " the link page is served there, below /link.",
+    )
     return_urls: Targets = Field(
         default=(),
         description="Addresses to which the link page may send its visitors back, exactly as a link session names one.",
@@ -93,8 +110,8 @@ class LinkingOptions(BaseModel):
     )
     client_id: str | None = Field(
         default=None,
-        description="Multi-tenant application with which administrators of customers sign in on the link page. Not set:"
-        " that of the deployment.",
+        description="Multi-tenant application with which administrators of customers sign in on the link page. It also"
+        " reads linked environments if client_id is not set. Not set: that of the deployment.",
     )
     client_secret: SecretStr | None = Field(
         default=None, description="Client secret of linking.client_id."
@@ -111,4 +128,10 @@ class LinkingOptions(BaseModel):
     def _can_sign(self) -> LinkingOptions:
         if self.webhook_url is not None and self.webhook_secret is None:
             raise ValueError("webhook_url needs webhook_secret")
+        if self.return_urls and self.webhook_secret is None:
+            raise ValueError("return_urls needs webhook_secret, which signs what they are sent")
+        if self.client_id is not None and (self.client_secret is None) == (
+            self.certificate is None
+        ):
+            raise ValueError("client_id needs client_secret or certificate, and not both")
         return self

@@ -372,6 +372,15 @@ class Settings(ReadingSettings):
         check_certificates(value, info.data)
         return value
 
+    @field_validator("linking")
+    @classmethod
+    def _can_link(cls, value: LinkingOptions, info: ValidationInfo) -> LinkingOptions:
+        if value.public_url is not None and not info.data.get("stored_environments", True):
+            raise ValueError(
+                "public_url needs stored_environments = true: linked environments go into the store"
+            )
+        return value
+
     @field_validator("default_environment")
     @classmethod
     def _serves_environments(cls, value: bool, info: ValidationInfo) -> bool:

@@ -20,6 +20,7 @@ from pydantic import SecretStr
 
 from gateway.config.credential_models import CredentialOptions
 from gateway.config.environment_addresses import origin_of
+from gateway.config.environments import linking_application
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError
 from gateway.events import Observer
@@ -73,23 +74,15 @@ def login_of(
     """
     scope = f"{origin_of(url)}/.default"
     changes: dict[str, object] = {"tenant_id": tenant, "scope": scope}
-    options = settings.linking
     if own is not None:
         changes |= {
             "client_id": own[0],
             "client_secret": SecretStr(own[1]),
             "credentials": CredentialOptions(),
+            "auth": "client_credentials",
         }
-    elif options.client_id is not None:
-        changes |= {
-            "client_id": options.client_id,
-            "client_secret": options.client_secret,
-            "credentials": CredentialOptions(
-                certificate=options.certificate, certificate_password=options.certificate_password
-            ),
-        }
-    if own is not None or options.client_id is not None:
-        changes["auth"] = "client_credentials"
+    else:
+        changes |= linking_application(settings)
     changed = settings.model_copy(update=changes)
     if changed.client_id is None:
         raise SettingsError(

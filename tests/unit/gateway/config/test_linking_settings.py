@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
+from gateway.config.environment_models import EnvironmentOptions
+from gateway.config.environments import overlaid
 from gateway.config.linking_models import CLOUDS, webhook_key
 from gateway.config.loading import load_settings
+from gateway.config.settings import Settings
 from gateway.errors import SettingsError
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -41,6 +46,16 @@ def test_values_come_from_the_environment() -> None:
         ({"return_urls": "https://u@a.example/"}, "expected an https:// address"),
         ({"webhook_url": "ftp://a.example/"}, "expected an https:// address"),
         ({"webhook_url": "https://a.example/"}, "webhook_url needs webhook_secret"),
+        ({"return_urls": "https://a.example/"}, "return_urls needs webhook_secret"),
+        ({"client_id": "c"}, "client_id needs client_secret or certificate"),
+        (
+            {"client_id": "c", "client_secret": "s3", "certificate": "x.pem"},
+            "client_id needs client_secret or certificate",
+        ),
+        ({"public_url": "https://a.example"}, "needs stored_environments = true"),
+        ({"public_url": "https://a.example/?x=1"}, "expected an address such as"),
+        ({"public_url": "https://a.example/a b"}, "expected an address such as"),
+        ({"public_url": "http://a.example"}, "expected an https:// address"),
         ({"webhook_secret": "secret"}, "expected whsec_ and 24 to 64"),
         ({"webhook_secret": "whsec_c2hvcnQ="}, "expected whsec_ and 24 to 64"),
         ({"webhook_secret": SECRET[6:]}, "expected whsec_ and 24 to 64"),
@@ -52,3 +67,43 @@ def test_wrong_values_are_refused(variables: dict[str, str], problem: str) -> No
         load(**variables)
 
     assert variables.get("webhook_secret", "\0") not in raised.value.message
+
+
+def test_the_link_page_is_below_the_public_address(tmp_path: Path) -> None:
+    variables = {
+        "D365_LINKING__PUBLIC_URL": "https://ERP.example.com/api/",
+        "D365_STORED_ENVIRONMENTS": "true",
+        "D365_DATA_DIR": str(tmp_path),
+    }
+
+    assert load_settings(variables).linking.public_url == "https://erp.example.com/api"
+
+
+ENVIRONMENT = EnvironmentOptions(url="https://a.operations.dynamics.com/data", tenant_id="t")
+
+
+def test_environments_are_read_with_the_linking_application() -> None:
+    linking = {"client_id": "link", "client_secret": "s3cret"}
+    own = overlaid(Settings.model_validate({"linking": linking}), "a", ENVIRONMENT)
+
+    assert (own.auth, own.client_id) == ("client_credentials", "link")
+    assert own.client_secret == SecretStr("s3cret")
+
+
+@pytest.mark.parametrize(
+    ("deployment", "environment"),
+    [
+        ({"client_id": "own", "client_secret": "o"}, {}),
+        ({}, {"client_id": "own", "client_secret": "o"}),
+    ],
+)
+def test_an_application_of_its_own_comes_first(
+    deployment: dict[str, Any], environment: dict[str, Any]
+) -> None:
+    settings = {"linking": {"client_id": "link", "client_secret": "s3cret"}, **deployment}
+    options = ENVIRONMENT.model_copy(
+        update={k: SecretStr(v) if k == "client_secret" else v for k, v in environment.items()}
+    )
+    own = overlaid(Settings.model_validate(settings), "a", options)
+
+    assert (own.client_id, own.client_secret) == ("own", SecretStr("o"))

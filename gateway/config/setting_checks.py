@@ -69,7 +69,22 @@ def check_certificates(inbound: InboundOptions, data: Mapping[str, Any]) -> None
         raise ValueError("client_certificates needs trusted_proxies, with addresses and not *")
 
 
-def check_stored_environments(data: Mapping[str, Any]) -> None:
+def check_environments(setting: str | None, value: Any, data: Mapping[str, Any]) -> None:
+    """Raise ValueError if one of the settings about environments does not fit those before it."""
+    has_stored = data.get("stored_environments", True)
+    match setting:
+        case "default_environment":
+            if not value and not has_stored and not data.get("environments", {"": None}):
+                raise ValueError("false needs environments: nothing else would be served")
+        case "stored_environments":
+            if value:
+                _check_store(data)
+        case "linking":
+            if value.public_url is not None and not has_stored:
+                raise ValueError("public_url needs stored_environments = true")
+
+
+def _check_store(data: Mapping[str, Any]) -> None:
     """Raise ValueError if environments cannot be stored, or no key for their secrets is shared by all replicas."""
     store = data.get("store")
     if store == "none":

@@ -31,8 +31,8 @@ from .role_models import Roles
 from .setting_checks import (
     check_certificates,
     check_companies,
+    check_environments,
     check_profiles,
-    check_stored_environments,
     derived_defaults,
 )
 from .setting_models import (
@@ -372,28 +372,10 @@ class Settings(ReadingSettings):
         check_certificates(value, info.data)
         return value
 
-    @field_validator("linking")
+    @field_validator("default_environment", "stored_environments", "linking")
     @classmethod
-    def _can_link(cls, value: LinkingOptions, info: ValidationInfo) -> LinkingOptions:
-        if value.public_url is not None and not info.data.get("stored_environments", True):
-            raise ValueError(
-                "public_url needs stored_environments = true: linked environments go into the store"
-            )
-        return value
-
-    @field_validator("default_environment")
-    @classmethod
-    def _serves_environments(cls, value: bool, info: ValidationInfo) -> bool:
-        stored = info.data.get("stored_environments", True)
-        if not value and not stored and not info.data.get("environments", {"": None}):
-            raise ValueError("false needs environments: nothing else would be served")
-        return value
-
-    @field_validator("stored_environments")
-    @classmethod
-    def _has_store(cls, value: bool, info: ValidationInfo) -> bool:
-        if value:
-            check_stored_environments(info.data)
+    def _has_environments(cls, value: Any, info: ValidationInfo) -> Any:
+        check_environments(info.field_name, value, info.data)
         return value
 
     @field_validator("serve_all")

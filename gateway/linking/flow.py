@@ -10,7 +10,7 @@ are stored in one transaction, and nothing serves an environment that is not lin
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
 from msgspec import Struct
@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from gateway.administration.environment_service import check_environment
 from gateway.config.profiles import EnvironmentSettings
 from gateway.config.settings import Settings
-from gateway.errors import GatewayError, IssuerUnavailable, SettingsError, TokenError
+from gateway.errors import IssuerUnavailable, SettingsError, TokenError
 from gateway.events import Observer
 from gateway.identity.refusals import CredentialsRefused
 from gateway.runtime.upstream_chain import Status, Step
@@ -64,13 +64,25 @@ _FOREIGN = Problem(
 
 
 class Visitor(Struct, frozen=True, kw_only=True):
-    """Who requests a step: the token in the address, and the secret in the cookie of the browser."""
+    """Who requests a step: the token in the address, and the secrets in the cookies of the browser."""
 
     token: str
-    secret: str | None
+    secrets: Mapping[str, str]
+    """Id of a session → secret of the browser that has begun it."""
 
     def __repr__(self) -> str:
         return "Visitor(********)"
+
+
+class Back(Struct, frozen=True, kw_only=True):
+    """A browser that has come back from the login page."""
+
+    token: str
+    """Of the session whose page it goes on with."""
+    session: LinkSession
+
+    def __repr__(self) -> str:
+        return "Back(********)"
 
 
 class Ended(Struct, frozen=True, kw_only=True):
@@ -96,15 +108,15 @@ class LinkFlow:
     async def session_of(self, visitor: Visitor) -> LinkSession:
         """Return the session of a visitor: one that no browser has begun, or that this one has."""
         session = await self.sessions.by_token(visitor.token)
-        if session.browser is not None and not self._is_of(session, visitor.secret):
-            raise no_session()
+        if session.browser is not None:
+            _secret_of(session, visitor.secrets)
         return session
 
     async def address(self, visitor: Visitor, entered: LinkInput) -> tuple[LinkSession, str]:
         """Take the address of an environment; return the session with the secret of its browser's cookie."""
         session = await self.session_of(visitor)
         values = link_input(self.settings, session, entered)
-        secret = visitor.secret if session.browser and visitor.secret else new_secret()
+        secret = visitor.secrets[session.id] if session.browser else new_secret()
         browser = digest_of(secret)
         with self.budget.step():
             session = await self.sessions.apply(session, Tried())
@@ -143,24 +155,21 @@ class LinkFlow:
         await self.sessions.apply(session, event)
         return login_address(login, secrets)
 
-    async def returned(
-        self, state: str, code: str | None, secret_of: Callable[[str], str | None]
-    ) -> str:
-        """Take the browser back from the login page; return the token of the session whose page it goes on with.
+    async def returned(self, state: str, code: str | None, secrets: Mapping[str, str]) -> Back:
+        """Take a browser with these secrets back from the login page.
 
-        ``secret_of`` returns the secret in the cookie of the session with an id. What else the login page says
-        (``error``, ``admin_consent``, ``tenant``) proves nothing, and is not read.
+        What else the login page says (``error``, ``admin_consent``, ``tenant``) proves nothing, and is not read.
         """
         session = await self.sessions.by_id(state.partition(".")[0])
-        secret = secret_of(session.id)
-        if secret is None or not self._is_of(session, secret):
-            raise no_session()
+        secret = _secret_of(session, secrets)
         hidden = self._unsealed(session, secret)
+        if not is_digest_of(session.state, state):
+            # An address of an earlier sign-in, reloaded: nothing happens, and the page shows how far it is.
+            return Back(token=hidden.token, session=session)
         with self.budget.step():
             session = await self.sessions.apply(session, Returned(digest_of(state)))
             event = await self._proved(session, hidden, code, secret)
-        await self.sessions.apply(session, event)
-        return hidden.token
+        return Back(token=hidden.token, session=await self.sessions.apply(session, event))
 
     async def check(self, visitor: Visitor) -> AsyncIterator[CheckStep]:
         """Check the environment with the credentials of its application; yield the steps, and store them at the end."""
@@ -195,10 +204,9 @@ class LinkFlow:
 
     async def _begun(self, visitor: Visitor) -> tuple[LinkSession, LinkSecrets, str]:
         """Return the session that this browser has begun, and its secrets."""
-        session = await self.session_of(visitor)
-        if session.browser is None or visitor.secret is None:
-            raise no_session()
-        return session, self._unsealed(session, visitor.secret), visitor.secret
+        session = await self.sessions.by_token(visitor.token)
+        secret = _secret_of(session, visitor.secrets)
+        return session, self._unsealed(session, secret), secret
 
     async def _proved(
         self, session: LinkSession, hidden: LinkSecrets, code: str | None, secret: str
@@ -241,9 +249,6 @@ class LinkFlow:
         own = own_application(session, hidden.client_secret)
         return environment_settings(self.settings, session, target, own)
 
-    def _is_of(self, session: LinkSession, secret: str | None) -> bool:
-        return secret is not None and is_digest_of(session.browser, secret)
-
     @staticmethod
     def _unsealed(session: LinkSession, secret: str) -> LinkSecrets:
         """Return the secrets of a session. Raises LinkError if it has none any more."""
@@ -253,10 +258,13 @@ class LinkFlow:
             raise no_session() from None
 
 
+def _secret_of(session: LinkSession, secrets: Mapping[str, str]) -> str:
+    """Return the secret of the browser that has begun a session. Raises LinkError if it is another one."""
+    secret = secrets.get(session.id)
+    if secret is None or not is_digest_of(session.browser, secret):
+        raise no_session()
+    return secret
+
+
 def _shown(step: Step) -> CheckStep:
     return CheckStep(step.name, str(step.status), step.text, step.hint)
-
-
-def failure(error: GatewayError) -> LinkError:
-    """Return an error of a step that is not the visitor's: of the settings, or of the store."""
-    return LinkError(503, problem_of(error))

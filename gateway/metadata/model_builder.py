@@ -24,7 +24,7 @@ from gateway.storage.model_snapshots import (
     open_anonymous,
 )
 from schema.catalog import Catalog
-from schema.catalog.naming import Naming, decode_naming, encode_naming
+from schema.catalog.naming import NO_TABLES, NameTables, Naming, decode_naming, encode_naming
 from schema.catalog.values import Abilities, Cleaning
 from schema.model.exposure import expose, keep
 from schema.model.records import ComplexType, EntityType, Model
@@ -218,8 +218,12 @@ def make_catalog(
     dialect: Dialect,
     labels: Mapping[str, str],
     naming: Naming | None = None,
+    like: NameTables = NO_TABLES,
 ) -> Catalog:
-    """Return the catalog, which decides every name and operator. With ``naming``, names are taken from there."""
+    """Return the catalog, which decides every name and operator.
+
+    With ``naming``, names are taken from there, and shared with ``like`` where they are equal.
+    """
     catalog = Catalog(
         model,
         abilities_of(dialect),
@@ -232,6 +236,7 @@ def make_catalog(
         renames=settings.names,
         labels=labels,
         naming=naming,
+        like=like,
         prefix=settings.federation.prefix,
         type_prefix=settings.federation.type_prefix,
     )

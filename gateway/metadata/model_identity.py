@@ -99,6 +99,7 @@ def model_identity(settings: Settings, digest: str) -> tuple[str, bytes]:
     if tag_in(settings):
         # Of its address only the product matters that this shows.
         decided["url"] = dialect_for(settings.dialect, settings.url or "").name
+        decided["metadata"] = None
         decided_by.append(digest)
     if isinstance(settings, ProfileSettings):
         decided_by.append(settings.chosen)

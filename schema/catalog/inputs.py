@@ -102,7 +102,7 @@ class CatalogInputs(CatalogObjects):
         csdl = prop.type.name
         if self.displayed_enum(csdl) is None:
             csdl = self.value(prop, is_key=is_key).scalar
-        name = self._names.get((TypeKind.FILTER, csdl))
+        name = self.generated_name(TypeKind.FILTER, csdl)
         return name if name is not None and self.filter_operators(csdl) else None
 
     def can_filter(self, csdl: str) -> bool:
@@ -203,7 +203,7 @@ class CatalogInputs(CatalogObjects):
         return self._where_fields(entry)
 
     def _operator_fields(self, entry: TypeEntry) -> Iterator[InputField]:
-        value = self._names.get((TypeKind.ENUM, entry.csdl), entry.csdl)
+        value = self.generated_name(TypeKind.ENUM, entry.csdl) or entry.csdl
         is_flags = self.kind_of(entry.csdl) == "flags"
         for operator in self.filter_operators(entry.csdl):
             type_name, many = _operand(operator, value, is_flags=is_flags)
@@ -222,7 +222,7 @@ class CatalogInputs(CatalogObjects):
                 yield field.name, InputRole.ORDER, "SortDirection", field
 
     def _collection_fields(self, csdl: str) -> Iterator[InputField]:
-        where = self._names[TypeKind.WHERE, csdl]
+        where = self.name_of(TypeKind.WHERE, csdl)
         roles = ((InputRole.SOME, describe.SOME), (InputRole.NONE, describe.NO_ROW))
         for role, text in roles:
             yield InputField(name=role.value, role=role, type_name=where, description=text)
@@ -257,7 +257,7 @@ class CatalogInputs(CatalogObjects):
             name = self.property_filter(field.prop)
             return None if name is None else (InputRole.VALUE, name)
         role = None if field.navigation is None else self.relation_role(csdl, field.navigation)
-        return None if role is None else (role, self._names[_RELATION_INPUTS[role], field.target])
+        return None if role is None else (role, self.name_of(_RELATION_INPUTS[role], field.target))
 
     def relation_role(self, csdl: str, navigation: Navigation) -> InputRole | None:
         """Return how filters on the type traverse a navigation; None if they cannot."""

@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from operator import is_
+from types import MappingProxyType
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
 from schema.model.records import Model
 
 from .records import RootField, RootKind, TypeEntry, TypeKind
+
+Families: TypeAlias = dict[str, dict[TypeKind, TypeEntry]]
+"""CSDL type → kinds of its GraphQL types, and their entries."""
 
 
 class RootName(NamedTuple):
@@ -41,12 +46,38 @@ class Naming(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     parents: dict[str, tuple[tuple[str, str], ...]]
     """CSDL type → (parent type, set of the child rows) for each to-many navigation with a known join."""
 
-    def entries(self) -> dict[str, list[TypeEntry]]:
-        """Return the entries by CSDL type, as the catalogue holds them."""
-        return {
-            csdl: [TypeEntry(name, kind, csdl) for kind, name in members]
-            for csdl, members in self.families.items()
-        }
+    def entries(self, like: Families) -> Families:
+        """Return the entries by CSDL type, as the catalogue holds them: those of ``like`` where they are equal."""
+        families: Families = {}
+        for csdl, members in self.families.items():
+            other = like.get(csdl)
+            if other is not None and members == tuple((e.kind, e.name) for e in other.values()):
+                families[_csdl_of(other)] = other
+            else:
+                families[csdl] = {kind: TypeEntry(name, kind, csdl) for kind, name in members}
+        return like if _are_same(families, like) else families
+
+
+def _csdl_of(family: dict[TypeKind, TypeEntry]) -> str:
+    return next(iter(family.values())).csdl
+
+
+def _are_same(own: Mapping[str, object], like: Mapping[str, object]) -> bool:
+    """Return whether two mappings have the same values in the same order."""
+    return len(own) == len(like) and all(map(is_, own.values(), like.values()))
+
+
+class NameTables(msgspec.Struct, frozen=True, kw_only=True):
+    """The tables of names of a catalogue, for others that share what is equal."""
+
+    families: Families
+    entries: Mapping[str, TypeEntry]
+    roots: Mapping[str, RootName]
+    unreachable: frozenset[str]
+    parents: Mapping[str, tuple[tuple[str, str], ...]]
+
+
+NO_TABLES = NameTables(families={}, entries={}, roots={}, unreachable=frozenset(), parents={})
 
 
 def encode_naming(naming: Naming) -> bytes:
@@ -119,11 +150,26 @@ def set_of(root: RootField | RootName) -> str:
     return "" if root.entity_set is None else root.entity_set.name
 
 
+def _named(names: Iterable[RootName], like: Mapping[str, RootName]) -> Mapping[str, RootName]:
+    named: dict[str, RootName] = {}
+    for root in names:
+        other = like.get(root.name)
+        name = other if other is not None and other == root else root
+        named[name.name] = name
+    return like if _are_same(named, like) else named
+
+
 class Roots(Mapping[str, RootField]):
     """Root fields by name; the model's records are read on first lookup."""
 
-    def __init__(self, names: Iterable[RootName], model: Model) -> None:
-        self._named = {root.name: root for root in names}
+    def __init__(
+        self,
+        names: Iterable[RootName],
+        model: Model,
+        like: Mapping[str, RootName] = MappingProxyType({}),
+    ) -> None:
+        """``like``: the names of another catalogue, which are shared where they are equal."""
+        self._named = _named(names, like)
         self._model = model
         self._made: dict[str, RootField] = {}
 
@@ -134,7 +180,7 @@ class Roots(Mapping[str, RootField]):
         return field
 
     @property
-    def by_name(self) -> dict[str, RootName]:
+    def by_name(self) -> Mapping[str, RootName]:
         """All root fields without the model's records, by name."""
         return self._named
 

@@ -282,7 +282,7 @@ class CatalogObjects(CatalogTypes):
         return Field(
             name=name,
             kind=FieldKind.TO_MANY if navigation.many else FieldKind.TO_ONE,
-            type_name=self._names[connection, target]
+            type_name=self.name_of(connection, target)
             if navigation.many
             else self.reference_name(target),
             source=navigation.name,

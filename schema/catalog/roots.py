@@ -10,13 +10,22 @@ from operator import attrgetter
 from typing import Any, Unpack
 
 from schema.model.records import Model, Operation, OperationKind, short
+from schema.model.sharing import shared
 from schema.model.snapshot import forget_records, reopen, tables_of
 from schema.policy.records import Right
 
 from . import descriptions as describe
 from .inputs import CatalogInputs
 from .names import Names, field_name, type_name
-from .naming import Naming, Roots, names_from_whole, root_names, set_of
+from .naming import (
+    NO_TABLES,
+    NameTables,
+    Naming,
+    Roots,
+    names_from_whole,
+    root_names,
+    set_of,
+)
 from .reach import reachable_names
 from .records import Argument, MutationField, Result, RootField, RootKind, TypeEntry, TypeKind
 from .renames import check_renames
@@ -47,23 +56,40 @@ class Catalog(CatalogInputs):
         naming = options.get("naming")
         self.description: str | None = None
         self.origin: Catalog | None = None
-        """The catalogue of which it is a copy, kept for further copies."""
+        """The catalogue of which it is a copy, or with which it shares its names, kept for further ones."""
         self.tag = ""
         """Tag of the environment, to which ids and cursors belong; empty for that of the settings."""
         """Description of the schema; set by the caller."""
         self.prefix = prefix
         self.usage = Usage(model)
         """Where types are used; shared by the copies and views of this catalogue."""
-        self._unreachable = None if naming is None else naming.unreachable
-        self._parents = None if naming is None else naming.parents
+        self._unreachable: frozenset[str] | None = None
+        self._parents: Mapping[str, tuple[tuple[str, str], ...]] | None = None
         self._root_names = Names(_RESERVED, self.renames, " in Query", prefix)
         self.roots: Mapping[str, RootField]
         if naming is None:
             self.roots = {r.name: r for r in self._name_roots()}
             check_renames(self.renames, model, self._type_names, self._root_names)
         else:
-            self.roots = Roots(naming.roots, model)
+            like = options.get("like", NO_TABLES)
+            self.roots = Roots(naming.roots, model, like.roots)
+            unreachable = frozenset(naming.unreachable)
+            self._unreachable = like.unreachable if unreachable == like.unreachable else unreachable
+            self._parents = shared(naming.parents, like.parents)
             self._root_names.findings.extend(naming.root_findings)
+
+    @property
+    def name_tables(self) -> NameTables:
+        """The tables of names, which further catalogues share where they are equal."""
+        if not isinstance(self.roots, Roots) or self._unreachable is None or self._parents is None:
+            return NO_TABLES  # of a model that is read for the first time
+        return NameTables(
+            families=self._families,
+            entries=self._entries,
+            roots=self.roots.by_name,
+            unreachable=self._unreachable,
+            parents=self._parents,
+        )
 
     @property
     def whole(self) -> Catalog:
@@ -96,13 +122,13 @@ class Catalog(CatalogInputs):
         """Return the names, for the next catalogue of the same model; reads the whole model."""
         return Naming(
             families={
-                csdl: tuple((e.kind, e.name) for e in family)
+                csdl: tuple((e.kind, e.name) for e in family.values())
                 for csdl, family in self._families.items()
             },
             roots=tuple(root_names(self.roots.values(), self.model)),
             type_findings=tuple(self._type_names.findings),
             root_findings=tuple(self._root_names.findings),
-            unreachable=tuple(name for name in self._entries if name not in self._reachable),
+            unreachable=tuple(name for name in self._entries if not self._is_reachable(name)),
             parents=dict(self.parents),
         )
 
@@ -166,7 +192,7 @@ class Catalog(CatalogInputs):
         entry = self._entries.get(name)
         if entry is None or not self._exists(entry):
             return None
-        return entry if self._is_listed(entry) or name in self._reachable else None
+        return entry if self._is_listed(entry) or self._is_reachable(name) else None
 
     def entries(self) -> Iterator[TypeEntry]:
         """Return every generated type of the schema; reads the whole model."""
@@ -174,9 +200,8 @@ class Catalog(CatalogInputs):
 
     def families(self) -> Iterator[tuple[str, Iterator[TypeEntry]]]:
         """Yield (CSDL type, its generated types); reads the model as far as it is consumed."""
-        reachable = self._reachable
         for csdl, entries in groupby(self._entries.values(), attrgetter("csdl")):
-            yield csdl, (e for e in entries if e.name in reachable and self._exists(e))
+            yield csdl, (e for e in entries if self._is_reachable(e.name) and self._exists(e))
 
     @cached_property
     def parents(self) -> Mapping[str, tuple[tuple[str, str], ...]]:
@@ -218,20 +243,25 @@ class Catalog(CatalogInputs):
             return iter(self._entries.values())
         entry = self._entries.get(interface)
         family = frozenset(() if entry is None else self.model.family(entry.csdl))
-        return (e for csdl, own in self._families.items() if csdl in family for e in own)
+        return (e for csdl, own in self._families.items() if csdl in family for e in own.values())
 
     def _is_listed(self, entry: TypeEntry) -> bool:
         """Return whether a type is certainly part of the schema because a root field lists its rows."""
         return (
             entry.csdl in self.model.sets_of_type
             and entry.kind is not TypeKind.COLLECTION_WHERE
-            and (TypeKind.CONNECTION, entry.csdl) in self._names
+            and self.generated_name(TypeKind.CONNECTION, entry.csdl) is not None
         )
+
+    def _is_reachable(self, name: str) -> bool:
+        """Return whether a root field leads to a type."""
+        # Few types are unreachable, and their names are stored.
+        if self._unreachable is not None:
+            return name not in self._unreachable
+        return name in self._reachable
 
     @cached_property
     def _reachable(self) -> frozenset[str]:
-        if self._unreachable is not None:
-            return frozenset(self._entries).difference(self._unreachable)
         return reachable_names(self, self.roots.values())
 
     # Arguments
@@ -247,12 +277,12 @@ class Catalog(CatalogInputs):
 
     def _where_argument(self, csdl: str) -> Iterator[Argument]:
         if self.can_filter(csdl):
-            name = self._names[TypeKind.WHERE, csdl]
+            name = self.name_of(TypeKind.WHERE, csdl)
             yield Argument(name="where", type_name=name, description=describe.WHERE)
 
     def _order_argument(self, csdl: str) -> Iterator[Argument]:
         if self.can_order(csdl):
-            name = self._names[TypeKind.ORDER_BY, csdl]
+            name = self.name_of(TypeKind.ORDER_BY, csdl)
             yield Argument(name="orderBy", type_name=name, many=True, description=describe.ORDER_BY)
 
     def _companies(self, csdl: str) -> tuple[Argument, ...]:
@@ -307,7 +337,7 @@ class Catalog(CatalogInputs):
     def result(self, root: RootField) -> Result:
         """Return the type of a root field."""
         if root.kind is RootKind.LIST:
-            return Result(self._names[TypeKind.CONNECTION, root.csdl], nullable=False)
+            return Result(self.name_of(TypeKind.CONNECTION, root.csdl), nullable=False)
         if root.kind is RootKind.NODE:
             return Result("Node")
         if root.kind is RootKind.NODES:

@@ -10,7 +10,7 @@ from schema.model.records import Model, Property, TypeRef, short
 
 from . import descriptions as describe
 from .names import Names, add_prefix, field_name, type_name
-from .naming import Naming
+from .naming import NO_TABLES, Families, NameTables, Naming
 from .records import Clean, EnumInfo, TypeEntry, TypeKind, ValueType
 from .values import Abilities, Cleaning, date_cleaning, enum_info, is_no_yes, value_type
 
@@ -30,6 +30,8 @@ class CatalogOptions(TypedDict, total=False):
     renames: Mapping[str, str] | None
     labels: Mapping[str, str] | None
     naming: Naming | None
+    like: NameTables
+    """The names of another catalogue, which are shared where they are equal. Only with ``naming``."""
     type_prefix: str
     """Prefix of the names of entities, complex values, enums and their companions, renamed ones included."""
 
@@ -52,19 +54,22 @@ class CatalogTypes:
         self._properties: dict[str, tuple[Property, ...]] = {}
         self._interfaces: dict[str, tuple[str, ...]] = {}
         self._keys: dict[str, tuple[str, ...]] = {}
-        self._names: dict[tuple[TypeKind, str], str] = {}
         self.type_prefix = options.get("type_prefix", "")
         renames = {owner: self._prefixed(name) for owner, name in self.renames.items()}
         self._type_names = Names(RESERVED_TYPES, renames)
         self._field_findings: list[str] = []
-        self._families: dict[str, list[TypeEntry]] = {}
-        naming = options.get("naming")
+        self._families: Families = {}
+        naming, like = options.get("naming"), options.get("like", NO_TABLES)
         if naming is None:
             self._name_types()
         else:
-            self._take_over(naming)
+            self._take_over(naming, like)
         # In the order of the schema: each entity, then each enum, with its companions.
-        self._entries = {e.name: e for family in self._families.values() for e in family}
+        self._entries: Mapping[str, TypeEntry] = (
+            like.entries
+            if self._families is like.families
+            else {e.name: e for f in self._families.values() for e in f.values()}
+        )
 
     def forget(self) -> None:
         """Drop the records of single types, which are recomputed on demand; names and values stay."""
@@ -83,7 +88,7 @@ class CatalogTypes:
         for csdl in served:
             kind = TypeKind.INTERFACE if model.derived.get(csdl) else TypeKind.OBJECT
             self._take(kind, csdl, self._prefixed(type_name(short(csdl))), self._owner(csdl))
-        types = frozenset(self._names.values())
+        types = frozenset(e.name for f in self._families.values() for e in f.values())
         for csdl, enum in model.enum_types.items():
             if enum.members:
                 requested = self._prefixed(type_name(short(csdl)))
@@ -96,12 +101,11 @@ class CatalogTypes:
             self._take(TypeKind.FILTER, scalar, f"{scalar}Filter", f"{scalar} filter")
         for csdl, enum in model.enum_types.items():
             if enum.members:
-                name = self._names[TypeKind.ENUM, csdl]
+                name = self.name_of(TypeKind.ENUM, csdl)
                 self._take(TypeKind.FILTER, csdl, f"{name}Filter", f"{short(csdl)} filter")
 
-    def _take_over(self, naming: Naming) -> None:
-        self._families = naming.entries()
-        self._names = {(e.kind, e.csdl): e.name for f in self._families.values() for e in f}
+    def _take_over(self, naming: Naming, like: NameTables) -> None:
+        self._families = naming.entries(like.families)
         self._type_names.findings.extend(naming.type_findings)
 
     def _name_companions(self, csdl: str) -> None:
@@ -119,8 +123,8 @@ class CatalogTypes:
         self._take(TypeKind.ORDER_BY, csdl, f"{name}OrderBy", f"{owner} order")
 
     def _take(self, kind: TypeKind, csdl: str, requested: str, owner: str) -> None:
-        name = self._names[kind, csdl] = self._type_names.take(requested, owner)
-        self._families.setdefault(csdl, []).append(TypeEntry(name, kind, csdl))
+        name = self._type_names.take(requested, owner)
+        self._families.setdefault(csdl, {})[kind] = TypeEntry(name, kind, csdl)
 
     def _prefixed(self, name: str) -> str:
         return add_prefix(self.type_prefix, name)
@@ -143,16 +147,18 @@ class CatalogTypes:
 
     def name_of(self, kind: TypeKind, csdl: str) -> str:
         """Return the GraphQL name of a type family's member. Raises KeyError if there is none."""
-        return self._names[kind, csdl]
+        return self._families[csdl][kind].name
 
     def generated_name(self, kind: TypeKind, csdl: str) -> str | None:
         """Return the GraphQL name of a type family's member, or None."""
-        return self._names.get((kind, csdl))
+        family = self._families.get(csdl)
+        entry = None if family is None else family.get(kind)
+        return None if entry is None else entry.name
 
     def reference_name(self, csdl: str) -> str:
         """Return the type name that fields use for a structured type: its interface if it has derived types."""
-        interface = self._names.get((TypeKind.INTERFACE, csdl))
-        return self._names[TypeKind.OBJECT, csdl] if interface is None else interface
+        interface = self.generated_name(TypeKind.INTERFACE, csdl)
+        return self.name_of(TypeKind.OBJECT, csdl) if interface is None else interface
 
     def row_name(self, csdl: str) -> str:
         """Return the name that fields use for a row of a type, whatever the prefix of types: ``customerV3``."""
@@ -160,16 +166,20 @@ class CatalogTypes:
 
     def concrete_name(self, csdl: str) -> str | None:
         """Return the object type of rows of exactly that CSDL type; None if it is abstract or unknown."""
-        return self._names.get((TypeKind.OBJECT, csdl))
+        return self.generated_name(TypeKind.OBJECT, csdl)
 
     def is_served(self, csdl: str) -> bool:
         """Return whether the structured type is a GraphQL type."""
-        names = self._names
-        return (TypeKind.OBJECT, csdl) in names or (TypeKind.INTERFACE, csdl) in names
+        names = self._families.get(csdl, {})
+        return TypeKind.OBJECT in names or TypeKind.INTERFACE in names
 
     def possible_types(self, csdl: str) -> tuple[str, ...]:
         """Return the CSDL types whose rows a field of the type may return, itself included."""
-        return tuple(n for n in self.model.family(csdl) if (TypeKind.OBJECT, n) in self._names)
+        return tuple(
+            n
+            for n in self.model.family(csdl)
+            if self.generated_name(TypeKind.OBJECT, n) is not None
+        )
 
     def known_names(self) -> Mapping[str, TypeEntry]:
         """Return every generated name with its entry, reachable or not, without reading the model."""
@@ -221,7 +231,9 @@ class CatalogTypes:
         return interfaces
 
     def _interfaces_of(self, csdl: str) -> tuple[str, ...]:
-        lineage = (self._names.get((TypeKind.INTERFACE, t.name)) for t in self.model.lineage(csdl))
+        lineage = (
+            self.generated_name(TypeKind.INTERFACE, t.name) for t in self.model.lineage(csdl)
+        )
         node = ("Node",) if self.is_node(csdl) else ()
         return (*node, *(name for name in lineage if name is not None))
 
@@ -243,7 +255,7 @@ class CatalogTypes:
         """Return an enum with its value names. Raises KeyError if there is none."""
         info = self._enums.get(csdl)
         if info is None:
-            name = self._names[TypeKind.ENUM, csdl]
+            name = self.name_of(TypeKind.ENUM, csdl)
             info, findings = enum_info(
                 self.model.enum_types[csdl], name, labels=self.labels, renames=self.renames
             )
@@ -253,7 +265,7 @@ class CatalogTypes:
 
     def displayed_enum(self, csdl: str) -> str | None:
         """Return the enum type of values of a CSDL type, its members unnamed; None if they appear otherwise."""
-        name = self._names.get((TypeKind.ENUM, csdl))
+        name = self.generated_name(TypeKind.ENUM, csdl)
         if name is None or (self.cleaning.no_yes and is_no_yes(self.model.enum_types[csdl])):
             return None
         return name
@@ -278,7 +290,11 @@ class CatalogTypes:
         """
         shown = self._values.get((ref.name, dates))
         if shown is None:
-            enum = self.enum(ref.name) if (TypeKind.ENUM, ref.name) in self._names else None
+            enum = (
+                self.enum(ref.name)
+                if self.generated_name(TypeKind.ENUM, ref.name) is not None
+                else None
+            )
             shown = self._values[ref.name, dates] = value_type(
                 ref, model=self.model, enum=enum, cleaning=self.cleaning, dates=dates
             )

@@ -18,6 +18,7 @@ import copy
 import hashlib
 import mmap
 import struct
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, Final, TypeVar
@@ -87,7 +88,7 @@ class Unpacked(Struct, frozen=True):
 class Records(Mapping[str, Record]):
     """Records by name in document order, decoded on first lookup and then kept."""
 
-    __slots__ = ("_decode", "_ends", "_made", "_places", "_view")
+    __slots__ = ("_ends", "_made", "_places", "decode", "view")
 
     def __init__(
         self,
@@ -96,10 +97,10 @@ class Records(Mapping[str, Record]):
         view: memoryview,
         decode: Callable[[memoryview], Record],
     ) -> None:
-        self._places = {name: place for place, name in enumerate(names)}
-        self._ends = (0, *accumulate(sizes))
-        self._view = view
-        self._decode = decode
+        self._places: Mapping[str, int] = {name: place for place, name in enumerate(names)}
+        self._ends = array("Q", (0, *accumulate(sizes)))
+        self.view = view
+        self.decode = decode
         self._made: dict[str, Record] = {}
 
     @property
@@ -110,10 +111,23 @@ class Records(Mapping[str, Record]):
     def __getitem__(self, name: str) -> Record:
         record = self._made.get(name)
         if record is None:
-            place = self._places[name]
-            record = self._decode(self._view[self._ends[place] : self._ends[place + 1]])
-            self._made[name] = record
+            record = self._made[name] = self.decode(self.piece(name))
         return record
+
+    def piece(self, name: str) -> memoryview:
+        """Return the bytes of a record. Raises KeyError."""
+        place = self._places[name]
+        return self.view[self._ends[place] : self._ends[place + 1]]
+
+    def size(self, name: str) -> int:
+        """Return the number of bytes of a record; -1 if there is none."""
+        place = self._places.get(name, -1)
+        return -1 if place < 0 else self._ends[place + 1] - self._ends[place]
+
+    @property
+    def places(self) -> Mapping[str, int]:
+        """The names, each with its place among the bytes."""
+        return self._places
 
     def __contains__(self, name: object) -> bool:
         return name in self._places
@@ -135,9 +149,9 @@ class Records(Mapping[str, Record]):
         self._made = {}
 
     @property
-    def content(self) -> Any:
-        """The snapshot from which records are decoded."""
-        return self._view.obj
+    def contents(self) -> tuple[Any, ...]:
+        """The snapshots from which records are decoded."""
+        return (self.view.obj,)
 
     @property
     def table(self) -> dict[str, Record]:
@@ -253,27 +267,32 @@ def _model(index: _Index, records: memoryview) -> Model:
 def reopen(model: Model) -> Model:
     """Return the same model with no record of its snapshot decoded; a model without a snapshot is returned as it is."""
     copied = copy.copy(model)
-    for table, records in _tables_of(model):
+    for table, records in tables_by_name(model):
         vars(copied)[table] = records.fresh_copy()
     return copied
 
 
 def forget_records(model: Model) -> None:
     """Drop the records decoded from the model's snapshot; they are decoded again on demand."""
-    content = None
-    for _, records in _tables_of(model):
+    for _, records in tables_by_name(model):
         records.forget()
-        content = records.content
-    if content is not None:
+    release_pages(model)
+
+
+def release_pages(model: Model) -> None:
+    """Release the pages of the model's snapshots from memory until they are read again."""
+    contents = {id(c): c for _, records in tables_by_name(model) for c in records.contents}
+    for content in contents.values():
         _release(content)
 
 
 def tables_of(model: Model) -> Iterator[dict[str, Any]]:
     """Yield the tables of the records decoded from the model's snapshot."""
-    return (records.table for _, records in _tables_of(model))
+    return (records.table for _, records in tables_by_name(model))
 
 
-def _tables_of(model: Model) -> Iterator[tuple[str, Records[Any]]]:
+def tables_by_name(model: Model) -> Iterator[tuple[str, Records[Any]]]:
+    """Yield the tables whose records are decoded from a snapshot."""
     for table in _TABLES:
         records = getattr(model, table)
         if isinstance(records, Records):

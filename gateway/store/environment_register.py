@@ -1,4 +1,4 @@
-"""The register of environments: they are created, changed, removed, and read for those who serve them. It blocks.
+"""The register of environments: they are created, changed and removed. It blocks.
 
 A change is prepared from what was read, and stored if the environment is still the same: keys are unwrapped outside of
 transactions, for a vault may take a while.
@@ -16,15 +16,13 @@ import sqlalchemy as sa
 from msgspec import Struct
 
 from gateway.config.environment_models import EnvironmentOptions
-from gateway.errors import EnvironmentExists, StoreUnavailable, VersionConflict
+from gateway.errors import EnvironmentExists, VersionConflict
 
 from .database import Database
 from .encryption.key_encryption import KeyRing, WrappedKey
 from .environment_rows import (
-    changes_in,
     delete_environment,
     insert_environment,
-    next_revision,
     sealed_environment,
     store_secrets,
     stored_environments,
@@ -32,8 +30,8 @@ from .environment_rows import (
     wrapping_keys,
 )
 from .environment_sealing import encrypted, new_data_key, unsealed, unwrapped_key
+from .revisions import count_change
 from .stored_environment import (
-    EnvironmentChanges,
     Linked,
     SealedEnvironment,
     State,
@@ -46,8 +44,6 @@ from .tables import ENVIRONMENTS
 _ID_BYTES = 16
 _TRIES = 5
 """Attempts to change an environment that others change at the same time."""
-NO_STORE = -1
-"""Revision of a file that was never written."""
 _Store = Callable[[sa.Connection], None]
 
 
@@ -108,7 +104,7 @@ class EnvironmentRegister:
 
         Raises EnvironmentExists.
         """
-        revision = next_revision(self.database, connection)
+        revision = count_change(self.database, connection, ENVIRONMENTS.name)
         is_it = ENVIRONMENTS.c.name == new.name
         if stored_environments(connection, is_it):
             raise EnvironmentExists(f"There is an environment {new.name} already.")
@@ -126,16 +122,6 @@ class EnvironmentRegister:
     def list(self, after: str | None = None, limit: int | None = None) -> list[StoredEnvironment]:
         """Return environments by name: those after a name, at most ``limit``."""
         return self._select(sa.true() if after is None else ENVIRONMENTS.c.name > after, limit)
-
-    def changes_since(self, revision: int | None) -> EnvironmentChanges | None:
-        """Return what has changed; None if nothing has. Without ``revision`` everything has."""
-        if not self.database.exists:
-            if revision not in {None, NO_STORE}:
-                # A volume that is gone for a while must not take the environments with it.
-                raise StoreUnavailable(f"The store {self.database.name} is missing.")
-            return EnvironmentChanges(revision=NO_STORE, names={}, changed=())
-        with self.database.reading() as connection:
-            return changes_in(connection, revision)
 
     def replace(
         self,
@@ -197,7 +183,7 @@ class EnvironmentRegister:
         if not self.database.exists:
             return None
         with self.database.writing() as connection:
-            next_revision(self.database, connection)
+            count_change(self.database, connection, ENVIRONMENTS.name)
             removed = stored_environments(connection, ENVIRONMENTS.c.name == name)
             for environment in removed:
                 delete_environment(connection, environment.id)
@@ -226,7 +212,7 @@ class EnvironmentRegister:
                 return self.get(name)
             try:
                 with self.database.writing() as connection:
-                    revision = next_revision(self.database, connection)
+                    revision = count_change(self.database, connection, ENVIRONMENTS.name)
                     if sealed_environment(connection, name) != sealed:
                         raise _Changed
                     store(connection)

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from .database import Database
 from .encryption.key_encryption import WrappedKey
+from .revisions import revisions_in
 from .stored_environment import (
     EnvironmentChanges,
     Linked,
@@ -17,33 +17,20 @@ from .stored_environment import (
     StoredEnvironment,
     decode_options,
 )
-from .tables import DATA_KEYS, ENVIRONMENT_SECRETS, ENVIRONMENTS, REVISIONS
+from .tables import DATA_KEYS, ENVIRONMENT_SECRETS, ENVIRONMENTS
 
-_IS_ENVIRONMENTS = REVISIONS.c.subject == ENVIRONMENTS.name
 _SEALED = ("id", "name", "options", "state", "version", "reloads", "revision")
 
 
-def next_revision(database: Database, connection: sa.Connection) -> int:
-    """Count a change, and return its number. Until the end of the transaction, others wait here."""
-    number = REVISIONS.c.number + 1
-    connection.execute(REVISIONS.update().where(_IS_ENVIRONMENTS).values(number=number))
-    database.announce(connection, ENVIRONMENTS.name)
-    return _revision(connection)
-
-
-def changes_in(connection: sa.Connection, revision: int | None) -> EnvironmentChanges | None:
-    """Return what has changed since a revision; None if nothing has. Without one everything has."""
-    current = _revision(connection)
-    if current == revision:
-        return None
+def changes_in(connection: sa.Connection, revision: int | None) -> EnvironmentChanges:
+    """Return what has changed since a revision; without one everything has."""
+    current = revisions_in(connection)[ENVIRONMENTS.name]
     # A lower number is that of a database that was restored.
     is_whole = revision is None or current < revision
     condition = sa.true() if is_whole else ENVIRONMENTS.c.revision > revision
     rows = connection.execute(sa.select(ENVIRONMENTS.c.id, ENVIRONMENTS.c.name))
     return EnvironmentChanges(
-        revision=current,
-        names={row.id: row.name for row in rows},
-        changed=tuple(_sealed(connection, condition)),
+        names={row.id: row.name for row in rows}, changed=tuple(_sealed(connection, condition))
     )
 
 
@@ -106,11 +93,6 @@ def store_secrets(
     rows = [{"environment": environment, "option": o, "sealed": s} for o, s in secrets.items()]
     if rows:
         connection.execute(ENVIRONMENT_SECRETS.insert(), rows)
-
-
-def _revision(connection: sa.Connection) -> int:
-    number = sa.select(REVISIONS.c.number).where(_IS_ENVIRONMENTS)
-    return int(connection.execute(number).scalar_one())
 
 
 def _sealed(

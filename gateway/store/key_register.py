@@ -10,20 +10,15 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import sqlalchemy as sa
 
-from gateway.errors import StoreUnavailable
-
 from .api_keys import PREFIX, ApiKey, digest_of
 from .database import Database
-from .tables import API_KEYS, REVISIONS
+from .revisions import count_change
+from .tables import API_KEYS
 
 _ID_BYTES = 6
 _SECRET_BYTES = 32
-_IS_KEYS = REVISIONS.c.subject == API_KEYS.name
-_NO_STORE = -1
 _LISTS = ("roles", "environments")
 """Columns that hold a list as JSON."""
-KeyState = tuple[int, Mapping[str, ApiKey]]
-"""Revision, and the keys by id."""
 
 
 class KeyRegister:
@@ -56,7 +51,7 @@ class KeyRegister:
         values = {**msgspec.structs.asdict(key), **lists}
         with self._database.writing() as connection:
             connection.execute(API_KEYS.insert().values(values))
-            self._count_change(connection)
+            count_change(self._database, connection, API_KEYS.name)
         return key, f"{PREFIX}_{key_id}_{secret}"
 
     def list(self) -> list[ApiKey]:
@@ -64,7 +59,7 @@ class KeyRegister:
         if not self._database.exists:
             return []
         with self._database.reading() as connection:
-            return list(_keys(connection).values())
+            return list(keys_in(connection).values())
 
     def revoke(self, key_id: str) -> ApiKey | None:
         """Revoke a key and return it as it is now; None if there is none. One that was revoked stays as it was."""
@@ -74,22 +69,8 @@ class KeyRegister:
             is_key = API_KEYS.c.id == key_id
             revoked = API_KEYS.update().where(is_key, API_KEYS.c.revoked.is_(None))
             connection.execute(revoked.values(revoked=time.time()))
-            self._count_change(connection)
-            return _keys(connection).get(key_id)
-
-    def changes_since(self, revision: int | None) -> KeyState | None:
-        """Return the current keys; None if they are those of ``revision``."""
-        if not self._database.exists:
-            if revision not in {None, _NO_STORE}:
-                # A volume that is gone for a while must not take the keys with it.
-                raise StoreUnavailable(f"The store {self._database.name} is missing.")
-            return _NO_STORE, {}
-        with self._database.reading() as connection:
-            current = int(
-                connection.execute(sa.select(REVISIONS.c.number).where(_IS_KEYS)).scalar_one()
-            )
-            # Read in one transaction, so that the revision is that of the keys.
-            return None if current == revision else (current, _keys(connection))
+            count_change(self._database, connection, API_KEYS.name)
+            return keys_in(connection).get(key_id)
 
     def record_uses(self, uses: Mapping[str, float]) -> None:
         """Store times of last use by key id. Another process may have stored later ones."""
@@ -105,13 +86,9 @@ class KeyRegister:
         """Close the connections."""
         self._database.close()
 
-    def _count_change(self, connection: sa.Connection) -> None:
-        number = REVISIONS.c.number + 1
-        connection.execute(REVISIONS.update().where(_IS_KEYS).values(number=number))
-        self._database.announce(connection, API_KEYS.name)
 
-
-def _keys(connection: sa.Connection) -> dict[str, ApiKey]:
+def keys_in(connection: sa.Connection) -> dict[str, ApiKey]:
+    """Return all keys by id, the oldest first."""
     rows = connection.execute(sa.select(API_KEYS).order_by(API_KEYS.c.created, API_KEYS.c.id))
     keys = (dict(row) for row in rows.mappings())
     return {

@@ -69,8 +69,6 @@ class SealedEnvironment(Struct, frozen=True, kw_only=True):
 class EnvironmentChanges(Struct, frozen=True, kw_only=True):
     """What has changed in the store since a revision."""
 
-    revision: int
-    """The current one."""
     names: Mapping[str, str]
     """Id → name of all environments that there are."""
     changed: tuple[SealedEnvironment, ...]

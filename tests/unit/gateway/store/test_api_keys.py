@@ -11,15 +11,16 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError, StoreUnavailable
 from gateway.events import Event, StoreFailed
-from gateway.store import api_keys
+from gateway.store import api_keys, polling
 from gateway.store.api_keys import ApiKeys, open_api_keys, open_register, parse_key
-from gateway.store.key_register import KeyRegister, KeyState
+from gateway.store.polling import StorePoller
 from tests.support.stores import spoil_store
 
 pytestmark = pytest.mark.slow
@@ -132,8 +133,8 @@ async def test_a_missing_store_has_no_keys_and_is_not_made(sqlite: Settings) -> 
 async def test_changes_are_noticed_in_two_seconds(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert api_keys.REFRESH + api_keys.PATIENCE < 2
-    monkeypatch.setattr(api_keys, "REFRESH", 0.01)
+    assert polling.REFRESH + polling.PATIENCE < 2
+    monkeypatch.setattr(polling, "REFRESH", 0.01)
     async with keys_of(settings) as keys:
         assert await keys.find("id") is None
         key_id, _ = created(settings)
@@ -155,14 +156,14 @@ async def test_requests_share_one_reading(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key_id, _ = created(settings)
-    readings: list[int | None] = []
-    actual = KeyRegister.changes_since
+    readings: list[int] = []
+    actual = StorePoller._read_changes
 
-    def counted(self: KeyRegister, revision: int | None) -> KeyState | None:
-        readings.append(revision)
-        return actual(self, revision)
+    def counted(self: StorePoller) -> list[Any]:
+        readings.append(1)
+        return actual(self)
 
-    monkeypatch.setattr(KeyRegister, "changes_since", counted)
+    monkeypatch.setattr(StorePoller, "_read_changes", counted)
     async with keys_of(settings) as keys:
         found = await asyncio.gather(*(keys.find(key_id) for _ in range(20)))
         await keys.find("unknown")
@@ -175,7 +176,7 @@ async def test_requests_share_one_reading(
 async def test_a_store_that_fails_leaves_the_keys_in_memory(
     sqlite: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api_keys, "REFRESH", 0.0)
+    monkeypatch.setattr(polling, "REFRESH", 0.0)
     key_id, _ = created(sqlite)
     events: list[Event] = []
     async with keys_of(sqlite, events) as keys:
@@ -200,18 +201,18 @@ async def test_a_store_that_never_worked_is_an_error(sqlite: Settings) -> None:
 async def test_a_slow_store_does_not_hold_up_requests(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api_keys, "REFRESH", 0.0)
-    monkeypatch.setattr(api_keys, "PATIENCE", 0.01)
+    monkeypatch.setattr(polling, "REFRESH", 0.0)
+    monkeypatch.setattr(polling, "PATIENCE", 0.01)
     key_id, _ = created(settings)
     async with keys_of(settings) as keys:
         assert await keys.find(key_id)
-        actual = KeyRegister.changes_since
+        actual = StorePoller._read_changes
 
-        def slow(self: KeyRegister, revision: int | None) -> KeyState | None:
+        def slow(self: StorePoller) -> list[Any]:
             time.sleep(0.3)
-            return actual(self, revision)
+            return actual(self)
 
-        monkeypatch.setattr(KeyRegister, "changes_since", slow)
+        monkeypatch.setattr(StorePoller, "_read_changes", slow)
         started = time.perf_counter()
         assert await keys.find(key_id)
         assert time.perf_counter() - started < 0.2
@@ -221,15 +222,13 @@ async def test_a_slow_store_does_not_hold_up_requests(
 async def test_a_store_that_hangs_delays_each_reading_once(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api_keys, "REFRESH", 0.0)
-    monkeypatch.setattr(api_keys, "PATIENCE", 0.05)
+    monkeypatch.setattr(polling, "REFRESH", 0.0)
+    monkeypatch.setattr(polling, "PATIENCE", 0.05)
     key_id, _ = created(settings)
     async with keys_of(settings) as keys:
         assert await keys.find(key_id)
         go_on = threading.Event()
-        monkeypatch.setattr(
-            KeyRegister, "changes_since", lambda self, revision: go_on.wait(10) and None
-        )
+        monkeypatch.setattr(StorePoller, "_read_changes", lambda self: go_on.wait(10) and [])
         started = time.perf_counter()
         for _ in range(20):
             assert await keys.find(key_id)

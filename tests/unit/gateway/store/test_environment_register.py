@@ -18,8 +18,10 @@ from gateway.config.environment_secrets import SECRETS
 from gateway.config.settings import Settings
 from gateway.environments.environment_store import open_environment_register
 from gateway.errors import EnvironmentExists, SecretUnreadable, SettingsError, VersionConflict
-from gateway.store.environment_register import NO_STORE, EnvironmentRegister
-from gateway.store.stored_environment import Linked
+from gateway.store.environment_register import EnvironmentRegister
+from gateway.store.environment_rows import changes_in
+from gateway.store.revisions import revisions_in
+from gateway.store.stored_environment import EnvironmentChanges, Linked
 from gateway.store.tables import DATA_KEYS, ENVIRONMENT_SECRETS, ENVIRONMENTS
 
 pytestmark = pytest.mark.slow
@@ -93,10 +95,6 @@ def test_a_store_that_was_never_written_is_empty(tmp_path: Path) -> None:
     assert register.get("acme") is None
     assert register.remove("acme") is None
     assert register.set_state("acme", "disabled") is None
-    changes = register.changes_since(None)
-    assert changes is not None
-    assert (changes.revision, changes.changed) == (NO_STORE, ())
-    assert register.changes_since(NO_STORE) == changes
     assert not (tmp_path / "data").exists()
 
 
@@ -210,21 +208,17 @@ def test_removal_deletes_the_key_and_frees_the_name(register: EnvironmentRegiste
 def test_changes_are_read_one_by_one(register: EnvironmentRegister) -> None:
     for name in ("a", "b", "c"):
         register.create(name, options(client_secret=MARKER))
-    whole = register.changes_since(None)
-    assert whole is not None
+    revision, whole = changes_since(register, None)
     register.set_state("b", "disabled")
     register.remove("c")
-    changes = register.changes_since(whole.revision)
+    current, changes = changes_since(register, revision)
 
     assert {e.name for e in whole.changed} == {"a", "b", "c"}
-    assert changes is not None
     assert [(e.name, e.state) for e in changes.changed] == [("b", "disabled")]
     assert sorted(changes.names.values()) == ["a", "b"]
-    assert register.changes_since(changes.revision) is None
+    assert changes_since(register, current)[1].changed == ()
     # A database that was restored has a lower number.
-    restored = register.changes_since(changes.revision + 5)
-    assert restored is not None
-    assert {e.name for e in restored.changed} == {"a", "b"}
+    assert {e.name for e in changes_since(register, current + 5)[1].changed} == {"a", "b"}
 
 
 def test_nothing_is_stored_in_clear(tmp_path: Path) -> None:
@@ -370,6 +364,13 @@ def test_a_change_of_others_is_not_overwritten(register: EnvironmentRegister) ->
 
     assert len(calls) == 2
     assert register.options_with_secrets("acme") == options(client_secret="second")
+
+
+def changes_since(
+    register: EnvironmentRegister, revision: int | None
+) -> tuple[int, EnvironmentChanges]:
+    with register.database.reading() as connection:
+        return revisions_in(connection)["environments"], changes_in(connection, revision)
 
 
 def rows(register: EnvironmentRegister, table: sa.Table) -> list[sa.Row[Any]]:

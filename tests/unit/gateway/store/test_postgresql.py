@@ -21,7 +21,7 @@ from gateway.config.secret_files import FileSecret
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError, StoreLayoutMismatch, StoreUnavailable
 from gateway.events import Event, StoreFailed, StorePolled
-from gateway.store import api_keys, listening
+from gateway.store import listening, polling
 from gateway.store.api_keys import ApiKeys, open_api_keys, open_register
 from gateway.store.opening import open_database
 from gateway.store.postgresql import connection_options
@@ -160,7 +160,7 @@ async def test_a_key_counts_in_a_running_gateway_until_it_is_revoked(postgresql:
 
 @pytest.mark.anyio
 async def test_changes_are_announced(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_keys, "REFRESH", 60.0)
+    monkeypatch.setattr(polling, "REFRESH", 60.0)
     async with started(settings) as keys, started(settings) as other:
         for replica in (keys, other):
             assert await replica.find("id") is None
@@ -179,7 +179,7 @@ async def test_without_announcements_changes_are_polled(
     settings: Settings, postgresql: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listening, "RETRY", 60.0)
-    monkeypatch.setattr(api_keys, "REFRESH", 0.2)
+    monkeypatch.setattr(polling, "REFRESH", 0.2)
     events: list[Event] = []
     async with started(settings, events) as keys:
         await asyncio.sleep(0.3)
@@ -196,7 +196,7 @@ async def test_keys_outlive_an_outage_and_come_back(
     postgresql: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listening, "RETRY", 0.05)
-    monkeypatch.setattr(api_keys, "REFRESH", 0.1)
+    monkeypatch.setattr(polling, "REFRESH", 0.1)
     settings = Settings(store=postgresql.new_database())
     key_id = create(settings)
     events: list[Event] = []
@@ -218,7 +218,7 @@ async def test_keys_outlive_an_outage_and_come_back(
             if not (postgresql.folder / "data" / "postmaster.pid").exists():
                 postgresql.start()
         # Announcements work again, too.
-        monkeypatch.setattr(api_keys, "REFRESH", 60.0)
+        monkeypatch.setattr(polling, "REFRESH", 60.0)
         await asyncio.sleep(0.5)
         other = await asyncio.to_thread(create, settings)
         await found(keys, other)
@@ -231,9 +231,9 @@ async def test_keys_outlive_an_outage_and_come_back(
 async def test_a_database_that_hangs_holds_up_no_request_and_no_stop(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api_keys, "REFRESH", 0.0)
-    monkeypatch.setattr(api_keys, "PATIENCE", 0.05)
-    monkeypatch.setattr(api_keys, "CLOSING", 0.1)
+    monkeypatch.setattr(polling, "REFRESH", 0.0)
+    monkeypatch.setattr(polling, "PATIENCE", 0.05)
+    monkeypatch.setattr(polling, "CLOSING", 0.1)
     assert isinstance(settings.store, SecretStr)
     key_id = create(settings)
     with psycopg.connect(settings.store.get_secret_value()) as other:
@@ -248,8 +248,8 @@ async def test_a_database_that_hangs_holds_up_no_request_and_no_stop(
     for thread in threading.enumerate():
         if thread.name == "daemon-call":
             thread.join()
-    assert keys._opened is not None
-    keys._opened.close()
+    assert keys._poller._database is not None
+    keys._poller._database.close()
 
     # A statement may take five.
     assert seconds < 2
@@ -259,7 +259,7 @@ async def test_a_database_that_hangs_holds_up_no_request_and_no_stop(
 async def test_replicas_that_run_outlive_a_newer_layout(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api_keys, "REFRESH", 0.0)
+    monkeypatch.setattr(polling, "REFRESH", 0.0)
     async with started(settings) as keys:
         await keys.find("id")
         database = open_database(settings)

@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.config.settings import Settings
-from gateway.environments.registry import SettingsRegistry
+from gateway.environments.environment_store import registry_of
 from gateway.graphiql.routes import page_routes_of, shared_page_routes, unknown_pages
 from gateway.http.admin_access import access_check
 from gateway.http.edge import Edge, route_of, send_refusal
@@ -41,6 +41,7 @@ from gateway.metadata.model_builder import Progress
 from gateway.metadata.model_process import BuildModel, build_in_subprocess
 from gateway.storage.content_coding import Compression
 from gateway.store.api_keys import open_api_keys
+from gateway.store.polling import open_poller
 
 from .events import Observer, log_event
 from .lifespan import Lifespan
@@ -62,9 +63,12 @@ def create_app(
     ``tell_others`` passes a reload on to the other workers; ``build_model`` makes the model of a reload. The lifespan
     raises what ``open_gateway`` raises.
     """
-    api_keys = open_api_keys(settings, observe) if settings.inbound.api_keys else None
+    follows = settings.inbound.api_keys or settings.stored_environments
+    poller = open_poller(settings, observe) if follows else None
+    uses_keys = settings.inbound.api_keys and poller is not None
+    api_keys = open_api_keys(settings, observe, poller) if uses_keys else None
     authenticator = authenticator_of(settings, api_keys=api_keys, observe=observe)
-    registry = SettingsRegistry(settings) if settings.environments else None
+    registry = registry_of(settings, poller)
 
     lifespan = Lifespan(
         settings=settings,
@@ -75,6 +79,7 @@ def create_app(
         authenticator=authenticator,
         api_keys=api_keys,
         registry=registry,
+        poller=poller,
     )
     choice = None if registry is None else EnvironmentChoice(settings, registry)
     endpoints = endpoints_of(settings, observe, authenticator, choice)

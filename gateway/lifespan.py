@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import httpx
@@ -18,13 +18,16 @@ from gateway.config.settings import Settings
 from gateway.environments.open_environment import OpenEnvironment, open_environment, serving
 from gateway.environments.opened import OpenEnvironments
 from gateway.environments.registry import Environment, Registry
+from gateway.environments.stored_registry import StoredRegistry
 from gateway.http.request_audit import auditing
 from gateway.identity.authenticator import Authenticator
 from gateway.metadata.document_loader import MetadataDocument
 from gateway.metadata.model_builder import LoadedModel, Progress
 from gateway.metadata.model_process import BuildModel
+from gateway.process.daemon_call import daemon_call
 from gateway.runtime.generations import open_generations
 from gateway.store.api_keys import ApiKeys
+from gateway.store.polling import StorePoller
 
 from .events import Observer
 
@@ -47,6 +50,8 @@ class Lifespan:
     api_keys: ApiKeys | None
     registry: Registry | None
     """None: there is one environment only."""
+    poller: StorePoller | None
+    """None: nothing of the store is followed."""
 
     @asynccontextmanager
     async def __call__(self, app: Starlette) -> AsyncIterator[None]:
@@ -72,9 +77,11 @@ class Lifespan:
             answers=answers,
         )
         async with AsyncExitStack() as parts:
+            if self.poller is not None:
+                parts.push_async_callback(self.poller.close)
+                await self.poller.start()
             if self.api_keys is not None:
                 parts.push_async_callback(self.api_keys.close)
-                await self.api_keys.start()
             live = await parts.enter_async_context(opened)
             if self.authenticator is not None:
                 await parts.enter_async_context(self.authenticator.running())
@@ -105,19 +112,24 @@ class Lifespan:
             async with parsing:
                 return await self.build_model(settings, document)
 
-        def open_(declared: Environment) -> AbstractAsyncContextManager[OpenEnvironment]:
-            return open_environment(
-                declared.settings(),
+        @asynccontextmanager
+        async def open_(declared: Environment) -> AsyncIterator[OpenEnvironment]:
+            opening = open_environment(
+                await daemon_call(declared.settings),
                 transport=self.transport,
                 observe=self.observe,
                 audit=log,
                 answers=answers,
                 build_model=build,
             )
+            async with opening as environment:
+                yield environment
 
         app.state.environments = opened = OpenEnvironments(
             self.registry, open_, idle=self.settings.environment_idle, observe=self.observe
         )
+        if isinstance(self.registry, StoredRegistry):
+            self.registry.changed, self.registry.reload = opened.follow, opened.reload
         try:
             yield
         finally:

@@ -32,7 +32,7 @@ from gateway.logs import configure_logging
 from gateway.process.garbage_collection import freeze, paused
 from gateway.runtime.assembly import Gateway, open_gateway
 from gateway.runtime.metadata_reload import Attempt
-from gateway.store.api_keys import require_layout
+from gateway.store.polling import require_layout
 
 from .admin_listener import admin_address, admin_listener, answering
 from .bounded_http import BoundedProtocol, socket_protocol
@@ -272,6 +272,8 @@ def _of_environments(settings: Settings, address: str) -> Iterator[str]:
         yield f"GraphQL:  {address}{PREFIX}{name}{API}"
     if len(names) > MAX_ANNOUNCED:
         yield f"          and {len(names) - MAX_ANNOUNCED:,} more environments"
+    if settings.stored_environments:
+        yield f"GraphQL:  {address}{PREFIX}NAME{API} for each environment in the store"
 
 
 def _full_page_hint() -> str:

@@ -1,4 +1,4 @@
-"""Opens the store of environments: its database, and the keys of its secrets."""
+"""Opens the store of environments: its database, the keys of its secrets, and the registry over both."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from gateway.odata.login_http import LoginHttp
 from gateway.odata.vault_keys import VaultKeyEncryption
 from gateway.store.encryption.key_encryption import KeyRing, open_key_ring
 from gateway.store.opening import open_database
+from gateway.store.polling import StorePoller
+
+from .registry import Registry, SettingsRegistry
+from .stored_registry import StoredRegistry
 
 if TYPE_CHECKING:  # it imports SQLAlchemy, which takes 0.4 s
     from gateway.store.environment_register import EnvironmentRegister
@@ -25,6 +29,13 @@ def open_keys(settings: Settings) -> KeyRing:
         return VaultKeyEncryption(key, http, requests.for_application)
 
     return open_key_ring(settings, in_vault)
+
+
+def registry_of(settings: Settings, poller: StorePoller | None) -> Registry | None:
+    """Return which environments there are; None if there is that of the settings alone. Raises SettingsError."""
+    if settings.stored_environments and poller is not None:
+        return StoredRegistry(settings, open_keys(settings), poller)
+    return SettingsRegistry(settings) if settings.environments else None
 
 
 def open_environment_register(settings: Settings) -> EnvironmentRegister:

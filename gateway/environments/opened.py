@@ -24,6 +24,7 @@ from gateway.errors import (
     AuthError,
     EnvironmentUnavailable,
     GatewayError,
+    SecretUnreadable,
     SettingsError,
     UpstreamMalformed,
     to_gateway_error,
@@ -153,14 +154,14 @@ class OpenEnvironments:
         self._slots: dict[str, _Slot] = {}
         self._failures: dict[str, _Failure] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._outdated: set[str] = set()
+        """Environments whose metadata is loaded anew once they are open."""
 
     async def lease(self, declared: Environment) -> Lease:
         """Return a lease of an environment, which is opened if it is not. Raises EnvironmentUnavailable."""
         slot = self._slots.get(declared.name)
         if slot is not None and slot.declared is not declared:
-            # It was declared anew: requests that are under way end as they began.
-            del self._slots[declared.name]
-            slot.retire()
+            self._retire(slot)
             slot = None
         if slot is None or slot.closing.is_set():
             slot = self._begin(declared)
@@ -171,6 +172,25 @@ class OpenEnvironments:
         except BaseException:
             slot.release()
             raise
+
+    def follow(self) -> None:
+        """Retire what is open and no longer declared as it was, although no request comes."""
+        for slot in tuple(self._slots.values()):
+            if self.registry.find(slot.declared.name) is not slot.declared:
+                self._retire(slot)
+        for name, failure in tuple(self._failures.items()):
+            if self.registry.find(name) is not failure.declared:
+                del self._failures[name]
+        self._outdated = {n for n in self._outdated if self.registry.find(n) is not None}
+
+    def reload(self, name: str) -> None:
+        """Load the metadata of an environment anew: now if it is open, else when it is opened."""
+        slot = self._slots.get(name)
+        environment = None if slot is None else slot.environment
+        if environment is None:
+            self._outdated.add(name)
+        else:
+            environment.reloader.trigger("admin")
 
     def states(self) -> Mapping[str, int]:
         """Return how many environments are declared, open, opening, and unavailable."""
@@ -256,6 +276,11 @@ class OpenEnvironments:
             seconds = time.perf_counter() - started
             self._observe(EnvironmentClosed(environment=name, seconds=seconds))
 
+    def _retire(self, slot: _Slot) -> None:
+        """Let requests that are under way end as they began, and begin no new ones."""
+        self._forget(slot)
+        slot.retire()
+
     def _forget(self, slot: _Slot) -> None:
         if self._slots.get(slot.declared.name) is slot:
             del self._slots[slot.declared.name]
@@ -264,6 +289,11 @@ class OpenEnvironments:
         self._failures.pop(slot.declared.name, None)
         self._observe(EnvironmentOpened(environment=slot.declared.name, seconds=seconds))
         slot.ready.set_result(environment)
+        if slot.is_retired:  # while it was opening
+            slot.retire()
+        if slot.declared.name in self._outdated:
+            self._outdated.discard(slot.declared.name)
+            environment.reloader.trigger("admin")
         if not slot.users:  # those who waited for it have left
             slot.watch()
 
@@ -313,6 +343,8 @@ def message_of(error: Exception) -> str:
             return "The gateway cannot sign in to this environment."
         case SchemaError() | UpstreamMalformed():
             return "The metadata of this environment cannot be read."
+        case SecretUnreadable():
+            return "The secrets of this environment cannot be read."
         case SettingsError():
             return "The settings of this environment do not fit it."
         case GatewayError() | TimeoutError():

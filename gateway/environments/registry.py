@@ -18,13 +18,18 @@ class Environment(Struct, frozen=True, eq=False):
 
     name: str
     settings: Callable[[], EnvironmentSettings]
-    """Makes its settings, when it is opened."""
+    """Makes its settings, when it is opened. Blocks, as secrets of a store are decrypted for it."""
     roles: tuple[str, ...] = ()
     """Names of the roles that exist in it; empty: all."""
 
 
 class Registry(Protocol):
     """Which environments there are. It answers from memory: requests wait for no store."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all environments are known. If not, any name may be one of a store that was not read yet."""
+        ...
 
     def find(self, name: str) -> Environment | None:
         """Return an environment as it is declared now; None if there is none of that name."""
@@ -37,6 +42,8 @@ class Registry(Protocol):
 
 class SettingsRegistry:
     """The environments that the settings declare, which stay the same."""
+
+    is_complete = True
 
     def __init__(self, settings: Settings) -> None:
         self._environments = {

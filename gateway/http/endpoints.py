@@ -127,8 +127,9 @@ class Endpoint:
         opened: OpenEnvironments | None = getattr(scope["app"].state, "environments", None)
         if presence is None or opened is None:  # the gateway starts or stops
             return
-        declared = self.choice.of(scope, headers_of(scope) if headers is None else headers, caller)
         try:
+            read = headers_of(scope) if headers is None else headers
+            declared = self.choice.of(scope, read, caller)
             lease = None if declared is None else await opened.lease(declared)
         except EnvironmentUnavailable as error:
             raise caller_error(error) from error

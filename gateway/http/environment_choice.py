@@ -20,6 +20,7 @@ from starlette.types import Scope
 from gateway.config.environment_models import NAME, OWN, PLACE
 from gateway.config.environments import names_environment
 from gateway.config.settings import Settings
+from gateway.environments.opened import unavailable
 from gateway.environments.registry import Environment, Registry
 from gateway.identity.caller import Caller
 from gateway.identity.references import MissingValue, Reference
@@ -29,6 +30,8 @@ from .presence import presence_of
 from .refusals import UnknownEnvironment
 from .request_parameters import ENVIRONMENT_HEADER
 
+_PAUSE = 5.0
+"""Seconds after which a request that came before the store was read may come again."""
 _HEADER = ENVIRONMENT_HEADER.lower()
 
 
@@ -49,6 +52,8 @@ class EnvironmentChoice:
     ) -> Environment | None:
         """Return the environment of a request; None: that of the settings. Raises UnknownEnvironment.
 
+        Raises EnvironmentUnavailable if nobody knows yet whether it exists.
+
         ``caller`` is None for the administrator, who may use all.
         """
         bounds = [] if caller is None else list(self._bounds(caller))
@@ -57,12 +62,16 @@ class EnvironmentChoice:
             raise UnknownEnvironment
         name = named.pop() if named else _only(bounds)
         declared = self._registry.find(name) if name else None
-        if declared is None and (name or not self._serves_own):
+        is_unknown = declared is None and (bool(name) or not self._serves_own)
+        may_exist = NAME.fullmatch(name) is not None and not self._registry.is_complete
+        if is_unknown and not may_exist:
             raise UnknownEnvironment
         if not all(names_environment(patterns, name) for patterns in bounds):
             raise UnknownEnvironment
         if caller is not None and self._roles and not self._has_role(caller, name, declared):
             raise UnknownEnvironment
+        if is_unknown:
+            raise unavailable("The store of environments cannot be read for now.", _PAUSE)
         return declared
 
     def _named(self, scope: Scope, headers: Mapping[str, str]) -> Iterator[str]:

@@ -174,6 +174,7 @@ class Connection:
                 self._await_init,
                 self._beat,
                 self._await_end,
+                self._await_environment,
                 self._await_overflow,
                 self._await_refusal,
             )
@@ -232,14 +233,27 @@ class Connection:
 
     async def _await_end(self) -> None:
         await self._hub.until_stopped(self._websocket.scope)
-        # The hub has ended the subscriptions: first their last messages are sent.
+        await self._finish_operations()
+        raise ConnectionRefused(1001, "The gateway stops")
+
+    async def _await_environment(self) -> None:
+        """Close when the environment of the connection is no longer served as it was; clients then connect again."""
+        await self._is_admitted.wait()
+        hub = self._terms.hub()
+        if hub is None or hub is self._hub:
+            return
+        await hub.closing.wait()
+        await self._finish_operations()
+        raise ConnectionRefused(1012, "The environment has changed")
+
+    async def _finish_operations(self) -> None:
+        """Wait until subscriptions, which have been ended, have sent their last messages, and writes their results."""
         under_way = [t for t in self._operations.values() if t not in self._writing]
         if under_way:
             await asyncio.wait(under_way, timeout=GOODBYE)
         if self._writing:
             # They end in bounded time, and their clients must know how (``gateway.shutdown``).
             await asyncio.wait(tuple(self._writing))
-        raise ConnectionRefused(1001, "The gateway stops")
 
     async def _await_overflow(self) -> None:
         await self._overflow.wait()

@@ -62,7 +62,10 @@ def whole_answer(schema: ODataSchema, selection: tuple[Selected, ...]) -> Iterat
         yield piece
 
 
-_OF_OTHERS = {"environments", "default_environment", "profiles", "serve_all"}
+_OF_OTHERS = {
+    *("environments", "stored_environments", "default_environment"),
+    *("profiles", "serve_all"),
+}
 """Settings of other APIs than the one that is introspected."""
 
 

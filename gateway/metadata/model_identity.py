@@ -71,7 +71,7 @@ OF_ENVIRONMENT = ("environment", "tag", "kept_snapshots")
 _NOT_SHOWN = {
     *("host", "port", "log_level", "log_format", "roles", "roles_file"),
     *("environments", "environment_host", "environment_idle", "default_environment", "linking"),
-    "is_stored",
+    *("stored_environments", "is_stored"),
 }
 """Settings that no answer of introspection depends on; views of roles say what theirs depend on."""
 

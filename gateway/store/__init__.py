@@ -8,6 +8,7 @@ tables                the tables
 layout                which migrations a database has had
 migrations            the migrations, run by Alembic
 listening             PostgreSQL announces changes
+polling               changes are followed, for all who read
 api_keys              API keys, as requests are checked by them
 key_register          API keys are created, listed and revoked
 stored_environment    environments, as they are stored

@@ -157,16 +157,6 @@ def open_api_keys(
     return None if own is None else ApiKeys(own, owns=True)
 
 
-async def require_layout(settings: Settings, observe: Observer) -> None:
-    """Raise SettingsError if the store must be migrated first, before processes start that need it."""
-    keys = open_api_keys(settings, observe) if settings.inbound.api_keys else None
-    if keys is not None:
-        try:
-            await keys.start()
-        finally:
-            await keys.close()
-
-
 def open_register(settings: Settings) -> KeyRegister:
     """Return the register of the configured store. Raises SettingsError if there is none."""
     return register_of(open_database(settings))

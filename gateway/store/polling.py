@@ -98,16 +98,20 @@ class StorePoller:
         is_watched = any(subject.is_watched for subject in self._subjects)
         if self._listen is None and not is_watched:
             return
+        await self.require_layout()
+        if self._listen is not None:
+            self._tasks.append(asyncio.ensure_future(self._listen(self._changed)))
+        if is_watched:
+            self._tasks.append(asyncio.ensure_future(self._watch()))
+
+    async def require_layout(self) -> None:
+        """Read the store, or do without for now. Raises SettingsError, see ``start``."""
         try:
             await self._refresh()
         except StoreLayoutMismatch as error:
             raise SettingsError(error.message, hint=error.hint) from error
         except StoreUnavailable:
             pass  # which is reported
-        if self._listen is not None:
-            self._tasks.append(asyncio.ensure_future(self._listen(self._changed)))
-        if is_watched:
-            self._tasks.append(asyncio.ensure_future(self._watch()))
 
     async def refresh(self) -> None:
         """Read what has changed, unless that was just done. Raises StoreUnavailable if it was never read."""
@@ -239,3 +243,14 @@ async def _listen(address: SecretStr, observe: Observer, changed: Callable[[], N
     from .listening import listen  # noqa: PLC0415 - the driver is optional, and takes 0.2 s
 
     await listen(address, changed, observe)
+
+
+async def require_layout(settings: Settings, observe: Observer) -> None:
+    """Raise SettingsError if the store must be migrated first, before processes start that need it."""
+    follows = settings.inbound.api_keys or settings.stored_environments
+    poller = open_poller(settings, observe) if follows else None
+    if poller is not None:
+        try:
+            await poller.require_layout()
+        finally:
+            await poller.close()

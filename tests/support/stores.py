@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import sqlite3
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from gateway.store.tables import METADATA
+
+KEY = SecretStr(base64.b64encode(bytes(range(32))).decode())
+OTHER_KEY = SecretStr(base64.b64encode(bytes(32)).decode())
+"""Values of ``encryption_key``."""
 
 
 def spoil_store(data_dir: Path) -> Path:

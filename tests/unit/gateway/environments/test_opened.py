@@ -34,6 +34,8 @@ IDLE = 0.05
 class World:
     """A registry, and environments that are nothing but their names."""
 
+    is_complete = True
+
     def __init__(self, **patience: float) -> None:
         self.declared: dict[str, Environment] = {}
         self.faults: dict[str, Exception] = {}

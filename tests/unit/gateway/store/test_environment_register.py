@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,11 +22,10 @@ from gateway.store.environment_rows import changes_in
 from gateway.store.revisions import revisions_in
 from gateway.store.stored_environment import EnvironmentChanges, Linked
 from gateway.store.tables import DATA_KEYS, ENVIRONMENT_SECRETS, ENVIRONMENTS
+from tests.support.stores import KEY, OTHER_KEY
 
 pytestmark = pytest.mark.slow
 
-KEY = SecretStr(base64.b64encode(bytes(range(32))).decode())
-OTHER_KEY = SecretStr(base64.b64encode(bytes(32)).decode())
 MARKER = "planted-s3cret"
 URL = "https://acme.operations.dynamics.com/data"
 LINKED = Linked(tenant="t", subject="o", name="Ada", at=1.5)

@@ -63,7 +63,7 @@ def whole_answer(schema: ODataSchema, selection: tuple[Selected, ...]) -> Iterat
 
 
 _OF_OTHERS = {
-    *("environments", "stored_environments", "default_environment"),
+    *("environments", "stored_environments", "default_environment", "linking"),
     *("profiles", "serve_all"),
 }
 """Settings of other APIs than the one that is introspected."""

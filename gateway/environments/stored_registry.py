@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from gateway.config.environments import overlaid, option_problems
+from gateway.config.environments import option_problems, overlaid
 from gateway.config.profiles import EnvironmentSettings
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError

@@ -21,6 +21,7 @@
     ├── EnvironmentExists           ENVIRONMENT_EXISTS: a name that another environment of the store has
     ├── VersionConflict             VERSION_CONFLICT: an environment of the store that was changed meanwhile
     ├── SecretUnreadable            SECRET_UNREADABLE: a secret of the store that cannot be decrypted
+    ├── Overloaded                  OVERLOADED: it would wait too long for its turn; nothing was sent
     ├── EnvironmentUnavailable      ENVIRONMENT_UNAVAILABLE: an environment cannot be opened for now
     ├── AuditUnavailable            AUDIT_UNAVAILABLE: a write that was not sent because it cannot be recorded
     ├── AuthError                   the gateway's own credentials upstream
@@ -270,6 +271,12 @@ class SecretUnreadable(GatewayError):
     """A secret of the store that cannot be decrypted: with another key, or it was changed."""
 
     code = "SECRET_UNREADABLE"
+
+
+class Overloaded(GatewayError):
+    """A request that would wait too long for its turn: environment or gateway have more to do than they can."""
+
+    code = "OVERLOADED"
 
 
 class EnvironmentUnavailable(GatewayError):

@@ -14,6 +14,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import NoDecode
 
+from .admission_models import AdmissionOptions
 from .credential_models import AuthKind, CredentialOptions
 from .setting_models import Relation, SandboxOptions
 from .value_types import Authority, Json, Names, NamesOrAll, ServiceRoot, Text
@@ -72,6 +73,7 @@ class EnvironmentOptions(BaseModel):
     read_only: bool | None = None
     introspection: bool | None = None
     concurrency: int | None = Field(default=None, ge=1, le=52)
+    admission: AdmissionOptions | None = None
     connect_timeout: float | None = Field(default=None, gt=0)
     read_timeout: float | None = Field(default=None, gt=0)
     answer_timeout: float | None = Field(default=None, gt=0)

@@ -63,7 +63,10 @@ class ReadingSettings(ServiceSettings):
         default=256_000_000, ge=1_000, description="Maximum size of an upstream response, in bytes."
     )
     concurrency: int = Field(
-        default=16, ge=1, le=52, description="Maximum concurrent upstream requests."
+        default=16,
+        ge=1,
+        le=52,
+        description="Maximum concurrent upstream requests. How many the environment takes is learned.",
     )
     connect_timeout: float = Field(
         default=10.0, gt=0, description="Seconds to open an upstream connection."

@@ -19,6 +19,7 @@ from pydantic_settings import (
 
 from schema.errors import did_you_mean
 
+from .admission_models import AdmissionOptions
 from .audit_models import AdminOptions, AuditOptions
 from .cache_models import CacheOptions
 from .credential_models import CredentialOptions
@@ -286,6 +287,10 @@ class Settings(ReadingSettings):
     )
     inbound: InboundOptions = Field(
         default=InboundOptions(), description="Callers: how they sign in."
+    )
+    admission: AdmissionOptions = Field(
+        default=AdmissionOptions(),
+        description="Admission: who is next while the environment is busy.",
     )
     audit: AuditOptions = Field(default=AuditOptions(), description="The audit log: who did what.")
     admin: AdminOptions = Field(

@@ -32,6 +32,7 @@ NOT_DECIDING = frozenset(
         *("auth", "tenant_id", "client_id", "client_secret", "authority", "scope", "language"),
         *("identity", "credentials", "secrets_dir"),
         *("null_order", "guid_order", "unkeyed_paging", "page_limit", "expand", "concurrency"),
+        "admission",
         *("connect_timeout", "read_timeout", "answer_timeout", "retries", "retry_wait_max"),
         *("cache_dir", "metadata_max_age", "metadata_poll", "max_upstream_bytes", "max_url_length"),
         *("data_dir", "store", "secret_key", "secret_key_old", "audit", "admin"),

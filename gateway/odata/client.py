@@ -25,6 +25,7 @@ from uuid import uuid4
 import httpx
 from msgspec import structs
 
+from gateway.admission.admission import Admission, lanes_of
 from gateway.audit.log import AuditLog
 from gateway.config.profiles import is_stored
 from gateway.config.settings import Settings
@@ -133,7 +134,10 @@ class ODataClient:
         self._clock = clock or Clock()
         self._transport = transport or _network(settings)
         attempts = AttemptSender(settings, self._transport, observe)
-        self._sender = RetryingSender(settings, attempts, self._clock, observe)
+        self.admission: Admission[Response] = Admission(
+            lanes_of(settings), self._clock.now, self._clock.sleep
+        )
+        self._sender = RetryingSender(settings, attempts, self._clock, observe, self.admission)
         self._timeout = _timeout(settings, settings.read_timeout)
         self._ids = _request_ids()
         self.unfinished: set[asyncio.Task[Any]] = set()

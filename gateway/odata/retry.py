@@ -5,6 +5,8 @@ all failures and takes no clock; tenacity fits, but costs 28 µs for every reque
 
     429, 503 with ``Retry-After: 7``     7 s and up to one more (all waiting clients must not come back at once)
     429 without it                       half to all of 30, 60, 120 s…: saturation lasts minutes
+    429 without it while others          half to all of 1, 2, 4, 8 s: there were too many at a time
+    are answered
     502, 503, 504, lost connections      anything up to 0.5, 1, 2, 4 s… (full jitter)
     no answer in time                    the same, but once only: the service may still be busy with the first
 
@@ -33,9 +35,16 @@ class Failure(Enum):
     TRANSIENT = "transient"
     SLOW = "slow"
     THROTTLED = "throttled"
+    REFUSED = "refused"
+    """Throttled while others are answered."""
 
 
-FIRST_WAIT = {Failure.TRANSIENT: 0.5, Failure.SLOW: 0.5, Failure.THROTTLED: 30.0}
+FIRST_WAIT = {
+    Failure.TRANSIENT: 0.5,
+    Failure.SLOW: 0.5,
+    Failure.THROTTLED: 30.0,
+    Failure.REFUSED: 1.0,
+}
 """Seconds before the second attempt, at most."""
 LONGEST_WAIT = 366 * 86_400.0
 """Seconds; a longer ``Retry-After`` is a mistake."""
@@ -92,6 +101,8 @@ class RetryPolicy(Struct, frozen=True, kw_only=True):
             return min(retry_after + chance, allowed) if retry_after <= allowed else None
         if failure is Failure.THROTTLED:
             return self.pause(attempt, chance)
+        if failure is Failure.REFUSED:
+            chance = 0.5 + chance / 2
         return min(FIRST_WAIT[failure] * 2.0 ** (attempt - 1), self.wait_max) * chance
 
     def pause(self, attempt: int, chance: float) -> float:

@@ -1,34 +1,40 @@
 """Sends a request until there is an answer, or an error that repeating it does not mend.
 
-    outcome(Exchange) ──pause──slot──▶ attempt ──▶ answer or error
+    outcome(Exchange) ──pause──turn──▶ attempt ──▶ answer or error ──▶ admission learns
                           ▲                             │
                           └──────wait──── retry ◀───────┘ 429, 502, 503, 504, lost connection, timeout (``retry``)
 
-Writes hold at most half of the ``concurrency`` slots (``WriteSlots``), so that slow writes leave room for reads. After
-a 429 all requests of one identity share one wait (``pause``).
+``gateway.admission`` decides when a request is sent, and how many are at a time. After a 429 that names a time, or with
+which nobody is answered any more, all requests of one identity share one wait (``pause``).
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from functools import partial
+from math import ceil
 
 import httpx
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from gateway.admission.admission import Admission
+from gateway.admission.pause import Closed, Pause
+from gateway.admission.slots import Outcome as Ending
+from gateway.admission.slots import Sent
+from gateway.admission.work import Work, current_work
 from gateway.config.settings import Settings
 from gateway.events import Observer, RequestRetried, loggable
 
 from .attempt import AttemptSender
 from .decoding import Progress
 from .lazy_request import LazyRequest
-from .pause import Pause, Pauses
 from .response_check import Response, failure_of
 from .retry import Clock, Failure, RetryPolicy, remaining_time, retry_after
 from .transport_errors import RetryRule, fault_of
 from .upstream import OutcomePart, whole_response
+
+BUSY = frozenset({429, 503})
+"""Statuses of a service that has too much to do."""
 
 
 class Exchange(Struct, frozen=True, kw_only=True):
@@ -56,44 +62,33 @@ class Outcome(Struct, frozen=True, kw_only=True):
     """Seconds until the next attempt; None if there is none."""
     was_sent: bool = True
     """False if the answer is a 429 that another request got."""
-
-
-class WriteSlots:
-    """An async context manager that holds one of the slots, and one of those that writes may hold."""
-
-    def __init__(self, slots: asyncio.Semaphore, limit: int) -> None:
-        self._slots = slots
-        self._writes = asyncio.Semaphore(limit)
-
-    async def __aenter__(self) -> None:
-        # A write that is cancelled while it waits for the second must give back the first.
-        async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self._writes)
-            await stack.enter_async_context(self._slots)
-            stack.pop_all()
-
-    async def __aexit__(self, *_: object) -> None:
-        self._slots.release()
-        self._writes.release()
+    waits_with_others: bool = False
+    """Whether the wait is that of all requests of its identity."""
 
 
 class RetryingSender:
-    """Sends the requests to one service, each in its turn, and again if that may help."""
+    """Sends the requests to one service with one credential, each in its turn, and again if that may help."""
 
     def __init__(
-        self, settings: Settings, attempts: AttemptSender, clock: Clock, observe: Observer
+        self,
+        settings: Settings,
+        attempts: AttemptSender,
+        clock: Clock,
+        observe: Observer,
+        admission: Admission[Response],
     ) -> None:
         self._settings = settings
         self._attempts = attempts
         self._clock = clock
         self._observe = observe
         self._policy = RetryPolicy(retries=settings.retries, wait_max=settings.retry_wait_max)
-        self._pauses = Pauses(clock)
-        self._slots = asyncio.Semaphore(settings.concurrency)
-        self._write_slots = WriteSlots(self._slots, max(1, settings.concurrency // 2))
+        self.admission = admission
 
     async def outcome(self, exchange: Exchange) -> Outcome:
-        """Return the outcome of the last attempt. Raises what ``AttemptSender.send`` raises, but no httpx errors."""
+        """Return the outcome of the last attempt.
+
+        Raises what ``AttemptSender.send`` raises, but no httpx errors, and Overloaded.
+        """
         number = 0
         while True:
             number += 1
@@ -102,46 +97,109 @@ class RetryingSender:
                 return outcome
             if outcome.was_sent:
                 self._observe(_retried(exchange.request, outcome, outcome.wait, number))
-            if outcome.failure is not Failure.THROTTLED:  # those wait together, in ``_attempt``
+            if not outcome.waits_with_others:
                 await self._clock.sleep(outcome.wait)
 
     async def _attempt(self, exchange: Exchange, number: int) -> Outcome:
         """Send once, when the pause and the slots allow it."""
-        request, pause = exchange.request, self._pauses.of(exchange.identity)
+        request, admission, work = exchange.request, self.admission, current_work()
+        pause = admission.pauses.of(exchange.identity)
+        asked_at = admission.now()
         try:
             while True:
-                refusal = await self._wait_turn(exchange, pause) if pause.blocks(request) else None
-                if refusal is not None:
-                    wait = self._wait(Failure.THROTTLED, number, refusal, exchange)
-                    return Outcome(
-                        failure=Failure.THROTTLED, response=refusal, wait=wait, was_sent=False
-                    )
-                async with self._write_slots if exchange.is_write else self._slots:
+                closed = await self._wait_turn(exchange, pause) if pause.blocks(request) else None
+                if closed is not None:
+                    return self._not_sent(exchange, number, closed)
+                if not admission.begins(work, is_write=exchange.is_write):
+                    await admission.turn(work, is_write=exchange.is_write)
                     # The way may have been closed while this one waited for a slot.
                     if pause.blocks(request):
+                        admission.give_back(work, is_write=exchange.is_write)
                         continue
-                    response = await self._attempts.send(
-                        request, number, exchange.auth, exchange.progress, exchange.begins
-                    )
-                break
-            part = exchange.outcome_part(response)
-        except httpx.RequestError as error:
-            pause.open(request)
-            failure = fault_of(error).failure
-            wait = self._wait(failure, number, None, exchange)
-            return Outcome(failure=failure, error=error, wait=wait)
+                return await self._send(exchange, number, pause, work, asked_at)
         except BaseException:
             pause.leave(request)
             raise
-        failure = failure_of(part)
-        wait = self._wait(failure, number, part, exchange)
-        if failure is Failure.THROTTLED:
-            pause.close(request, part, self._pause_after(part, number) if wait is None else wait)
-        else:
-            pause.open(request)
-        return Outcome(failure=failure, response=response, wait=wait)
 
-    async def _wait_turn(self, exchange: Exchange, pause: Pause) -> Response | None:
+    async def _send(
+        self, exchange: Exchange, number: int, pause: Pause[Response], work: Work, asked_at: float
+    ) -> Outcome:
+        """Send once, in the slot that the request holds, and free it."""
+        now = self.admission.now
+        began_at, ending, closing = now(), Ending.OTHER, 0.0
+        try:
+            response = await self._attempts.send(
+                exchange.request, number, exchange.auth, exchange.progress, exchange.begins
+            )
+            part = exchange.outcome_part(response)
+            failure = failure_of(part)
+            ending = Ending.REFUSED if part.status in BUSY else Ending.ANSWERED
+            if failure is Failure.THROTTLED:
+                outcome = self._throttled(exchange, number, pause, response, part)
+                closing = pause.remaining
+                return outcome
+            pause.open(exchange.request)
+            wait = self._wait(failure, number, part, exchange)
+            return Outcome(failure=failure, response=response, wait=wait)
+        except httpx.RequestError as error:
+            pause.open(exchange.request)
+            failure = fault_of(error).failure
+            if failure is Failure.SLOW:
+                ending = Ending.REFUSED
+            wait = self._wait(failure, number, None, exchange)
+            return Outcome(failure=failure, error=error, wait=wait)
+        finally:
+            self.admission.ended(
+                Sent(
+                    work=work,
+                    is_write=exchange.is_write,
+                    kind=_kind_of(exchange.request),
+                    outcome=ending,
+                    waited=began_at - asked_at,
+                    seconds=now() - began_at,
+                    pause=closing,
+                )
+            )
+
+    def _throttled(
+        self,
+        exchange: Exchange,
+        number: int,
+        pause: Pause[Response],
+        response: Response,
+        part: Response,
+    ) -> Outcome:
+        """Return the outcome of a 429: the request waits by itself, or the way is closed for all of its identity."""
+        alone = self.admission.is_refused_alone()
+        if alone and self._requested_wait(part) is None:
+            pause.open(exchange.request)
+            wait = self._wait(Failure.REFUSED, number, part, exchange)
+            return Outcome(failure=Failure.THROTTLED, response=response, wait=wait)
+        wait = self._wait(Failure.THROTTLED, number, part, exchange)
+        closed_for = self._pause_after(part, number) if wait is None else wait
+        pause.close(exchange.request, part, closed_for)
+        return Outcome(
+            failure=Failure.THROTTLED, response=response, wait=wait, waits_with_others=True
+        )
+
+    def _not_sent(self, exchange: Exchange, number: int, closed: Closed[Response]) -> Outcome:
+        """Return the outcome of a request that was not sent, because of a 429 that another got."""
+        refusal = closed.refusal
+        if closed.remaining is not None:
+            headers = {"retry-after": str(max(1, ceil(closed.remaining)))}
+            refusal = structs.replace(refusal, headers=headers)
+        wait = self._wait(Failure.THROTTLED, number, refusal, exchange)
+        return Outcome(
+            failure=Failure.THROTTLED,
+            response=refusal,
+            wait=wait,
+            was_sent=False,
+            waits_with_others=True,
+        )
+
+    async def _wait_turn(
+        self, exchange: Exchange, pause: Pause[Response]
+    ) -> Closed[Response] | None:
         """Wait with all others; return None if the request may go out, else the 429 that applies to it."""
         return await pause.wait(exchange.request, partial(self._allowed, exchange))
 
@@ -173,6 +231,13 @@ class RetryingSender:
         remaining = remaining_time()
         allowed = self._settings.operation_timeout if remaining is None else remaining
         return max(allowed, self._settings.retry_wait_max) if exchange.is_write else allowed
+
+
+def _kind_of(request: LazyRequest) -> str:
+    """``GET https://fo.example/data/Customers(…)?$select=Name`` → ``GET https://fo.example/data/Customers()``."""
+    path = request.address.partition("?")[0]
+    opening = path.find("(")
+    return f"{request.method} {path if opening < 0 else path[:opening] + '()'}"
 
 
 def _retried(request: LazyRequest, outcome: Outcome, wait: float, number: int) -> RequestRetried:

@@ -195,6 +195,37 @@ async def test_without_a_time_the_waits_grow_and_are_shared() -> None:
     assert service.sent <= 4 + 2 * 2
 
 
+async def test_one_refusal_among_answers_stops_nobody_else() -> None:
+    """The service serves others, so there were too many at a time: the refused one comes again by itself."""
+    service = Service(lambda number: busy(None) if number == 3 else GOOD)
+
+    async with service.client() as client:
+        assert await outcomes(many(client, 2)) == {"Response"}
+        refused = many(client, 1)
+        await until(lambda: bool(service.waits))
+        assert await outcomes(many(client, 5)) == {"Response"}
+        service.goes_on.set()
+        assert await outcomes(refused) == {"Response"}
+
+    assert (service.sent, service.waits) == (2 + 1 + 5 + 1, [0.5])
+
+
+async def test_a_refusal_that_names_a_wait_stops_all() -> None:
+    service = Service(lambda number: busy(7) if number == 3 else GOOD)
+
+    async with service.client() as client:
+        assert await outcomes(many(client, 2)) == {"Response"}
+        asked = many(client, 1)
+        await until(lambda: bool(service.waits))
+        asked += many(client, 5)
+        await asyncio.sleep(0)
+        assert service.sent == 3
+        service.goes_on.set()
+        assert await outcomes(asked) == {"Response"}
+
+    assert service.waits == [7.0]
+
+
 async def test_writes_hold_at_most_half_of_the_slots() -> None:
     service, may_answer = Service(lambda _: GOOD), asyncio.Event()
     answer = service.handle_async_request

@@ -16,36 +16,49 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
-from math import ceil
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
 
-from msgspec import structs
-
-from .response_check import Response
-from .retry import Clock
+from msgspec import Struct
 
 MAX_CALLERS = 1_000
 """Callers with a wait of their own; of more, the one that was longest without a request begins anew."""
+R = TypeVar("R")
 
 
-class Pauses:
+class Closed(Struct, Generic[R], frozen=True):
+    """Why a request may not be sent."""
+
+    refusal: R
+    """The 429 that applies to it."""
+    remaining: float | None = None
+    """Seconds that are left of a wait that is too long; None: the refusal is as old as the request."""
+
+
+class Pauses(Generic[R]):
     """The waits of the gateway and of each caller, if requests have the identity of callers.
 
     The service limits each user: what one caller has used up must not make the others wait.
     """
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._own = Pause(clock)
-        self._of_callers: OrderedDict[str, Pause] = OrderedDict()
+    def __init__(self, now: Callable[[], float], sleep: Callable[[float], Awaitable[None]]) -> None:
+        self._now = now
+        self._sleep = sleep
+        self._own: Pause[R] = Pause(now, sleep)
+        self._of_callers: OrderedDict[str, Pause[R]] = OrderedDict()
 
-    def of(self, identity: str | None) -> Pause:
+    def remaining(self, identity: str | None) -> float:
+        """Return the seconds of a caller's wait that are left; 0: there is none."""
+        pause = self._own if identity is None else self._of_callers.get(identity)
+        return 0.0 if pause is None else pause.remaining
+
+    def of(self, identity: str | None) -> Pause[R]:
         """Return the wait of a caller; None: of the gateway."""
         if identity is None:
             return self._own
         pause = self._of_callers.get(identity)
         if pause is None:
-            pause = self._of_callers[identity] = Pause(self._clock)
+            pause = self._of_callers[identity] = Pause(self._now, self._sleep)
             if len(self._of_callers) > MAX_CALLERS:
                 self._of_callers.popitem(last=False)
         else:
@@ -53,32 +66,38 @@ class Pauses:
         return pause
 
 
-class Pause:
+class Pause(Generic[R]):
     """Whether requests may go out. A request is identified by any object of its own."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._refusal: Response | None = None
+    def __init__(self, now: Callable[[], float], sleep: Callable[[float], Awaitable[None]]) -> None:
+        self._now = now
+        self._sleep = sleep
+        self._refusal: R | None = None
         """The 429 that closed the way; None: it is open."""
         self._until = 0.0
         """Time, in seconds of the epoch, at which the next probe may go out."""
         self._leader: object | None = None
-        self._outcome: asyncio.Future[Response | None] | None = None
+        self._outcome: asyncio.Future[R | None] | None = None
         """Of the leader's probe: another 429, or None if the way is open."""
 
     def blocks(self, request: object) -> bool:
         """Return whether a request must wait."""
         return self._refusal is not None and self._leader is not request
 
-    async def wait(self, request: object, allowed: Callable[[], float]) -> Response | None:
+    @property
+    def remaining(self) -> float:
+        """Seconds until a probe may go out; 0: the way is open."""
+        return 0.0 if self._refusal is None else max(0.0, self._until - self._now())
+
+    async def wait(self, request: object, allowed: Callable[[], float]) -> Closed[R] | None:
         """Wait until a request may be sent, at most ``allowed()`` seconds, and return None.
 
         It must then call ``close``, ``open`` or ``leave``. Returns the 429 that applies if it may not be sent.
         """
         while self._refusal is not None:
-            remaining = round(self._until - self._clock.now(), 3)
+            remaining = round(self._until - self._now(), 3)
             if remaining > allowed():
-                return _with_remaining(self._refusal, remaining)
+                return Closed(self._refusal, remaining)
             if self._leader is None:
                 await self._lead(request, max(0.0, remaining))
                 return None
@@ -86,24 +105,24 @@ class Pause:
             # Shielded: a request that is cancelled must not cancel the outcome that others wait for.
             refusal = await asyncio.shield(self._outcome)
             if refusal is not None:
-                return refusal
+                return Closed(refusal)
         return None
 
     async def _lead(self, request: object, seconds: float) -> None:
         self._leader = request
         self._outcome = asyncio.get_running_loop().create_future()
         try:
-            await self._clock.sleep(seconds)
+            await self._sleep(seconds)
         except BaseException:
             self.leave(request)
             raise
 
-    def close(self, request: object, refusal: Response, seconds: float) -> None:
+    def close(self, request: object, refusal: R, seconds: float) -> None:
         """Close the way for so many seconds; the refusal is the 429 that the request got."""
         if self._leader is not request and self._refusal is not None:
             return  # sent before the way was closed: only the probe may prolong the wait
         self._refusal = refusal
-        self._until = self._clock.now() + seconds
+        self._until = self._now() + seconds
         self._release(request, refusal)
 
     def open(self, request: object) -> None:
@@ -116,15 +135,10 @@ class Pause:
         """Let another request lead, if this one did and was given up."""
         self._release(request, None)
 
-    def _release(self, request: object, outcome: Response | None) -> None:
+    def _release(self, request: object, outcome: R | None) -> None:
         if self._leader is not request or self._outcome is None:
             return
         self._leader = None
         future, self._outcome = self._outcome, None
         if not future.done():
             future.set_result(outcome)
-
-
-def _with_remaining(refusal: Response, seconds: float) -> Response:
-    """Return the refusal with the time that is left of its wait."""
-    return structs.replace(refusal, headers={"retry-after": str(max(1, ceil(seconds)))})

@@ -1,0 +1,150 @@
+"""The way to one service with one credential: whose request is next, and how many are under way.
+
+    begins ──▶ True: sent at once      False: ``turn`` waits for its slot, in the order of the lanes (``slots``)
+    ended                              frees the slot; limit and share of background work learn from what came of it
+
+A request that would wait too long, or behind too many, is refused with OVERLOADED. A write is not: what it belongs to
+may be half done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from math import ceil
+from typing import Generic, TypeVar
+
+from msgspec import Struct
+
+from gateway.config.settings import Settings
+from gateway.errors import Overloaded
+
+from .pause import Pauses
+from .slots import Outcome, Sent, Slots
+from .work import Lane, Work
+
+R = TypeVar("R")
+ALIVE = 2.0
+"""Seconds since the latest answer for which a service that refuses one request is known to answer others."""
+
+
+class Lanes(Struct, frozen=True, kw_only=True):
+    """How requests are admitted: from the settings."""
+
+    highest: int
+    start: int
+    weights: Mapping[Lane, float]
+    queue: int
+    """Most requests that wait in one lane."""
+
+
+def lanes_of(settings: Settings) -> Lanes:
+    """Return how the settings say that requests are admitted."""
+    options = settings.admission
+    weights = {lane: getattr(options.weights, lane.name.lower()) for lane in Lane}
+    return Lanes(
+        highest=settings.concurrency, start=options.start, weights=weights, queue=options.queue
+    )
+
+
+class _Waiter(Struct, eq=False):
+    """A request that waits for its turn."""
+
+    work: Work
+    is_write: bool
+    turn: asyncio.Future[None]
+    is_queued: bool = True
+
+
+class Admission(Generic[R]):
+    """Admits the requests to one service with one credential. ``R`` is the type of its 429s."""
+
+    def __init__(
+        self, lanes: Lanes, now: Callable[[], float], sleep: Callable[[float], Awaitable[None]]
+    ) -> None:
+        self.now = now
+        self.pauses: Pauses[R] = Pauses(now, sleep)
+        self._slots: Slots[_Waiter] = Slots(lanes.weights, start=lanes.start, highest=lanes.highest)
+        self._lanes = lanes
+        self._answered_at = float("-inf")
+        self._refusals = 0
+        """Since the latest answer."""
+
+    def begins(self, work: Work, *, is_write: bool) -> bool:
+        """Return whether a request may begin at once; ``ended`` or ``give_back`` must follow."""
+        return self._slots.begins(work, is_write=is_write, now=self.now())
+
+    async def turn(self, work: Work, *, is_write: bool) -> None:
+        """Wait until a request may begin; likewise. Raises Overloaded."""
+        queue = self._slots.queue
+        if not is_write and queue.size_of(work.lane) >= self._lanes.queue:
+            raise self.refusal(self.estimate(work))
+        loop = asyncio.get_running_loop()
+        waiter = _Waiter(work, is_write, loop.create_future())
+        queue.push(waiter)
+        try:
+            if work.may_wait_until is None or is_write:
+                await waiter.turn
+            else:
+                async with asyncio.timeout_at(work.may_wait_until):
+                    await waiter.turn
+        except TimeoutError:
+            self._leave(waiter)
+            raise self.refusal(self.estimate(work)) from None
+        except BaseException:
+            self._leave(waiter)
+            raise
+
+    def _leave(self, waiter: _Waiter) -> None:
+        if waiter.is_queued:
+            self._slots.queue.remove(waiter)
+        else:  # its turn came while it was given up
+            self.give_back(waiter.work, is_write=waiter.is_write)
+
+    def give_back(self, work: Work, *, is_write: bool) -> None:
+        """Free the slot of a request that was not sent."""
+        self.ended(Sent(work=work, is_write=is_write, kind="", outcome=Outcome.OTHER))
+
+    def ended(self, sent: Sent) -> None:
+        """Free the slot of a request, and learn from what came of it."""
+        now = self.now()
+        if sent.outcome is Outcome.ANSWERED:
+            self._answered_at = now
+            self._refusals = 0
+        self._slots.ended(sent, now)
+        for waiter in self._slots.next(now):
+            waiter.is_queued = False
+            # One that is done was given up, and gives its slot back itself.
+            if not waiter.turn.done():
+                waiter.turn.set_result(None)
+
+    def is_refused_alone(self) -> bool:
+        """Return whether a 429 without a time means "fewer at a time": others were answered just now.
+
+        If nobody is answered, or as many are refused as may be under way, it means "not now". Counts the refusal.
+        """
+        self._refusals += 1
+        is_alive = self.now() - self._answered_at <= ALIVE
+        return is_alive and self._refusals <= self._slots.limit.value
+
+    def estimate(self, work: Work, requests: float = 1.0, identity: str | None = None) -> float:
+        """Return the seconds until so many requests of a new operation would be answered, at the least.
+
+        Callers of a lane take turns, so of what waits for others only as much is before it as each may have had.
+        """
+        pause = self.pauses.remaining(identity)
+        slots = self._slots
+        if not slots.latencies.mean or not slots.queue.size:
+            return pause
+        weights = self._lanes.weights
+        busy = sum(weights[lane] for lane in Lane if lane is work.lane or slots.queue.size_of(lane))
+        rate = max(1.0, slots.limit.value) / slots.latencies.mean * weights[work.lane] / busy
+        return pause + (slots.queue.turns_before(work) + requests) / rate
+
+    def refusal(self, seconds: float) -> Overloaded:
+        """Return the error of a request that would wait for so many seconds."""
+        return Overloaded(
+            "The environment is busy: the request would wait too long for its turn.",
+            hint="Try again after retryAfter seconds, or request less at a time.",
+            retry_after=float(max(1, ceil(seconds))),
+        )

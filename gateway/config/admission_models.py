@@ -1,0 +1,50 @@
+"""Settings of admission: how requests to the environment are shared out when it is busy.
+
+[admission]
+weights = { interactive = 8, export = 1 }
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class LaneWeights(BaseModel):
+    """Shares of the lanes in what the environment can take, while several of them wait."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    interactive: float = Field(default=8.0, gt=0, le=1_000)
+    federation: float = Field(default=8.0, gt=0, le=1_000)
+    subscription: float = Field(default=2.0, gt=0, le=1_000)
+    agent: float = Field(default=4.0, gt=0, le=1_000)
+    export: float = Field(default=1.0, gt=0, le=1_000)
+
+
+class AdmissionOptions(BaseModel):
+    """How requests to the environment are shared out when it is busy."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    start: int = Field(
+        default=4,
+        ge=1,
+        le=52,
+        description="Concurrent upstream requests at first; from then on the number is learned, up to concurrency.",
+    )
+    queue: int = Field(
+        default=2_000,
+        ge=1,
+        description="Maximum upstream requests that wait in one lane; beyond: OVERLOADED.",
+    )
+    wait: float | None = Field(
+        default=None,
+        gt=0,
+        description="Longest time in seconds that a read waits for its turn; longer: OVERLOADED. Not set: the"
+        " operation's own time.",
+    )
+    weights: LaneWeights = Field(
+        default=LaneWeights(),
+        description="Shares of the lanes interactive, federation, subscription, agent and export while several of"
+        " them wait.",
+    )

@@ -1,0 +1,213 @@
+"""Admission of requests to one service: turns, refusals, estimates."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import pytest
+from msgspec import structs
+
+from gateway.admission.admission import Admission, Lanes, lanes_of
+from gateway.admission.slots import Outcome, Sent
+from gateway.admission.work import ORDINARY, Lane, Work
+from gateway.config.settings import Settings
+from gateway.errors import Overloaded
+
+pytestmark = pytest.mark.anyio
+LANES = Lanes(
+    highest=2, start=2, weights=dict.fromkeys(Lane, 1.0) | {Lane.INTERACTIVE: 8.0}, queue=50
+)
+
+
+@dataclass
+class Time:
+    now: float = 1_000.0
+
+    def admission(self, lanes: Lanes = LANES) -> Admission[str]:
+        return Admission(lanes, lambda: self.now, asyncio.sleep)
+
+
+def ended(
+    admission: Admission[str],
+    outcome: Outcome = Outcome.ANSWERED,
+    *,
+    work: Work = ORDINARY,
+    is_write: bool = False,
+    seconds: float = 1.0,
+) -> None:
+    admission.ended(
+        Sent(work=work, is_write=is_write, kind="GET Sets", outcome=outcome, seconds=seconds)
+    )
+
+
+def full(admission: Admission[str]) -> Admission[str]:
+    assert admission.begins(ORDINARY, is_write=False)
+    assert admission.begins(ORDINARY, is_write=False)
+    assert not admission.begins(ORDINARY, is_write=False)
+    return admission
+
+
+def waits(
+    admission: Admission[str], work: Work = ORDINARY, *, is_write: bool = False
+) -> asyncio.Task[None]:
+    return asyncio.ensure_future(admission.turn(work, is_write=is_write))
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def test_the_settings_decide_its_bounds() -> None:
+    lanes = lanes_of(
+        Settings.model_validate(
+            {"concurrency": 9, "admission": {"start": 3, "weights": {"export": 0.5}}}
+        )
+    )
+
+    assert (lanes.highest, lanes.start, lanes.weights[Lane.EXPORT]) == (9, 3, 0.5)
+
+
+async def test_a_slot_that_is_freed_goes_to_who_waits() -> None:
+    admission = full(Time().admission())
+    first, second = waits(admission), waits(admission)
+    await settle()
+    ended(admission)
+    await settle()
+
+    assert (first.done(), second.done()) == (True, False)
+    ended(admission)
+    await second
+
+
+async def test_who_gives_up_while_waiting_takes_no_slot() -> None:
+    admission = full(Time().admission())
+    first, second = waits(admission), waits(admission)
+    await settle()
+    first.cancel()
+    await settle()
+    ended(admission)
+    await asyncio.wait_for(second, 1)
+
+
+async def test_who_gives_up_as_its_turn_comes_passes_it_on() -> None:
+    admission = full(Time().admission())
+    first, second = waits(admission), waits(admission)
+    await settle()
+    first.cancel()
+    ended(admission)  # before the cancelled task has run
+    await asyncio.wait_for(second, 1)
+
+    assert first.cancelled()
+    ended(admission)
+    ended(admission)
+    assert admission.begins(ORDINARY, is_write=False)
+    assert admission.begins(ORDINARY, is_write=False)
+
+
+async def test_behind_too_many_a_read_is_refused_and_a_write_waits() -> None:
+    admission = full(Time().admission(structs.replace(LANES, queue=3)))
+    waiting = [waits(admission) for _ in range(3)]
+    await settle()
+    with pytest.raises(Overloaded) as caught:
+        await admission.turn(ORDINARY, is_write=False)
+    write = waits(admission, is_write=True)
+    await settle()
+
+    assert caught.value.retry_after == 1.0
+    assert not write.done()
+    for task in (*waiting, write):
+        task.cancel()
+
+
+async def test_other_lanes_are_not_refused_for_a_long_queue_of_exports() -> None:
+    admission = full(Time().admission(structs.replace(LANES, queue=1)))
+    export = waits(admission, Work(lane=Lane.EXPORT))
+    person = waits(admission)
+    await settle()
+    ended(admission)
+    await asyncio.wait_for(person, 1)
+    export.cancel()
+
+
+async def test_a_read_waits_no_longer_than_it_may() -> None:
+    admission = full(Time().admission())
+    until = asyncio.get_running_loop().time()
+    with pytest.raises(Overloaded):
+        await admission.turn(Work(may_wait_until=until), is_write=False)
+    write = waits(admission, Work(may_wait_until=until), is_write=True)
+    await settle()
+
+    assert not write.done()
+    ended(admission)
+    await write
+
+
+async def test_a_slow_write_leaves_room_for_reads() -> None:
+    admission = Time().admission()
+    assert admission.begins(ORDINARY, is_write=True)
+    write = waits(admission, is_write=True)
+    await settle()
+
+    assert not write.done()
+    assert admission.begins(ORDINARY, is_write=False)
+    write.cancel()
+
+
+def test_a_refusal_among_answers_means_fewer_at_a_time() -> None:
+    time = Time()
+    admission = full(time.admission())
+    ended(admission)
+    time.now += 1
+
+    assert admission.is_refused_alone()
+
+
+def test_a_refusal_long_after_the_last_answer_means_not_now() -> None:
+    time = Time()
+    admission = full(time.admission())
+
+    assert not admission.is_refused_alone()
+    ended(admission)
+    time.now += 3
+    assert not admission.is_refused_alone()
+
+
+def test_as_many_refusals_as_may_be_under_way_mean_not_now() -> None:
+    admission = full(Time().admission())
+    ended(admission)
+
+    assert [admission.is_refused_alone() for _ in range(3)] == [True, True, False]
+
+
+async def test_without_a_queue_nothing_is_waited_for() -> None:
+    assert Time().admission().estimate(ORDINARY) == 0.0
+
+
+async def test_the_estimate_counts_who_is_before() -> None:
+    admission = full(Time().admission())
+    ended(admission, seconds=2.0)
+    assert admission.begins(ORDINARY, is_write=False)
+    waiting = [waits(admission, Work(caller="greedy")) for _ in range(30)]
+    waiting += [waits(admission, Work(caller="modest")) for _ in range(2)]
+    await settle()
+
+    # Two at a time, two seconds each: a second for each that is before, and one for the request itself.
+    assert admission.estimate(Work(caller="new")) == 3.0
+    assert admission.estimate(Work(caller="new"), requests=10) == 12.0
+    assert admission.estimate(Work(caller="greedy")) == 33.0
+    # One ninth of the service is the export lane's.
+    assert admission.estimate(Work(lane=Lane.EXPORT)) == pytest.approx(9.0)
+    for task in waiting:
+        task.cancel()
+
+
+async def test_the_estimate_holds_the_pause() -> None:
+    time = Time()
+    admission = time.admission()
+    admission.pauses.of(None).close(object(), "429", 30.0)
+    time.now += 10
+
+    assert admission.estimate(ORDINARY) == 20.0
+    assert admission.estimate(ORDINARY, identity="someone else") == 0.0

@@ -45,6 +45,7 @@ BENCHMARKS = {
     "documents": "bench_documents:documents",
     "identity": "bench_identity:identity",
     "on_behalf": "bench_on_behalf:on_behalf",
+    "cache": "bench_cache:cache",
     "policy": "bench_policy:policy",
     "start": "bench_start:start",
     "touch": "bench_touch:touch",

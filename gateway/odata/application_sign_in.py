@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from gateway.errors import GatewayError, SettingsError, TokenError
 from gateway.events import Observer, TokenAcquired, log_event
+from gateway.process.daemon_call import daemon_call
 
 from .lazy_request import LazyRequest
 from .token_requests import IssuedToken, TokenRequests
@@ -126,7 +127,8 @@ class ApplicationSignIn(httpx.Auth):
         """Return a new token, or the error: asyncio would log one that is raised when nobody waits any more."""
         self._requests.http.loop = asyncio.get_running_loop()
         try:
-            issued = await asyncio.to_thread(self._requests.for_application)
+            # One thread for each application: login hosts that hang take none from others.
+            issued = await daemon_call(self._requests.for_application)
         except GatewayError as error:
             failure = as_token_error(error)
             self._refusal = (self._now() + REMEMBERED, failure)

@@ -1,8 +1,13 @@
-"""Calls a blocking function in a thread that does not keep the process alive, unlike those of ``asyncio.to_thread``."""
+"""Calls a blocking function in a thread of its own, which does not keep the process alive.
+
+The threads of ``asyncio.to_thread`` are few and shared by all: calls that hang would keep others from running. Whoever
+calls bounds how many there are at a time.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -33,5 +38,6 @@ async def daemon_call(function: Callable[[], _T]) -> _T:
         with suppress(RuntimeError):  # the loop is closed: nobody waits
             loop.call_soon_threadsafe(settle, result, error)
 
-    threading.Thread(target=run, name="daemon-call", daemon=True).start()
+    context = contextvars.copy_context()
+    threading.Thread(target=context.run, args=(run,), name="daemon-call", daemon=True).start()
     return await future

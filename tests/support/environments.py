@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,6 +45,8 @@ class Service:
     document: str = field(default_factory=lambda: csdl("Name", sets=SETS))
     fault: Exception | httpx.Response | None = None
     """Answers every request."""
+    respond: Callable[[httpx.Request], httpx.Response | None] | None = None
+    """Answers requests in its place, those for which it returns an answer."""
     gate: asyncio.Event | None = None
     """Answers wait for it."""
     requests: int = 0
@@ -58,6 +60,9 @@ class Service:
             raise self.fault
         if self.fault is not None:
             return httpx.Response(self.fault.status_code, content=self.fault.content)
+        other = None if self.respond is None else self.respond(request)
+        if other is not None:
+            return other
         if request.url.path.endswith("/$metadata"):
             return httpx.Response(
                 200, text=self.document, headers={"content-type": "application/xml"}

@@ -37,6 +37,7 @@ from gateway.http.schema_explorer import explorer_routes
 from gateway.http.subscription_routes import stream_events, subscription_routes
 from gateway.identity.authenticator import authenticator_of
 from gateway.logs import logging_environment
+from gateway.manifests.store import open_documents
 from gateway.metadata.model_builder import Progress
 from gateway.metadata.model_process import BuildModel, build_in_subprocess
 from gateway.storage.content_coding import Compression
@@ -69,6 +70,7 @@ def create_app(
     api_keys = open_api_keys(settings, observe, poller) if uses_keys else None
     authenticator = authenticator_of(settings, api_keys=api_keys, observe=observe)
     registry = registry_of(settings, poller)
+    documents = open_documents(settings, observe)
 
     lifespan = Lifespan(
         settings=settings,
@@ -80,9 +82,10 @@ def create_app(
         api_keys=api_keys,
         registry=registry,
         poller=poller,
+        documents=documents,
     )
     choice = None if registry is None else EnvironmentChoice(settings, registry)
-    endpoints = endpoints_of(settings, observe, authenticator, choice)
+    endpoints = endpoints_of(settings, observe, authenticator, choice, documents)
     unknown = _Unknown(endpoints)
     apis = {e.api: with_cors(_Api(e, unknown), settings.cors_origins) for e in endpoints}
     routes = _routes(settings, endpoints, tell_others)
@@ -102,6 +105,7 @@ class _Api:
     def __init__(self, endpoint: Endpoint, unknown: _Unknown) -> None:
         settings = endpoint.settings
         self._endpoint = endpoint
+        self._documents = endpoint.documents
         # A profile that is bound to roles does not exist for others, whatever they send.
         self._is_open = endpoint.authenticator is not None and not endpoint.bound_roles
         self._unknown = unknown
@@ -132,8 +136,11 @@ class _Api:
         with nullcontext() if live is None else live.serving() as gateway:
             engine = None if gateway is None else gateway.engine
             may_trace = gateway is None or gateway.view is None or explains_to(gateway)
+            documents = self._documents
+            if gateway is not None and documents.store is not None:
+                documents = documents.of_caller(caller, gateway.view)
             streamed = await self._graphql.answer(
-                scope, receive, send, engine, caller, may_trace=may_trace
+                scope, receive, send, engine, caller, may_trace=may_trace, documents=documents
             )
         # Outside of the block above: a stream must not keep the generation that it began with.
         if streamed is not None and live is not None:
@@ -249,6 +256,7 @@ def _routes(
 def _routes_of(endpoint: Endpoint, api: ASGIApp) -> Iterable[BaseRoute]:
     """Yield the routes of one API."""
     yield Route(endpoint.api, api)
+    yield Route(endpoint.document, api)
     for routes_of in PER_ENDPOINT:
         yield from routes_of(endpoint)
 

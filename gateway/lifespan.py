@@ -21,6 +21,7 @@ from gateway.environments.registry import Environment, Registry
 from gateway.environments.stored_registry import StoredRegistry
 from gateway.http.request_audit import auditing
 from gateway.identity.authenticator import Authenticator
+from gateway.manifests.store import TrustedStore
 from gateway.metadata.document_loader import MetadataDocument
 from gateway.metadata.model_builder import LoadedModel, Progress
 from gateway.metadata.model_process import BuildModel
@@ -52,6 +53,8 @@ class Lifespan:
     """None: there is one environment only."""
     poller: StorePoller | None
     """None: nothing of the store is followed."""
+    documents: TrustedStore | None = None
+    """None: clients can name no documents."""
 
     @asynccontextmanager
     async def __call__(self, app: Starlette) -> AsyncIterator[None]:
@@ -82,6 +85,9 @@ class Lifespan:
                 await self.poller.start()
             if self.api_keys is not None:
                 parts.push_async_callback(self.api_keys.close)
+            if self.documents is not None:
+                await parts.enter_async_context(self.documents.running())
+                app.state.documents = self.documents
             live = await parts.enter_async_context(opened)
             if self.authenticator is not None:
                 await parts.enter_async_context(self.authenticator.running())

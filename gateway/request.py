@@ -11,6 +11,7 @@ from graphql.execution.values import VariableValues
 from msgspec import Struct, field
 
 from gateway.documents.store import Document
+from gateway.documents.trusted import TrustedDocument
 from gateway.execution.fast_path import encode
 from gateway.identity.caller import ANONYMOUS, Caller
 from gateway.introspection.answers import LongAnswer
@@ -23,6 +24,8 @@ class GraphQLRequest(Struct, frozen=True, kw_only=True):
     """The parameters of a GraphQL request, and the limits and scope that its headers set."""
 
     query: str
+    trusted: TrustedDocument | None = None
+    """The document of the release that the request names, or sends word for word."""
     variables: Mapping[str, Any] = field(default_factory=dict)
     operation_name: str | None = None
     companies: tuple[str, ...] | None = None

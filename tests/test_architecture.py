@@ -26,7 +26,7 @@ FLOORS = (  # lowest first: a module imports its own room and lower floors
     {"storage"},
     {"config", "documents"},
     {"store", "audit"},
-    {"identity", "admission"},
+    {"identity", "admission", "manifests"},
     {"odata", "logs"},
     {"operations", "cache"},
     {"planning"},
@@ -255,6 +255,8 @@ def test_the_odata_side_knows_nothing_of_graphql() -> None:
                 "gateway.identity.authenticator",
                 "gateway.linking.login",
                 "gateway.linking.tenants",
+                # The manifest of trusted documents at an address.
+                "gateway.manifests",
                 "gateway.runtime.generations",
                 "gateway.odata.attempt",
                 "gateway.odata.lazy_request",

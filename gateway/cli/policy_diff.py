@@ -15,7 +15,7 @@ from schema.policy.view import RoleView
 from .policy_report import how_it_shows
 
 _RIGHTS = tuple(Right)
-_OF_ROLE = ("companies", "company", "explain", "introspection", "graphiql", "limits")
+_OF_ROLE = ("companies", "company", "explain", "introspection", "graphiql", "documents", "limits")
 
 
 class SetChange(Struct, frozen=True, kw_only=True):

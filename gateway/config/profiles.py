@@ -18,11 +18,15 @@ from pydantic_settings import SettingsConfigDict
 from gateway.errors import SettingsError
 from schema.errors import did_you_mean
 
+from .document_models import DocumentMode, DocumentOptions
 from .setting_models import Profile
 from .settings import Settings
 
 OF_PROFILES_ALONE = frozenset(
-    {"title", "description", "include", "exclude", "categories", "sets", "services", "roles"}
+    {
+        *("title", "description", "include", "exclude", "categories", "sets", "services", "roles"),
+        "documents",
+    }
 )
 """Fields of a profile that override no setting: ``include`` and ``exclude`` choose among the sets that are served."""
 OVERRIDABLE = frozenset(Profile.model_fields) - OF_PROFILES_ALONE
@@ -55,6 +59,8 @@ NOT_PER_PROFILE = frozenset(
         *("environment_kind", "docs_url", "explain", "cors_origins", "log_format", "log_level"),
         *("max_body_bytes", "max_query_tokens", "profiles", "serve_all"),
         *("writes", "subscriptions", "federation", "sandbox"),
+        # One manifest; a profile may choose its mode.
+        "documents",
         # A caller has the same roles everywhere; a profile may be bound to some.
         *("roles", "roles_file"),
         "inbound",
@@ -122,8 +128,13 @@ def profile_settings(settings: Settings, name: str) -> ProfileSettings:
             "description": profile.description,
             "services": profile.services,
             "bound_roles": profile.roles,
+            "documents": _documents(settings.documents, profile.documents),
         }
     )
+
+
+def _documents(options: DocumentOptions, mode: DocumentMode | None) -> DocumentOptions:
+    return options if mode is None else options.model_copy(update={"mode": mode})
 
 
 def settings_from_json(values: Mapping[str, Any]) -> Settings:

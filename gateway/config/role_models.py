@@ -15,6 +15,7 @@ from pydantic_settings import NoDecode
 
 from schema.errors import did_you_mean
 
+from .document_models import DocumentMode
 from .value_types import Json, Names
 
 _NAME = re.compile(r"[^\s,$\"'\\]{1,128}")
@@ -100,6 +101,8 @@ class RoleOptions(BaseModel):
     """Whether it may see plans and traces. None: in the sandbox only."""
     introspection: bool = True
     graphiql: bool = True
+    documents: DocumentMode | None = None
+    """Which documents its callers may run, whatever the profile says. None: as the settings say."""
     limits: RoleLimits = RoleLimits()
     sets: dict[str, SetRights] = {}
     """Entity set, pattern or ``@Category`` = rights."""

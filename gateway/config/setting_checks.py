@@ -8,6 +8,9 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from schema.errors import did_you_mean
+
+from .document_models import DocumentOptions
 from .inbound_models import InboundOptions
 from .sandbox_roles import has_sandbox_roles, sandbox_roles
 from .setting_models import Profiles
@@ -59,6 +62,22 @@ def check_profiles(profiles: Profiles, data: Mapping[str, Any]) -> None:
         unknown = [c for c in requested if companies and c.casefold() not in companies]
         if unknown:
             raise ValueError(f"{name}: {', '.join(unknown)} is not in companies or company_limit")
+
+
+def check_documents(options: DocumentOptions, data: Mapping[str, Any]) -> None:
+    """Raise ValueError if trusted documents are required and there are none, or a role of theirs does not exist."""
+    roles = data.get("roles", {})
+    if options.manifest is None:
+        for group in ("profiles", "roles"):
+            for name, each in data.get(group, {}).items():
+                if each.documents == "only":
+                    raise ValueError(f"{group}.{name}.documents is only, which needs manifest")
+    for pattern, policy in options.policy.items():
+        for role in policy.roles:
+            if role not in roles:
+                raise ValueError(
+                    f"policy.{pattern}.roles: there is no role {role}.{did_you_mean(role, roles)}"
+                )
 
 
 def check_certificates(inbound: InboundOptions, data: Mapping[str, Any]) -> None:

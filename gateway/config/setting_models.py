@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic_settings import NoDecode
 
 from .custom_field_models import CustomFields
+from .document_models import DocumentMode
 from .value_types import Json, Names, split
 
 
@@ -79,11 +80,16 @@ class Profile(BaseModel):
     max_selections: int | None = Field(default=None, ge=1)
     max_aliases: int | None = Field(default=None, ge=0)
     max_directives: int | None = Field(default=None, ge=0)
+    documents: DocumentMode | None = None
+    """Which documents run."""
 
 
 _PROFILE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 RESERVED = frozenset(
-    {"assets", "callback", "config", "explain", "schema", "search", "slice", "stream"}
+    {
+        *("assets", "callback", "config", "documents", "explain"),
+        *("schema", "search", "slice", "stream"),
+    }
 )
 """Path segments after ``/graphql/`` and ``/graphiql/`` that the gateway itself uses."""
 

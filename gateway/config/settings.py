@@ -23,6 +23,7 @@ from .admission_models import AdmissionOptions
 from .audit_models import AdminOptions, AuditOptions
 from .cache_models import CacheOptions
 from .credential_models import CredentialOptions
+from .document_models import DocumentOptions
 from .encryption_keys import EncryptionKey, EncryptionKeys
 from .environment_models import Environments, HostPattern
 from .inbound_models import InboundOptions
@@ -32,6 +33,7 @@ from .role_models import Roles
 from .setting_checks import (
     check_certificates,
     check_companies,
+    check_documents,
     check_environments,
     check_profiles,
     derived_defaults,
@@ -278,6 +280,9 @@ class Settings(ReadingSettings):
     subscriptions: SubscriptionOptions = Field(
         default=SubscriptionOptions(), description="Subscriptions."
     )
+    documents: DocumentOptions = Field(
+        default=DocumentOptions(), description="Trusted documents, which clients name."
+    )
     federation: FederationOptions = Field(
         default=FederationOptions(), description="The API as an Apollo Federation subgraph."
     )
@@ -369,6 +374,12 @@ class Settings(ReadingSettings):
                     raise ValueError(
                         f"profiles.{name}.roles: there is no role {role}.{did_you_mean(role, value)}"
                     )
+        return value
+
+    @field_validator("documents")
+    @classmethod
+    def _has_manifest(cls, value: DocumentOptions, info: ValidationInfo) -> DocumentOptions:
+        check_documents(value, info.data)
         return value
 
     @field_validator("inbound")

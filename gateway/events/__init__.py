@@ -19,19 +19,11 @@ import structlog
 
 from gateway.errors import client_error_codes
 
+from .addresses import LONGEST
+from .addresses import Address as Address
+from .addresses import loggable as loggable
+from .documents import DocumentBroken, DocumentsChecked, DocumentsLoaded, DocumentsRefused
 from .environments import EnvironmentClosed, EnvironmentFailed, EnvironmentOpened
-
-
-class Address(msgspec.Struct, frozen=True, gc=False):
-    """A URL whose literals are blanked when it is printed: most are never logged."""
-
-    _raw: str
-
-    def __str__(self) -> str:
-        return loggable(self._raw)
-
-    def __repr__(self) -> str:
-        return repr(str(self))
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -353,6 +345,10 @@ Event: TypeAlias = (
     | EnvironmentOpened
     | EnvironmentFailed
     | EnvironmentClosed
+    | DocumentsLoaded
+    | DocumentsRefused
+    | DocumentBroken
+    | DocumentsChecked
     | ModelRead
     | SchemaBuilt
     | TypesRenewed
@@ -390,6 +386,7 @@ def level_of(event: Event) -> LogLevel:
         case (
             (Started() | MetadataLoaded() | ModelRead() | LabelsUnavailable() | ProfileOpened())
             | (RoleViewOpened() | EnvironmentOpened() | EnvironmentClosed())
+            | (DocumentsLoaded() | DocumentsChecked())
             | (RequestRefused() | ClientLeft() | OperationServed() | TypesRenewed())
             | (CallerRefused() | KeysLoaded())
             | (SubscriptionEnded() | SocketClosed() | ConnectionCut() | CompaniesLimited())
@@ -404,6 +401,7 @@ def level_of(event: Event) -> LogLevel:
         case (RequestRetried() | MetadataStale() | CategoriesStale() | CacheUnusable()) | (
             (WatchFailed() | StoreFailed() | StorePolled())
             | (KeysUnavailable() | EnvironmentFailed())
+            | (DocumentsRefused() | DocumentBroken())
         ):
             return "warning"
         case FastPathFailed():
@@ -461,35 +459,11 @@ def _facts(event: Event) -> Mapping[str, object]:
 def _loggable_fact(fact: object) -> object:
     """Return a field as it is logged: cut off if it is long, as the name of an operation may be."""
     match fact:
-        case str() if len(fact) > _LONGEST:
-            return f"{fact[:_LONGEST]}…"
+        case str() if len(fact) > LONGEST:
+            return f"{fact[:LONGEST]}…"
         case float():
             return round(fact, 4)
         case Address():
             return str(fact)
         case _:
             return fact
-
-
-_LONGEST = 500
-"""Maximum characters of a field in a log line; ``detail`` of an error is not cut off."""
-_SPACE = r"(?: |%20|\+)"
-_BLANKED = (
-    (re.compile(r"//[^/@?]*@"), "//"),
-    (re.compile(r"([?&](?:\$skiptoken|code|sig|token|access_token)=)[^&]*", re.IGNORECASE), r"\1…"),
-    (re.compile(r"(?:'|%27).*?(?:'|%27)", re.DOTALL), "'…'"),
-    (re.compile(rf"({_SPACE}(?:eq|ne|gt|ge|lt|le){_SPACE})(?!\S*'…')[^ )&+%]+"), r"\1…"),
-    (re.compile(r"(?<=[(,=])-?\d[\w.:-]*(?=[,)])"), "…"),
-)
-"""Passwords; opaque and secret query options; quoted literals; bare literals after an operator; those in a key."""
-
-
-def loggable(url: str) -> str:
-    """Return a URL without its literals.
-
-    ``https://me:pw@x/data/Set?$filter=Name eq 'Ann'`` → ``https://x/data/Set?$filter=Name eq '…'``.
-    """
-    blanked = url
-    for pattern, blank in _BLANKED:
-        blanked = pattern.sub(blank, blanked)
-    return blanked if len(blanked) <= _LONGEST else f"{blanked[: _LONGEST - 1]}…"

@@ -1,8 +1,9 @@
 """The APIs of one gateway and their addresses: the whole catalogue, and one for each profile.
 
-    GET, POST /graphql        the whole catalogue      page: /graphiql
-    GET, POST /graphql/ap     the profile ap           page: /graphiql/ap
-    /e/acme/graphql/ap        the same in the environment acme (see ``environment_choice``)
+    GET, POST, QUERY /graphql        the whole catalogue      page: /graphiql
+    GET, POST, QUERY /graphql/ap     the profile ap           page: /graphiql/ap
+    /e/acme/graphql/ap               the same in the environment acme (see ``environment_choice``)
+    /graphql/documents/ID            a trusted document       (see ``trusted_documents``)
 
 Routes that exist once for each API come from functions of its ``Endpoint``, listed in ``app.PER_ENDPOINT``. At a
 request, ``await endpoint.admit(scope)`` returns its caller and the generation manager that serves this caller.
@@ -33,13 +34,16 @@ from gateway.errors import (
 from gateway.events import Observer
 from gateway.identity.authenticator import Authenticator
 from gateway.identity.caller import ANONYMOUS, Caller
+from gateway.manifests.store import TrustedStore
 from gateway.runtime.generations import GenerationManager
 
+from .admin_access import access_check
 from .environment_choice import EnvironmentChoice
 from .presence import environment_of, presence_of
 from .refusals import HttpError, UnknownApi, UnknownEnvironment, caller_error
 from .request_audit import record_refusal, record_refused_credentials, record_use
 from .request_parameters import Headers, headers_of
+from .trusted_documents import PATH_PARAMETER, DocumentAccess
 from .waiting_bytes import WaitingBytes
 
 _NOBODY = ""
@@ -62,6 +66,15 @@ class Endpoint:
     """Finds out who calls; None: nobody is asked."""
     choice: EnvironmentChoice | None = field(default=None, repr=False)
     """Finds out for which environment a request is; None: there is one only."""
+    trusted: TrustedStore | None = field(default=None, repr=False)
+    """The trusted documents; None: there are none."""
+
+    @property
+    def documents(self) -> DocumentAccess:
+        """Which documents its requests may run, unless roles of their caller say otherwise."""
+        settings = self.settings
+        is_admin = access_check("admin", settings.admin_token)
+        return DocumentAccess(settings.documents.mode, self.trusted, is_admin)
 
     @property
     def profile(self) -> str | None:
@@ -81,6 +94,11 @@ class Endpoint:
     def api(self) -> str:
         """Path of the API: ``/graphql/ap``."""
         return API if self.profile is None else f"{API}/{self.profile}"
+
+    @property
+    def document(self) -> str:
+        """Path of a trusted document: ``/graphql/ap/documents/{document}``."""
+        return f"{self.api}/documents/{{{PATH_PARAMETER}}}"
 
     @property
     def page(self) -> str:
@@ -224,6 +242,7 @@ def endpoints_of(
     observe: Observer,
     authenticator: Authenticator | None = None,
     choice: EnvironmentChoice | None = None,
+    trusted: TrustedStore | None = None,
 ) -> Sequence[Endpoint]:
     """Return the endpoints of a gateway, the whole catalogue's first."""
     served: list[Settings] = [settings] if settings.serve_all else []
@@ -239,6 +258,7 @@ def endpoints_of(
             waiting=waiting,
             authenticator=authenticator,
             choice=choice,
+            trusted=trusted,
         )
         for own in served
     )
@@ -262,7 +282,7 @@ def with_cors(api: ASGIApp, origins: Sequence[str]) -> ASGIApp:
     # Without origins the middleware would only cost time.
     if not origins:
         return api
-    methods, exposed = ("GET", "HEAD", "POST"), ("ETag", "Retry-After", "WWW-Authenticate")
+    methods, exposed = ("GET", "HEAD", "POST", "QUERY"), ("ETag", "Retry-After", "WWW-Authenticate")
     return CORSMiddleware(
         api,
         allow_origins=origins,

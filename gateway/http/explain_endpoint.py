@@ -40,6 +40,7 @@ class _Explain:
     def __init__(self, endpoint: Endpoint) -> None:
         settings = endpoint.settings
         self._endpoint = endpoint
+        self._documents = endpoint.documents
         self._graphql = GraphQLEndpoint(
             max_body=settings.max_body_bytes,
             page=None,
@@ -64,7 +65,10 @@ class _Explain:
             if gateway is not None and not explains_to(gateway):
                 explainer = HttpError(403, "FORBIDDEN", "None of your roles may see plans.")
                 record_refusal(scope, explainer.status, explainer.code, caller)
-            await self._graphql.answer(scope, receive, send, explainer, caller)
+            documents = self._documents
+            if gateway is not None:
+                documents = documents.of_caller(caller, gateway.view)
+            await self._graphql.answer(scope, receive, send, explainer, caller, documents=documents)
 
     async def _admit(self, scope: Scope) -> tuple[Caller, GenerationManager | None]:
         """Admit a caller, or the administrator: a request has one Authorization, which is then the admin token."""

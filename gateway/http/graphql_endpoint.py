@@ -1,7 +1,7 @@
 """GraphQL over HTTP: checks an HTTP request, executes its operation, and answers with media type and status.
 
-Follows the GraphQL over HTTP draft (https://graphql.github.io/graphql-over-http/draft/): POST with JSON, GET
-for queries, both response media types with their own rules for the status:
+Follows the GraphQL over HTTP draft (https://graphql.github.io/graphql-over-http/draft/): POST with JSON, GET and
+QUERY (RFC 10008) for queries, both response media types with their own rules for the status:
 
     what happened                             application/graphql-response+json    application/json
     the operation ran, with errors or not     200                                  200
@@ -54,15 +54,18 @@ from .refusals import (
 from .request_audit import record_refusal
 from .request_parameters import (
     JSON,
+    QUERY,
     READS,
     TRACE_HEADER,
     ClientDisconnected,
     Headers,
+    document_in,
     headers_of,
     is_traced,
     read_request,
 )
 from .responses import Fields, TooMuchWaiting, send_answer, send_body
+from .trusted_documents import NAMES, UNTRUSTED, DocumentAccess
 from .waiting_bytes import WaitingBytes
 
 GRAPHQL = "application/graphql-response+json"
@@ -123,11 +126,12 @@ class GraphQLEndpoint:
         caller: Caller = ANONYMOUS,
         *,
         may_trace: bool = True,
+        documents: DocumentAccess = UNTRUSTED,
     ) -> GraphQLRequest | None:
         """Answer one request; one that is to be answered by an event stream is returned instead.
 
         ``engine`` is None while the gateway starts, and the error for a caller who is refused; ``may_trace``: whether
-        the caller's roles may see traces.
+        the caller's roles may see traces; ``documents``: which ones the caller may run.
         """
         started = time.perf_counter()
         headers = headers_of(scope)
@@ -136,12 +140,12 @@ class GraphQLEndpoint:
             await send_body(send, 302, b"", ((b"location", place), _VARY))
             return None
         if scope["method"] == "OPTIONS":
-            await send_body(send, 200, b"", (_ALLOW,))
+            await send_body(send, 200, b"", (_ALLOW, _ACCEPT_QUERY))
             return None
         media = choose_media_type(headers.get("accept", ""))
         own_fields: Fields = ()
         try:
-            request = await self._read(scope, receive, headers, media, engine)
+            request = await self._read(scope, receive, headers, media, engine, documents)
             if caller is not ANONYMOUS or request.trace:
                 request = _of_caller(request, caller, may_trace=may_trace)
             if engine is None or isinstance(engine, HttpError):
@@ -155,9 +159,10 @@ class GraphQLEndpoint:
             return None
         except HttpError as error:
             self._refused(scope, error, caller, is_recorded=error is engine)
-            answer, status, own_fields = error.answer, error.status, error.fields
+            status = error.status if media == GRAPHQL else error.plain_status
+            answer, own_fields = error.answer, error.fields
         fields = (*_FIELDS[media or JSON], *_fields_of(status, own_fields))
-        if scope["method"] in READS:
+        if scope["method"] in READS or scope["method"] == QUERY:
             fields = (*fields, _NO_STORE)
         try:
             await send_answer(send, status, answer, fields, headers, self.compression, self.waiting)
@@ -200,12 +205,13 @@ class GraphQLEndpoint:
         headers: Headers,
         media: str | None,
         engine: Executor | HttpError | None,
+        documents: DocumentAccess,
     ) -> GraphQLRequest:
         """Read the GraphQL request of an HTTP request. Raises HttpError, ClientDisconnected."""
         self._check(scope, headers, has_media=media is not None or self._may_stream(headers))
         if isinstance(engine, HttpError):
             raise engine
-        request = await read_request(scope, headers, receive, self.max_body)
+        request = await read_request(scope, headers, receive, self.max_body, documents)
         if _TRACE in headers and is_traced(headers[_TRACE]) and self.traces(headers):
             return structs.replace(request, trace=True)
         return request
@@ -299,9 +305,17 @@ _VARY = (
 )
 _NO_STORE = (b"cache-control", b"no-store")
 _RETRY = (b"retry-after", b"5")
-_ALLOW = (b"allow", b"GET, HEAD, POST, OPTIONS")
+_ALLOW = (b"allow", b"GET, HEAD, POST, QUERY, OPTIONS")
+_ACCEPT_QUERY = (b"accept-query", JSON.encode())
+"""Media types of bodies that QUERY takes (RFC 10008, section 3)."""
 _CLOSE = (b"connection", b"close")
-_STATUS_FIELDS = {405: (_ALLOW,), 408: (_CLOSE,), 413: (_CLOSE,), 503: (_RETRY,)}
+_STATUS_FIELDS = {
+    405: (_ALLOW, _ACCEPT_QUERY),
+    415: (_ACCEPT_QUERY,),
+    408: (_CLOSE,),
+    413: (_CLOSE,),
+    503: (_RETRY,),
+}
 """Further fields of responses with a status. A body that was not read to its end makes the connection useless."""
 _FIELDS = {
     media: ((b"content-type", f"{media}; charset=utf-8".encode()), _VARY)
@@ -360,5 +374,7 @@ def _is_visit(scope: Scope, headers: Headers) -> bool:
     if scope["method"] not in READS:
         return False
     # A GET with a query is a request to the API, even from a browser's address bar.
-    wants_page = media_quality(headers.get("accept", ""), "text/html", is_named=True) > 0
-    return wants_page and "query" not in QueryParams(scope["query_string"])
+    if not media_quality(headers.get("accept", ""), "text/html", is_named=True) > 0:
+        return False
+    parameters = QueryParams(scope["query_string"])
+    return document_in(scope) is None and not any(n in parameters for n in ("query", *NAMES))

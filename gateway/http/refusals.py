@@ -24,9 +24,12 @@ class HttpError(Exception):
         *,
         fields: Sequence[tuple[bytes, bytes]] = (),
         retry_after: float | None = None,
+        plain_status: int | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
+        self.plain_status = status if plain_status is None else plain_status
+        """The status for clients that accept ``application/json`` only, which may take others for no answer."""
         self.code = code
         self.fields = fields
         """Header fields of the response, besides those of its status."""
@@ -105,7 +108,7 @@ def overload_error() -> HttpError:
 
 
 def persisted_query_error() -> HttpError:
-    """Return the error of a request with the hash of a persisted query instead of a document.
+    """Return the error of a request with the name of a document, if there are no trusted documents.
 
     Apollo's clients react by sending documents from then on:
     https://www.apollographql.com/docs/apollo-server/performance/apq.
@@ -115,6 +118,34 @@ def persisted_query_error() -> HttpError:
         "PERSISTED_QUERY_NOT_SUPPORTED",
         "PersistedQueryNotSupported",
         "Send the document itself.",
+    )
+
+
+def unknown_document_error(*, in_path: bool, registers: bool) -> HttpError:
+    """Return the error of a request with the name of a document that does not exist.
+
+    Clients go by this code and message, and send the document with its hash if they can.
+    ``registers``: whether that makes it known.
+    """
+    hint = (
+        "Send the document with its hash once."
+        if registers
+        else "The manifest has no such document: publish it before the client that needs it."
+    )
+    status, plain = (404, 404) if in_path else (400, 200)
+    return HttpError(
+        status, "PERSISTED_QUERY_NOT_FOUND", "PersistedQueryNotFound", hint, plain_status=plain
+    )
+
+
+def untrusted_document_error() -> HttpError:
+    """Return the error of a request with a document of its own, if only trusted ones may run."""
+    return HttpError(
+        400,
+        "PERSISTED_QUERY_REQUIRED",
+        "Only trusted documents run here.",
+        "Name one (documentId, or extensions.persistedQuery), or add this one to the manifest.",
+        plain_status=200,
     )
 
 

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import msgspec
-from msgspec import structs
 from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope
 
 from gateway.request import GraphQLRequest
 
-from .refusals import HttpError, persisted_query_error
+from .refusals import HttpError
+from .trusted_documents import PATH_PARAMETER, UNTRUSTED, DocumentAccess
 
 JSON = "application/json"
 COMPANY_HEADER = "X-D365-Company"
@@ -29,6 +29,8 @@ TIMEOUT_HEADER = "X-D365-Timeout"
 BODY_TIMEOUT = 30.0
 """Seconds in which a request's whole body must arrive."""
 READS = frozenset({"GET", "HEAD"})
+QUERY = "QUERY"
+"""A read with a body (RFC 10008): safe as GET, with the parameters of POST."""
 
 Headers: TypeAlias = Mapping[str, str]
 """Lower-case name → value; lines of the same name are joined with commas (RFC 9110, section 5.2)."""
@@ -53,18 +55,34 @@ def headers_of(scope: Scope) -> Headers:
 
 
 async def read_request(
-    scope: Scope, headers: Headers, receive: Receive, max_body: int
+    scope: Scope,
+    headers: Headers,
+    receive: Receive,
+    max_body: int,
+    documents: DocumentAccess = UNTRUSTED,
 ) -> GraphQLRequest:
-    """Read the GraphQL request of a GET, HEAD or POST. Raises HttpError, ClientDisconnected."""
+    """Read the GraphQL request of a GET, HEAD, POST or QUERY. Raises HttpError, ClientDisconnected."""
     method = scope["method"]
     if method in READS:
         parameters = _url_parameters(QueryParams(scope["query_string"]))
-    elif method == "POST":
+    elif method in ("POST", QUERY):
         parameters = await _body_parameters(headers, receive, max_body)
     else:
-        raise HttpError(405, "METHOD_NOT_ALLOWED", "GraphQL requests are GET or POST.")
-    client = client_of(scope)
-    return request_of(parameters, headers, may_mutate=method == "POST", client=client)
+        raise HttpError(405, "METHOD_NOT_ALLOWED", "GraphQL requests are GET, POST or QUERY.")
+    return request_of(
+        parameters,
+        headers,
+        may_mutate=method == "POST",
+        client=client_of(scope),
+        documents=documents,
+        path_name=document_in(scope),
+    )
+
+
+def document_in(scope: Scope) -> str | None:
+    """Return the name of the document in the path of a request; None if it has none."""
+    name: str | None = scope.get("path_params", {}).get(PATH_PARAMETER)
+    return name
 
 
 def client_of(scope: Scope) -> str | None:
@@ -79,13 +97,35 @@ def request_of(
     *,
     may_mutate: bool,
     client: str | None = None,
+    documents: DocumentAccess = UNTRUSTED,
+    path_name: str | None = None,
 ) -> GraphQLRequest:
-    """Return the request with these parameters, and the scope and timeout of its headers. Raises HttpError."""
+    """Return the request with these parameters, and the scope and timeout of its headers. Raises HttpError.
+
+    ``documents``: those that it may run; ``path_name``: the one that its path names.
+    """
     companies = companies_of(headers.get(_COMPANY))
     timeout = timeout_of(headers.get(_TIMEOUT))
-    origin = (client, headers.get("x-request-id"))
-    request = _validated(parameters, companies, timeout, origin, may_mutate=may_mutate)
-    return structs.replace(request, fresh=True) if is_fresh(headers) else request
+    query, trusted = documents.find(parameters, headers, path_name)
+    variables, extensions = parameters.get("variables"), parameters.get("extensions")
+    for what, value in (("variables", variables), ("extensions", extensions)):
+        if not isinstance(value, dict | None):
+            raise HttpError(400, "BAD_REQUEST", f"The {what} are not a JSON object.")
+    name = parameters.get("operationName")
+    if not isinstance(name, str | None):
+        raise HttpError(400, "BAD_REQUEST", "The operationName is not a string.")
+    return GraphQLRequest(
+        query=query,
+        trusted=trusted,
+        variables=variables or {},
+        operation_name=name or None,
+        companies=companies,
+        allow_mutation=may_mutate,
+        timeout=timeout,
+        client=client,
+        request_id=headers.get("x-request-id"),
+        fresh=is_fresh(headers),
+    )
 
 
 def is_fresh(headers: Headers) -> bool:
@@ -151,7 +191,7 @@ def _check_content(headers: Headers) -> None:
     media, _, parameters = headers.get("content-type", "").partition(";")
     hint = f"Set Content-Type: {JSON}."
     if media.strip().lower() != JSON:
-        raise HttpError(415, "UNSUPPORTED_MEDIA_TYPE", f"A POST must be {JSON}.", hint)
+        raise HttpError(415, "UNSUPPORTED_MEDIA_TYPE", f"A body must be {JSON}.", hint)
     for parameter in parameters.lower().split(";"):
         name, _, value = parameter.partition("=")
         if name.strip() == "charset" and value.strip(' "') not in {"utf-8", "utf8", "us-ascii"}:
@@ -190,38 +230,3 @@ def _json(text: bytes, what: str) -> Any:
         raise HttpError(400, "BAD_REQUEST", f"{what} has a number with too many digits.") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise HttpError(400, "BAD_REQUEST", f"{what} is not JSON.") from error
-
-
-def _validated(
-    parameters: Mapping[str, Any],
-    companies: tuple[str, ...] | None,
-    timeout: float | None,
-    origin: tuple[str | None, str | None],
-    *,
-    may_mutate: bool,
-) -> GraphQLRequest:
-    query = parameters.get("query")
-    if query is None or query == "":
-        # Apollo's clients try the hash alone first, and need this code to go on.
-        if "persistedQuery" in (parameters.get("extensions") or ()):
-            raise persisted_query_error()
-        raise HttpError(400, "BAD_REQUEST", "The request has no query.", 'Send {"query": "…"}.')
-    if not isinstance(query, str):
-        raise HttpError(400, "BAD_REQUEST", "The query is not a string.", 'Send {"query": "…"}.')
-    variables, extensions = parameters.get("variables"), parameters.get("extensions")
-    for what, value in (("variables", variables), ("extensions", extensions)):
-        if not isinstance(value, dict | None):
-            raise HttpError(400, "BAD_REQUEST", f"The {what} are not a JSON object.")
-    name = parameters.get("operationName")
-    if not isinstance(name, str | None):
-        raise HttpError(400, "BAD_REQUEST", "The operationName is not a string.")
-    return GraphQLRequest(
-        query=query,
-        variables=variables or {},
-        operation_name=name or None,
-        companies=companies,
-        allow_mutation=may_mutate,
-        timeout=timeout,
-        client=origin[0],
-        request_id=origin[1],
-    )

@@ -38,6 +38,7 @@ def subscription_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
             origins=settings.cors_origins,
             waiting=endpoint.waiting,
             hub=lambda: hub_of(websocket.scope),
+            documents=endpoint.documents,
         )
         await serve(websocket, getattr(websocket.app.state, "subscriptions", None), terms)
 

@@ -59,6 +59,7 @@ from .transport_ws_messages import (
     next_message,
     read_message,
 )
+from .trusted_documents import UNTRUSTED, DocumentAccess
 from .waiting_bytes import SHARE, WaitingBytes
 
 _GONE = (WebSocketDisconnect, RuntimeError)
@@ -96,6 +97,8 @@ class SocketOptions:
     """Counts the answers that clients have not read yet."""
     hub: Callable[[], Hub | None] = lambda: None
     """Returns the subscriptions of the environment of the connection, once that is known; None: those of ``serve``."""
+    documents: DocumentAccess = UNTRUSTED
+    """Which documents may run, unless roles of the caller say otherwise."""
 
 
 async def serve(websocket: WebSocket, hub: Hub | None, terms: SocketOptions) -> None:
@@ -361,7 +364,13 @@ class Connection:
             raise ConnectionRefused(4409, f"Subscriber for {name} already exists")
         try:
             client = client_of(self._websocket.scope)
-            request = request_of(message.payload, self._headers, may_mutate=True, client=client)
+            request = request_of(
+                message.payload,
+                self._headers,
+                may_mutate=True,
+                client=client,
+                documents=self._documents(),
+            )
             if self._caller is not ANONYMOUS:
                 request = structs.replace(request, caller=self._caller)
         except HttpError as error:
@@ -380,6 +389,13 @@ class Connection:
             await self._websocket.send_text(error_message(name, [error_json(excess)]))
             return
         self._operations[name] = asyncio.create_task(self._operate(name, request))
+
+    def _documents(self) -> DocumentAccess:
+        if self._terms.documents.store is None:
+            return self._terms.documents
+        assert self._streams is not None  # there is no operation before connection_init
+        with self._streams.live.serving() as gateway:
+            return self._terms.documents.of_caller(self._caller, gateway.view)
 
     def _cancel(self, name: str) -> None:
         """Cancel an operation whose client sent ``complete``; no message follows."""

@@ -47,8 +47,8 @@ NOT_DECIDING = frozenset(
         *("profiles", "serve_all"),
         # they hide, and name nothing
         *("roles", "roles_file"),
-        # who calls
-        "inbound",
+        # who calls, and what they may run
+        *("inbound", "documents"),
         # which environments there are; the settings of one say where it is
         *("environments", "environment_host", "environment_idle", "default_environment"),
         "linking",
@@ -73,6 +73,7 @@ _NOT_SHOWN = {
     *("host", "port", "log_level", "log_format", "roles", "roles_file"),
     *("environments", "environment_host", "environment_idle", "default_environment", "linking"),
     *("stored_environments", "is_stored"),
+    "documents",
 }
 """Settings that no answer of introspection depends on; views of roles say what theirs depend on."""
 

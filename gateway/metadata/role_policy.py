@@ -90,6 +90,7 @@ def _role(name: str, role: RoleOptions) -> Role:
         explain=role.explain,
         introspection=role.introspection,
         graphiql=role.graphiql,
+        documents=role.documents,
         limits=Limits(**role.limits.model_dump()),
     )
 

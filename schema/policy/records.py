@@ -103,6 +103,8 @@ class Role(Struct, frozen=True, kw_only=True):
     """Whether it may see plans and traces; None: in the sandbox only."""
     introspection: bool = True
     graphiql: bool = True
+    documents: str | None = None
+    """Which documents its callers may run: ``off``, ``prefer`` or ``only``; None: as the settings say."""
     limits: Limits = Limits()
 
     def grant_of(self, set_name: str, category: str | None) -> SetGrant | None:

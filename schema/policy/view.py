@@ -227,6 +227,12 @@ class RoleView:
         return any(role.graphiql for role in self._roles)
 
     @property
+    def documents(self) -> str | None:
+        """Which documents its callers may run: the most that a role says; None: no role says it."""
+        said = {role.documents for role in self._roles}
+        return next((mode for mode in ("prefer", "off", "only") if mode in said), None)
+
+    @property
     def default_companies(self) -> tuple[str, ...]:
         """The default company scopes of the roles, which may be references to claims."""
         return tuple(dict.fromkeys(r.company for r in self._roles if r.company is not None))

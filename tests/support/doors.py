@@ -39,11 +39,13 @@ class Door(NamedTuple):
 DOORS = (
     Door("/graphql", Check.CALLER, of_profiles=True, of_environments=True),
     Door("/graphql", Check.CALLER, "websocket", of_profiles=True, of_environments=True),
+    Door("/graphql/documents/{document}", Check.CALLER, of_profiles=True, of_environments=True),
     Door("/graphql/explain", Check.CALLER, of_profiles=True, of_environments=True),
     Door("/graphql/search", Check.CALLER, of_profiles=True, of_environments=True),
     Door("/graphql/slice", Check.CALLER, of_profiles=True, of_environments=True),
     Door("/graphql/{profile}", Check.CALLER, of_environments=True),
     Door("/graphql/{profile}", Check.CALLER, "websocket", of_environments=True),
+    Door("/graphql/{profile}/documents/{document}", Check.CALLER, of_environments=True),
     Door("/graphql/{profile}/explain", Check.CALLER, of_environments=True),
     Door("/graphql/{profile}/search", Check.CALLER, of_environments=True),
     Door("/graphql/{profile}/slice", Check.CALLER, of_environments=True),

@@ -53,6 +53,12 @@ from gateway.events import (
     loggable,
     tee,
 )
+from gateway.events.documents import (
+    DocumentBroken,
+    DocumentsChecked,
+    DocumentsLoaded,
+    DocumentsRefused,
+)
 from gateway.events.environments import EnvironmentClosed, EnvironmentFailed, EnvironmentOpened
 from gateway.logs import configure_logging
 
@@ -86,6 +92,15 @@ LEVELS: list[tuple[Event, str]] = [
     (ProfileOpened(profile="ap", seconds=0.1, sets=3, root_fields=70), "info"),
     (RoleViewOpened(roles=("viewer",), profile=None, seconds=0.01), "info"),
     (EnvironmentOpened(environment="acme", seconds=0.4), "info"),
+    (DocumentsLoaded(manifest="m.json", documents=9, added=9, removed=0), "info"),
+    (DocumentsRefused(manifest="m.json", reason="it is not JSON"), "warning"),
+    (
+        DocumentBroken(
+            environment=None, document="a3f8", operation="Orders", code="C", message="no field x"
+        ),
+        "warning",
+    ),
+    (DocumentsChecked(environment=None, documents=9, broken=1, ready=8, seconds=0.1), "info"),
     (EnvironmentFailed(environment="acme", reason="away", hint=None, retry_after=5.0), "warning"),
     (EnvironmentClosed(environment="acme", seconds=900.0), "info"),
     (ModelRead(metadata="0" * 64, seconds=1.0), "info"),

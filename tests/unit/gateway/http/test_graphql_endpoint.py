@@ -243,7 +243,7 @@ async def test_compressed_body_is_refused(client: Client, coding: str) -> None:
     assert "Compressed" in response.json()["errors"][0]["message"]
 
 
-ALLOW = "GET, HEAD, POST, OPTIONS"
+ALLOW = "GET, HEAD, POST, QUERY, OPTIONS"
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "TRACE", "BREW"])

@@ -12,7 +12,7 @@ from gateway.config.settings import Settings
 
 pytestmark = pytest.mark.anyio
 TYPENAME = "{ __typename }"
-ALLOW = "GET, HEAD, POST, OPTIONS"
+ALLOW = "GET, HEAD, POST, QUERY, OPTIONS"
 ORIGIN = "https://shop.example"
 
 

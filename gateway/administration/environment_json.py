@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway.config.environment_models import EnvironmentOptions
-from gateway.store.stored_environment import StoredEnvironment
+
+if TYPE_CHECKING:  # it imports cryptography
+    from gateway.store.stored_environment import StoredEnvironment
 
 ADDRESS = "/e/{name}/graphql"
 

@@ -5,7 +5,9 @@ Its methods block, except ``check``. All raise StoreUnavailable, and SettingsErr
 
 from __future__ import annotations
 
+import asyncio
 import builtins
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -24,22 +26,17 @@ from gateway.errors import (
 )
 from gateway.events import Observer
 from gateway.process.daemon_call import daemon_call
-from gateway.store.stored_environment import (
-    Linked,
-    State,
-    StoredEnvironment,
-    split_secrets,
-    with_secrets,
-)
 from schema.errors import did_you_mean
 
 from .actors import Actor
 from .environment_json import merge_patch, options_json
 from .option_checks import check_name, checked_options
 
-if TYPE_CHECKING:  # it imports SQLAlchemy, which takes 0.4 s
+if TYPE_CHECKING:  # they import SQLAlchemy and cryptography, which take 0.5 s
+    from gateway.runtime.environment_check import Report
     from gateway.runtime.upstream_chain import Step
     from gateway.store.environment_register import EnvironmentRegister
+    from gateway.store.stored_environment import Linked, State, StoredEnvironment
 
 CHECK_SECONDS = 120.0
 """Seconds that a check may take: the metadata of a whole environment have 40 MB."""
@@ -62,6 +59,7 @@ class EnvironmentService:
         self._settings = settings
         self._register = register
         self._observe = observe
+        self._checks: dict[str, asyncio.Future[Report]] = {}
 
     @property
     def register(self) -> EnvironmentRegister:
@@ -175,10 +173,29 @@ class EnvironmentService:
         async for step in check_environment(settings, self._observe):
             yield step
 
+    async def report(self, name: str) -> Report:
+        """Return a check; requests for one that runs share it. Raises NoSuchEnvironment, SecretUnreadable."""
+        running = self._checks.get(name)
+        if running is None:
+            running = self._checks[name] = asyncio.ensure_future(self._make_report(name))
+            running.add_done_callback(lambda _: self._checks.pop(name, None))
+        return await asyncio.shield(running)
+
+    async def _make_report(self, name: str) -> Report:
+        steps = [step async for step in self.check(name)]
+        from gateway.runtime.environment_check import Report  # noqa: PLC0415 - see check_environment
+
+        return Report(tuple(steps), time.time())
+
     def _patched(
         self, current: StoredEnvironment, patch: Mapping[str, Any]
     ) -> tuple[EnvironmentOptions, builtins.set[str]]:
         """Return options with the new secrets only, and the names of those that stay."""
+        from gateway.store.stored_environment import (  # noqa: PLC0415 - it imports cryptography
+            split_secrets,
+            with_secrets,
+        )
+
         retained = {secret for secret in current.secrets if not _names(patch, secret)}
         values = merge_patch(options_json(current.options), patch)
         for secret in retained:

@@ -1,7 +1,7 @@
-"""The application of the second listener, for people who run the gateway: `/health`, `/health/upstream`.
+"""The application of the second listener, for people who run the gateway: `/health`, `/health/upstream`, `/admin/…`.
 
-On a loopback interface it answers everybody on the machine. On another one every request needs an API key with the role
-``admin``.
+On a loopback interface `/health` answers everybody on the machine. On another one, and below `/admin/` everywhere, a
+request needs an API key with the role ``admin``.
 """
 
 from __future__ import annotations
@@ -9,10 +9,19 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
@@ -31,7 +40,10 @@ from gateway.events import Observer, RequestRefused
 from gateway.identity.authenticator import Authenticator
 from gateway.store.api_keys import open_api_keys
 
-from .edge import Edge, send_refusal
+from .admin_environments import environment_operations
+from .admin_operations import PREFIX as ADMINISTRATION
+from .admin_operations import OperationGroup, administered_by, routes_of, send_error
+from .edge import Edge, route_of, send_refusal
 from .hosts import is_loopback
 from .refusals import HttpError, caller_error
 from .request_audit import auditing, record_refusal, record_refused_credentials, record_use
@@ -71,7 +83,12 @@ def create_admin_app(context: AdminContext) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with recording(_unrequired(settings), context.observe) as log:
+        async with (
+            recording(_unrequired(settings), context.observe) as log,
+            AsyncExitStack() as parts,
+        ):
+            for group in groups:
+                await parts.enter_async_context(group.running())
             with auditing(app, log):
                 yield
         if api_keys is not None:
@@ -87,9 +104,11 @@ def create_admin_app(context: AdminContext) -> Starlette:
     if is_local:
         own["allowed_hosts"] = ()
     edge = Edge(settings.model_copy(update=own), context.observe)
+    groups = [group_of(settings, context.observe) for group_of in GROUPS]
     routes = [route for routes_of in ROUTES for route in routes_of(context)]
+    routes += _administration_routes(groups, context.observe)
     return _AdminApplication(
-        edge, None if is_local else keys, context.observe, routes=routes, lifespan=lifespan
+        edge, keys, context.observe, is_local=is_local, routes=routes, lifespan=lifespan
     )
 
 
@@ -103,12 +122,14 @@ class _AdminApplication(Starlette):
     """Checks host and key before routing."""
 
     def __init__(
-        self, edge: Edge, keys: Authenticator | None, observe: Observer, **options: Any
+        self, edge: Edge, keys: Authenticator, observe: Observer, *, is_local: bool, **options: Any
     ) -> None:
+        """``is_local``: only this machine can reach it."""
         super().__init__(**options)
         self._edge = edge
         self._keys = keys
         self._observe = observe
+        self._is_local = is_local
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -119,12 +140,16 @@ class _AdminApplication(Starlette):
         if refused is not None:
             await self._edge.refuse(refused, scope, receive, send)
             return
+        is_administration = route_of(scope).startswith(ADMINISTRATION)
         try:
-            if self._keys is not None:
+            if is_administration or not self._is_local:
                 await _check(self._keys, scope)
         except HttpError as error:
             self._observe(RequestRefused(status=error.status, code=error.code, message=str(error)))
-            await send_refusal(error, scope, receive, send)
+            if is_administration:
+                await send_error(error, send)
+            else:
+                await send_refusal(error, scope, receive, send)
             return
         await super().__call__(scope, receive, send)
 
@@ -141,6 +166,7 @@ async def _check(keys: Authenticator, scope: Scope) -> None:
         record_refusal(scope, 403, Forbidden.code, caller)
         raise HttpError(403, Forbidden.code, f"The API key has no role {ADMIN_ROLE}.")
     record_use(scope, caller)
+    administered_by(scope, caller)
 
 
 def _health_routes(context: AdminContext) -> Iterable[BaseRoute]:
@@ -178,6 +204,22 @@ def _upstream_routes(context: AdminContext) -> Iterable[BaseRoute]:
 
 ROUTES: tuple[AdminRoutes, ...] = (_health_routes, _upstream_routes)
 """The routes of the listener."""
+GROUPS: tuple[Callable[[Settings, Observer], OperationGroup], ...] = (environment_operations,)
+"""Return the operations of the administration."""
+
+
+def _administration_routes(
+    groups: Sequence[OperationGroup], observe: Observer
+) -> Iterator[BaseRoute]:
+    """Yield the routes of all operations, and their description."""
+
+    async def describe(_: Request) -> Response:
+        from .admin_openapi import openapi  # noqa: PLC0415 - few need it
+
+        return json_for_people(openapi(groups))
+
+    yield Route(f"{ADMINISTRATION}openapi.json", describe)
+    yield from routes_of(chain.from_iterable(group.operations for group in groups), observe)
 
 
 def json_for_people(facts: Mapping[str, object], status: int = 200) -> Response:

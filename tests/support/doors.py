@@ -64,8 +64,12 @@ DOORS = (
 )
 """Event streams come through ``/graphql``, by ``Accept``. ``{profile}``: of profiles that do not exist."""
 
-ADMIN_DOORS = ("/health", "/health/upstream")
-"""Addresses of the second listener: for everybody on the machine, elsewhere for those who have an admin key."""
+ADMIN_DOORS = (
+    *("/health", "/health/upstream"),
+    *("/admin/openapi.json", "/admin/environments", "/admin/environments/{name}"),
+    *(f"/admin/environments/{{name}}/{act}" for act in ("disable", "enable", "reload", "check")),
+)
+"""Addresses of the second listener: for those who have an admin key; ``/health`` for everybody on the machine."""
 
 READS = (
     *("list", "by_key", "singleton", "function", "node", "nodes", "entities"),

@@ -53,6 +53,7 @@ from copy import copy
 from typing import ClassVar, Literal, Self
 
 from gateway.process.masking import mask
+from schema.errors import SchemaError
 
 REALM = "d365-graphql"
 """Name of the area that callers sign in to (RFC 9110, section 11.5)."""
@@ -392,6 +393,11 @@ def to_gateway_error(error: Exception) -> GatewayError:
         return error
     detail = "".join(traceback.format_exception(error))
     return GatewayError("Something went wrong inside the gateway.", detail=detail)
+
+
+def code_of(error: Exception) -> str:
+    """Return the code of an error, whichever package raised it."""
+    return "SCHEMA_ERROR" if isinstance(error, SchemaError) else to_gateway_error(error).code
 
 
 def client_error_codes() -> frozenset[str]:

@@ -27,15 +27,25 @@ from gateway.metadata.model_builder import LoadedModel, Progress
 from gateway.metadata.model_process import BuildModel
 from gateway.process.daemon_call import daemon_call
 from gateway.runtime.generations import open_generations
+from gateway.status.deployment_status import DeploymentStatus
 from gateway.store.api_keys import ApiKeys
 from gateway.store.polling import StorePoller
 
-from .events import Observer
+from .events import Observer, tee
 
 PARSED_AT_ONCE = 2
 """Metadata documents that are parsed at a time when environments are opened or reloaded."""
 _OWN_STATE = ("environment", "live", "profiles", "role_views", "subscriptions", "reloader")
 """What the state of an application holds of its own environment."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What all environments of a process share."""
+
+    log: AuditLog | None
+    answers: AnswerStore
+    status: DeploymentStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,22 +72,24 @@ class Lifespan:
         # One for all environments of the process, whose answers are bounded together.
         answers = AnswerStore(self.settings.cache.max_bytes)
         async with recording(self.settings, self.observe) as log:
+            status = app.state.status = DeploymentStatus(self.settings, self.observe)
+            shared = _Shared(log, answers, status)
             with auditing(app, log):
-                async with self._own(app, log, answers), self._others(app, log, answers):
+                async with status.running(), self._own(app, shared), self._others(app, shared):
                     yield
 
     @asynccontextmanager
-    async def _own(
-        self, app: Starlette, log: AuditLog | None, answers: AnswerStore
-    ) -> AsyncIterator[None]:
+    async def _own(self, app: Starlette, shared: _Shared) -> AsyncIterator[None]:
         """Serve the environment of the settings themselves."""
+        status = shared.status
+        observe = tee(self.observe, status.observer(""))
         opened = open_generations(
             own_settings(self.settings),
             transport=self.transport,
-            observe=self.observe,
+            observe=observe,
             progress=self.progress,
-            audit=log,
-            answers=answers,
+            audit=shared.log,
+            answers=shared.answers,
         )
         async with AsyncExitStack() as parts:
             if self.poller is not None:
@@ -91,7 +103,10 @@ class Lifespan:
             live = await parts.enter_async_context(opened)
             if self.authenticator is not None:
                 await parts.enter_async_context(self.authenticator.running())
-            own = await parts.enter_async_context(serving(live, self.observe, self.build_model))
+            own = await parts.enter_async_context(
+                serving(live, observe, self.build_model, status.changed)
+            )
+            parts.enter_context(status.serving(live.gateway))
             app.state.environment = own
             app.state.live, app.state.profiles = own.live, own.profiles
             app.state.role_views = own.views
@@ -104,15 +119,13 @@ class Lifespan:
                     delattr(app.state, name)
 
     @asynccontextmanager
-    async def _others(
-        self, app: Starlette, log: AuditLog | None, answers: AnswerStore
-    ) -> AsyncIterator[None]:
+    async def _others(self, app: Starlette, shared: _Shared) -> AsyncIterator[None]:
         """Serve the declared environments, each from its first request on."""
         app.state.environments = None
         if self.registry is None:
             yield
             return
-        parsing = asyncio.Semaphore(PARSED_AT_ONCE)
+        parsing, status = asyncio.Semaphore(PARSED_AT_ONCE), shared.status
 
         async def build(settings: Settings, document: MetadataDocument) -> LoadedModel:
             async with parsing:
@@ -123,16 +136,21 @@ class Lifespan:
             opening = open_environment(
                 await daemon_call(declared.settings),
                 transport=self.transport,
-                observe=self.observe,
-                audit=log,
-                answers=answers,
+                observe=tee(self.observe, status.observer(declared.name)),
+                audit=shared.log,
+                answers=shared.answers,
                 build_model=build,
+                changed=status.changed,
             )
             async with opening as environment:
-                yield environment
+                with status.serving(environment.live.gateway):
+                    yield environment
 
         app.state.environments = opened = OpenEnvironments(
-            self.registry, open_, idle=self.settings.environment_idle, observe=self.observe
+            self.registry,
+            open_,
+            idle=self.settings.environment_idle,
+            observe=tee(self.observe, status.process.observe),
         )
         if isinstance(self.registry, StoredRegistry):
             self.registry.changed, self.registry.reload = opened.follow, opened.reload

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -41,14 +41,19 @@ class OpenEnvironment:
 
 @asynccontextmanager
 async def serving(
-    live: GenerationManager, observe: Observer, build_model: BuildModel
+    live: GenerationManager,
+    observe: Observer,
+    build_model: BuildModel,
+    changed: Callable[[Gateway, Gateway], None] = lambda _old, _new: None,
 ) -> AsyncIterator[OpenEnvironment]:
-    """Yield what serves an environment over its generations, and end it."""
+    """Yield what serves an environment over its generations, and end it. ``changed``: see ``Reloader``."""
     settings = live.gateway.settings
     profiles = ProfileRegistry(live, observe)
     views = role_views_of(settings, live, profiles, observe)
     hub = Hub(settings.subscriptions, observe)
-    reloader = Reloader(live, observe, profiles=profiles, views=views, build_model=build_model)
+    reloader = Reloader(
+        live, observe, profiles=profiles, views=views, build_model=build_model, changed=changed
+    )
     async with reloader.running():
         try:
             yield OpenEnvironment(
@@ -75,10 +80,12 @@ async def open_environment(
     audit: AuditLog | None,
     answers: AnswerStore,
     build_model: BuildModel,
+    changed: Callable[[Gateway, Gateway], None] = lambda _old, _new: None,
 ) -> AsyncIterator[OpenEnvironment]:
     """Open an environment while others are served, and close it at the end.
 
-    ``transport`` replaces the network in tests. Raises SettingsError, SchemaError, AuthError, UpstreamError.
+    ``transport`` replaces the network in tests; ``changed``: see ``Reloader``. Raises SettingsError, SchemaError,
+    AuthError, UpstreamError.
     """
     network = transport if settings.url else None  # a sandbox is in this process
     async with open_client(
@@ -91,7 +98,7 @@ async def open_environment(
             observe=observe,
         )
         try:
-            async with serving(live, observe, build_model) as environment:
+            async with serving(live, observe, build_model, changed) as environment:
                 yield environment
         finally:
             await live.close()

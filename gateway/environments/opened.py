@@ -27,6 +27,7 @@ from gateway.errors import (
     SecretUnreadable,
     SettingsError,
     UpstreamMalformed,
+    code_of,
     to_gateway_error,
 )
 from gateway.events import Observer
@@ -326,14 +327,19 @@ class _NotOpened(Exception):
 
 
 def _failed(name: str, error: Exception, pause: float) -> EnvironmentFailed:
+    code = code_of(error)
     if isinstance(error, SchemaError):
-        reason, hint = str(error), error.hint
+        message = reason = error.message
+        hint = error.hint
     else:
         known = to_gateway_error(error)
+        message = known.message if known is error else message_of(error)
         reason, hint = known.message, known.hint
         if known.detail:
             reason = f"{reason} {known.detail}"
-    return EnvironmentFailed(environment=name, reason=reason, hint=hint, retry_after=pause)
+    return EnvironmentFailed(
+        environment=name, code=code, message=message, reason=reason, hint=hint, retry_after=pause
+    )
 
 
 def message_of(error: Exception) -> str:

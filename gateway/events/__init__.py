@@ -186,6 +186,7 @@ class ReloadFailed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     reason: str
     metadata: str
+    code: str
     message: str
     hint: str | None
 

@@ -16,6 +16,9 @@ class EnvironmentFailed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An environment could not be opened. The others are served as before."""
 
     environment: str
+    code: str
+    message: str
+    """Without what the upstream wrote."""
     reason: str
     hint: str | None
     retry_after: float

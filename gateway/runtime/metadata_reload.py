@@ -21,14 +21,14 @@ from typing import IO, Literal
 from msgspec import Struct
 
 from gateway.config.profiles import tag_in
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, code_of
 from gateway.events import MetadataReloaded, Observer, ReloadFailed
 from gateway.metadata.document_loader import ReloadCheck, load_newer_metadata
 from gateway.metadata.model_identity import snapshot_folder
 from gateway.metadata.model_process import BuildModel, build_in_subprocess
 from schema.errors import SchemaError
 
-from .assembly import schema_built_event
+from .assembly import Gateway, schema_built_event
 from .background_build import build_gateway, load_model
 from .generations import GenerationManager
 from .profile_instances import ProfileRegistry
@@ -66,15 +66,20 @@ class Reloader:
         profiles: ProfileRegistry | None = None,
         views: RoleViews | None = None,
         build_model: BuildModel = build_in_subprocess,
+        changed: Callable[[Gateway, Gateway], None] = lambda _old, _new: None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """``profiles`` and ``views`` are those of ``live``, and are replaced together with it."""
+        """``profiles`` and ``views`` are those of ``live``, and are replaced together with it.
+
+        ``changed`` is called with the old and the new gateway, just before the old one is retired.
+        """
         self._views = views
         self._build_model = build_model
         self._live = live
         self._profiles = profiles
         self._observe = observe
         self._now = now
+        self._changed = changed
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self.last: Attempt | None = None
@@ -126,7 +131,10 @@ class Reloader:
             message = str(error) if is_ours else f"{type(error).__name__}: {error}"
             hint = getattr(error, "hint", None)
             digest = self._live.gateway.metadata.digest
-            self._observe(ReloadFailed(reason=reason, metadata=digest, message=message, hint=hint))
+            failed = ReloadFailed(
+                reason=reason, metadata=digest, code=code_of(error), message=message, hint=hint
+            )
+            self._observe(failed)
             return Attempt(reason=reason, at=at, outcome="failed", message=message, hint=hint)
         self._observe(
             MetadataReloaded(
@@ -156,6 +164,7 @@ class Reloader:
         profiles = {} if self._profiles is None else await self._profiles.build_opened(fresh)
         views = [] if self._views is None else await self._views.build_opened(fresh, profiles)
         # No await between them: no operation finds new metadata in one API and old metadata in another.
+        self._changed(serving, fresh)
         self._live.replace(fresh)
         if self._profiles is not None:
             self._profiles.replace(profiles)

@@ -62,6 +62,9 @@ class Database(ABC):
     def erase_deleted(self) -> None:  # noqa: B027 - the default
         """Overwrite what was deleted, as far as that is up to us."""
 
+    def lock(self, connection: sa.Connection, name: str) -> None:  # noqa: B027 - the default
+        """Wait for other transactions of that name, if the database lets several write at a time."""
+
     def layout(self) -> Layout:
         """Return the layout as it is."""
         if not self.exists:

@@ -6,6 +6,7 @@ connection, so a rotated one needs no restart.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -110,6 +111,13 @@ class PostgresDatabase(Database):
     def announce(self, connection: sa.Connection, subject: str) -> None:
         """Send a notification with the commit."""
         connection.execute(sa.select(sa.func.pg_notify(CHANNEL, subject)))
+
+    def lock(self, connection: sa.Connection, name: str) -> None:
+        """Wait for other transactions of that name, until the end of this one."""
+        # 64 bits of a digest: two names that share a lock only wait for each other.
+        digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
+        number = int.from_bytes(digest, signed=True)
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
 
     def _bring_up_to_date(self, connection: sa.Connection) -> Layout:
         # CREATE SCHEMA IF NOT EXISTS needs the right to create one, even if an administrator has made it.

@@ -71,3 +71,33 @@ LINK_SESSIONS = sa.Table(
     sa.Column("expires_at", sa.Float, nullable=False, index=True),
     sa.Column("content", sa.Text, nullable=False),
 )
+ENVIRONMENT_STATUS = sa.Table(
+    "environment_status",
+    METADATA,
+    sa.Column("environment", sa.String(40), primary_key=True),
+    sa.Column("process", sa.String(32), primary_key=True),
+    sa.Column("state", sa.String(16), nullable=False),
+    # seconds since the epoch
+    sa.Column("updated", sa.Float, nullable=False),
+    sa.Column("facts", sa.Text, nullable=False),
+)
+ENVIRONMENT_CALLS = sa.Table(
+    "environment_calls",
+    METADATA,
+    sa.Column("environment", sa.String(40), primary_key=True),
+    # quarters of an hour since the epoch
+    sa.Column("slot", sa.Integer, primary_key=True),
+    sa.Column("process", sa.String(32), primary_key=True),
+    sa.Column("counts", sa.Text, nullable=False),
+)
+ENVIRONMENT_DRIFT = sa.Table(
+    "environment_drift",
+    METADATA,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("environment", sa.String(40), nullable=False),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("before", sa.String(64)),
+    sa.Column("after", sa.String(64), nullable=False),
+    sa.Column("changes", sa.Text),
+    sa.Index("environment_drift_at", "environment", "at"),
+)

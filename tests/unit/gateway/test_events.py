@@ -101,7 +101,12 @@ LEVELS: list[tuple[Event, str]] = [
         "warning",
     ),
     (DocumentsChecked(environment=None, documents=9, broken=1, ready=8, seconds=0.1), "info"),
-    (EnvironmentFailed(environment="acme", reason="away", hint=None, retry_after=5.0), "warning"),
+    (
+        EnvironmentFailed(
+            environment="acme", code="C", message="away", reason="away", hint=None, retry_after=5.0
+        ),
+        "warning",
+    ),
     (EnvironmentClosed(environment="acme", seconds=900.0), "info"),
     (ModelRead(metadata="0" * 64, seconds=1.0), "info"),
     (SchemaBuilt(seconds=1.0, metadata="0" * 64, sets=3, root_fields=4, findings=()), "info"),
@@ -117,7 +122,7 @@ LEVELS: list[tuple[Event, str]] = [
     (TypesNotRenewed(types=3_001, reason="MemoryError: "), "error"),
     (MetadataReloaded(reason="poll", metadata="0" * 64, changed=True, seconds=1.0), "info"),
     (MetadataReloaded(reason="poll", metadata="0" * 64, changed=False, seconds=1.0), "debug"),
-    (ReloadFailed(reason="poll", metadata="0" * 64, message="away", hint=None), "error"),
+    (ReloadFailed(reason="poll", metadata="0" * 64, code="C", message="away", hint=None), "error"),
     (RequestRefused(status=415, code="UNSUPPORTED_MEDIA_TYPE", message="m"), "info"),
     (OperationServed(name=None, seconds=0.1, requests=2, rows=10, errors=0), "info"),
     (ErrorRaised(code="BAD_ARGUMENT", error_id="1", message="m", detail=None), "debug"),

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from gateway.config.setting_models import SandboxOptions
 from gateway.errors import SettingsError
 from gateway.sandbox import SandboxSettings, Throttle
+from gateway.sandbox.capacity import Capacity
 from gateway.sandbox.serve import run
 from schema.errors import did_you_mean
 
@@ -57,6 +58,11 @@ def _check(settings: SandboxSettings) -> None:
             Throttle.parse(settings.throttle)
         except ValueError as error:
             raise SettingsError(f"--throttle: {error}.") from error
+    if settings.capacity is not None:
+        try:
+            Capacity.parse(settings.capacity)
+        except ValueError as error:
+            raise SettingsError(f"--capacity: {error}.") from error
     if settings.metadata is not None:
         try:
             settings.metadata.open("rb").close()

@@ -46,6 +46,17 @@ def serve_alone(  # noqa: PLR0913, PLR0917 - one argument an option of the comma
             show_default="never",
         ),
     ] = None,
+    capacity: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N[,N…]",
+            help="Requests answered at a time, one number after the other; above, 429.",
+            show_default="no limit",
+        ),
+    ] = None,
+    every: Annotated[
+        float, typer.Option(min=0.1, metavar="SECONDS", help="Seconds of each number of capacity.")
+    ] = 60.0,
     page_limit: Annotated[int, typer.Option(min=1, help="Maximum rows of a page.")] = 10_000,
     next_link: Annotated[
         Literal["skip", "skiptoken"],
@@ -81,6 +92,8 @@ def serve_alone(  # noqa: PLR0913, PLR0917 - one argument an option of the comma
             hostile_rows=hostile,
             latency_ms=latency,
             throttle=throttle,
+            capacity=capacity,
+            capacity_every=every,
             page_limit=page_limit,
             next_link=next_link,
             database=database,

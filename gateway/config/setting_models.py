@@ -190,6 +190,33 @@ class SandboxOptions(BaseModel):
         pattern=r"^every=[1-9]\d*(,retry-after=\d+)?$",
         description="Answer every n-th request with 429: every=5 or every=5,retry-after=1.",
     )
+    capacity: str | None = Field(
+        default=None,
+        pattern=r"^[1-9]\d*(,[1-9]\d*)*$",
+        description="Requests answered at a time: 8, or 8,3,8, one number after the other. Each takes latency_ms, and"
+        " ms_per_kib for its answer; others wait, or are answered 429. Not set: no limit.",
+    )
+    capacity_every: float = Field(
+        default=60.0, gt=0, description="Seconds of each number of capacity."
+    )
+    busy_above: float = Field(
+        default=3.0,
+        ge=1,
+        description="Requests that wait or are answered, as a multiple of capacity, beyond which one is answered 429.",
+    )
+    busy_retry_after: int | None = Field(
+        default=None,
+        ge=0,
+        description="Seconds that these 429 responses name (Retry-After). Not set: none.",
+    )
+    ms_per_kib: float = Field(
+        default=0.0, ge=0, description="Milliseconds per KiB of a response, if capacity is set."
+    )
+    priorities: dict[str, Literal["high", "medium", "low"]] = Field(
+        default={},
+        description="Application (client id) = high, medium or low: those of low priority are answered 429 first."
+        " Others have medium.",
+    )
     page_limit: int = Field(default=10_000, ge=1, description="Maximum rows of one upstream page.")
     organization: Annotated[str, Field(min_length=1, max_length=40)] = Field(
         default="Contoso",

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import orjson
 
+from .capacity import Capacity, Workers
 from .exchange import Incoming, Outgoing
 from .refusal import Refusal, envelope, styled_body
 from .settings import Fault, SandboxSettings, Throttle
@@ -25,10 +26,11 @@ class Gate:
     def __init__(self, settings: SandboxSettings) -> None:
         self._settings = settings
         self._throttle = None if settings.throttle is None else Throttle.parse(settings.throttle)
+        self._workers = None if settings.capacity is None else Workers(_capacity(settings))
 
     async def pass_through(self, number: int, incoming: Incoming, answer: Answer) -> Outgoing:
         """Return the answer of the service, or the one in its place."""
-        if self._settings.latency_ms:
+        if self._settings.latency_ms and self._workers is None:
             await asyncio.sleep(self._settings.latency_ms / 1000)
         url = incoming.url
         fault = None if self._settings.fault is None else self._settings.fault(number, url)
@@ -38,13 +40,20 @@ class Gate:
             self._check(number, incoming, url)
         except Refusal as refusal:
             return Outgoing.of_refusal(refusal)
-        return answer(incoming) if fault is None else _faulty(fault, incoming, url, answer)
+        if fault is not None:
+            return _faulty(fault, incoming, url, answer)
+        if self._workers is None:
+            return answer(incoming)
+        outgoing = await self._workers.answer(incoming, answer)
+        if outgoing is None:
+            return Outgoing.of_refusal(_throttled(self._settings.busy_retry_after))
+        return outgoing
 
     def throttled(self, number: int) -> Refusal | None:
         """Return the 429 of a request by its number, None if it may pass; parts of a batch may get one each."""
         if self._throttle is None or number % self._throttle.every:
             return None
-        return _throttled(self._throttle)
+        return _throttled(self._throttle.retry_after)
 
     def _check(self, number: int, incoming: Incoming, url: str) -> None:
         settings = self._settings
@@ -86,8 +95,19 @@ class Gate:
             raise Refusal(403, "Forbidden", body=styled_body(style, 403, "Forbidden"))
 
 
-def _throttled(throttle: Throttle) -> Refusal:
-    after = throttle.retry_after
+def _capacity(settings: SandboxSettings) -> Capacity:
+    assert settings.capacity is not None
+    return Capacity(
+        workers=Capacity.parse(settings.capacity),
+        every=settings.capacity_every,
+        refuses_above=settings.busy_above,
+        latency=settings.latency_ms / 1000,
+        per_kib=settings.ms_per_kib / 1000,
+        priorities=settings.priorities,
+    )
+
+
+def _throttled(after: int | None) -> Refusal:
     message = _BUSY if after is None else f"{_BUSY} Please try again after {after} seconds."
     return Refusal(
         429,

@@ -144,6 +144,20 @@ class SandboxSettings:
     latency_ms: float = 0
     throttle: str | None = None
     """``every=N`` or ``every=N,retry-after=SECONDS``."""
+    capacity: str | None = None
+    """Workers that answer at a time: ``8``, or ``8,3,8``, one number after the other; None: no limit. A worker takes
+    ``latency_ms`` for a request, and ``ms_per_kib`` for its answer (``capacity``)."""
+    capacity_every: float = 60.0
+    """Seconds of each number."""
+    busy_above: float = 3.0
+    """Times the workers: what is more is answered 429."""
+    busy_retry_after: int | None = None
+    """Seconds that those 429s name; None: they name none."""
+    ms_per_kib: float = 0.0
+    priorities: Mapping[str, Literal["high", "medium", "low"]] = field(
+        default_factory=dict, hash=False
+    )
+    """Client id of an application = its priority; those that are not listed have medium, if any is."""
     fault: FaultPlan | None = None
     url_limit: int = 0
     """Longest accepted path with query in bytes, 0 for no limit: [U], IIS answers 404.15 above."""

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from msgspec import Struct
 
 from gateway.audit.entries import Entry, Who
 from gateway.audit.log import AuditLog
+from gateway.audit.opening import open_audit_log
+from gateway.config.settings import Settings
+from gateway.events import Observer
 
 
 class Actor(Struct, frozen=True, kw_only=True):
@@ -40,6 +45,18 @@ class Actor(Struct, frozen=True, kw_only=True):
             self.log.recorded_now(entry)
         else:
             self.log.record(entry)
+
+
+@contextmanager
+def acting_user(settings: Settings, observe: Observer) -> Iterator[Actor]:
+    """Yield the user who runs a command. Raises SettingsError if acts must be recorded, and cannot."""
+    # Standard output has what the command prints.
+    log = open_audit_log(settings, observe, stdout=sys.stderr)
+    try:
+        yield Actor(who=user_of_machine(), log=log)
+    finally:
+        if log is not None:
+            log.close_now()
 
 
 def user_of_machine() -> Who:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
 
 import msgspec
@@ -38,10 +38,15 @@ _FREE = 200 * 1024 * 1024
 
 def print_check(settings: Settings, *, as_json: bool) -> None:
     """Print each step as it ends. Exits with 1 if one of them is a problem."""
+    print_steps(lambda: check(settings), as_json=as_json)
+
+
+def print_steps(check_: Callable[[], AsyncIterator[Step]], *, as_json: bool) -> None:
+    """Print each step as it ends. Exits with 1 if one of them is a problem."""
     steps: list[Step] = []
 
     async def run() -> None:
-        async for step in check(settings):
+        async for step in check_():
             steps.append(step)
             if not as_json:
                 print(_line(step), flush=True)

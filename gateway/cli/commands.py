@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from .environment_commands import environment_commands
 from .key_commands import audit_commands, key_commands
 from .option_types import AsRoles, Config, Json, Profile, Sandbox
 from .policy_commands import policy_commands
@@ -367,6 +368,7 @@ def relations(
 app.add_typer(schema_commands, name="schema")
 app.add_typer(metadata_commands, name="metadata")
 app.add_typer(sandbox_commands, name="sandbox")
+app.add_typer(environment_commands, name="env")
 app.add_typer(key_commands, name="keys")
 app.add_typer(store_commands, name="store")
 app.add_typer(audit_commands, name="audit")

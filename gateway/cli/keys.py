@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
+from gateway.administration.opening import RegisterHolder
 from gateway.audit.entries import Entry, Who
 from gateway.audit.opening import open_audit_log
 from gateway.config.audit_models import ADMIN_ROLE
@@ -27,6 +28,8 @@ from schema.errors import did_you_mean
 _LIFE = re.compile(r"([1-9][0-9]{0,4})([hdw])")
 _SECONDS = {"h": 3_600, "d": 86_400, "w": 604_800}
 _MAX_NAME = 200
+_MAX_NAMES = 20
+"""Names in a hint."""
 
 
 def create(
@@ -109,13 +112,26 @@ def _check_roles(settings: Settings, roles: Sequence[str]) -> None:
 
 def _check_environments(settings: Settings, patterns: Sequence[str]) -> None:
     """Raise SettingsError for a pattern that matches no environment: a slip would make a key of no use."""
-    names = (OWN, *settings.environments)
+    if not patterns:
+        return
+    names = (OWN, *settings.environments, *_stored_names(settings))
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
             raise SettingsError(
                 f"There is no environment {pattern}.{did_you_mean(pattern, names)}",
-                hint=f"Environments of the settings: {', '.join(names)}.",
+                hint=f"Environments: {', '.join(names[:_MAX_NAMES])}.",
             )
+
+
+def _stored_names(settings: Settings) -> list[str]:
+    """Return the names of the environments in the store."""
+    if not settings.stored_environments:
+        return []
+    holder = RegisterHolder(settings)
+    try:
+        return [environment.name for environment in holder.get().list()]
+    finally:
+        holder.close()
 
 
 def _expiry(expires: str) -> float | None:

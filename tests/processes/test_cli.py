@@ -32,6 +32,8 @@ COMMANDS = [
     ["metadata", "pull"],
     ["metadata", "stats"],
     ["metadata", "relations"],
+    *(["env", act] for act in ("add", "list", "show", "update", "disable", "enable")),
+    *(["env", act] for act in ("remove", "check", "reload")),
     ["keys", "create"],
     ["keys", "list"],
     ["keys", "revoke"],

@@ -32,6 +32,7 @@ ADMIN = Who(kind="admin")
 LOCAL = Who(kind="os")
 """Who may send signals to the process."""
 _MAX_PATH = 200
+_LINK = "/link/"
 
 
 class RequestAudit:
@@ -164,4 +165,7 @@ def _environment_of(scope: Scope) -> str | None:
 
 
 def _path_of(scope: Scope) -> str:
-    return str(scope["path"])[:_MAX_PATH]
+    path = str(scope["path"])
+    # What follows is the secret of a link session.
+    shown, secret, _ = path.partition(_LINK)
+    return f"{shown}{secret}…" if secret else path[:_MAX_PATH]

@@ -10,7 +10,7 @@ are stored in one transaction, and nothing serves an environment that is not lin
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 
 from msgspec import Struct
@@ -171,7 +171,7 @@ class LinkFlow:
             event = await self._proved(session, hidden, code, secret)
         return Back(token=hidden.token, session=await self.sessions.apply(session, event))
 
-    async def check(self, visitor: Visitor) -> AsyncIterator[CheckStep]:
+    async def check(self, visitor: Visitor) -> AsyncGenerator[CheckStep]:
         """Check the environment with the credentials of its application; yield the steps, and store them at the end."""
         session, hidden, _ = await self._begun(visitor)
         if session.phase not in {Phase.PROVED, Phase.CHECKED} or session.target is None:

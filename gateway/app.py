@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import (
     nullcontext,
 )
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 from starlette.applications import Starlette
@@ -47,6 +47,9 @@ from gateway.store.polling import open_poller
 from .events import Observer, log_event
 from .lifespan import Lifespan
 
+if TYPE_CHECKING:
+    from gateway.linking.flow import LinkFlow
+
 RELOAD = "/admin/reload"
 
 
@@ -72,6 +75,8 @@ def create_app(
     registry = registry_of(settings, poller)
     documents = open_documents(settings, observe)
 
+    links = _open_links(settings, observe)
+
     lifespan = Lifespan(
         settings=settings,
         transport=transport,
@@ -83,12 +88,17 @@ def create_app(
         registry=registry,
         poller=poller,
         documents=documents,
+        close_links=None if links is None else links.close,
     )
     choice = None if registry is None else EnvironmentChoice(settings, registry)
     endpoints = endpoints_of(settings, observe, authenticator, choice, documents)
     unknown = _Unknown(endpoints)
     apis = {e.api: with_cors(_Api(e, unknown), settings.cors_origins) for e in endpoints}
     routes = _routes(settings, endpoints, tell_others)
+    if links is not None:
+        from gateway.http.link_routes import link_routes  # noqa: PLC0415 - few deployments have a link page
+
+        routes.extend(link_routes(links))
     for endpoint in endpoints:
         routes.extend(_routes_of(endpoint, apis[endpoint.api]))
     routes.extend(unknown.routes(settings))
@@ -97,6 +107,15 @@ def create_app(
         routes.extend(_routes_of(other, with_cors(_Api(other, unknown), settings.cors_origins)))
     options: dict[str, Any] = {"routes": routes, "lifespan": lifespan}
     return _Application(apis, Edge(settings, observe), choice is not None, **options)
+
+
+def _open_links(settings: Settings, observe: Observer) -> LinkFlow | None:
+    """Return the steps of the link page; None if there is none."""
+    if settings.linking.public_url is None:
+        return None
+    from gateway.linking.opening import open_flow  # noqa: PLC0415 - as above
+
+    return open_flow(settings, observe)
 
 
 class _Api:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -65,6 +65,8 @@ class Lifespan:
     """None: nothing of the store is followed."""
     documents: TrustedStore | None = None
     """None: clients can name no documents."""
+    close_links: Callable[[], None] | None = None
+    """Closes what the link page has opened; None: there is none."""
 
     @asynccontextmanager
     async def __call__(self, app: Starlette) -> AsyncIterator[None]:
@@ -92,6 +94,8 @@ class Lifespan:
             answers=shared.answers,
         )
         async with AsyncExitStack() as parts:
+            if self.close_links is not None:
+                parts.callback(self.close_links)
             if self.poller is not None:
                 parts.push_async_callback(self.poller.close)
                 await self.poller.start()

@@ -35,9 +35,7 @@ def state_json(session: LinkSession, visitor: Visitor, flow: LinkFlow) -> dict[s
         "url": None if target is None else target.url,
         "tenant": None if target is None else target.tenant,
         "clientId": session.client_id,
-        "client": session.client_id
-        or flow.settings.client_id
-        or flow.settings.linking.client_id,
+        "client": session.client_id or flow.settings.client_id or flow.settings.linking.client_id,
         "signedIn": None if linked is None else linked.name,
         "steps": [msgspec.to_builtins(step) for step in session.steps],
     }

@@ -19,8 +19,8 @@ from msgspec.structs import replace
 from gateway.administration.environment_service import check_environment
 from gateway.config.profiles import EnvironmentSettings
 from gateway.config.settings import Settings
-from gateway.errors import IssuerUnavailable, SettingsError, TokenError
-from gateway.events import Observer
+from gateway.errors import GatewayError, IssuerUnavailable, SettingsError, TokenError
+from gateway.events import ErrorRaised, Observer
 from gateway.identity.refusals import CredentialsRefused
 from gateway.runtime.upstream_chain import Status, Step
 from gateway.store.stored_environment import Linked
@@ -104,6 +104,10 @@ class LinkFlow:
     store: LinkStore
     observe: Observer
     budget: Budget = field(default_factory=Budget)
+
+    def close(self) -> None:
+        """Close the connections to the store."""
+        self.store.close()
 
     async def session_of(self, visitor: Visitor) -> LinkSession:
         """Return the session of a visitor: one that no browser has begun, or that this one has."""
@@ -224,15 +228,25 @@ class LinkFlow:
             )
         except NotProved as error:
             return SignInRefused(error.problem)
-        except CredentialsRefused:
+        except CredentialsRefused as error:
+            self._report(GatewayError(_FOREIGN.message, detail=error.reason), _FOREIGN.code)
             return SignInRefused(_FOREIGN)
         except (TokenError, SettingsError, IssuerUnavailable) as error:
+            self._report(error, error.code)
             return SignInRefused(problem_of(error))
         sealed = replace(hidden, verifier=None, nonce=None)
         linked = Linked(
             tenant=user.tenant, subject=user.subject, name=user.sign_in or user.name, at=time.time()
         )
         return Proved(linked, seal(sealed, secret, session.id))
+
+    def _report(self, error: GatewayError, code: str) -> None:
+        """Log why a sign-in could not be verified: it may be a wrong setting of the deployment."""
+        self.observe(
+            ErrorRaised(
+                error_id=error.error_id, code=code, message=error.message, detail=error.detail
+            )
+        )
 
     def _login(self, session: LinkSession, target: Target, hidden: LinkSecrets) -> Login:
         return login_of(

@@ -55,6 +55,10 @@ class LinkSessions:
         self._seconds = minutes * 60
         self.now = now
 
+    def close(self) -> None:
+        """Close the connections to the store."""
+        self._register.close()
+
     async def create(self, new: NewSession) -> tuple[LinkSession, str]:
         """Store a new session; return it with the token of its address, which is stored nowhere."""
         token, now = new_secret(), self.now()

@@ -33,6 +33,10 @@ class LinkStore:
         self._settings = settings
         self._register = register
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._register.close()
+
     async def link(
         self, sessions: LinkSessions, session: LinkSession, own: tuple[str, str] | None
     ) -> LinkSession:

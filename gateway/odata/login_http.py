@@ -68,11 +68,18 @@ class LoginHttp:
             headers=options.get("headers"),
         )
         try:
-            return self._result(self._exchange(client, request))
+            return self._answer(self._result(self._exchange(client, request)))
         except TimeoutError as exc:
             raise httpx.ReadTimeout(f"no whole answer within {self._longest:g} s") from exc
         except CancelledError as exc:
             raise httpx.ReadError("the gateway shuts down") from exc
+
+    def _answer(self, response: httpx.Response) -> httpx.Response:
+        """Return an answer in which the login host's own addresses are those that msal knows."""
+        if self._plain is None or self._plain not in response.text:
+            return response
+        text = response.text.replace(self._plain, self.disguised(self._plain))
+        return httpx.Response(response.status_code, text=text)
 
     def _result(self, exchange: Coroutine[Any, Any, httpx.Response]) -> httpx.Response:
         if self.loop is None:

@@ -27,6 +27,7 @@ from .credentials import Credential, CredentialForm
 from .login_http import LoginHttp
 from .token_errors import OUTDATED_CREDENTIAL, refused, without
 
+_STATE = "checked"
 _BUGS = (ValueError, LookupError, TypeError, AttributeError, msal.exceptions.MsalError)
 """What msal raises for answers that are not a login host's."""
 
@@ -154,13 +155,13 @@ class EntraTokenRequests:
     def by_code(self, grant: CodeGrant) -> UserTokens:
         """Return the tokens of a user who has signed in. Blocks. Raises TokenError, SettingsError."""
         flow = {
-            "state": "",  # who has begun the sign-in has checked it
+            "state": _STATE,  # who has begun the sign-in has checked the real one
             "scope": [self._scope],
             "redirect_uri": grant.redirect_uri,
             "code_verifier": grant.verifier,
             "nonce": grant.nonce,
         }
-        answer = {"state": "", "code": grant.code}
+        answer = {"state": _STATE, "code": grant.code}
         try:
             result, hidden = self._request(
                 lambda app: app.acquire_token_by_auth_code_flow(dict(flow), answer)

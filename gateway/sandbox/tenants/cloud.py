@@ -33,7 +33,7 @@ STRANGERS = Tenant(
 class Cloud:
     """What is served at one address."""
 
-    app: ASGIApp
+    app: Starlette
     address: str
     host: LoginHost
     tenant: Tenant
@@ -79,10 +79,11 @@ def create_cloud(
     )
 
 
-class _ByPath:
+class _ByPath(Starlette):
     """Passes what is below ``/login`` on to the login host, and the rest to the environment."""
 
     def __init__(self, login: ASGIApp, environment: ASGIApp) -> None:
+        super().__init__()
         self._login = Starlette(routes=[Mount(LOGIN, app=login)])
         self._environment = environment
 

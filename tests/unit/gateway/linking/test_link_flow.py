@@ -119,7 +119,8 @@ def test_a_customers_own_application_is_stored_encrypted(gateway: Deployment) ->
     environment = stored(gateway, "own")
     assert environment.options.client_id == OWN_CLIENT
     assert environment.secrets == {"client_secret"}
-    for file in (gateway.settings.data_dir or ".").glob("**/*"):
+    assert gateway.settings.data_dir is not None
+    for file in gateway.settings.data_dir.glob("**/*"):
         if file.is_file():
             assert OWN_SECRET.encode() not in file.read_bytes()
 

@@ -41,6 +41,7 @@ from gateway.identity.authenticator import Authenticator
 from gateway.store.api_keys import open_api_keys
 
 from .admin_environments import environment_operations
+from .admin_link_sessions import link_operations
 from .admin_operations import PREFIX as ADMINISTRATION
 from .admin_operations import OperationGroup, administered_by, routes_of, send_error
 from .edge import Edge, route_of, send_refusal
@@ -204,7 +205,10 @@ def _upstream_routes(context: AdminContext) -> Iterable[BaseRoute]:
 
 ROUTES: tuple[AdminRoutes, ...] = (_health_routes, _upstream_routes)
 """The routes of the listener."""
-GROUPS: tuple[Callable[[Settings, Observer], OperationGroup], ...] = (environment_operations,)
+GROUPS: tuple[Callable[[Settings, Observer], OperationGroup], ...] = (
+    environment_operations,
+    link_operations,
+)
 """Return the operations of the administration."""
 
 

@@ -19,6 +19,8 @@ class Check(StrEnum):
     """Anybody, for it shows how to sign in; what a caller sees of the API follows ``Endpoint.admit``."""
     ADMIN = "admin"
     """Who has the admin token."""
+    LINK = "link"
+    """Who has the secret address of a link session, in the browser that has begun it."""
     PUBLIC = "public"
     """Anybody: it shows nothing of the API."""
 
@@ -57,6 +59,13 @@ DOORS = (
     Door("/sandbox/authorize", Check.PUBLIC),
     Door("/sandbox/token", Check.PUBLIC),
     Door("/graphiql/assets/{name}", Check.PUBLIC, of_environments=True),
+    Door("/link/assets/{name}", Check.PUBLIC),
+    Door("/link/callback", Check.LINK),
+    Door("/link/{session}", Check.LINK),
+    *(
+        Door(f"/link/{{session}}/{step}", Check.LINK)
+        for step in ("state", "address", "sign-in", "check", "finish")
+    ),
     Door("/", Check.PUBLIC, of_environments=True),
     Door("/healthz", Check.PUBLIC),
     Door("/readyz", Check.PUBLIC),
@@ -68,6 +77,7 @@ ADMIN_DOORS = (
     *("/health", "/health/upstream"),
     *("/admin/openapi.json", "/admin/environments", "/admin/environments/{name}"),
     *(f"/admin/environments/{{name}}/{act}" for act in ("disable", "enable", "reload", "check")),
+    *("/admin/link-sessions", "/admin/link-sessions/{id}"),
 )
 """Addresses of the second listener: for those who have an admin key; ``/health`` for everybody on the machine."""
 

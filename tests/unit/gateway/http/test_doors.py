@@ -22,6 +22,8 @@ SETTINGS = {
     "roles": {"clerk": {"sets": {"*": {}}}},
     "profiles": {PROFILE: {"include": ["*"], "roles": ["clerk"]}},
     "sandbox": {"roles": True},
+    "stored_environments": True,
+    "linking": {"public_url": "https://erp.example.com"},
 }
 
 

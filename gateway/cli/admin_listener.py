@@ -15,7 +15,7 @@ import uvicorn
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError
 from gateway.events import log_event
-from gateway.http.admin_app import AdminContext, WorkerState, create_admin_app
+from gateway.http.admin_app import AdminContext, Served, WorkerState, create_admin_app
 
 from .signals_and_port import BACKLOG, address_of, listen
 
@@ -51,12 +51,14 @@ def answering(
     settings: Settings,
     listener: socket.socket | None,
     workers: Callable[[], Sequence[WorkerState]],
+    served: Served | None = None,
 ) -> Iterator[None]:
-    """Answer on the socket until the end of the context, if there is one."""
+    """Answer on the socket until the end of the context, if there is one. ``served``: see ``AdminContext``."""
     if listener is None:
         yield
         return
-    app = create_admin_app(AdminContext(settings=settings, workers=workers, observe=log_event))
+    context = AdminContext(settings=settings, workers=workers, observe=log_event, served=served)
+    app = create_admin_app(context)
     server = uvicorn.Server(
         uvicorn.Config(
             app,

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from gateway.config.settings import Settings
 from gateway.errors import SettingsError
 from gateway.events import Started, log_event
 from gateway.graphiql import BUILT
-from gateway.http.admin_app import this_process
+from gateway.http.admin_app import Served, this_process
 from gateway.http.endpoints import API, PAGE
 from gateway.http.hosts import is_loopback
 from gateway.http.presence import PREFIX
@@ -124,7 +124,7 @@ def _serve_one(settings: Settings, listener: socket.socket, admin: socket.socket
         # Before the address is printed: a script that reads it may connect at once.
         listener.listen(BACKLOG)
         workers = this_process()
-        opened.enter_context(answering(settings, admin, lambda: workers))
+        opened.enter_context(answering(settings, admin, lambda: workers, _served(app)))
         address = address_of(listener, settings.host)
         announcement_of(app.state.live.gateway, address, admin).publish()
         freeze()
@@ -134,6 +134,16 @@ def _serve_one(settings: Settings, listener: socket.socket, admin: socket.socket
     opened = contextlib.AsyncExitStack()
     hung_up = terminal_watch()
     _run(run, opened)
+
+
+def _served(app: Starlette) -> Served:
+    """Return what the second listener may know of the application in this process."""
+
+    def environments() -> Mapping[str, int]:
+        opened = app.state.environments
+        return {} if opened is None else opened.states()
+
+    return Served(status=app.state.status.source, environments=environments)
 
 
 def _serve_many(

@@ -38,12 +38,15 @@ from gateway.config.version import gateway_version
 from gateway.errors import Forbidden, StoreUnavailable, Unauthenticated
 from gateway.events import Observer, RequestRefused
 from gateway.identity.authenticator import Authenticator
+from gateway.status.sources import StatusSource
 from gateway.store.api_keys import open_api_keys
 
+from .admin_counts import EnvironmentCounts
 from .admin_environments import environment_operations
 from .admin_link_sessions import link_operations
 from .admin_operations import PREFIX as ADMINISTRATION
 from .admin_operations import OperationGroup, administered_by, routes_of, send_error
+from .admin_status import status_operations
 from .edge import Edge, route_of, send_refusal
 from .hosts import is_loopback
 from .refusals import HttpError, caller_error
@@ -61,6 +64,15 @@ class WorkerState(Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """What is known of the process that serves, if the listener is in it. Any thread may use it."""
+
+    status: StatusSource
+    environments: Callable[[], Mapping[str, int]]
+    """Returns how many environments there are besides that of the settings, by state."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdminContext:
     """What the routes of the listener know."""
 
@@ -68,6 +80,8 @@ class AdminContext:
     workers: Callable[[], Sequence[WorkerState]]
     """Returns the processes that serve. Called in the thread of the listener."""
     observe: Observer
+    served: Served | None = None
+    """The process that serves, if it is this one."""
     since: float = field(default_factory=time.time)
     """When the gateway started, in seconds since the epoch."""
 
@@ -106,6 +120,8 @@ def create_admin_app(context: AdminContext) -> Starlette:
         own["allowed_hosts"] = ()
     edge = Edge(settings.model_copy(update=own), context.observe)
     groups = [group_of(settings, context.observe) for group_of in GROUPS]
+    served = context.served
+    groups.append(status_operations(settings, None if served is None else served.status))
     routes = [route for routes_of in ROUTES for route in routes_of(context)]
     routes += _administration_routes(groups, context.observe)
     return _AdminApplication(
@@ -171,11 +187,14 @@ async def _check(keys: Authenticator, scope: Scope) -> None:
 
 
 def _health_routes(context: AdminContext) -> Iterable[BaseRoute]:
+    served = context.served
+    counts = EnvironmentCounts(context.settings, None if served is None else served.environments)
+
     async def health(_: Request) -> Response:
         workers = context.workers()
         states = {worker.state for worker in workers}
         status = "degraded" if len(states) > 1 else next(iter(states), "starting")
-        facts = {
+        facts: dict[str, object] = {
             "status": status,
             "version": gateway_version(),
             "since": _iso(context.since),
@@ -183,6 +202,9 @@ def _health_routes(context: AdminContext) -> Iterable[BaseRoute]:
             "audit": sink_of(context.settings),
             "workers": [_worker_json(worker) for worker in workers],
         }
+        environments = await counts.environments()
+        if environments is not None:
+            facts["environments"] = environments
         return json_for_people(facts, 200 if "ready" in states else 503)
 
     return (Route("/health", health),)

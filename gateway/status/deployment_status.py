@@ -11,7 +11,7 @@ from gateway.events import Observer
 from gateway.runtime.assembly import Gateway
 
 from .comparison import OperationsOf, registered_operations
-from .drift import DriftRecorder, MemoryDrift
+from .drift import DriftLog, DriftRecorder, MemoryDrift
 from .process_status import ProcessStatus
 from .publishing import StatusPublisher
 from .sources import OwnStatus, StatusSource, StoredStatus, uses_store
@@ -33,15 +33,15 @@ class DeploymentStatus:
         """None without a store."""
         self.source: StatusSource
         """Where status and drift can be read, in any thread."""
+        log: DriftLog
         if uses_store(settings):
-            store = StatusStore(settings)
+            log = store = StatusStore(settings)
             self.publisher = StatusPublisher(self.process, store, observe)
-            self.drift = DriftRecorder(store, observe, operations=operations)
             self.source = StoredStatus(store)
         else:
-            memory = MemoryDrift()
-            self.drift = DriftRecorder(memory, observe, operations=operations)
+            log = memory = MemoryDrift()
             self.source = OwnStatus(self.process, memory)
+        self.drift = DriftRecorder(log, observe, operations=operations)
 
     def observer(self, name: str) -> Observer:
         """Return what counts the events of an environment; empty name: that of the settings."""

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from gateway.store.status_rows import DriftEntry, StatusRows
+from gateway.store.status_rows import DriftEntry, StatusRow, StatusRows
 
 from .drift import decoded
 from .records import DAY, SLOT, Calls, ErrorNote, Facts, percentile, total_of
@@ -32,11 +32,20 @@ def first_slot(now: float, seconds: float = DAY) -> int:
     return int((now - seconds) // SLOT)
 
 
-def status_report(name: str, rows: StatusRows, scope: Scope, now: float) -> dict[str, Any]:
-    """Return the status of an environment from the rows of processes."""
-    told = [(row, msgspec.json.decode(row.facts, type=Facts)) for row in rows.statuses]
+def status_report(
+    name: str, rows: StatusRows, scope: Scope, now: float, born: float = 0.0
+) -> dict[str, Any]:
+    """Return the status of an environment from the rows of processes.
+
+    What was before ``born`` is left out: it may be of another environment that had the name.
+    """
+    told = [(row, _facts(row, born)) for row in rows.statuses if row.updated >= born]
     alive = [(row, facts) for row, facts in told if row.updated >= now - ALIVE]
-    slots = [(row.slot, msgspec.json.decode(row.counts, type=Calls)) for row in rows.calls]
+    slots = [
+        (row.slot, msgspec.json.decode(row.counts, type=Calls))
+        for row in rows.calls
+        if (row.slot + 1) * SLOT > born
+    ]
     states = {facts.state for _, facts in alive}
     state = next((state for state in _WORST_FIRST if state in states), "closed")
     report = {
@@ -64,6 +73,12 @@ def status_report(name: str, rows: StatusRows, scope: Scope, now: float) -> dict
         ],
     }
     return {key: fact for key, fact in report.items() if fact is not None}
+
+
+def _facts(row: StatusRow, born: float) -> Facts:
+    facts = msgspec.json.decode(row.facts, type=Facts)
+    facts.errors = [error for error in facts.errors if error.first >= born]
+    return facts
 
 
 def _problem(facts: Sequence[Facts]) -> dict[str, Any] | None:

@@ -24,12 +24,12 @@ from .status_store import StatusStore
 class StatusSource(Protocol):
     """What is known of environments. Its methods block, and raise StoreUnavailable."""
 
-    def status(self, name: str) -> dict[str, Any]:
-        """Return the status of an environment."""
+    def status(self, name: str, born: float = 0.0) -> dict[str, Any]:
+        """Return the status of an environment, without what was before a time: its name may have been another's."""
         ...
 
-    def drift(self, name: str, seconds: float) -> dict[str, Any]:
-        """Return how its metadata changed within the last so many seconds."""
+    def drift(self, name: str, seconds: float, born: float = 0.0) -> dict[str, Any]:
+        """Return how its metadata changed within the last so many seconds, likewise."""
         ...
 
     def close(self) -> None:
@@ -44,8 +44,14 @@ def uses_store(settings: Settings) -> bool:
     if isinstance(settings.store, SecretStr):
         return True
     assert settings.data_dir is not None
-    is_used = settings.inbound.api_keys or bool(settings.environments)
+    has_environments = settings.stored_environments or bool(settings.environments)
+    is_used = settings.inbound.api_keys or has_environments
     return is_used or (settings.data_dir / FOLDER / FILE).exists()
+
+
+def stored_source(settings: Settings) -> StoredStatus | None:
+    """Return the status in the store of a deployment; None if its processes write none."""
+    return StoredStatus(StatusStore(settings)) if uses_store(settings) else None
 
 
 class StoredStatus:
@@ -55,15 +61,16 @@ class StoredStatus:
         self._store = store
         self._now = now
 
-    def status(self, name: str) -> dict[str, Any]:
+    def status(self, name: str, born: float = 0.0) -> dict[str, Any]:
         """Return the status of an environment, summed over all processes."""
         now = self._now()
-        return status_report(name, self._store.read(name, first_slot(now)), "deployment", now)
+        rows = self._store.read(name, first_slot(now))
+        return status_report(name, rows, "deployment", now, born)
 
-    def drift(self, name: str, seconds: float) -> dict[str, Any]:
+    def drift(self, name: str, seconds: float, born: float = 0.0) -> dict[str, Any]:
         """Return how its metadata changed within the last so many seconds."""
         now = self._now()
-        since = now - seconds
+        since = max(now - seconds, born)
         return drift_report(name, self._store.entries(name, since), "deployment", since, now)
 
     def states(self) -> dict[str, int]:
@@ -83,17 +90,17 @@ class OwnStatus:
         self._status = status
         self._drift = drift
 
-    def status(self, name: str) -> dict[str, Any]:
+    def status(self, name: str, born: float = 0.0) -> dict[str, Any]:
         """Return the status of an environment in this process."""
         now, row = self._status.now(), self._status.status_row(name)
         calls = self._status.calls_rows(name, first_slot(now))
         rows = StatusRows([] if row is None else [row], calls)
-        return status_report(name, rows, "process", now)
+        return status_report(name, rows, "process", now, born)
 
-    def drift(self, name: str, seconds: float) -> dict[str, Any]:
+    def drift(self, name: str, seconds: float, born: float = 0.0) -> dict[str, Any]:
         """Return how its metadata changed within the last so many seconds, in this process."""
         now = self._status.now()
-        since = now - seconds
+        since = max(now - seconds, born)
         return drift_report(name, self._drift.entries(name, since), "process", since, now)
 
     def close(self) -> None:

@@ -39,7 +39,7 @@ from .stored_environment import (
     encode_options,
     split_secrets,
 )
-from .tables import ENVIRONMENTS
+from .tables import ENVIRONMENT_CALLS, ENVIRONMENT_DRIFT, ENVIRONMENT_STATUS, ENVIRONMENTS
 
 _ID_BYTES = 16
 _TRIES = 5
@@ -187,6 +187,8 @@ class EnvironmentRegister:
             removed = stored_environments(connection, ENVIRONMENTS.c.name == name)
             for environment in removed:
                 delete_environment(connection, environment.id)
+                for table in (ENVIRONMENT_STATUS, ENVIRONMENT_CALLS, ENVIRONMENT_DRIFT):
+                    connection.execute(table.delete().where(table.c.environment == name))
         self.database.erase_deleted()
         return removed[0] if removed else None
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 import sqlalchemy as sa
 from msgspec import structs
 
+from gateway.config.environment_models import OWN
+
 from .database import Database
 from .status_rows import CallsRow, StatusRow, StatusRows
 from .tables import ENVIRONMENT_CALLS, ENVIRONMENT_STATUS
@@ -46,11 +48,15 @@ class StatusRegister:
             )
 
     def states(self, updated: float) -> Mapping[str, int]:
-        """Return how many environments are open or failed in a process that has written since then."""
+        """Return how many environments are open or failed in a process that has written since then.
+
+        That of the settings themselves is not counted.
+        """
         if not self._database.exists:
             return {}
         row = ENVIRONMENT_STATUS.c
-        chosen = sa.select(row.environment, row.state).where(row.updated >= updated).distinct()
+        chosen = sa.select(row.environment, row.state).distinct()
+        chosen = chosen.where(row.updated >= updated, row.environment != OWN)
         with self._database.reading() as connection:
             return Counter(str(state) for _, state in connection.execute(chosen))
 

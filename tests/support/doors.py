@@ -78,6 +78,7 @@ ADMIN_DOORS = (
     *("/admin/openapi.json", "/admin/environments", "/admin/environments/{name}"),
     *(f"/admin/environments/{{name}}/{act}" for act in ("disable", "enable", "reload", "check")),
     *("/admin/link-sessions", "/admin/link-sessions/{id}"),
+    *("/admin/environments/{name}/status", "/admin/environments/{name}/drift"),
 )
 """Addresses of the second listener: for those who have an admin key; ``/health`` for everybody on the machine."""
 

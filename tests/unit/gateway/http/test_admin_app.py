@@ -11,7 +11,11 @@ import httpx
 import pytest
 
 from gateway.config.settings import Settings
-from gateway.http.admin_app import AdminContext, WorkerState, create_admin_app
+from gateway.http.admin_app import AdminContext, Served, WorkerState, create_admin_app
+from gateway.status.drift import MemoryDrift
+from gateway.status.process_status import ProcessStatus
+from gateway.status.sources import OwnStatus
+from gateway.status.status_store import StatusStore
 from gateway.store.api_keys import open_register
 from tests.support.stores import spoil_store
 
@@ -24,12 +28,14 @@ async def get(
     workers: Sequence[WorkerState] = (ONE,),
     path: str = "/health",
     headers: dict[str, str] | None = None,
+    served: Served | None = None,
     **values: Any,
 ) -> httpx.Response:
     context = AdminContext(
         settings=Settings.model_validate(values),
         workers=lambda: workers,
         observe=lambda _: None,
+        served=served,
         since=0.0,
     )
     app = create_admin_app(context)
@@ -180,3 +186,40 @@ def recorded(folder: Path) -> list[tuple[str, str, str | None, int | None]]:
         for line in lines
         if line["kind"] not in {"start", "end"}
     ]
+
+
+async def test_health_counts_the_environments_of_this_process() -> None:
+    counts = {"declared": 3, "open": 1, "opening": 0, "unavailable": 1}
+    status = OwnStatus(ProcessStatus(), MemoryDrift())
+    served = Served(status=status, environments=lambda: counts)
+
+    alone = await get(served=served)
+    several = await get(served=served, environments={"acme": {"sandbox": {}}})
+
+    assert "environments" not in alone.json()
+    assert several.json()["environments"] == counts
+
+
+async def test_health_counts_the_environments_of_all_processes(tmp_path: Path) -> None:
+    settings = Settings.model_validate(
+        {"data_dir": tmp_path, "environments": {name: {"sandbox": {}} for name in ("a", "b", "c")}}
+    )
+    store = StatusStore(settings)
+    for states in ({"a": "open", "b": "failed", "default": "open"}, {"a": "open"}):
+        process = ProcessStatus()
+        for name, state in states.items():
+            process.counters(name).enter("failed" if state == "failed" else "open")
+        store.write([row for name in states if (row := process.status_row(name))], [])
+    store.close()
+
+    response = await get(**dict(settings))
+
+    assert response.json()["environments"] == {"declared": 3, "open": 1, "unavailable": 1}
+
+
+async def test_health_does_not_wait_for_a_store(tmp_path: Path) -> None:
+    spoil_store(tmp_path)
+
+    response = await get(data_dir=tmp_path, environments={"acme": {"sandbox": {}}})
+
+    assert (response.status_code, response.json()["environments"]) == (200, {"declared": 1})

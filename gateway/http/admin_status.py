@@ -1,0 +1,131 @@
+"""Status of environments over REST: `/admin/environments/{name}/status` and `/drift`, for those who have an admin key.
+
+Also for environments that the settings declare, and for their own one, ``default``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from gateway.administration.opening import RegisterHolder
+from gateway.config.environment_models import OWN
+from gateway.config.settings import Settings
+from gateway.errors import BadArgument, NoSuchEnvironment, StoreUnavailable
+from gateway.process.daemon_call import daemon_call
+from gateway.status.drift import KEPT
+from gateway.status.sources import StatusSource, stored_source
+
+from .admin_operations import AdminAnswer, AdminRequest, Operation, OperationGroup, Parameter
+
+STATUS = "/admin/environments/{name}/status"
+DRIFT = "/admin/environments/{name}/drift"
+SINCE = "24h"
+_UNITS = {"m": 60.0, "h": 3_600.0, "d": 86_400.0}
+_DURATION = re.compile(r"([1-9]\d{0,4})([mhd])")
+_SINCE = Parameter(
+    name="since",
+    place="query",
+    description="Changes within this time: minutes (90m), hours (24h) or days (30d, which is the most).",
+    schema={"type": "string", "pattern": f"^{_DURATION.pattern}$", "default": SINCE},
+)
+
+
+def duration(text: str) -> float:
+    """``24h`` → 86,400 seconds. Raises BadArgument."""
+    match = _DURATION.fullmatch(text)
+    seconds = 0.0 if match is None else int(match[1]) * _UNITS[match[2]]
+    if not 0 < seconds <= KEPT:
+        days = round(KEPT / _UNITS["d"])
+        raise BadArgument(f"since: expected 90m, 24h or 7d, and at most {days}d.")
+    return seconds
+
+
+def status_operations(settings: Settings, own: StatusSource | None) -> OperationGroup:
+    """Return the operations on the status of environments. ``own``: of the process that serves, if it is this one."""
+    status = _Status(settings, own)
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await daemon_call(status.close)
+
+    return OperationGroup(operations=status.operations(), schemas=_schemas, running=running)
+
+
+def _schemas() -> Mapping[str, Any]:
+    from .admin_status_schemas import STATUS_SCHEMAS  # noqa: PLC0415 - few need it
+
+    return STATUS_SCHEMAS
+
+
+class _Status:
+    def __init__(self, settings: Settings, own: StatusSource | None) -> None:
+        self._settings = settings
+        self._holder = RegisterHolder(settings)
+        self._source = stored_source(settings) or own
+
+    def operations(self) -> tuple[Operation, ...]:
+        return (
+            Operation(
+                method="GET",
+                path=STATUS,
+                name="getEnvironmentStatus",
+                summary="Return how an environment does: calls, errors, throttling, its metadata.",
+                answer=self._status,
+                results={200: "EnvironmentStatus"},
+                errors=(404,),
+            ),
+            Operation(
+                method="GET",
+                path=DRIFT,
+                name="getEnvironmentDrift",
+                summary="Return how its metadata changed, and what that means for clients.",
+                answer=self._drift,
+                results={200: "EnvironmentDrift"},
+                parameters=(_SINCE,),
+                errors=(400, 404),
+            ),
+        )
+
+    async def _status(self, request: AdminRequest) -> AdminAnswer:
+        name = request.path["name"]
+        return await self._answer(name, lambda source, born: source.status(name, born))
+
+    async def _drift(self, request: AdminRequest) -> AdminAnswer:
+        name, seconds = request.path["name"], duration(request.query.get("since", SINCE))
+        return await self._answer(name, lambda source, born: source.drift(name, seconds, born))
+
+    async def _answer(
+        self, name: str, read: Callable[[StatusSource, float], dict[str, Any]]
+    ) -> AdminAnswer:
+        def report() -> dict[str, Any]:
+            born = self._born(name)
+            if self._source is None:
+                raise StoreUnavailable(
+                    "The processes of this deployment share no store.",
+                    hint="Create the store with `d365-graphql keys create`, and restart.",
+                )
+            return read(self._source, born)
+
+        return AdminAnswer(content=await daemon_call(report))
+
+    def _born(self, name: str) -> float:
+        """Return when an environment was stored; 0 for those of the settings. Raises NoSuchEnvironment."""
+        settings = self._settings
+        if (name == OWN and settings.default_environment) or name in settings.environments:
+            return 0.0
+        stored = self._holder.get().get(name) if settings.stored_environments else None
+        if stored is None:
+            raise NoSuchEnvironment(f"There is no environment {name}.")
+        return stored.created
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._holder.close()
+        if self._source is not None:
+            self._source.close()

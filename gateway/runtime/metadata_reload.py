@@ -20,9 +20,10 @@ from typing import IO, Literal
 
 from msgspec import Struct
 
-from gateway.config.profiles import tag_in
+from gateway.config.profiles import environment_in, tag_in
 from gateway.errors import GatewayError, code_of
 from gateway.events import MetadataReloaded, Observer, ReloadFailed
+from gateway.logs import logging_environment
 from gateway.metadata.document_loader import ReloadCheck, load_newer_metadata
 from gateway.metadata.model_identity import snapshot_folder
 from gateway.metadata.model_process import BuildModel, build_in_subprocess
@@ -96,7 +97,9 @@ class Reloader:
         """Start a reload in the background, and call ``ended`` with how it ended."""
 
         async def run() -> None:
-            ended(await self.reload(reason))
+            # Who asks for it may be in another environment, or in none.
+            with logging_environment(environment_in(self._live.gateway.settings)):
+                ended(await self.reload(reason))
 
         task = asyncio.create_task(run())
         self._tasks.add(task)

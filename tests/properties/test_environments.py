@@ -1,6 +1,7 @@
 """Random environments, callers and operations: no byte of one in another's answer, log line or audit line.
 
-All services have the same keys, and every value names the environment that it is of.
+All services have the same keys, every value names the environment that it is of, and each has a field of its own whose
+name does. Answers are cached. The environments are those of the settings, or of a store in which they change meanwhile.
 """
 
 from __future__ import annotations
@@ -20,12 +21,28 @@ from hypothesis import given
 from hypothesis import settings as no_deadline
 from hypothesis import strategies as st
 
+from gateway.config.environment_models import EnvironmentOptions
 from gateway.config.settings import Settings
+from gateway.environments.environment_store import open_environment_register
 from gateway.events import log_event
 from gateway.http.graphql_endpoint import STREAM
 from gateway.logs import configure_logging
-from tests.support.environments import Deployment, deployed, host_of, mark_of, path_of, settings_of
+from gateway.store.environment_register import EnvironmentRegister
+from tests.support.changing_metadata import csdl
+from tests.support.environments import (
+    SETS,
+    Deployment,
+    Service,
+    deployed,
+    host_of,
+    mark_of,
+    path_of,
+    service,
+    settings_of,
+    url_of,
+)
 from tests.support.issuer import AUDIENCE, ISS, jwk, token
+from tests.support.stores import KEY
 
 NAMES = ("acme", "beta", "gamma")
 PLACES = ("", *NAMES)
@@ -41,8 +58,18 @@ QUERIES = (
     "query P($after: String) { things(first: 2, after: $after) { nodes { name } edges { cursor } } }",
     "mutation M($name: String) { createThing(input: { name: $name }) { thing { id name } } }",
     "{ nope }",
+    # Suggestions, introspection and search know the fields of their own environment.
+    "{ things { nodes { acmOwn betOwn gamaOwn homOwn } } }",
+    '{ __type(name: "Thing") { fields { name } } }',
 )
 BELOW = ("/graphql", "/graphql/explain", "/graphql/few")
+GETS = (
+    *(None,) * 3,
+    *("/graphql/search?q=own", "/graphql/slice?root=things&type=Thing", "/graphiql/config.json"),
+)
+"""Addresses that are read instead of an operation being sent."""
+CHANGE = st.tuples(st.sampled_from(NAMES), st.sampled_from(["reload", "replace"]))
+"""Which environment of the store changes, and how."""
 STEP = st.fixed_dictionaries(
     {
         "place": st.sampled_from(PLACES),
@@ -50,6 +77,7 @@ STEP = st.fixed_dictionaries(
         "caller": st.sampled_from(range(len(CALLERS))),
         "query": st.sampled_from(QUERIES),
         "below": st.sampled_from(BELOW),
+        "get": st.sampled_from(GETS),
         "streams": st.booleans(),
         "taken": st.integers(0, 1_000),
     }
@@ -59,18 +87,31 @@ STEP = st.fixed_dictionaries(
 class World:
     """A deployment that goes on from example to example, with all that it said."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, is_stored: bool) -> None:
         audit = {"sink": "file", "path": str(folder), "values": ["Things.Name"]}
         inbound = {"issuers": [ISSUER], "environment_claim": "env"}
+        stored = {
+            "stored_environments": True,
+            "encryption_key": KEY,
+            "data_dir": str(folder.with_name("data")),
+        }
         settings = settings_of(
-            *NAMES,
+            *(() if is_stored else NAMES),
+            **(stored if is_stored else {}),
             audit=audit,
+            cache={"ttl": 60, "sets": ["*"]},
             inbound=inbound,
             profiles={"few": {"sets": ["Things"]}},
             environment_host=HOST,
             environment_idle=0.01,
         )
         self.folder = folder
+        self.register: EnvironmentRegister | None = None
+        if is_stored:
+            self.register = open_environment_register(settings)
+            for name in NAMES:
+                self.register.create(name, _options(name))
+        self.services = {name: _service(name) for name in ("home", *NAMES)}
         self.log = io.StringIO()
         self.settings = settings
         self.handed: list[str] = ["x"]
@@ -85,11 +126,23 @@ class World:
             headers["x-d365-environment"] = place or "default"
         elif by == "host":
             headers["host"] = HOST.format(environment=place or "default")
+        if step["get"]:
+            path = path.removesuffix(step["below"]) + step["get"]
+            return await deployment.http.get(path, headers=headers)
         if step["streams"] and not path.endswith("/explain"):
             headers["accept"] = STREAM
         taken = self.handed[step["taken"] % len(self.handed)]
         variables = {"id": taken, "after": taken, "name": f"new {mark_of(expected(step)[0])}"}
         return await deployment.post(step["query"], path, headers=headers, variables=variables)
+
+    def change(self, name: str, how: str) -> None:
+        """Change an environment of the store, which is then opened anew or loaded anew."""
+        if self.register is None:
+            return
+        if how == "reload":
+            self.register.reload(name)
+        else:
+            self.register.replace(name, _options(name))
 
     def note(self, text: str) -> None:
         for word in text.replace("\\", "").split('"'):
@@ -97,19 +150,34 @@ class World:
                 self.handed.append(word)
 
 
-@pytest.fixture(scope="module")
+def _options(name: str) -> EnvironmentOptions:
+    return EnvironmentOptions(url=url_of(name))
+
+
+def _service(name: str) -> Service:
+    """Return a service with a field of its own, whose name is in no other's metadata."""
+    own, result = f"{name.capitalize()}Own", service(name)
+    result.document = csdl("Name", own, sets=SETS)
+    for row in result.tables.rows["Things"]:
+        row[own] = f"own {mark_of(name)}"
+    return result
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["of the settings", "of a store"])
 def running(
-    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[World, Deployment, asyncio.Runner]]:
-    world = World(tmp_path_factory.mktemp("audit"))
+    world = World(tmp_path_factory.mktemp("world") / "audit", is_stored=request.param)
     with asyncio.Runner() as runner, pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.stderr", world.log)
         configure_logging(Settings(log_format="json", log_level="debug"))
         stack = AsyncExitStack()
-        opened = deployed(world.settings, observe=log_event)
+        opened = deployed(world.settings, world.services, observe=log_event)
         deployment = runner.run(stack.enter_async_context(opened))
         yield world, deployment, runner
         runner.run(stack.aclose())
+        if world.register is not None:
+            world.register.close()
         structlog.reset_defaults()
         _check_lines(world.log.getvalue().splitlines())
         for file in world.folder.iterdir():
@@ -129,6 +197,7 @@ def _check(text: str, place: str) -> None:
         if other != place:
             assert mark_of(other) not in text, (place, text)
             assert host_of(other) not in text, (place, text)
+            assert f"{other}own" not in text.lower(), (place, text)
 
 
 def expected(step: dict[str, Any]) -> tuple[str, bool]:
@@ -144,11 +213,15 @@ def expected(step: dict[str, Any]) -> tuple[str, bool]:
 
 
 @no_deadline(deadline=None)  # it opens environments
-@given(st.lists(STEP, min_size=1, max_size=8))
+@given(st.lists(STEP, min_size=1, max_size=8), st.none() | CHANGE)
 def test_nothing_of_one_environment_is_in_another(
-    running: tuple[World, Deployment, asyncio.Runner], steps: list[dict[str, Any]]
+    running: tuple[World, Deployment, asyncio.Runner],
+    steps: list[dict[str, Any]],
+    change: tuple[str, str] | None,
 ) -> None:
     world, deployment, runner = running
+    if change is not None:
+        world.change(*change)
 
     async def run() -> list[httpx.Response]:
         return list(await asyncio.gather(*(world.send(deployment, step) for step in steps)))

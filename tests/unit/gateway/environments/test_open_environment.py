@@ -15,9 +15,9 @@ import structlog
 from gateway.config.environments import environment_settings, tag_of
 from gateway.config.profiles import settings_from_json
 from gateway.config.settings import Settings
-from gateway.events import ModelRead, RequestSent, log_event
+from gateway.events import Event, ModelRead, RequestSent, log_event
 from gateway.events.environments import EnvironmentClosed, EnvironmentOpened
-from gateway.logs import configure_logging, logging_environment
+from gateway.logs import configure_logging, logged_environment, logging_environment
 from gateway.metadata.model_identity import OF_ENVIRONMENT, deciding_settings, model_identity
 from tests.support.environments import Deployment, deployed, mark_of, settings_of
 from tests.support.manual_clock import until
@@ -72,6 +72,23 @@ def test_log_lines_name_the_environment(monkeypatch: pytest.MonkeyPatch) -> None
 
     lines = [json.loads(line) for line in output.getvalue().splitlines()]
     assert [line.get("environment") for line in lines] == ["acme", None]
+
+
+async def test_reloads_are_logged_in_their_environment() -> None:
+    logged: list[tuple[str, str]] = []
+
+    def observe(event: Event) -> None:
+        if isinstance(event, RequestSent):
+            logged.append((logged_environment(), str(event.url)))
+
+    async with deployed(settings_of("acme"), observe=observe) as deployment:
+        await deployment.ids("/e/acme/graphql")
+        logged.clear()
+        # As the store does, whose changes belong to no environment.
+        deployment.app.state.environments.reload("acme")
+        await until(lambda: bool(logged))
+
+    assert logged == [("acme", "https://acme.example/data/$metadata")]
 
 
 async def test_snapshots_and_answers_of_environments_are_kept_apart(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from gateway.cache.operation_reads import OperationReads, ReadSharing
 from gateway.cost.gate import OperationGate, Priceable, Ticket
 from gateway.documents.operation_choice import choose_operation
 from gateway.documents.refusal import OperationRefused, refusal
-from gateway.documents.store import DocumentLimits, Documents
+from gateway.documents.store import Document, DocumentLimits, Documents
 from gateway.execution.caller_upstream import CallerIdentities, CallerUpstream
 from gateway.execution.deadline import Deadline, TimelyWriter
 from gateway.execution.fast_path import Slicing
@@ -453,6 +453,21 @@ class Engine:
         refused = failure_answer(reads.caller.refusal, self._observe)
         refused.requests, refused.rows = answer.requests, answer.rows
         return refused
+
+    def document(self, text: str) -> Document:
+        """Return the document of a text. Raises OperationRefused if it cannot be parsed, or is not valid."""
+        return self._documents.get_valid(text)
+
+    def pin(self, operation: ValidOperation) -> None:
+        """Keep an operation ready: parsed and validated, and compiled if it is a query."""
+        self._documents.pin(operation.request.query)
+        if not (operation.is_mutation or operation.is_subscription):
+            self._prepared.pin(operation.document, operation.operation, operation.variables.coerced)
+
+    def unpin_all(self) -> None:
+        """Treat what was kept ready like all other operations."""
+        self._documents.unpin_all()
+        self._prepared.unpin_all()
 
     def tables(self) -> Iterator[MutableMapping[Any, Any]]:
         """Yield the caches of documents and prepared operations, to be cleared after retirement."""

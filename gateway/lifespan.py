@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import httpx
 from starlette.applications import Starlette
 
-from gateway.audit.log import AuditLog
 from gateway.audit.opening import recording
 from gateway.cache.answer_store import AnswerStore
 from gateway.config.environments import own_settings
 from gateway.config.settings import Settings
-from gateway.environments.open_environment import OpenEnvironment, open_environment, serving
+from gateway.documents.trusted import NO_DOCUMENTS
+from gateway.environments.open_environment import (
+    OpenEnvironment,
+    SharedParts,
+    open_environment,
+    serving,
+)
 from gateway.environments.opened import OpenEnvironments
 from gateway.environments.registry import Environment, Registry
 from gateway.environments.stored_registry import StoredRegistry
@@ -27,6 +32,7 @@ from gateway.metadata.model_builder import LoadedModel, Progress
 from gateway.metadata.model_process import BuildModel
 from gateway.process.daemon_call import daemon_call
 from gateway.runtime.generations import open_generations
+from gateway.status.comparison import RegisteredOperation
 from gateway.status.deployment_status import DeploymentStatus
 from gateway.store.api_keys import ApiKeys
 from gateway.store.polling import StorePoller
@@ -37,15 +43,6 @@ PARSED_AT_ONCE = 2
 """Metadata documents that are parsed at a time when environments are opened or reloaded."""
 _OWN_STATE = ("environment", "live", "profiles", "role_views", "subscriptions", "reloader")
 """What the state of an application holds of its own environment."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Shared:
-    """What all environments of a process share."""
-
-    log: AuditLog | None
-    answers: AnswerStore
-    status: DeploymentStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,23 +71,35 @@ class Lifespan:
         # One for all environments of the process, whose answers are bounded together.
         answers = AnswerStore(self.settings.cache.max_bytes)
         async with recording(self.settings, self.observe) as log:
-            status = app.state.status = DeploymentStatus(self.settings, self.observe)
-            shared = _Shared(log, answers, status)
+            status = app.state.status = DeploymentStatus(
+                self.settings, self.observe, operations=self._registered
+            )
+            shared = SharedParts(audit=log, answers=answers, documents=self.documents)
             with auditing(app, log):
-                async with status.running(), self._own(app, shared), self._others(app, shared):
+                async with (
+                    status.running(),
+                    self._own(app, shared, status),
+                    self._others(app, shared, status),
+                ):
                     yield
 
+    def _registered(self, _settings: Settings) -> Iterable[RegisteredOperation]:
+        """Return the operations by which changes of metadata are judged: the trusted documents."""
+        release = NO_DOCUMENTS if self.documents is None else self.documents.release
+        return [RegisteredOperation(d.id, d.text) for d in release.documents]
+
     @asynccontextmanager
-    async def _own(self, app: Starlette, shared: _Shared) -> AsyncIterator[None]:
+    async def _own(
+        self, app: Starlette, shared: SharedParts, status: DeploymentStatus
+    ) -> AsyncIterator[None]:
         """Serve the environment of the settings themselves."""
-        status = shared.status
         observe = tee(self.observe, status.observer(""))
         opened = open_generations(
             own_settings(self.settings),
             transport=self.transport,
             observe=observe,
             progress=self.progress,
-            audit=shared.log,
+            audit=shared.audit,
             answers=shared.answers,
         )
         async with AsyncExitStack() as parts:
@@ -108,7 +117,7 @@ class Lifespan:
             if self.authenticator is not None:
                 await parts.enter_async_context(self.authenticator.running())
             own = await parts.enter_async_context(
-                serving(live, observe, self.build_model, status.changed)
+                serving(live, observe, self.build_model, status.changed, self.documents)
             )
             parts.enter_context(status.serving(live.gateway))
             app.state.environment = own
@@ -123,13 +132,15 @@ class Lifespan:
                     delattr(app.state, name)
 
     @asynccontextmanager
-    async def _others(self, app: Starlette, shared: _Shared) -> AsyncIterator[None]:
+    async def _others(
+        self, app: Starlette, shared: SharedParts, status: DeploymentStatus
+    ) -> AsyncIterator[None]:
         """Serve the declared environments, each from its first request on."""
         app.state.environments = None
         if self.registry is None:
             yield
             return
-        parsing, status = asyncio.Semaphore(PARSED_AT_ONCE), shared.status
+        parsing = asyncio.Semaphore(PARSED_AT_ONCE)
 
         async def build(settings: Settings, document: MetadataDocument) -> LoadedModel:
             async with parsing:
@@ -141,8 +152,7 @@ class Lifespan:
                 await daemon_call(declared.settings),
                 transport=self.transport,
                 observe=tee(self.observe, status.observer(declared.name)),
-                audit=shared.log,
-                answers=shared.answers,
+                shared=shared,
                 build_model=build,
                 changed=status.changed,
             )

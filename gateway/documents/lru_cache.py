@@ -17,6 +17,8 @@ class LRUCache(Generic[_Key, _Value]):
         self._limit = limit
         self._weight = 0
         self._entries: OrderedDict[_Key, tuple[_Value, int]] = OrderedDict()
+        self.pinned: dict[_Key, _Value] = {}
+        """Values that stay whatever else is used. Whoever pins them bounds them."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -30,9 +32,15 @@ class LRUCache(Generic[_Key, _Value]):
         """Return a cached value, which then counts as the most recently used; None if absent."""
         entry = self._entries.get(key)
         if entry is None:
-            return None
+            return self.pinned.get(key)
         self._entries.move_to_end(key)
         return entry[0]
+
+    def pin(self, key: _Key) -> None:
+        """Make a cached value stay."""
+        value = self.get(key)
+        if value is not None:
+            self.pinned[key] = value
 
     def put(self, key: _Key, value: _Value, weight: int = 1) -> None:
         """Add a value and drop old ones until it fits. A value above the limit is cached alone."""

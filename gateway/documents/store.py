@@ -129,7 +129,16 @@ class Documents:
 
     def tables(self) -> Iterator[MutableMapping[Any, Any]]:
         """Yield the cache, to be cleared after retirement."""
-        yield self._cache.table
+        yield from (self._cache.table, self._cache.pinned)
+
+    def pin(self, text: str) -> None:
+        """Make the document of a text stay in the cache."""
+        self.get(text)
+        self._cache.pin(text)
+
+    def unpin_all(self) -> None:
+        """Let documents leave the cache again."""
+        self._cache.pinned.clear()
 
     def get(self, text: str) -> Document:
         """Return the document of a text, from the cache if it was seen before."""

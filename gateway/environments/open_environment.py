@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
 import httpx
@@ -13,6 +13,7 @@ from gateway.cache.answer_store import AnswerStore
 from gateway.config.profiles import environment_in
 from gateway.config.settings import Settings
 from gateway.events import Observer
+from gateway.manifests.store import TrustedStore
 from gateway.metadata.document_loader import load_metadata
 from gateway.metadata.model_process import BuildModel
 from gateway.odata.client import ODataClient
@@ -21,6 +22,7 @@ from gateway.runtime.background_build import build_gateway, load_model
 from gateway.runtime.generations import GenerationManager
 from gateway.runtime.metadata_reload import Reloader
 from gateway.runtime.profile_instances import ProfileRegistry
+from gateway.runtime.ready_documents import ReadyDocuments
 from gateway.runtime.role_views import RoleViews, role_views_of
 from gateway.subscriptions.hub import Hub
 
@@ -37,6 +39,17 @@ class OpenEnvironment:
     """None without roles."""
     subscriptions: Hub
     reloader: Reloader
+    documents: ReadyDocuments | None = None
+    """None: there are no trusted documents."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedParts:
+    """What all environments of a process share."""
+
+    audit: AuditLog | None
+    answers: AnswerStore
+    documents: TrustedStore | None = None
 
 
 @asynccontextmanager
@@ -45,8 +58,12 @@ async def serving(
     observe: Observer,
     build_model: BuildModel,
     changed: Callable[[Gateway, Gateway], None] = lambda _old, _new: None,
+    documents: TrustedStore | None = None,
 ) -> AsyncIterator[OpenEnvironment]:
-    """Yield what serves an environment over its generations, and end it. ``changed``: see ``Reloader``."""
+    """Yield what serves an environment over its generations, and end it.
+
+    ``changed``: see ``Reloader``; ``documents``: the trusted ones, which are checked in the background.
+    """
     settings = live.gateway.settings
     profiles = ProfileRegistry(live, observe)
     views = role_views_of(settings, live, profiles, observe)
@@ -54,7 +71,8 @@ async def serving(
     reloader = Reloader(
         live, observe, profiles=profiles, views=views, build_model=build_model, changed=changed
     )
-    async with reloader.running():
+    ready = None if documents is None else ReadyDocuments(documents, live, observe)
+    async with reloader.running(), nullcontext() if ready is None else ready.running():
         try:
             yield OpenEnvironment(
                 name=environment_in(settings),
@@ -63,6 +81,7 @@ async def serving(
                 views=views,
                 subscriptions=hub,
                 reloader=reloader,
+                documents=ready,
             )
         finally:
             await hub.close()
@@ -77,8 +96,7 @@ async def open_environment(
     *,
     transport: httpx.AsyncBaseTransport | None,
     observe: Observer,
-    audit: AuditLog | None,
-    answers: AnswerStore,
+    shared: SharedParts,
     build_model: BuildModel,
     changed: Callable[[Gateway, Gateway], None] = lambda _old, _new: None,
 ) -> AsyncIterator[OpenEnvironment]:
@@ -89,7 +107,11 @@ async def open_environment(
     """
     network = transport if settings.url else None  # a sandbox is in this process
     async with open_client(
-        settings, transport=network, observe=observe, audit=audit, answers=answers
+        settings,
+        transport=network,
+        observe=observe,
+        audit=shared.audit,
+        answers=shared.answers,
     ) as client:
         live = GenerationManager(
             await _first_gateway(settings, client, observe, build_model),
@@ -98,7 +120,9 @@ async def open_environment(
             observe=observe,
         )
         try:
-            async with serving(live, observe, build_model, changed) as environment:
+            async with serving(
+                live, observe, build_model, changed, shared.documents
+            ) as environment:
                 yield environment
         finally:
             await live.close()

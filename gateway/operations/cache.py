@@ -45,8 +45,22 @@ class PreparedOperations:
         self._compiled: LRUCache[tuple[Hashable, ...], Prepared] = LRUCache(max_compiled)
 
     def tables(self) -> Iterator[MutableMapping[Any, Any]]:
-        """Yield the two caches, to be cleared after retirement."""
-        yield from (self._prepared.table, self._compiled.table)
+        """Yield the caches, to be cleared after retirement."""
+        yield from (self._prepared.table, self._prepared.pinned, self._compiled.table)
+
+    def pin(
+        self,
+        document: Document,
+        operation: OperationDefinitionNode,
+        variables: Mapping[str, object],
+    ) -> None:
+        """Make the prepared operation for these variables stay in the cache."""
+        self.prepare(document, operation, variables)
+        self._prepared.pin(_key(document, operation, variables))
+
+    def unpin_all(self) -> None:
+        """Let operations leave the cache again."""
+        self._prepared.pinned.clear()
 
     def prepare(
         self,
@@ -55,11 +69,10 @@ class PreparedOperations:
         variables: Mapping[str, object],
     ) -> Prepared:
         """Return the prepared operation for these variables."""
-        conditions = {name: variables.get(name) for name in document.conditions}
-        # The document itself is a part of the key, so that the id of its operation stays in use.
-        key = (document, id(operation), *conditions.values())
+        key = _key(document, operation, variables)
         prepared = self._prepared.get(key)
         if prepared is None:
+            conditions = {name: variables.get(name) for name in document.conditions}
             prepared = self._prepare(document, operation, conditions)
             self._prepared.put(key, prepared)
         return prepared
@@ -78,3 +91,10 @@ class PreparedOperations:
         )
         self._compiled.put(key, prepared)
         return prepared
+
+
+def _key(
+    document: Document, operation: OperationDefinitionNode, variables: Mapping[str, object]
+) -> tuple[Hashable, ...]:
+    # The document itself is a part of the key, so that the id of its operation stays in use.
+    return (document, id(operation), *(variables.get(name) for name in document.conditions))

@@ -112,6 +112,8 @@ class GenerationManager:
         self._freeing: asyncio.Task[None] | None = None
         self.generation = 1
         """Number of the current generation."""
+        self.listeners: list[Callable[[], None]] = []
+        """Called when another generation serves."""
 
     @property
     def gateway(self) -> Gateway:
@@ -151,6 +153,8 @@ class GenerationManager:
             self._retired += 1
         else:
             self._retire(old)
+        for listener in tuple(self.listeners):
+            listener()
 
     async def close(self) -> None:
         """Cancel background tasks."""

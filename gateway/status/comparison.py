@@ -43,7 +43,7 @@ OperationsOf: TypeAlias = Callable[[Settings], Iterable[RegisteredOperation]]
 
 
 def registered_operations(_settings: Settings) -> Iterable[RegisteredOperation]:
-    """Return the registered operations of an environment: none before there are trusted documents."""
+    """Return the registered operations of an environment: none without trusted documents."""
     return ()
 
 

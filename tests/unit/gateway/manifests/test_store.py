@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,22 +17,13 @@ from gateway.errors import SettingsError
 from gateway.events import Event
 from gateway.events.documents import DocumentsLoaded, DocumentsRefused
 from gateway.manifests.store import TrustedStore, open_documents
+from tests.support.manifests import write
 from tests.support.manual_clock import until
 
 pytestmark = pytest.mark.anyio
 TEXT = "query Orders { salesOrderHeadersV2(first: 1) { totalCount } }"
 OTHER = "query Others { customersV3(first: 1) { totalCount } }"
 ADDRESS = "https://cdn.example/manifest.json"
-
-
-def write(path: Path, content: object) -> Path:
-    text = content if isinstance(content, str) else json.dumps(content)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, "utf-8")
-    # A file system may count time in steps longer than a test takes.
-    stamp = write.__dict__["stamp"] = write.__dict__.get("stamp", 1_700_000_000) + 1
-    os.utime(path, (stamp, stamp))
-    return path
 
 
 def store_of(

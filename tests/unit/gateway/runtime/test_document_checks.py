@@ -20,6 +20,7 @@ from gateway.events import Event, tee
 from gateway.events.documents import DocumentBroken, DocumentsChecked
 from gateway.runtime.assembly import Gateway, fresh_copy, open_gateway
 from gateway.runtime.document_checks import check_document
+from gateway.status.deployment_status import DeploymentStatus
 from tests.support.changing_metadata import Changing, build_here, csdl
 from tests.support.manifests import write
 from tests.support.manual_clock import until
@@ -29,8 +30,11 @@ pytestmark = pytest.mark.anyio
 LIST = "query Things { things(first: 1) { nodes { id name } } }"
 COLOURS = "query Colours($where: ThingWhere) { things(where: $where) { nodes { colour } } }"
 KEY = """query One($account: String!, $first: Int!, $sort: SortDirection!, $id: ID!, $day: Date!) {
-  customerV3(customerAccount: $account) { customerAccount salesOrders(first: $first, orderBy: [{ salesOrderNumber: $sort }],
-    where: { requestedShippingDate: { gt: $day } }) { totalCount } }
+  customerV3(customerAccount: $account) {
+    salesOrders(
+      first: $first, orderBy: [{ salesOrderNumber: $sort }], where: { requestedShippingDate: { gt: $day } }
+    ) { totalCount }
+  }
   node(id: $id) { id }
 }"""
 RENAME = """mutation Rename($key: CustomerV3Key!, $patch: CustomerV3Patch!, $tag: String @valueFrom(path: "a.etag")) {
@@ -115,7 +119,7 @@ def pinned(gateway: Gateway) -> tuple[int, int]:
 @asynccontextmanager
 async def served(
     service: Changing, manifest: Path, **values: Any
-) -> AsyncIterator[tuple[OpenEnvironment, list[Event]]]:
+) -> AsyncIterator[tuple[Starlette, list[Event]]]:
     events: list[Event] = []
     settings = Settings.model_validate(
         {
@@ -138,7 +142,7 @@ async def served(
         build_model=build_here,
     )
     async with app.router.lifespan_context(app):
-        yield app.state.environment, events
+        yield app, events
 
 
 def checks(events: list[Event]) -> list[tuple[int, int, int]]:
@@ -148,7 +152,8 @@ def checks(events: list[Event]) -> list[tuple[int, int, int]]:
 
 async def test_documents_are_ready_before_their_first_use(tmp_path: Path) -> None:
     manifest = write(tmp_path / "m.json", {"list": LIST, "colours": COLOURS})
-    async with served(Changing(csdl("Name")), manifest) as (environment, events):
+    async with served(Changing(csdl("Name")), manifest) as (app, events):
+        environment: OpenEnvironment = app.state.environment
         await until(lambda: bool(checks(events)))
 
         assert checks(events) == [(2, 1, 2)]
@@ -161,7 +166,8 @@ async def test_documents_are_ready_before_their_first_use(tmp_path: Path) -> Non
 async def test_new_metadata_and_new_documents_are_checked(tmp_path: Path) -> None:
     manifest = write(tmp_path / "m.json", {"list": LIST, "colours": COLOURS})
     service = Changing(csdl("Name"))
-    async with served(service, manifest) as (environment, events):
+    async with served(service, manifest) as (app, events):
+        environment: OpenEnvironment = app.state.environment
         ready = environment.documents
         assert ready is not None
         await until(lambda: bool(checks(events)))
@@ -183,7 +189,8 @@ async def test_new_metadata_and_new_documents_are_checked(tmp_path: Path) -> Non
 async def test_used_documents_stay_ready_when_types_are_renewed(tmp_path: Path) -> None:
     texts = {f"d{i}": f"query D{i} {{ things(first: {i}) {{ totalCount }} }}" for i in range(1, 4)}
     manifest = write(tmp_path / "m.json", texts)
-    async with served(Changing(csdl("Name")), manifest) as (environment, events):
+    async with served(Changing(csdl("Name")), manifest) as (app, events):
+        environment: OpenEnvironment = app.state.environment
         ready = environment.documents
         assert ready is not None
         await until(lambda: bool(checks(events)))
@@ -201,9 +208,10 @@ async def test_checking_exceeds_no_budget_of_types(tmp_path: Path) -> None:
     texts = {name: f"{{ {name[0].lower()}{name[1:]} {{ totalCount }} }}" for name in sets}
     manifest = write(tmp_path / "m.json", texts)
     async with served(Changing(csdl("Name", sets=sets)), manifest, max_types=40) as (
-        environment,
+        app,
         events,
     ):
+        environment: OpenEnvironment = app.state.environment
         await until(lambda: bool(checks(events)))
 
         ((documents, broken, ready),) = checks(events)
@@ -213,10 +221,26 @@ async def test_checking_exceeds_no_budget_of_types(tmp_path: Path) -> None:
         assert environment.live.gateway.schema.made_types <= 40
 
 
+async def test_a_change_of_metadata_names_documents_that_it_breaks(tmp_path: Path) -> None:
+    manifest = write(tmp_path / "m.json", {"list": LIST, "colours": COLOURS})
+    service = Changing(csdl("Name", "Colour"))
+    async with served(service, manifest) as (app, events):
+        environment: OpenEnvironment = app.state.environment
+        await until(lambda: bool(checks(events)))
+        service.document = csdl("Name")
+        await environment.reloader.reload("admin")
+        status: DeploymentStatus = app.state.status
+        await status.drift.idle()
+        (change,) = status.source.drift("default", 60.0)["documents"]
+
+    assert [broken["id"] for broken in change["broken_operations"]] == ["colours"]
+
+
 async def test_nothing_is_kept_ready_where_views_serve(tmp_path: Path) -> None:
     manifest = write(tmp_path / "m.json", {"list": LIST})
     values = {"roles": {"clerk": {"sets": {"*": {}}}}, "data_dir": tmp_path}
-    async with served(Changing(csdl("Name")), manifest, **values) as (environment, events):
+    async with served(Changing(csdl("Name")), manifest, **values) as (app, events):
+        environment: OpenEnvironment = app.state.environment
         await until(lambda: bool(checks(events)))
 
         assert checks(events) == [(1, 0, 0)]

@@ -46,7 +46,7 @@ from gateway.writes.references import early_variables, has_references
 from schema.types.build import ODataSchema
 
 from .completion import Completer
-from .errors import BudgetExceeded
+from .errors import BudgetExceeded, UnsupportedQuery
 from .events import Observer, OperationServed
 from .failures import failure_answer, report_error
 from .request import Answer, GraphQLRequest, PlannedQuery, ValidOperation
@@ -147,8 +147,12 @@ class Engine:
         """
         operation = self.read(request)
         if operation.is_mutation:
+            if request.cost == "estimate":
+                return self.estimate(operation)
             return await self._write(operation, deadline, reads.upstream, trace)
         query = self.plan(operation)
+        if request.cost == "estimate":
+            return self.estimate(query)
         ticket = await self._admit(query) if query.roots else None
         answer = spent = None
         # Everything so far was done without I/O.
@@ -178,6 +182,18 @@ class Engine:
         finally:
             if ticket is not None:
                 ticket.settle(sent, 0, answer)
+
+    def estimate(self, operation: Priceable) -> Answer:
+        """Return what an operation would cost, and send nothing. Raises UnsupportedQuery if nothing is priced here."""
+        if self.gate is None:
+            raise UnsupportedQuery("This API prices no operations.", hint="Send no X-D365-Cost.")
+        return self.gate.estimate(operation)
+
+    def charge(self, request: GraphQLRequest) -> None:
+        """Take the price of a query that others run for its caller. Raises OperationRefused, GatewayError."""
+        if self.gate is not None:
+            query = self.plan(self.read(request))
+            self.gate.charge(query, self.gate.price(query))
 
     async def _admit(self, operation: Priceable) -> Ticket | None:
         """Admit an operation. Raises GatewayError if it is refused."""
@@ -307,9 +323,9 @@ class Engine:
         answer = self._as_signed_in(answer, reads)
         # An answer that is JSON already is about the schema, which takes no upstream requests.
         if trace is not None and answer.written is None:
-            answer.extensions = {"d365": trace.to_json()}
+            answer.extend("d365", trace.to_json())
         if reads.shared is not None and (cached := reads.shared.to_json()) is not None:
-            answer.extensions = {**(answer.extensions or {}), "cache": cached}
+            answer.extend("cache", cached)
         return answer
 
     async def answer_or_error(self, answering: Awaitable[Answer]) -> Answer:

@@ -8,7 +8,9 @@
     │   │   └── InvalidId           INVALID_ID
     │   ├── PageLimitExceeded       PAGE_LIMIT_EXCEEDED
     │   ├── UnsupportedQuery        UNSUPPORTED_QUERY: valid GraphQL that this product cannot answer
-    │   ├── BudgetExceeded          BUDGET_EXCEEDED
+    │   ├── BudgetExceeded          BUDGET_EXCEEDED: a document, or a list, is larger than it may be
+    │   ├── CostExceeded            COST_EXCEEDED: an operation would cost more than it may
+    │   ├── RateLimited             RATE_LIMITED: its caller has spent all points for now
     │   ├── InvalidOption           INVALID_OPTION: an option of an environment that cannot be stored
     │   ├── NoSuchEnvironment       UNKNOWN_ENVIRONMENT: the store has no environment of this name
     │   ├── Forbidden               FORBIDDEN: outside company_limit or roles
@@ -148,7 +150,7 @@ class UnsupportedQuery(RequestError):
 
 
 class BudgetExceeded(RequestError):
-    """An operation that would cost more than the settings allow."""
+    """A document or a list that is larger than the settings allow."""
 
     code = "BUDGET_EXCEEDED"
 
@@ -168,6 +170,20 @@ class NoSuchEnvironment(RequestError):
     """The store has no environment of this name."""
 
     code = "UNKNOWN_ENVIRONMENT"
+
+
+class CostExceeded(RequestError):
+    """An operation whose price is above what one may cost."""
+
+    code = "COST_EXCEEDED"
+
+
+class RateLimited(RequestError):
+    """An operation whose caller has too few points left; ``retry_after`` says when it has enough."""
+
+    code = "RATE_LIMITED"
+    fields: tuple[tuple[bytes, bytes], ...] = ()
+    """Header fields of the response that tell of the budget."""
 
 
 class Forbidden(RequestError):

@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.introspection.answers import LongAnswer
 
-from .errors import to_gateway_error
+from .errors import RateLimited, to_gateway_error
 from .events import ErrorRaised, Observer
 from .request import Answer
 
@@ -31,7 +31,8 @@ def report_error(error: Exception, observe: Observer) -> dict[str, Any]:
 
 def failure_answer(error: Exception, observe: Observer) -> Answer:
     """Return the answer to an operation that failed as a whole."""
-    return Answer(errors=[report_error(error, observe)])
+    fields = error.fields if isinstance(error, RateLimited) else ()
+    return Answer(errors=[report_error(error, observe)], fields=fields)
 
 
 def encode_answer(answer: Answer, observe: Observer) -> Answer:
@@ -40,6 +41,6 @@ def encode_answer(answer: Answer, observe: Observer) -> Answer:
     if isinstance(answer.written, LongAnswer):
         return answer
     try:
-        return Answer(written=answer.encode(), changed=answer.changed)
+        return Answer(written=answer.encode(), changed=answer.changed, fields=answer.fields)
     except Exception as error:
         return failure_answer(error, observe)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 from graphql import OperationDefinitionNode, OperationType
@@ -18,6 +18,8 @@ from gateway.introspection.answers import LongAnswer
 from gateway.odata.query import Request
 from gateway.operations.prepared_operation import Prepared
 from gateway.planning.plan import BoundRoot
+
+CostWish: TypeAlias = Literal["include", "estimate"]
 
 
 class GraphQLRequest(Struct, frozen=True, kw_only=True):
@@ -37,6 +39,10 @@ class GraphQLRequest(Struct, frozen=True, kw_only=True):
     """Whether the answer lists its upstream requests (header X-D365-Trace)."""
     fresh: bool = False
     """Whether nothing that was read before is used (header Cache-Control: no-cache)."""
+    cost: CostWish | None = None
+    """Whether the answer tells the cost, or the operation is only priced (header X-D365-Cost)."""
+    is_charged: bool = True
+    """Whether its cost counts against limits and budgets; not that of reads that the gateway makes for many callers."""
     caller: Caller = ANONYMOUS
     client: str | None = None
     """Address of the client, for the audit log."""
@@ -87,6 +93,13 @@ class Answer(Struct):
     extensions: Any = msgspec.UNSET
     changed: bool = False
     """Whether a mutation has run."""
+    fields: tuple[tuple[bytes, bytes], ...] = ()
+    """Header fields of the response."""
+
+    def extend(self, name: str, value: object) -> None:
+        """Add an entry to the extensions."""
+        others = {} if self.extensions is msgspec.UNSET else self.extensions
+        self.extensions = {**others, name: value}
 
     def encode(self) -> bytes:
         """Return the response's JSON."""

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, mo
 from pydantic_settings import NoDecode
 
 from .admission_models import AdmissionOptions
+from .cost_models import CostOptions
 from .credential_models import AuthKind, CredentialOptions
 from .setting_models import Relation, SandboxOptions
 from .value_types import Authority, Json, Names, NamesOrAll, ServiceRoot, Text
@@ -92,6 +93,8 @@ class EnvironmentOptions(BaseModel):
     max_selections: int | None = Field(default=None, ge=1)
     max_aliases: int | None = Field(default=None, ge=0)
     max_directives: int | None = Field(default=None, ge=0)
+    cost: CostOptions | None = None
+    """In the place of the deployment's."""
     sandbox: SandboxOptions | None = None
     """Options of an embedded sandbox of its own, in the place of ``url``."""
 

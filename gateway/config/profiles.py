@@ -61,6 +61,8 @@ NOT_PER_PROFILE = frozenset(
         *("writes", "subscriptions", "federation", "sandbox"),
         # One manifest; a profile may choose its mode.
         "documents",
+        # A caller has one budget for all of them.
+        "cost",
         # A caller has the same roles everywhere; a profile may be bound to some.
         *("roles", "roles_file"),
         "inbound",

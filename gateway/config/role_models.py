@@ -79,6 +79,10 @@ class RoleLimits(BaseModel):
     max_depth: int | None = Field(default=None, ge=1)
     operation_timeout: float | None = Field(default=None, gt=0)
     """Seconds."""
+    max_cost: float | None = Field(default=None, gt=0)
+    """Points of an operation."""
+    points_per_minute: float | None = Field(default=None, gt=0)
+    """Points that each caller may spend."""
 
 
 class RoleOptions(BaseModel):

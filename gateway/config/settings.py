@@ -22,6 +22,7 @@ from schema.errors import did_you_mean
 from .admission_models import AdmissionOptions
 from .audit_models import AdminOptions, AuditOptions
 from .cache_models import CacheOptions
+from .cost_models import CostOptions
 from .credential_models import CredentialOptions
 from .document_models import DocumentOptions
 from .encryption_keys import EncryptionKey, EncryptionKeys
@@ -305,6 +306,9 @@ class Settings(ReadingSettings):
         default=LinkingOptions(),
         description="Environments that are added at run time: their addresses, and the page on which customers link"
         " theirs.",
+    )
+    cost: CostOptions = Field(
+        default=CostOptions(), description="What operations may cost the environment."
     )
     sandbox: SandboxOptions = Field(
         default=SandboxOptions(), description="Behaviour of the embedded sandbox."

@@ -12,6 +12,9 @@ from msgspec import Struct
 
 from gateway.request import Answer, PlannedQuery, ValidOperation
 
+POINTS_A_SECOND = 10
+"""Points for a second of the upstream's work: a page of a list is some 3, a row by its key some 1."""
+
 Priceable: TypeAlias = PlannedQuery | ValidOperation
 """A query with its plan; a mutation or subscription, whose requests follow from its document and variables."""
 
@@ -25,6 +28,11 @@ class Price(Struct, frozen=True, kw_only=True):
     rows: float = 0.0
     seconds: float = 0.0
     """Seconds of the upstream's work."""
+
+    @property
+    def points(self) -> float:
+        """The price as limits and budgets count it."""
+        return self.seconds * POINTS_A_SECOND
 
 
 class Ticket(Protocol):
@@ -47,4 +55,12 @@ class OperationGate(Protocol):
 
     async def admit(self, operation: Priceable) -> Ticket:
         """Return the ticket of an operation. Raises GatewayError for one that is refused."""
+        ...
+
+    def charge(self, operation: Priceable, price: Price) -> None:
+        """Take the price of something that others do for an operation. Raises GatewayError if that is refused."""
+        ...
+
+    def estimate(self, operation: Priceable) -> Answer:
+        """Return the answer to an operation that is only priced."""
         ...

@@ -271,6 +271,23 @@ class OperationServed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     errors: int
 
 
+class CostSettled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What an operation was estimated to cost the environment, and what it really cost."""
+
+    estimated_requests: int
+    requests: int
+    estimated_points: float
+    points: float
+
+
+class CostRefused(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An operation was refused before anything was sent: it is too dear, or its caller has no points left."""
+
+    code: str
+    points: float
+    """What it would have cost."""
+
+
 class SubscriptionPolled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An entity set was polled for changed rows, once for all subscribers to the same."""
 
@@ -366,6 +383,8 @@ Event: TypeAlias = (
     | ClientLeft
     | ConnectionCut
     | OperationServed
+    | CostSettled
+    | CostRefused
     | SubscriptionPolled
     | WatchFailed
     | SubscriptionEnded
@@ -382,7 +401,9 @@ _NUMBERS: Mapping[LogLevel, int] = {"debug": 10, "info": 20, "warning": 30, "err
 def level_of(event: Event) -> LogLevel:
     """Return the log level of an event."""
     match event:
-        case RequestSent() | TokenAcquired() | CallerTokenAcquired() | SubscriptionPolled():
+        case (RequestSent() | TokenAcquired() | CallerTokenAcquired()) | (
+            SubscriptionPolled() | CostSettled()
+        ):
             return "debug"
         case (
             (Started() | MetadataLoaded() | ModelRead() | LabelsUnavailable() | ProfileOpened())
@@ -390,7 +411,13 @@ def level_of(event: Event) -> LogLevel:
             | (DocumentsLoaded() | DocumentsChecked())
             | (RequestRefused() | ClientLeft() | OperationServed() | TypesRenewed())
             | (CallerRefused() | KeysLoaded())
-            | (SubscriptionEnded() | SocketClosed() | ConnectionCut() | CompaniesLimited())
+            | (
+                CostRefused()
+                | SubscriptionEnded()
+                | SocketClosed()
+                | ConnectionCut()
+                | CompaniesLimited()
+            )
         ):
             return "info"
         case MetadataReloaded():

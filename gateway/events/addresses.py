@@ -35,6 +35,11 @@ class Address(msgspec.Struct, frozen=True, gc=False):
 
     _raw: str
 
+    def below(self, root: str) -> str | None:
+        """Return the path behind a service root that ends in a slash, without its query; None if it is elsewhere."""
+        raw = self._raw
+        return raw[len(root) :].partition("?")[0] if raw.startswith(root) else None
+
     def __str__(self) -> str:
         return loggable(self._raw)
 

@@ -282,7 +282,8 @@ def with_cors(api: ASGIApp, origins: Sequence[str]) -> ASGIApp:
     # Without origins the middleware would only cost time.
     if not origins:
         return api
-    methods, exposed = ("GET", "HEAD", "POST", "QUERY"), ("ETag", "Retry-After", "WWW-Authenticate")
+    methods = ("GET", "HEAD", "POST", "QUERY")
+    exposed = ("ETag", "Retry-After", "WWW-Authenticate", "RateLimit", "RateLimit-Policy")
     return CORSMiddleware(
         api,
         allow_origins=origins,

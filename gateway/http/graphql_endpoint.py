@@ -7,6 +7,7 @@ QUERY (RFC 10008) for queries, both response media types with their own rules fo
     the operation ran, with errors or not     200                                  200
     its caller must sign in again             401                                  401
     it could not run (syntax, variables)      400                                  200
+    its caller has spent all points for now   429                                  429
     the gateway is at fault                   500                                  500
     the request holds no operation            4xx                                  4xx
 
@@ -32,7 +33,7 @@ from msgspec import structs
 from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope, Send
 
-from gateway.errors import AuditUnavailable, Unauthenticated
+from gateway.errors import AuditUnavailable, RateLimited, Unauthenticated
 from gateway.events import ClientLeft, Observer, RequestRefused
 from gateway.failures import encode_answer
 from gateway.identity.caller import ANONYMOUS, Caller
@@ -45,9 +46,8 @@ from .admin_access import AccessCheck, allow_all, deny_all
 from .refusals import (
     HttpError,
     admin_error,
-    answered_challenge,
-    challenge_field,
     cross_site_error,
+    error_fields,
     overload_error,
     shutdown_error,
 )
@@ -224,7 +224,7 @@ class GraphQLEndpoint:
         try:
             answer = await engine.execute(request)
             status = status_of(answer, media)
-            challenge = answered_challenge(answer.errors) if answer.errors else None
+            fields = (*answer.fields, *error_fields(answer.errors))
             encoded = encode_answer(answer, self.observe)
         except asyncio.CancelledError:
             if watcher.has_cancelled:
@@ -238,7 +238,7 @@ class GraphQLEndpoint:
         # Its status was read while it had its errors; one that could not be encoded has others.
         if encoded.written is None:
             return encoded, status_of(encoded, media), ()
-        return encoded, status, () if challenge is None else (challenge_field(challenge),)
+        return encoded, status, fields
 
 
 def _of_caller(request: GraphQLRequest, caller: Caller, *, may_trace: bool) -> GraphQLRequest:
@@ -343,6 +343,8 @@ def status_of(answer: Answer, media: str) -> int:
         return 500
     if AuditUnavailable.code in codes:
         return 503
+    if RateLimited.code in codes:
+        return 429
     if "METHOD_NOT_ALLOWED" in codes:
         return 405
     if "NOT_ACCEPTABLE" in codes:

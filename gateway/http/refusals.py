@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import Any
 
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from gateway.errors import GatewayError, StoreUnavailable, Unauthenticated, bearer_challenge
+from gateway.errors import (
+    GatewayError,
+    RateLimited,
+    StoreUnavailable,
+    Unauthenticated,
+    bearer_challenge,
+)
 from gateway.request import Answer
 
 
@@ -95,6 +102,24 @@ def answered_challenge(errors: Sequence[Mapping[str, Any]]) -> str | None:
             kind = "invalid_token" if claims is None else "insufficient_claims"
             return bearer_challenge(error=kind, claims=claims)
     return None
+
+
+def error_fields(errors: Sequence[Mapping[str, Any]]) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the header fields that the errors of an operation require: how to sign in, when to try again."""
+    if not errors:
+        return ()
+    fields: list[tuple[bytes, bytes]] = []
+    challenge = answered_challenge(errors)
+    if challenge is not None:
+        fields.append(challenge_field(challenge))
+    waits = [e["extensions"]["retryAfter"] for e in errors if _code(e) == RateLimited.code]
+    if waits:
+        fields.append((b"retry-after", b"%d" % ceil(max(waits))))
+    return tuple(fields)
+
+
+def _code(error: Mapping[str, Any]) -> object:
+    return error.get("extensions", {}).get("code")
 
 
 def overload_error() -> HttpError:

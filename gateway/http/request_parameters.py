@@ -14,7 +14,7 @@ import msgspec
 from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope
 
-from gateway.request import GraphQLRequest
+from gateway.request import CostWish, GraphQLRequest
 
 from .refusals import HttpError
 from .trusted_documents import PATH_PARAMETER, UNTRUSTED, DocumentAccess
@@ -24,6 +24,8 @@ COMPANY_HEADER = "X-D365-Company"
 ENVIRONMENT_HEADER = "X-D365-Environment"
 TRACE_HEADER = "X-D365-Trace"
 """``true``: the answer lists its upstream requests, if the settings allow it."""
+COST_HEADER = "X-D365-Cost"
+"""``include``: the answer tells what it cost; ``estimate``: the operation is priced, and not run."""
 TIMEOUT_HEADER = "X-D365-Timeout"
 """Seconds that the operation may take; it can only shorten what the settings allow."""
 BODY_TIMEOUT = 30.0
@@ -36,9 +38,7 @@ Headers: TypeAlias = Mapping[str, str]
 """Lower-case name → value; lines of the same name are joined with commas (RFC 9110, section 5.2)."""
 # Not float(): it takes "inf" and "nan".
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
-_COMPANY, _TIMEOUT, _TRACE = (
-    name.lower() for name in (COMPANY_HEADER, TIMEOUT_HEADER, TRACE_HEADER)
-)
+_COMPANY, _TIMEOUT, _COST = (name.lower() for name in (COMPANY_HEADER, TIMEOUT_HEADER, COST_HEADER))
 
 
 class ClientDisconnected(Exception):
@@ -125,6 +125,7 @@ def request_of(
         client=client,
         request_id=headers.get("x-request-id"),
         fresh=is_fresh(headers),
+        cost=cost_of(headers.get(_COST)),
     )
 
 
@@ -148,6 +149,20 @@ def timeout_of(header: str | None) -> float | None:
             400, "BAD_REQUEST", f"{TIMEOUT_HEADER} is not a number of seconds.", "For example: 2.5"
         )
     return float(header)
+
+
+def cost_of(header: str | None) -> CostWish | None:
+    """Return what a request wants to know of its cost; None if nothing. Raises HttpError."""
+    match None if header is None else header.strip().lower():
+        case None:
+            return None
+        case "include":
+            return "include"
+        case "estimate":
+            return "estimate"
+        case _:
+            message = f"{COST_HEADER} is neither include nor estimate."
+            raise HttpError(400, "BAD_REQUEST", message, "Send one of the two.")
 
 
 def companies_of(header: str | None) -> tuple[str, ...] | None:

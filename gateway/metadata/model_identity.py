@@ -42,6 +42,7 @@ NOT_DECIDING = frozenset(
         *("max_page_size", "max_rows", "max_filtered_rows", "operation_timeout", "max_types"),
         *("max_query_tokens", "max_depth", "max_root_fields", "max_selections", "max_aliases"),
         *("max_directives", "read_only", "writes", "subscriptions", "introspection", "explain"),
+        "cost",
         *("federation.enabled", "federation.version", "federation.node", "federation.tags"),
         # the part that a profile serves has a snapshot of its own, by the names of its sets
         *("profiles", "serve_all"),

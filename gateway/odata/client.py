@@ -95,6 +95,14 @@ class CallerTokens(Protocol):
         ...
 
 
+class CostBook(Protocol):
+    """What the requests to a service cost, as those remember who price operations; it lives as long as the client."""
+
+    def close(self) -> None:
+        """Keep it for the next client."""
+        ...
+
+
 class ODataClient:
     """The client of one service, with one connection pool; an async context manager.
 
@@ -115,6 +123,7 @@ class ODataClient:
     ) -> None:
         self.audit: AuditLog | None = None
         """Where the writes that it sends are recorded: by those who know what they mean."""
+        self.costs: CostBook | None = None
         address = root or settings.url
         if address is None:
             raise ValueError("a client needs a service root")
@@ -193,6 +202,8 @@ class ODataClient:
                 await self.answers.close()
             if self.callers is not None:
                 self.callers.close()
+            if self.costs is not None:
+                self.costs.close()
             await self._transport.aclose()
 
     async def send(self, request: Request, *, safe: bool | None = None) -> Response:

@@ -5,7 +5,7 @@ share it. Root fields that are not generated (introspection, hand-written Strawb
 graphql-core completes it, over rows that are loaded in the same way.
 
 The records are frozen. Three tables in them are caches, which depend on nothing but the operation: coerced constants,
-shapes by type of ``node``, and row types.
+shapes by type of ``node``, and row types. Only its experience changes, by which the next run is priced.
 """
 
 from __future__ import annotations
@@ -52,6 +52,14 @@ class NodeShape(Struct, frozen=True):
     complete: Complete
 
 
+class Experience(Struct, eq=False):
+    """What operations of one structure have spent, as shares of what their plans let expect."""
+
+    count: int = 0
+    requests: float = 1.0
+    rows: float = 1.0
+
+
 class Prepared(Struct, frozen=True, eq=False, kw_only=True):
     """An operation without its variables.
 
@@ -78,6 +86,8 @@ class Prepared(Struct, frozen=True, eq=False, kw_only=True):
     """The same fields in the document that was compiled."""
     places: Mapping[int, int]
     """id of a compiled field → its place among them."""
+    experience: Experience = field(default_factory=Experience)
+    """Of all documents of this structure."""
 
     def for_document(
         self,

@@ -22,6 +22,9 @@ from gateway.cache.touched_sets import TouchedSets
 from gateway.config.profiles import ProfileSettings, environment_in
 from gateway.config.setting_models import SandboxOptions
 from gateway.config.settings import Settings
+from gateway.cost.learned_file import learned_file
+from gateway.cost.operation_costs import CostGate, Costs
+from gateway.cost.price import Pricing
 from gateway.documents.store import DocumentLimits
 from gateway.engine import Engine, ExecutionSettings
 from gateway.errors import SettingsError
@@ -148,13 +151,16 @@ def open_client(
     """
     if settings.url is None and transport is None:
         transport = sandbox_transport(settings.sandbox, sandbox_relations(settings))
+    root = settings.url or SANDBOX_ROOT
+    costs = Costs(learned_file(settings, observe))
     client = ODataClient(
         settings,
-        root=settings.url or SANDBOX_ROOT,
+        root=root,
         auth=_auth(settings, observe),
         transport=transport,
-        observe=with_attempts(observe),
+        observe=costs.observer(with_attempts(observe), root),
     )
+    client.costs = costs
     client.callers = _callers(settings, observe)
     client.audit = audit
     client.answers = environment_answers(settings, answers)
@@ -345,7 +351,19 @@ def executable(
     if isinstance(client.answers, EnvironmentAnswers):
         touched = TouchedSets(catalog.model)
         engine.sharing = ReadSharing(answers=client.answers, touched=touched)
+    if isinstance(client.costs, Costs):
+        engine.gate = cost_gate(client.costs, settings, engine, observe)
     return schema, engine
+
+
+def cost_gate(costs: Costs, settings: Settings, engine: Engine, observe: Observer) -> CostGate:
+    """Return the gate of an engine, with the limits of its settings."""
+    pricing = Pricing(
+        dialect=engine.dialect,
+        max_url_length=settings.max_url_length,
+        seconds=costs.learned.seconds,
+    )
+    return CostGate(costs, pricing, settings.cost, engine.mutations, observe)
 
 
 def write_audit(log: AuditLog, settings: Settings, dialect: Dialect) -> WriteAudit:

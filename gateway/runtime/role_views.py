@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 
 from msgspec import Struct
 
+from gateway.config.cost_models import CostOptions
 from gateway.config.settings import Settings
 from gateway.documents.lru_cache import LRUCache
 from gateway.errors import Forbidden
@@ -30,7 +31,7 @@ from gateway.planning.row_rules import RowRules
 from gateway.store.secret_key import open_sealer
 from schema.catalog import Catalog
 from schema.catalog.role_catalog import RoleCatalog, role_catalog
-from schema.policy.records import Policy
+from schema.policy.records import Limits, Policy
 from schema.policy.view import RoleView
 
 from .assembly import Gateway, executable, fresh_copy
@@ -117,10 +118,22 @@ def limited(settings: Settings, view: RoleView) -> Settings:
         limit, value = getattr(limits, name), getattr(settings, name)
         if limit is not None and limit < value:
             changed[name] = limit
+    if cost := _lower_cost(settings.cost, limits):
+        changed["cost"] = settings.cost.model_copy(update=cost)
     page = changed.get("max_page_size")
     if isinstance(page, int) and page < settings.default_page_size:
         changed["default_page_size"] = page
     return settings.model_copy(update=changed)
+
+
+def _lower_cost(options: CostOptions, limits: Limits) -> dict[str, float]:
+    """Return the limits of cost that a view lowers, or adds."""
+    lowered: dict[str, float] = {}
+    for name in ("max_cost", "points_per_minute"):
+        limit, own = getattr(limits, name), getattr(options, name)
+        if limit is not None and (own is None or limit < own):
+            lowered[name] = limit
+    return lowered
 
 
 class RoleViews:

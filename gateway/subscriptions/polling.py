@@ -182,18 +182,25 @@ class Poll(Struct, kw_only=True):
                 return rows
             after = page.page_info.end_cursor
 
-    async def _page(self, query: str, where: Mapping[str, Any], paging: Mapping[str, Any]) -> _Page:
-        variables = dict(paging) if self.query.where is None else {**paging, "where": where}
-        answer = await self.ask(
-            GraphQLRequest(
-                query=query,
-                variables=variables,
-                operation_name=WATCH,
-                companies=self.companies,
-                caller=self.caller,
-                fresh=True,
-            )
+    def first_page(self) -> GraphQLRequest:
+        """Return the operation that reads the first page of a poll, whatever has changed."""
+        return self._request(self.query.rows, self.where, {"first": min(self.page, self.most + 1)})
+
+    def _request(
+        self, query: str, where: Mapping[str, Any], paging: Mapping[str, Any]
+    ) -> GraphQLRequest:
+        return GraphQLRequest(
+            query=query,
+            variables=dict(paging) if self.query.where is None else {**paging, "where": where},
+            operation_name=WATCH,
+            companies=self.companies,
+            caller=self.caller,
+            fresh=True,
+            is_charged=False,  # a poll is for all who share it
         )
+
+    async def _page(self, query: str, where: Mapping[str, Any], paging: Mapping[str, Any]) -> _Page:
+        answer = await self.ask(self._request(query, where, paging))
         self._requests += len(answer.requests)
         self._read += answer.rows
         polled = _read(answer.encode())

@@ -85,6 +85,7 @@ class ActiveSubscription:
             caller=self.caller,
             # A cached answer may be older than the change.
             fresh=True,
+            is_charged=False,  # how many rows change is not the subscriber's choice
         )
 
 

@@ -53,6 +53,7 @@ class Streams:
                 subscription = start_subscription(
                     gateway, gateway.engine.read(request), self.hub.options
                 )
+                gateway.engine.charge(self._poll(subscription).first_page())
             feeding = self.hub.feed(
                 (self.live, *subscription.key), lambda: self._poll(subscription)
             )

@@ -11,6 +11,7 @@ from graphql import DocumentNode, GraphQLSchema, OperationDefinitionNode
 from graphql.execution.values import VariableValues
 from msgspec import Struct
 
+from gateway.documents.collect_fields import Nodes
 from gateway.errors import GatewayError
 from gateway.identity.caller import ANONYMOUS, Caller
 from gateway.odata.query import Request
@@ -28,9 +29,11 @@ from .field_binder import FieldBinder
 from .field_names import FieldNames
 from .fresh_reads import FreshReads, ReadFactory
 from .grants import WriteGrants
+from .outline import MutationOutline, outline_mutation, payload_outline
 from .payload import Payload
 from .payload_builder import PayloadBuilder
-from .payload_reader import PayloadReader
+from .payload_reader import PayloadReader, PayloadSelection
+from .payload_selection import PayloadSelector
 from .plan import Mutation
 from .presets import Presets
 from .reference_values import ReferenceValues
@@ -162,6 +165,47 @@ class Mutations:
             bound=run.bound,
         )
 
+    def outline(self, operation: MutationOperation) -> tuple[MutationOutline, ...]:
+        """Return what an operation writes and reads, as far as its document and variables tell. Raises GatewayError.
+
+        Nothing is sent, and no value is checked.
+        """
+        prepared = self._prepare(operation)
+        variables, companies = operation.coerced, operation.companies
+        planner = self._planner.for_operation(prepared, variables, companies, operation.caller)
+        bare = self._planner_without_expand.for_operation(
+            prepared, variables, companies, operation.caller
+        )
+        selector = PayloadSelector(self._writes, prepared.shaper)
+        return tuple(
+            self._outline(
+                operation,
+                selector.selection(key, nodes, self._writes[nodes[0].name.value]),
+                planner,
+                bare,
+            )
+            for key, nodes in _mutations(operation, prepared).items()
+        )
+
+    def _outline(
+        self,
+        operation: MutationOperation,
+        selection: PayloadSelection,
+        planner: OperationPlanner,
+        bare: OperationPlanner,
+    ) -> MutationOutline:
+        field = self._writes[selection.nodes[0].name.value]
+        bounds, name = planner.row_bounds, selection.set_name
+        return outline_mutation(
+            field,
+            selection.nodes,
+            operation.variables,
+            self._writes.catalog,
+            self._planner.dialect.company_property,
+            payload_outline(selection, planner, bare),
+            is_ruled=bounds is not None and bounds.rule(field.csdl, name) is not None,
+        )
+
     def _prepare(self, operation: MutationOperation) -> Prepared:
         """Return the shapes of the payloads' rows. Raises GatewayError."""
         node = with_nullable_references(operation.node)
@@ -186,12 +230,10 @@ class Mutations:
         planner: OperationPlanner,
         grants: WriteGrants | None,
     ) -> MutationRun:
-        selections = (operation.node.selection_set,)
-        fields = prepared.shaper.selection.fields(selections, frozenset(("Mutation",)))
         references = references_of(operation.node)
         return MutationRun(
             operation=with_nullable_references(operation.node),
-            mutations={k: n for k, n in fields.items() if n[0].name.value != "__typename"},
+            mutations=_mutations(operation, prepared),
             references=ReferenceValues(
                 self._writes.catalog, references, operation.variables, planner.row_bounds
             ),
@@ -249,5 +291,13 @@ class Mutations:
             self._field_binder,
             rows,
             CallRunner(catalog, sender, bare, reads),
-            PayloadBuilder(self._writes, planner.prepared.shaper, reader),
+            PayloadSelector(self._writes, planner.prepared.shaper),
+            PayloadBuilder(reader),
         )
+
+
+def _mutations(operation: MutationOperation, prepared: Prepared) -> dict[str, Nodes]:
+    """Return the fields of an operation by response key, without ``__typename``."""
+    selections = (operation.node.selection_set,)
+    fields = prepared.shaper.selection.fields(selections, frozenset(("Mutation",)))
+    return {key: nodes for key, nodes in fields.items() if nodes[0].name.value != "__typename"}

@@ -30,6 +30,7 @@ from .grants import WriteGrants
 from .outcome import NOT_SENT, UserError
 from .payload import Payload
 from .payload_builder import PayloadBuilder
+from .payload_selection import PayloadSelector
 from .plan import CallMutation, Mutation, RowsMutation
 from .reference_values import ReferenceValues
 from .references import check_order
@@ -58,11 +59,13 @@ class MutationRunner:
         binder: FieldBinder,
         writer: ChangesetWriter,
         calls: CallRunner,
+        selector: PayloadSelector,
         payloads: PayloadBuilder,
     ) -> None:
         self._binder = binder
         self._writer = writer
         self._calls = calls
+        self._selector = selector
         self._payloads = payloads
 
     async def run(self, run: MutationRun, *, atomic: bool) -> None:
@@ -94,7 +97,7 @@ class MutationRunner:
 
     async def _write(self, run: MutationRun, key: str, nodes: Nodes) -> Payload:
         mutation = run.bound[key] = self._bind(run, nodes)
-        selection = self._payloads.selection(key, nodes, mutation.field)
+        selection = self._selector.selection(key, nodes, mutation.field)
         if isinstance(mutation, CallMutation):
             return await self._calls.call(mutation, selection)
         outcomes = await self._writer.write(mutation)
@@ -115,7 +118,7 @@ class MutationRunner:
         outcomes = await self._writer.write_atomic(mutations)
         for (key, mutation), own in zip(mutations.items(), outcomes, strict=True):
             set_fields((key,))
-            selection = self._payloads.selection(key, run.mutations[key], mutation.field)
+            selection = self._selector.selection(key, run.mutations[key], mutation.field)
             try:
                 run.payloads[key] = await self._payloads.build(mutation, selection, own)
             except Exception as error:

@@ -81,6 +81,10 @@ class Limits(Struct, frozen=True, kw_only=True):
     max_depth: int | None = None
     operation_timeout: float | None = None
     """Seconds."""
+    max_cost: float | None = None
+    """Points of an operation."""
+    points_per_minute: float | None = None
+    """Points that each caller may spend."""
 
 
 class Role(Struct, frozen=True, kw_only=True):

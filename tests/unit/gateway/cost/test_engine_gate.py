@@ -7,13 +7,18 @@ from dataclasses import dataclass, field
 import pytest
 
 from gateway.cost.gate import Price, Priceable
-from gateway.errors import BudgetExceeded
+from gateway.engine import Engine
+from gateway.errors import CostExceeded
 from gateway.request import Answer, GraphQLRequest, PlannedQuery
 from gateway.runtime.assembly import Gateway
 from tests.support.cases import engine
 
 pytestmark = pytest.mark.anyio
 CUSTOMERS = "{ customersV3(first: 2) { nodes { customerAccount } } }"
+DELETE = (
+    'mutation { deleteCustomerGroup(key: {dataAreaId: "usmf", customerGroupId: "ZZ"})'
+    " { userErrors { code } } }"
+)
 
 
 @dataclass
@@ -29,18 +34,35 @@ class _Gate:
         return Price()
 
     async def admit(self, operation: Priceable) -> _Gate:
-        self.price(operation)
-        if self.refused:
-            raise BudgetExceeded("Too dear.")
+        self.charge(operation, self.price(operation))
         return self
+
+    def charge(self, operation: Priceable, price: Price) -> None:
+        if self.refused:
+            raise CostExceeded(f"Too dear: {price.requests}, {operation}")
+
+    def estimate(self, operation: Priceable) -> Answer:
+        self.price(operation)
+        return Answer(None)
 
     def settle(self, requests: int, rows: int, answer: Answer | None) -> None:
         self.settled.append((requests, rows, answer is not None))
 
 
-async def test_a_query_is_admitted_with_its_plan_and_settled(sandboxed: Gateway) -> None:
-    by, gate = engine(sandboxed), _Gate()
+def gated(
+    gateway: Gateway, *, refused: bool = False, timeout: float = 120.0
+) -> tuple[Engine, _Gate]:
+    by, gate = engine(gateway, operation_timeout=timeout), _Gate(refused)
     by.gate = gate
+    return by, gate
+
+
+def codes(answer: Answer) -> list[str]:
+    return [error["extensions"]["code"] for error in answer.errors]
+
+
+async def test_a_query_is_admitted_with_its_plan_and_settled(sandboxed: Gateway) -> None:
+    by, gate = gated(sandboxed)
 
     answer = await by.execute(GraphQLRequest(query=CUSTOMERS))
 
@@ -50,45 +72,47 @@ async def test_a_query_is_admitted_with_its_plan_and_settled(sandboxed: Gateway)
     assert gate.settled == [(1, 2, True)]
 
 
-async def test_a_refused_query_sends_nothing(sandboxed: Gateway) -> None:
-    by, gate = engine(sandboxed), _Gate(refused=True)
-    by.gate = gate
+@pytest.mark.parametrize("query", [CUSTOMERS, DELETE], ids=["query", "mutation"])
+async def test_a_refused_operation_sends_nothing(sandboxed: Gateway, query: str) -> None:
+    by, gate = gated(sandboxed, refused=True)
 
-    answer = await by.execute(GraphQLRequest(query=CUSTOMERS))
+    answer = await by.execute(GraphQLRequest(query=query))
 
-    assert [error["extensions"]["code"] for error in answer.errors] == ["BUDGET_EXCEEDED"]
-    assert (answer.requests, gate.settled) == ((), [])
+    assert codes(answer) == ["COST_EXCEEDED"]
+    assert (answer.requests, gate.settled, len(gate.admitted)) == ((), [], 1)
 
 
 async def test_an_operation_that_fails_is_settled_too(sandboxed: Gateway) -> None:
-    by, gate = engine(sandboxed, operation_timeout=1e-6), _Gate()
-    by.gate = gate
+    by, gate = gated(sandboxed, timeout=1e-6)
 
-    await by.execute(GraphQLRequest(query=CUSTOMERS))
+    answer = await by.execute(GraphQLRequest(query=CUSTOMERS))
 
+    assert codes(answer) == ["DEADLINE_EXCEEDED"]
     assert len(gate.settled) == 1
 
 
 async def test_questions_about_the_schema_pass_no_gate(sandboxed: Gateway) -> None:
-    by, gate = engine(sandboxed), _Gate(refused=True)
-    by.gate = gate
+    by, gate = gated(sandboxed, refused=True)
 
     answer = await by.execute(GraphQLRequest(query="{ __schema { queryType { name } } }"))
 
     assert (answer.errors, gate.admitted) == ([], [])
 
 
-async def test_a_refused_mutation_writes_nothing(sandboxed: Gateway) -> None:
-    by, gate = engine(sandboxed), _Gate(refused=True)
-    by.gate = gate
+@pytest.mark.parametrize("query", [CUSTOMERS, DELETE], ids=["query", "mutation"])
+async def test_an_operation_that_is_only_priced_is_not_run(sandboxed: Gateway, query: str) -> None:
+    by, gate = gated(sandboxed, refused=True)
 
-    answer = await by.execute(
-        GraphQLRequest(
-            query='mutation { deleteCustomerGroup(key: {dataAreaId: "usmf", customerGroupId: "ZZ"})'
-            " { userErrors { code } } }"
-        )
-    )
+    answer = await by.execute(GraphQLRequest(query=query, cost="estimate"))
 
-    assert [error["extensions"]["code"] for error in answer.errors] == ["BUDGET_EXCEEDED"]
-    assert (answer.requests, gate.settled) == ((), [])
+    assert (answer.errors, answer.requests, gate.settled) == ([], (), [])
     assert len(gate.admitted) == 1
+
+
+@pytest.mark.parametrize("query", [CUSTOMERS, DELETE], ids=["query", "mutation"])
+async def test_an_engine_without_gate_estimates_nothing(sandboxed: Gateway, query: str) -> None:
+    by = engine(sandboxed)
+
+    answer = await by.execute(GraphQLRequest(query=query, cost="estimate"))
+
+    assert (codes(answer), answer.requests) == (["UNSUPPORTED_QUERY"], ())

@@ -1,0 +1,63 @@
+"""Measures what operations really spend: the seconds of their upstream requests, attempt by attempt.
+
+    AttemptSender ──RequestSent──▶ metered observer ──▶ the meter of the operation whose task sends
+                                          └──▶ ``LearnedSeconds``
+
+The tasks of an operation inherit its meter, like the fields that their requests are for (``field_attribution``).
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+
+from gateway.events import Event, Observer, RequestSent
+from gateway.odata.lazy_request import normalize_address
+
+from .learned import LearnedSeconds, request_kind
+
+
+class Meter:
+    """What one operation has spent so far."""
+
+    __slots__ = ("seconds",)
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        """Seconds of the upstream's work."""
+
+
+_CURRENT: ContextVar[Meter | None] = ContextVar("meter", default=None)
+
+
+def start_meter() -> Meter:
+    """Return the meter of the operation that the current task runs from now on."""
+    meter = Meter()
+    _CURRENT.set(meter)
+    return meter
+
+
+def stop_meter() -> None:
+    """Measure nothing of what the current task sends from now on."""
+    _CURRENT.set(None)
+
+
+def metered(observe: Observer, learned: LearnedSeconds, root: str) -> Observer:
+    """Return an observer that measures requests to a service, too."""
+    own = f"{normalize_address(root)}/"
+
+    def observe_metered(event: Event) -> None:
+        observe(event)
+        if type(event) is not RequestSent:
+            return
+        meter = _CURRENT.get()
+        if meter is not None:
+            meter.seconds += event.seconds
+        # A refusal, or no answer at all, says nothing of the work.
+        if not 200 <= event.status < 400:
+            return
+        path = event.url.below(own)
+        request = None if path is None else request_kind(event.method, path)
+        if request is not None:
+            learned.add(*request, event.seconds)
+
+    return observe_metered

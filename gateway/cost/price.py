@@ -1,0 +1,397 @@
+"""Prices a plan: how many requests, pages, rows and seconds of the upstream it takes. Pure; nothing is sent.
+
+    roots ──▶ lists, calls: by their windows          key batches of one turn ──▶ united, cut by the address' length
+                 └─▶ rows ──▶ relations: with their parents (free), key batches, one list for each parent
+
+The arguments have their real values by now, so a variable cannot hide a fan-out. What no plan can know (how many rows
+pass a filter, how many rows a parent has) is assumed, and corrected by what operations of the same structure have
+really spent (``corrections``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from math import ceil
+from typing import assert_never
+
+from msgspec import Struct, structs
+
+from gateway.odata.dialect import Dialect
+from gateway.odata.key_filters import long_list
+from gateway.odata.query import Query
+from gateway.planning.page_window import Window, ends_on_upstream_page, order_by, with_window
+from gateway.planning.plan import (
+    BoundRoot,
+    CallRoot,
+    ChildPlan,
+    FailedRoot,
+    KeysRoot,
+    ListRoot,
+    ReadPlan,
+    Via,
+)
+from gateway.planning.uniting import pins_key
+from schema.catalog.records import Field
+
+from .gate import Price
+from .learned import Kind, SecondsOf
+from .request_lengths import can_match, chunks_of_keys, runs_of_list
+
+LIST_ROWS = 10
+"""Rows of a list whose length nothing tells: a related list that comes whole, the result of a function."""
+BATCH_PARTS = 20
+"""Reads that share a ``$batch`` at most."""
+_SHORT = 200
+"""Characters of an address for each key, with which it certainly fits."""
+_VALUE = 8
+"""Characters of a key's value that is not known yet."""
+
+
+class Pricing(Struct, frozen=True, kw_only=True):
+    """What prices depend on besides the plan."""
+
+    dialect: Dialect
+    max_url_length: int
+    """Characters of an address."""
+    seconds: SecondsOf
+
+
+class Tally:
+    """Adds up a price."""
+
+    __slots__ = ("_seconds", "pages", "requests", "rows", "seconds")
+
+    def __init__(self, seconds: SecondsOf) -> None:
+        self._seconds = seconds
+        self.requests = self.pages = self.rows = self.seconds = 0.0
+
+    def add(
+        self,
+        resource: str,
+        kind: Kind,
+        requests: float,
+        rows: float = 0.0,
+        work: float | None = None,
+    ) -> None:
+        """Add requests of a kind, with all the rows that they return.
+
+        ``work``: how many ordinary requests their work is worth, if some hold several: the parts of a ``$batch``.
+        """
+        self.requests += requests
+        self.rows += rows
+        self.seconds += (requests if work is None else work) * self._seconds(resource, kind)
+        if kind == "page":
+            self.pages += requests
+
+    def price(self) -> Price:
+        """Return the price so far."""
+        return Price(requests=self.requests, pages=self.pages, rows=self.rows, seconds=self.seconds)
+
+
+def price_roots(roots: Sequence[BoundRoot], pricing: Pricing) -> Price:
+    """Return the price of the plan of a query's root fields."""
+    tally = Tally(pricing.seconds)
+    price_into(tally, roots, pricing)
+    return tally.price()
+
+
+def price_into(tally: Tally, roots: Sequence[BoundRoot], pricing: Pricing) -> None:
+    """Add the price of root fields to what has been tallied."""
+    reads = _Reads(tally, pricing)
+    if len(roots) == 1 and type(root := roots[0]) is ListRoot:
+        # The usual case, on the hot path.
+        reads.root_list(root)
+    else:
+        reads.roots(roots)
+
+
+def price_children(plan: ReadPlan, rows: float, pricing: Pricing, tally: Tally) -> None:
+    """Add the price of what is below so many rows that are there already."""
+    _Reads(tally, pricing).below(plan, rows)
+
+
+def price_by_key(plan: ReadPlan, rows: float, pricing: Pricing, tally: Tally) -> None:
+    """Add the price of so many rows by key, with what is below them."""
+    _Reads(tally, pricing).load([_Batch(plan, plan.level.info.key, rows)])
+
+
+class _Batch(Struct):
+    """Rows of one plan for so many keys."""
+
+    plan: ReadPlan
+    columns: tuple[Field, ...]
+    keys: float
+    many: bool = False
+    values: int | None = None
+    """Characters of all values, if these are known."""
+
+    def is_like(self, other: _Batch) -> bool:
+        """Return whether the two are sent as one (see ``key_batches.BatchRequest.template``)."""
+        one, two = self.plan, other.plan
+        return (
+            one.query.resource == two.query.resource
+            and self.many == other.many
+            and [f.source for f in self.columns] == [f.source for f in other.columns]
+            and one.query.where == two.query.where
+            and one.query.expand == two.query.expand
+            and _position(one.window) == _position(two.window)
+        )
+
+
+def _position(window: Window | None) -> object:
+    if window is None:
+        return None
+    order = order_by(window.order, backward=False)
+    return order, None if not window.keyset else (window.after, window.before)
+
+
+class _Reads:
+    """Prices the reads of one operation."""
+
+    __slots__ = ("_lists", "_pricing", "_tally")
+
+    def __init__(self, tally: Tally, pricing: Pricing) -> None:
+        self._tally = tally
+        self._pricing = pricing
+        self._lists: list[ReadPlan] = []
+        """Root lists so far: equal ones are one request."""
+
+    def roots(self, roots: Iterable[BoundRoot]) -> None:
+        """Price root fields, which run side by side."""
+        batches: list[_Batch] = []
+        parts: list[ReadPlan] = []
+        for root in roots:
+            match root:
+                case ListRoot() if root.key is not None:
+                    batches.append(_batch(root.plan, (root.key,), many=True))
+                case ListRoot() if root.together:
+                    parts.append(root.plan)
+                case ListRoot():
+                    self.root_list(root)
+                case KeysRoot():
+                    batches.extend(_batches_of(root))
+                case CallRoot():
+                    self._call(root)
+                case FailedRoot():
+                    pass
+                case _:
+                    assert_never(root)
+        if batches:
+            self.load(batches)
+        if parts:
+            self._together(parts)
+
+    def _together(self, plans: Sequence[ReadPlan]) -> None:
+        """Price lists that share a ``$batch``; they come at once, so what is below them is read at once, too."""
+        rows = sum(map(_most_rows, plans))
+        name, requests = plans[0].query.resource.name, ceil(len(plans) / BATCH_PARTS)
+        self._tally.add(name, "page", requests, rows, work=len(plans))
+        below: list[_Batch] = []
+        for plan in plans:
+            if plan.children:
+                self._children(plan, _most_rows(plan), below)
+        if below:
+            self.load(below)
+
+    def root_list(self, root: ListRoot) -> None:
+        """Price a list, or a singleton, with what is below its rows."""
+        if root.key is not None:
+            self.load([_batch(root.plan, (root.key,), many=True)])
+            return
+        plan = root.plan
+        if not any(_is_same_list(plan, other) for other in self._lists):
+            self._list(plan, 1.0)
+        self._lists.append(plan)
+        if plan.children:
+            self.below(plan, self._expected_rows(plan))
+
+    def _call(self, root: CallRoot) -> None:
+        resource, rows = root.query.resource, LIST_ROWS if root.many else 1
+        name = resource.name if resource.call is None else resource.call.name
+        # The address of a function with its parameters looks like that of a row.
+        self._tally.add(name, "key", 1, rows if root.plan is not None else 0)
+        if root.plan is not None and root.plan.children:
+            self.below(root.plan, rows)
+
+    def _expected_rows(self, plan: ReadPlan) -> float:
+        query = plan.query
+        if query.where is not None and pins_key(
+            plan.level.info, query.where, self._pricing.dialect
+        ):
+            return min(1, _most_rows(plan))
+        return _most_rows(plan)
+
+    def _list(self, plan: ReadPlan, times: float) -> None:
+        """Price a list that is read so many times, once for each parent."""
+        window, query, add = plan.window, plan.query, self._tally.add
+        name = plan.entity_set or query.resource.name
+        if window is None:
+            add(name, "page", times, times)
+            return
+        runs = 1 if query.where is None else self._runs(query, window)
+        if not runs or (window.count_only and not window.needs.total):
+            return
+        if window.count_only:
+            add(name, "count", runs * times)
+            return
+        add(name, "page", self._pages(window) * runs * times, _most_rows(plan) * times)
+        counts_apart = window.has_cursor if window.keyset else window.backward
+        is_needed = window.needs.total or not window.keyset
+        if counts_apart and is_needed and (window.keyset or window.before is None):
+            add(name, "count", runs * times)
+
+    def _runs(self, query: Query, window: Window) -> int:
+        """Return the requests for a filtered list; 0 if no row can pass the filter."""
+        dialect = self._pricing.dialect
+        if not can_match(query, dialect):
+            return 0
+        filtered = long_list(query.where)
+        if filtered is None:
+            return 1
+        if window.count_only:
+            sent = structs.replace(query, select=(), expand=())
+        elif window.keyset:
+            sent = with_window(query, window, dialect)
+        else:
+            return 1
+        return runs_of_list(sent, filtered, dialect, self._pricing.max_url_length)
+
+    def _pages(self, window: Window) -> int:
+        limit = self._pricing.dialect.page_limit
+        if limit is None or window.size < limit:
+            return 1
+        more = window.one_more and not ends_on_upstream_page(window, self._pricing.dialect)
+        return ceil((window.size + more) / limit)
+
+    def below(self, plan: ReadPlan, rows: float) -> None:
+        """Price what is below so many rows of a plan."""
+        if rows and plan.children:
+            batches: list[_Batch] = []
+            self._children(plan, rows, batches)
+            if batches:
+                self.load(batches)
+
+    def _children(self, plan: ReadPlan, rows: float, batches: list[_Batch]) -> None:
+        """Price the relations of so many rows; key batches are only collected, because some are sent as one."""
+        for child in plan.children:
+            below, window = child.plan, child.plan.window
+            match child.via:
+                case Via.EXPAND:
+                    number = rows * _rows_of_each(child)
+                    self._tally.rows += number
+                    if below.children and number:
+                        self._children(below, number, batches)
+                case Via.KEYS:
+                    assert child.join is not None
+                    batches.append(_Batch(below, child.join.target, rows, window is not None))
+                case Via.PATH:
+                    self._list(below, rows)
+                    self.below(below, rows * _rows_of_parent(below))
+                case _:
+                    assert_never(child.via)
+
+    def load(self, batches: list[_Batch]) -> None:
+        """Price the key batches of one turn; those like each other are sent as one."""
+        groups: list[list[_Batch]] = []
+        for batch in batches:
+            group = next((g for g in groups if g[0].is_like(batch)), None)
+            if group is None:
+                groups.append([batch])
+            else:
+                group.append(batch)
+        for group in groups:
+            self._load_group(group)
+            below: list[_Batch] = []
+            for batch in group:
+                if batch.plan.children:
+                    rows = _rows_of_parent(batch.plan) if batch.many else 1
+                    self._children(batch.plan, batch.keys * rows, below)
+            if below:
+                self.load(below)
+
+    def _load_group(self, group: Sequence[_Batch]) -> None:
+        first, keys = group[0], sum(batch.keys for batch in group)
+        name, window = first.plan.entity_set or first.plan.query.resource.name, first.plan.window
+        if keys == 1 and first.many:
+            for batch in group:
+                self._list(batch.plan, 1)
+            return
+        if keys <= 1:
+            is_key = first.columns == first.plan.level.info.key and first.plan.query.where is None
+            self._tally.add(name, "key" if is_key else "page", len(group), keys)
+            return
+        is_short = keys * _SHORT <= self._pricing.max_url_length
+        requests = 1.0 if is_short else self._chunks(group, keys)
+        rows = sum(batch.keys * _rows_of_key(batch) for batch in group)
+        limit = self._pricing.dialect.page_limit
+        if limit is not None and rows > limit:
+            requests = max(requests, ceil(rows / limit))
+        self._tally.add(name, "page", requests, rows)
+        # Lists between cursors hold the rows of the page only, so those to be counted are read once more.
+        if window is not None and window.keyset and window.has_cursor and window.needs.total:
+            self._tally.add(name, "page", requests, rows)
+
+    def _chunks(self, group: Sequence[_Batch], keys: float) -> int:
+        """Return the requests for so many keys."""
+        first, pricing = group[0], self._pricing
+        query, window = first.plan.query, first.plan.window
+        if window is not None:
+            query = structs.replace(query, order=order_by(window.order, backward=False))
+        values = sum(
+            batch.keys * _VALUE if batch.values is None else batch.values for batch in group
+        )
+        limit = pricing.max_url_length
+        return chunks_of_keys(query, first.columns, keys, values, pricing.dialect, limit)
+
+
+def _rows_of_each(child: ChildPlan) -> float:
+    """Return the rows that ``$expand`` brings for each parent."""
+    is_whole = child.plan.window is not None and not child.paged
+    return LIST_ROWS if is_whole else _rows_of_parent(child.plan)
+
+
+def _rows_of_parent(plan: ReadPlan) -> float:
+    """Return the rows of a page, or of a relation to one row, that a parent is expected to have."""
+    return min(LIST_ROWS, _most_rows(plan))
+
+
+def _rows_of_key(batch: _Batch) -> float:
+    """Return the rows that come for a key: a whole list, out of which its page is cut."""
+    return LIST_ROWS if batch.many else 1
+
+
+def _most_rows(plan: ReadPlan) -> float:
+    """Return the most rows of a page, or of a singleton."""
+    window = plan.window
+    if window is None:
+        return 1
+    return 0 if window.count_only else window.size
+
+
+def _is_same_list(one: ReadPlan, other: ReadPlan) -> bool:
+    """Return whether two lists have equal requests, of which one is sent."""
+    if one.query.resource.name != other.query.resource.name or one.query != other.query:
+        return False
+    return one.window is other.window or _page(one.window) == _page(other.window)
+
+
+def _page(window: Window | None) -> object:
+    """Return what of a window is part of its request."""
+    if window is None:
+        return None
+    names = ("size", "backward", "one_more", "order", "count_only", "after", "before")
+    return [getattr(window, name) for name in names], window.needs.total
+
+
+def _batches_of(root: KeysRoot) -> list[_Batch]:
+    """Return the key batches of rows that are picked by key, one for each plan."""
+    by_plan: dict[int, tuple[ReadPlan, dict[tuple[object, ...], None]]] = {}
+    for item in root.items:
+        if item is not None:
+            by_plan.setdefault(id(item[0]), (item[0], {}))[1][item[1]] = None
+    return [_batch(plan, tuple(keys)) for plan, keys in by_plan.values()]
+
+
+def _batch(plan: ReadPlan, keys: Sequence[Sequence[object]], *, many: bool = False) -> _Batch:
+    values = sum(len(str(value)) for key in keys for value in key) if len(keys) > 1 else None
+    return _Batch(plan, plan.level.info.key, len(keys), many, values)

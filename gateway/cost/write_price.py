@@ -1,0 +1,96 @@
+"""Prices mutation operations: their writes, and the reads of their payloads. Pure; nothing is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from math import ceil
+
+from gateway.writes.outline import MutationOutline
+from schema.catalog.records import Verb
+
+from .gate import Price
+from .price import Pricing, Tally, price_by_key, price_children
+
+
+def price_mutations(
+    mutations: Sequence[MutationOutline], pricing: Pricing, *, atomic: bool, size: int
+) -> Price:
+    """Return the price of a mutation operation; ``size`` is the most rows of a list's changeset."""
+    tally = Tally(pricing.seconds)
+    if atomic:
+        _atomic(mutations, tally)
+        # What decides about rows of one set is read once.
+        before: Collection[MutationOutline] = {_set_of(m): m for m in mutations}.values()
+    else:
+        before = mutations
+    for mutation in before:
+        _reads_before(mutation, tally)
+    for mutation in mutations:
+        _mutation(mutation, pricing, tally, None if atomic else size)
+    return tally.price()
+
+
+def _atomic(mutations: Sequence[MutationOutline], tally: Tally) -> None:
+    """Add the one changeset of an operation."""
+    for number, mutation in enumerate(mutations):
+        rows = mutation.rows + sum(mutation.below)
+        tally.add(_set_of(mutation), "write", 0 if number else 1, work=rows)
+
+
+def _mutation(mutation: MutationOutline, pricing: Pricing, tally: Tally, size: int | None) -> None:
+    """Add a mutation; ``size`` is None if its rows are in the operation's changeset."""
+    field, name = mutation.field, _set_of(mutation)
+    if field.operation is not None or field.service is not None:
+        imported = field.operation_import
+        if imported is None:
+            tally.add(name, "call", 1)
+        else:
+            # Its address looks like that of a new row.
+            tally.add(imported.name, "write", 1)
+        if mutation.payload is not None:
+            price_children(mutation.payload.answered, 1, pricing, tally)
+        return
+    if size is not None:
+        rows = mutation.rows + sum(mutation.below)
+        tally.add(name, "write", _requests(mutation, size), work=rows)
+    _reads_after(mutation, pricing, tally)
+
+
+def _set_of(mutation: MutationOutline) -> str:
+    of = mutation.field.entity_set
+    return "" if of is None else of.name
+
+
+def _requests(mutation: MutationOutline, size: int) -> int:
+    """Return the requests in which the rows of a mutation are written."""
+    if mutation.below:
+        return sum(_with_rows_below(below, size, mutation) for below in mutation.below)
+    # An upsert of one row is a change, and a creation if there is no such row.
+    return ceil(mutation.rows / size)
+
+
+def _with_rows_below(below: int, size: int, mutation: MutationOutline) -> int:
+    """Return the requests for a row with rows below it: one changeset, or the row first and then the others."""
+    if not below or (mutation.has_keys and below <= size):
+        return 1
+    return 1 + ceil(below / size)
+
+
+def _reads_before(mutation: MutationOutline, tally: Tally) -> None:
+    """Add the reads of rows that rules, or a list of upserts, depend on."""
+    verb = mutation.field.verb
+    is_list_of_upserts = verb is Verb.UPSERT and mutation.field.many
+    if is_list_of_upserts or (mutation.is_ruled and verb is not Verb.CREATE):
+        tally.add(_set_of(mutation), "page" if mutation.rows > 1 else "key", 1, mutation.rows)
+
+
+def _reads_after(mutation: MutationOutline, pricing: Pricing, tally: Tally) -> None:
+    """Add the reads of the payload."""
+    payload, verb = mutation.payload, mutation.field.verb
+    if payload is None or verb is Verb.DELETE:
+        return
+    # Rows below a header change its totals, so that the answer to its creation is out of date.
+    if verb is Verb.CREATE and not (mutation.is_ruled or mutation.below):
+        price_children(payload.answered, mutation.rows, pricing, tally)
+    else:
+        price_by_key(payload.fresh, mutation.rows, pricing, tally)

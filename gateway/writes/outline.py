@@ -1,0 +1,101 @@
+"""Outlines a mutation operation before it runs: how many rows each mutation writes, and what it reads for its payload.
+
+An outline is no binding: values are neither coerced nor checked, so that it costs little beside the writes themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from graphql import FieldNode
+from graphql.utilities import value_from_ast_untyped
+from msgspec import Struct
+
+from gateway.documents.collect_fields import Nodes
+from gateway.planning.plan import ReadPlan
+from gateway.planning.planner import OperationPlanner
+from schema.catalog import Catalog
+from schema.catalog.records import MutationField, Verb
+
+from .payload_reader import PayloadSelection
+
+
+class PayloadOutline(Struct, frozen=True):
+    """What is read for a payload: by one plan after the write, or only what is below the rows of its answer."""
+
+    fresh: ReadPlan
+    answered: ReadPlan
+
+
+class MutationOutline(Struct, frozen=True, kw_only=True):
+    """One mutation of an operation."""
+
+    field: MutationField
+    rows: int = 1
+    """Rows that it writes, without those below them."""
+    below: tuple[int, ...] = ()
+    """Rows that are created below each of them; empty if there are none at all."""
+    has_keys: bool = True
+    """Whether the caller names the keys of new rows, so that they can be written together with what is below them."""
+    payload: PayloadOutline | None = None
+    """None if nothing of a row is selected."""
+    is_ruled: bool = False
+    """Whether the caller's roles have a rule for the rows, which is checked before and after the write."""
+
+
+def outline_mutation(
+    field: MutationField,
+    nodes: Nodes,
+    variables: Mapping[str, Any],
+    catalog: Catalog,
+    company_property: str | None,
+    payload: PayloadOutline | None,
+    *,
+    is_ruled: bool,
+) -> MutationOutline:
+    """Return the outline of a mutation with its variables as they were sent."""
+    items = _input_rows(field, nodes[0], variables)
+    below = tuple(map(_rows_below, items))
+    has_keys = True
+    if field.csdl and field.verb is Verb.CREATE and items:
+        key = [f.name for f in catalog.object(field.csdl).key if f.source != company_property]
+        has_keys = all(name in items[0] for name in key)
+    return MutationOutline(
+        field=field,
+        rows=len(items),
+        below=below if any(below) else (),
+        has_keys=has_keys,
+        payload=payload,
+        is_ruled=is_ruled,
+    )
+
+
+def _input_rows(
+    field: MutationField, node: FieldNode, variables: Mapping[str, Any]
+) -> list[Mapping[str, Any]]:
+    """Return the rows of a mutation's input; one without values for a mutation that names a key, or calls."""
+    is_call = field.operation is not None or field.service is not None
+    argument = next((a for a in node.arguments or () if a.name.value == "input"), None)
+    if is_call or argument is None:
+        return [{}]
+    value = value_from_ast_untyped(argument.value, dict(variables))
+    # A single value stands for a list of one (GraphQL section 3.12).
+    items = value if isinstance(value, list) else [value]
+    return [item if isinstance(item, dict) else {} for item in items]
+
+
+def _rows_below(row: Mapping[str, Any]) -> int:
+    """Return the rows in ``{lines: {create: […]}}``."""
+    nested = (value for value in row.values() if isinstance(value, dict))
+    return sum(len(rows) for value in nested for rows in value.values() if isinstance(rows, list))
+
+
+def payload_outline(
+    selection: PayloadSelection, planner: OperationPlanner, bare: OperationPlanner
+) -> PayloadOutline | None:
+    """Return what is read for a payload; ``bare`` plans without ``$expand``."""
+    level, name = selection.level, selection.set_name
+    if level is None or not name:
+        return None
+    return PayloadOutline(planner.read_by_key(level, name), bare.read_by_key(level, name))

@@ -43,7 +43,7 @@ def stop_meter() -> None:
 
 def metered(observe: Observer, learned: LearnedSeconds, root: str) -> Observer:
     """Return an observer that measures requests to a service, too."""
-    own = f"{normalize_address(root)}/"
+    own = f"{normalize_address(root.rstrip('/'))}/"
 
     def observe_metered(event: Event) -> None:
         observe(event)

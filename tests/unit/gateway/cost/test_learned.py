@@ -1,0 +1,161 @@
+"""What is learned of requests: which are alike, and how long they take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.config.settings import Settings
+from gateway.cost.learned import USUAL, Kind, LearnedSeconds, request_kind
+from gateway.cost.learned_file import WRITTEN_AFTER, LearnedFile, learned_file
+from gateway.cost.metering import metered, start_meter, stop_meter
+from gateway.events import Address, CacheUnusable, Event, RequestSent
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [
+        ("GET", "CustomersV3", ("CustomersV3", "page")),
+        ("GET", "CustomersV3/$count", ("CustomersV3", "count")),
+        ("GET", "CustomersV3(dataAreaId='usmf',CustomerAccount='US-001')", ("CustomersV3", "key")),
+        ("GET", "CustomersV3(dataAreaId='usmf')/Orders", ("CustomersV3", "page")),
+        ("GET", "CustomersV3(dataAreaId='usmf')/Orders/$count", ("CustomersV3", "count")),
+        ("POST", "CustomersV3", ("CustomersV3", "write")),
+        ("PATCH", "CustomersV3(CustomerAccount='a')", ("CustomersV3", "write")),
+        ("DELETE", "CustomersV3(CustomerAccount='a')", ("CustomersV3", "write")),
+        ("POST", "Leaves(Id=1)/Microsoft.Dynamics.DataEntities.submit", ("Leaves", "call")),
+        ("POST", "Leaves/Microsoft.Dynamics.DataEntities.submit", ("Leaves", "call")),
+        ("POST", "$batch", None),
+        ("GET", "$metadata", None),
+        ("GET", "", None),
+    ],
+)
+def test_requests_are_told_apart_by_set_and_kind(
+    method: str, path: str, expected: tuple[str, Kind] | None
+) -> None:
+    assert request_kind(method, path) == expected
+
+
+def test_an_unknown_set_takes_what_its_kind_takes() -> None:
+    learned = LearnedSeconds()
+    assert learned.seconds("A", "page") == USUAL["page"]
+
+    learned.add("A", "page", 2.0)
+
+    assert (learned.seconds("A", "page"), learned.seconds("B", "page")) == (2.0, 2.0)
+    assert learned.seconds("A", "key") == USUAL["key"]
+
+
+def test_averages_follow_the_newest_answers() -> None:
+    learned = LearnedSeconds()
+    for seconds in [1.0] * 20 + [3.0] * 20:
+        learned.add("A", "page", seconds)
+
+    assert learned.seconds("A", "page") == pytest.approx(3.0, rel=0.02)
+
+
+def test_one_outlier_of_many_does_not_decide() -> None:
+    learned = LearnedSeconds()
+    for seconds in [1.0] * 20 + [11.0]:
+        learned.add("A", "page", seconds)
+
+    assert learned.seconds("A", "page") == pytest.approx(3.0)
+
+
+def test_memory_is_bounded() -> None:
+    learned = LearnedSeconds(most=3)
+    for name in "ABCD":
+        learned.add(name, "page", 1.0)
+    learned.add("A", "key", 9.0)
+
+    restored = LearnedSeconds()
+    restored.decode(learned.encode())
+    assert restored.seconds("A", "key") == 9.0
+    assert len(learned.encode().split(b"resource")) == 4
+
+
+def sent(url: str, *, status: int = 200, seconds: float = 0.5, attempt: int = 1) -> RequestSent:
+    return RequestSent(
+        method="GET", url=Address(url), status=status, seconds=seconds, size=1, attempt=attempt
+    )
+
+
+def test_the_observer_learns_and_meters() -> None:
+    learned, events = LearnedSeconds(), list[Event]()
+    observe = metered(events.append, learned, "https://fo.example/data/")
+    meter = start_meter()
+    try:
+        observe(sent("https://fo.example/data/Sets?$filter=a%20eq%201", seconds=2.0))
+        observe(sent("https://fo.example/data/Sets", status=429, seconds=0.25))
+        observe(sent("https://fo.example/metadata/Labels", seconds=4.0))
+    finally:
+        stop_meter()
+    observe(sent("https://fo.example/data/Others", seconds=8.0))
+
+    assert len(events) == 4
+    assert learned.seconds("Sets", "page") == 2.0
+    assert learned.seconds("Others", "page") == 8.0
+    # A refusal says nothing of the set, but the environment was asked.
+    assert meter.seconds == 6.25
+
+
+def test_what_was_learned_survives_a_start(tmp_path: Path) -> None:
+    settings = Settings(url="https://fo.example/data", dialect="finops", cache_dir=tmp_path)
+    first, second = LearnedSeconds(), LearnedSeconds()
+    first.add("Sets", "page", 2.0)
+    file = learned_file(settings, print)
+    assert file is not None
+
+    file.write(first)
+    file.load(second)
+
+    assert second.seconds("Sets", "page") == 2.0
+    assert learned_file(settings.model_copy(update={"url": None}), print) is None
+    assert learned_file(settings.model_copy(update={"cache_dir": None}), print) is None
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"{}", b"[1]", b'[{"resource":"S","kind":"row","value":1,"count":1}]', b"\xff"]
+)
+def test_a_damaged_file_is_no_experience(tmp_path: Path, text: bytes) -> None:
+    tmp_path.chmod(0o700)
+    path = tmp_path / "x.costs"
+    path.write_bytes(text)
+    path.chmod(0o600)
+    learned = LearnedSeconds()
+
+    LearnedFile(path, print).load(learned)
+
+    assert learned.seconds("S", "page") == USUAL["page"]
+
+
+def test_values_that_no_request_takes_are_not_read() -> None:
+    learned = LearnedSeconds()
+    learned.decode(b'[{"resource":"S","kind":"page","value":-1,"count":1}]')
+
+    assert learned.seconds("S", "page") == USUAL["page"]
+
+
+def test_the_file_is_written_now_and_then(tmp_path: Path) -> None:
+    now = [0.0]
+    file = LearnedFile(tmp_path / "costs" / "x.costs", print, lambda: now[0])
+    assert not file.is_due()
+
+    now[0] += WRITTEN_AFTER
+
+    assert file.is_due()
+    file.write_aside(LearnedSeconds())
+    assert not file.is_due()
+    assert not (tmp_path / "costs").exists()  # there was nothing to write
+
+
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "costs").write_text("no folder")
+    events = list[Event]()
+    learned = LearnedSeconds()
+    learned.add("Sets", "page", 1.0)
+
+    LearnedFile(tmp_path / "costs" / "x.costs", events.append).write(learned)
+
+    assert [type(event) for event in events] == [CacheUnusable]

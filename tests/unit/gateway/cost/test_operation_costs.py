@@ -1,0 +1,206 @@
+"""The gate of an engine: limits, budgets, what is given back, what is learned and told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from gateway.config.cost_models import CostOptions
+from gateway.cost.operation_costs import CostGate, Costs
+from gateway.cost.price import Pricing
+from gateway.engine import Engine
+from gateway.events import CostRefused, CostSettled, Event
+from gateway.identity.caller import ANONYMOUS, Caller
+from gateway.request import Answer, CostWish, GraphQLRequest
+from gateway.runtime.assembly import Gateway
+from tests.support.cases import engine
+
+pytestmark = pytest.mark.anyio
+LIST = "{ customersV3(first: 5) { nodes { customerAccount } } }"
+NESTED = """query ($first: Int) { customersV3(first: $first, companies: ["usmf"]) {
+  nodes { customerAccount salesOrders(first: 2) { nodes { salesOrderNumber } } }
+} }"""
+ANN, BOB = (Caller(kind="token", issuer="https://x", subject=name) for name in ("ann", "bob"))
+
+
+@dataclass
+class _World:
+    """An engine with a gate, and a clock that stands still."""
+
+    gateway: Gateway
+    options: CostOptions = field(default_factory=CostOptions)
+    now: float = 0.0
+    events: list[Event] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.costs = Costs(clock=lambda: self.now)
+
+    def engine(self) -> Engine:
+        by = engine(self.gateway, **self.settings)
+        length = self.settings.get("max_url_length", 2_000)
+        seconds = self.costs.learned.seconds
+        pricing = Pricing(dialect=by.dialect, max_url_length=length, seconds=seconds)
+        by.gate = CostGate(self.costs, pricing, self.options, by.mutations, self.events.append)
+        return by
+
+
+async def run(
+    by: Engine,
+    query: str = LIST,
+    caller: Caller = ANN,
+    cost: CostWish | None = "include",
+    **variables: Any,
+) -> Answer:
+    return await by.execute(
+        GraphQLRequest(query=query, variables=variables, caller=caller, cost=cost)
+    )
+
+
+def codes(answer: Answer) -> list[str]:
+    return [error["extensions"]["code"] for error in answer.errors]
+
+
+async def test_the_answer_tells_estimate_and_actual_cost(sandboxed: Gateway) -> None:
+    by = _World(sandboxed).engine()
+
+    cost = (await run(by)).extensions["cost"]
+
+    assert cost["estimated"] == {
+        "points": 3.0,
+        "requests": 1,
+        "pages": 1,
+        "rows": 5,
+        "seconds": 0.3,
+    }
+    assert (cost["actual"]["requests"], cost["actual"]["rows"]) == (1, 5)
+    assert "budget" not in cost
+
+
+async def test_the_cost_is_told_on_wish_only(sandboxed: Gateway) -> None:
+    answer = await run(_World(sandboxed).engine(), cost=None)
+
+    assert b"extensions" not in answer.encode()
+
+
+async def test_an_estimate_sends_nothing_and_takes_nothing(sandboxed: Gateway) -> None:
+    world = _World(sandboxed, CostOptions(points_per_minute=60))
+
+    answer = await run(world.engine(), cost="estimate")
+
+    assert (answer.data, answer.errors, answer.requests) == (None, [], ())
+    assert answer.extensions["cost"]["estimated"]["requests"] == 1
+    assert answer.extensions["cost"]["budget"]["remaining"] == 60.0
+
+
+async def test_an_operation_above_the_limit_is_refused(sandboxed: Gateway) -> None:
+    world = _World(sandboxed, CostOptions(max_cost=2.9))
+
+    answer = await run(world.engine())
+
+    assert (codes(answer), answer.requests) == (["COST_EXCEEDED"], ())
+    assert "3.0 points; it may cost 2.9" in answer.errors[0]["message"]
+    assert world.events == [CostRefused(code="COST_EXCEEDED", points=3.0)]
+
+
+async def test_an_operation_at_the_limit_runs(sandboxed: Gateway) -> None:
+    assert codes(await run(_World(sandboxed, CostOptions(max_cost=3.0)).engine())) == []
+
+
+async def test_variables_are_priced_with_their_values(sandboxed: Gateway) -> None:
+    by = _World(sandboxed, settings={"max_url_length": 400, "expand": "never"}).engine()
+
+    few, many = [await run(by, NESTED, cost="estimate", first=n) for n in (1, 900)]
+
+    requests = [answer.extensions["cost"]["estimated"]["requests"] for answer in (few, many)]
+    assert requests[0] < requests[1]
+
+
+async def test_callers_wait_when_their_points_are_spent(sandboxed: Gateway) -> None:
+    world = _World(sandboxed, CostOptions(points_per_minute=6, burst=60))
+    by = world.engine()
+    world.costs.budgets.spend(ANN.log_id, 4.0, by.gate._terms, 0.0)  # type: ignore[union-attr]
+
+    refused, other = await run(by), await run(by, caller=BOB)
+    world.now += 10
+    later = await run(by)
+
+    assert (codes(refused), codes(other), codes(later)) == (["RATE_LIMITED"], [], [])
+    assert refused.errors[0]["extensions"]["retryAfter"] == 10
+    assert dict(refused.fields)[b"ratelimit"] == b'"caller";r=2;t=40'
+    assert dict(refused.fields)[b"ratelimit-policy"] == b'"caller";q=6;w=60;qu="points"'
+
+
+async def test_what_was_not_spent_is_given_back(sandboxed: Gateway) -> None:
+    world = _World(sandboxed, CostOptions(points_per_minute=60))
+    by = world.engine()
+
+    # By their first estimates they would cost 75 points.
+    answers = [await run(by) for _ in range(25)]
+
+    assert [codes(answer) for answer in answers] == [[]] * 25
+
+
+async def test_no_budget_holds_an_operation_that_is_too_dear(sandboxed: Gateway) -> None:
+    world = _World(sandboxed, CostOptions(points_per_minute=2))
+
+    assert codes(await run(world.engine())) == ["COST_EXCEEDED"]
+
+
+async def test_anonymous_callers_share_a_budget(sandboxed: Gateway) -> None:
+    world = _World(sandboxed, CostOptions(points_per_minute=6))
+    by = world.engine()
+    world.costs.budgets.spend("", 6.0, by.gate._terms, 0.0)  # type: ignore[union-attr]
+
+    assert codes(await run(by, caller=ANONYMOUS)) == ["RATE_LIMITED"]
+
+
+async def test_reads_for_many_callers_are_free(sandboxed: Gateway) -> None:
+    by = _World(sandboxed, CostOptions(max_cost=0.1, points_per_minute=1)).engine()
+
+    answer = await by.execute(GraphQLRequest(query=LIST, is_charged=False))
+
+    assert (answer.errors, answer.fields) == ([], ())
+
+
+async def test_prices_are_corrected_by_experience(sandboxed: Gateway) -> None:
+    world = _World(sandboxed, settings={"max_url_length": 400, "expand": "never"})
+    by = world.engine()
+
+    answers = [await run(by, NESTED, first=900) for _ in range(3)]
+
+    told = [answer.extensions["cost"] for answer in answers]
+    sent = len(answers[0].requests)
+    assert told[0]["estimated"]["requests"] > 2 * sent
+    assert told[2]["estimated"]["requests"] == sent == told[2]["actual"]["requests"]
+    assert told[2]["estimated"]["rows"] == told[2]["actual"]["rows"]
+    settled = [event for event in world.events if isinstance(event, CostSettled)]
+    assert [event.requests for event in settled] == [sent] * 3
+
+
+async def test_an_operation_that_fails_teaches_nothing(sandboxed: Gateway) -> None:
+    world = _World(sandboxed, settings={"operation_timeout": 1e-6})
+    by = world.engine()
+    before = by.plan(by.read(GraphQLRequest(query=LIST))).prepared.experience.count
+
+    await run(by)
+
+    assert by.plan(by.read(GraphQLRequest(query=LIST))).prepared.experience.count == before == 0
+
+
+async def test_mutations_are_priced_by_their_rows(sandboxed: Gateway) -> None:
+    by = _World(sandboxed).engine()
+    query = """mutation ($rows: [CustomerGroupCreateInput!]!) @atomic {
+      createCustomerGroups(input: $rows) { results { userErrors { code } } }
+    }"""
+    rows = [
+        {"dataAreaId": "usmf", "customerGroupId": f"Z{n}", "description": "x"} for n in range(7)
+    ]
+
+    answer = await run(by, query, cost="estimate", rows=rows)
+
+    assert answer.errors == []
+    estimated = answer.extensions["cost"]["estimated"]
+    assert (estimated["requests"], estimated["seconds"]) == (1, 2.1)

@@ -19,12 +19,12 @@ class Budget:
 
     def __init__(
         self,
-        at_once: int = AT_ONCE,
-        per_minute: int = PER_MINUTE,
+        at_once: int | None = None,
+        per_minute: int | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._at_once = at_once
-        self._per_minute = per_minute
+        self._at_once = AT_ONCE if at_once is None else at_once
+        self._per_minute = PER_MINUTE if per_minute is None else per_minute
         self._now = now
         self._running = 0
         self._begun: deque[float] = deque()

@@ -10,18 +10,26 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
+from msgspec.structs import replace
 
 from gateway.app import create_app
 from gateway.config.settings import Settings
+from gateway.environments.environment_store import open_environment_register
 from gateway.events import Event
+from gateway.linking import budget
 from gateway.linking.opening import open_sessions
+from gateway.linking.session import decode
 from gateway.linking.sessions import NewSession
 from gateway.sandbox import SandboxSettings
 from gateway.sandbox.tenants.cloud import Cloud, create_cloud
 from gateway.sandbox.tenants.directory import Application
+from gateway.store.link_register import LinkRegister
+from gateway.store.opening import open_database
+from gateway.store.stored_environment import StoredEnvironment
 
 from .threaded import free_port, threaded
 
@@ -112,7 +120,10 @@ def deployment(
     port = port or free_port()
     settings = link_settings(cloud, folder, port, **values)
     events: list[Event] = []
-    with threaded(create_app(settings, observe=events.append), port) as url:
+    # Its limits are for people; the tests of it have budgets of their own.
+    with mock.patch.object(budget, "PER_MINUTE", 100_000):
+        app = create_app(settings, observe=events.append)
+    with threaded(app, port) as url:
         gateway = Deployment(settings, url, cloud, events)
         with gateway.open:
             yield gateway
@@ -132,11 +143,14 @@ class Link:
         return f"/link/{self.token}"
 
     def post(
-        self, step: str, content: object = None, http: httpx.Client | None = None, **headers: str
+        self,
+        step: str,
+        content: object = None,
+        http: httpx.Client | None = None,
+        headers: Mapping[str, str] = {},
     ) -> httpx.Response:
         """Request a step, as the page does."""
-        sent = {"Origin": self.deployment.url, "Content-Type": "application/json"}
-        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        sent = {"Origin": self.deployment.url, "Content-Type": "application/json", **headers}
         text = json.dumps({} if content is None else content)
         client = http or self.http
         return client.post(
@@ -199,3 +213,26 @@ class Link:
 def query_of(address: str) -> Mapping[str, str]:
     """Return the parameters of an address."""
     return {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
+
+
+def expire(link: Link) -> None:
+    """Let a session expire now."""
+    register = LinkRegister(open_database(link.deployment.settings))
+    try:
+        stored = register.by_id(link.id)
+        assert stored is not None
+        session = replace(decode(stored.content), expires_at=1.0, version=stored.version + 1)
+        register.replace(
+            replace(stored, version=session.version, expires_at=1.0, content=session.encode())
+        )
+    finally:
+        register.close()
+
+
+def environments(settings: Settings) -> list[StoredEnvironment]:
+    """Return the environments in the store."""
+    register = open_environment_register(settings)
+    try:
+        return register.list()
+    finally:
+        register.close()

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from .document_commands import document_commands
 from .environment_commands import environment_commands
 from .key_commands import audit_commands, key_commands
 from .option_types import AsRoles, Config, Json, Profile, Sandbox
@@ -373,3 +374,4 @@ app.add_typer(key_commands, name="keys")
 app.add_typer(store_commands, name="store")
 app.add_typer(audit_commands, name="audit")
 app.add_typer(policy_commands, name="policy")
+app.add_typer(document_commands, name="documents")

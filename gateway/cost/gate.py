@@ -6,7 +6,7 @@ plan ──▶ OperationGate.admit ──▶ Ticket ──▶ run ──▶ Tick
 
 from __future__ import annotations
 
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -33,6 +33,17 @@ class Price(Struct, frozen=True, kw_only=True):
     def points(self) -> float:
         """The price as limits and budgets count it."""
         return self.seconds * POINTS_A_SECOND
+
+
+def price_json(price: Price) -> dict[str, Any]:
+    """Return a price with the precision that it has."""
+    return {
+        "points": round(price.points, 1),
+        "requests": round(price.requests),
+        "pages": round(price.pages),
+        "rows": round(price.rows),
+        "seconds": round(price.seconds, 3),
+    }
 
 
 class Ticket(Protocol):

@@ -20,7 +20,7 @@ from gateway.writes.references import is_atomic
 
 from .budgets import Balance, Budgets, Terms
 from .corrections import corrected, learn
-from .gate import Price, Priceable
+from .gate import Price, Priceable, price_json
 from .learned import LearnedSeconds
 from .learned_file import LearnedFile
 from .metering import Meter, metered, start_meter, stop_meter
@@ -226,17 +226,6 @@ def cost_json(
             "remaining": round(max(0.0, balance.points), 1),
         }
     return cost
-
-
-def price_json(price: Price) -> dict[str, Any]:
-    """Return a price with the precision that it has."""
-    return {
-        "points": round(price.points, 1),
-        "requests": round(price.requests),
-        "pages": round(price.pages),
-        "rows": round(price.rows),
-        "seconds": round(price.seconds, 3),
-    }
 
 
 def budget_fields(balance: Balance) -> tuple[tuple[bytes, bytes], ...]:

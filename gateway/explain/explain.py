@@ -51,6 +51,7 @@ async def _explain_query(engine: Engine, query: PlannedQuery) -> Explanation:
         steps=tuple(explain_root(item, engine) for item in loaded),
         requests=tuple(map(planned_request, trace.requests)),
         failed=any(root_error(item) is not None for item in loaded),
+        cost=None if engine.gate is None else engine.gate.price(query),
     )
 
 
@@ -80,6 +81,7 @@ async def _explain_writes(engine: Engine, operation: ValidOperation) -> Explanat
         requests=requests,
         failed=any(isinstance(p, GatewayError) for p in performed.payloads.values()),
         changes=True,
+        cost=None if engine.gate is None else engine.gate.price(operation),
         placeholders=frozenset(n for n in accepting.placeholders if any(map(_names(n), requests))),
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from gateway.cost.gate import Price, price_json
 from gateway.errors import GatewayError
 from gateway.execution.trace import TracedRequest
 from gateway.odata.query import Request
@@ -73,6 +74,8 @@ class Explanation:
     """Whether it is a mutation operation."""
     repeats: bool = False
     """Whether it is a subscription: the requests are those of each poll."""
+    cost: Price | None = None
+    """What it would cost; None if nothing is priced here."""
     placeholders: frozenset[str] = frozenset()
     """Properties whose values the service generates: the requests have ``{Property}`` for them."""
 
@@ -96,6 +99,7 @@ class Explanation:
             "steps": [_step_json(step) for step in self.steps],
             "requests": [_request_json(request) for request in self.requests],
             "placeholders": sorted(self.placeholders),
+            "cost": None if self.cost is None else price_json(self.cost),
         }
 
 
@@ -195,6 +199,17 @@ def _lines(explanation: Explanation) -> Iterator[str]:
         first, *more = request.lines()
         yield f"  {first}"
         yield from (f"    {line}".rstrip() for line in more)
+    if explanation.cost is not None and explanation.cost.requests:
+        yield f"Estimated cost: {_cost(explanation.cost)}"
+
+
+def _cost(price: Price) -> str:
+    """Return a price as text: all requests that are expected, those below the root fields included."""
+    requests, rows = round(price.requests), round(price.rows)
+    return (
+        f"{requests:,} {'request' if requests == 1 else 'requests'},"
+        f" {rows:,} {'row' if rows == 1 else 'rows'}, {price.points:,.1f} points"
+    )
 
 
 def _which(explanation: Explanation) -> str:

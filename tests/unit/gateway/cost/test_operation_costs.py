@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from gateway.cost.operation_costs import CostGate, Costs
 from gateway.cost.price import Pricing
 from gateway.engine import Engine
 from gateway.events import CostRefused, CostSettled, Event
+from gateway.explain.explain import explain
 from gateway.identity.caller import ANONYMOUS, Caller
 from gateway.request import Answer, CostWish, GraphQLRequest
 from gateway.runtime.assembly import Gateway
@@ -22,6 +23,10 @@ LIST = "{ customersV3(first: 5) { nodes { customerAccount } } }"
 NESTED = """query ($first: Int) { customersV3(first: $first, companies: ["usmf"]) {
   nodes { customerAccount salesOrders(first: 2) { nodes { salesOrderNumber } } }
 } }"""
+DELETE = (
+    'mutation { deleteCustomerGroup(key: {dataAreaId: "usmf", customerGroupId: "ZZ"})'
+    " { userErrors { code } } }"
+)
 ANN, BOB = (Caller(kind="token", issuer="https://x", subject=name) for name in ("ann", "bob"))
 
 
@@ -204,3 +209,13 @@ async def test_mutations_are_priced_by_their_rows(sandboxed: Gateway) -> None:
     assert answer.errors == []
     estimated = answer.extensions["cost"]["estimated"]
     assert (estimated["requests"], estimated["seconds"]) == (1, 2.1)
+
+
+@pytest.mark.parametrize("query", [LIST, DELETE], ids=["query", "mutation"])
+async def test_explain_shows_the_same_estimate(sandboxed: Gateway, query: str) -> None:
+    by = _World(sandboxed).engine()
+
+    explained = await explain(replace(sandboxed, engine=by), GraphQLRequest(query=query))
+    estimated = await run(by, query, cost="estimate")
+
+    assert explained.to_json(None)["cost"] == estimated.extensions["cost"]["estimated"]

@@ -240,7 +240,10 @@ GOLDEN = {
 
 @pytest.mark.parametrize("query", GOLDEN)
 async def test_text_is_as_expected(gateway: Gateway, query: str) -> None:
-    assert await text_of(gateway, query) == GOLDEN[query]
+    # The points depend on what was learned of the sandbox.
+    text, _, _ = (await text_of(gateway, query)).partition("\nEstimated cost: ")
+
+    assert text == GOLDEN[query]
 
 
 @pytest.mark.parametrize(

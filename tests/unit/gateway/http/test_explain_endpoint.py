@@ -122,7 +122,12 @@ async def test_query_is_explained_without_sending_anything(client: Client) -> No
     assert request["fields"] == ["customersV3"]
     assert "dataAreaId eq 'usmf'" in request["text"]
     assert "dataAreaId%20eq%20'usmf'" in request["path"]
-    assert body["text"].endswith(f"GET {request['text']}")
+    plan, _, cost = body["text"].partition("\nEstimated cost: ")
+    assert plan.endswith(f"GET {request['text']}")
+    # One customer, and the orders of two.
+    assert cost == "2 requests, 22 rows, 6.0 points"
+    expected = {"points": 6.0, "requests": 2, "pages": 2, "rows": 22, "seconds": 0.6}
+    assert body["cost"] == expected
 
 
 async def test_explained_requests_are_those_that_are_sent(client: Client) -> None:

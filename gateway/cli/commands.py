@@ -19,6 +19,7 @@ from .key_commands import audit_commands, key_commands
 from .option_types import AsRoles, Config, Json, Profile, Sandbox
 from .policy_commands import policy_commands
 from .sandbox_commands import sandbox_commands
+from .secret_commands import secret_commands
 from .store_commands import store_commands
 
 app = typer.Typer(
@@ -372,6 +373,7 @@ app.add_typer(sandbox_commands, name="sandbox")
 app.add_typer(environment_commands, name="env")
 app.add_typer(key_commands, name="keys")
 app.add_typer(store_commands, name="store")
+app.add_typer(secret_commands, name="secrets")
 app.add_typer(audit_commands, name="audit")
 app.add_typer(policy_commands, name="policy")
 app.add_typer(document_commands, name="documents")

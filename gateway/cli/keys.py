@@ -8,9 +8,8 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
 from gateway.administration.opening import RegisterHolder
@@ -24,6 +23,8 @@ from gateway.events import log_event
 from gateway.store.api_keys import ApiKey, open_register
 from gateway.store.key_register import KeyRegister
 from schema.errors import did_you_mean
+
+from .tables import iso_time, print_table
 
 _LIFE = re.compile(r"([1-9][0-9]{0,4})([hdw])")
 _SECONDS = {"h": 3_600, "d": 86_400, "w": 604_800}
@@ -69,7 +70,7 @@ def print_list(settings: Settings, *, as_json: bool) -> None:
         print(json.dumps({"keys": [_facts(key) for key in keys]}))
         return
     header = ("ID", "NAME", "ROLES", "ENVIRONMENTS", "CREATED", "EXPIRES", "LAST USED", "STATE")
-    _print_table([header, *map(_row, keys)])
+    print_table([header, *map(_row, keys)])
 
 
 def revoke(settings: Settings, key_id: str, *, as_json: bool) -> None:
@@ -204,15 +205,5 @@ def _row(key: ApiKey) -> tuple[str, ...]:
     return (key.id, key.name, roles, environments, *days, _state(key))
 
 
-def _print_table(rows: Iterable[tuple[str, ...]]) -> None:
-    table = list(rows)
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for row in table:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())
-
-
 def _iso(seconds: float | None) -> str | None:
-    if seconds is None:
-        return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+    return None if seconds is None else iso_time(seconds)

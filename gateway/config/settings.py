@@ -108,8 +108,8 @@ class Settings(ReadingSettings):
     )
     store: Store = Field(
         default="sqlite",
-        description="Where API keys are stored: sqlite: a database in data_dir; postgresql://USER:PASSWORD@HOST/DATABASE:"
-        " PostgreSQL, for several replicas; none: there are no API keys.",
+        description="Where API keys and environments are stored: sqlite: a database in data_dir;"
+        " postgresql://USER:PASSWORD@HOST/DATABASE: PostgreSQL, for several replicas; none: there are none.",
     )
     secret_key: SecretKey | None = Field(
         default=None,

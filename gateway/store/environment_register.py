@@ -19,17 +19,18 @@ from gateway.config.environment_models import EnvironmentOptions
 from gateway.errors import EnvironmentExists, VersionConflict
 
 from .database import Database
-from .encryption.key_encryption import KeyRing, WrappedKey
+from .encryption.key_encryption import KeyRing, KeyRole, WrappedKey
 from .environment_rows import (
     delete_environment,
     insert_environment,
+    keys_by_name,
     sealed_environment,
     store_secrets,
     stored_environments,
     update_environment,
     wrapping_keys,
 )
-from .environment_sealing import encrypted, new_data_key, unsealed, unwrapped_key
+from .environment_sealing import decrypted, encrypted, new_data_key, unsealed, unwrapped_key
 from .revisions import count_change
 from .stored_environment import (
     Linked,
@@ -42,8 +43,8 @@ from .stored_environment import (
 from .tables import ENVIRONMENT_CALLS, ENVIRONMENT_DRIFT, ENVIRONMENT_STATUS, ENVIRONMENTS
 
 _ID_BYTES = 16
-_TRIES = 5
-"""Attempts to change an environment that others change at the same time."""
+_TRIES = 3
+"""Attempts to change an environment while others may change it."""
 _Store = Callable[[sa.Connection], None]
 
 
@@ -54,6 +55,17 @@ class NewEnvironment(Struct, frozen=True, kw_only=True):
     row: Mapping[str, object]
     key: WrappedKey | None
     secrets: Mapping[str, bytes]
+
+
+class DataKeyState(Struct, frozen=True, kw_only=True):
+    """The key with which the secrets of an environment are encrypted."""
+
+    environment: str
+    version: int
+    """Grows with each rotation."""
+    wrapped_by: KeyRole
+    created: float
+    """Seconds since the epoch."""
 
 
 class EnvironmentRegister:
@@ -192,6 +204,40 @@ class EnvironmentRegister:
         self.database.erase_deleted()
         return removed[0] if removed else None
 
+    def rotate(self, name: str) -> StoredEnvironment | None:
+        """Encrypt the secrets of an environment with a new data key; None if there is none of that name.
+
+        Whatever is read meanwhile, by whomever, is a key and what it encrypted: both are replaced at once.
+        """
+
+        def prepare(sealed: SealedEnvironment) -> _Store | None:
+            if sealed.key is None and not sealed.secrets:
+                return None
+            values = decrypted(self._keys, sealed)
+            before = 0 if sealed.key is None else sealed.key.version
+            data_key, key = new_data_key(self._keys, sealed.id, before + 1)
+            texts = encrypted(sealed.id, data_key, key.version, values)
+            return lambda connection: store_secrets(connection, sealed.id, key, texts)
+
+        environment = self.change(name, prepare)
+        self.database.erase_deleted()
+        return environment
+
+    def data_keys(self) -> builtins.list[DataKeyState]:
+        """Return the data key of each environment that has secrets, by name."""
+        if not self.database.exists:
+            return []
+        with self.database.reading() as connection:
+            return [
+                DataKeyState(
+                    environment=name,
+                    version=key.version,
+                    wrapped_by=self._keys.role_of(key.wrapped_by),
+                    created=key.created,
+                )
+                for name, key in keys_by_name(connection)
+            ]
+
     def options_with_secrets(self, name: str) -> EnvironmentOptions | None:
         """Decrypt the options of an environment; None if there is none of that name."""
         sealed = self._sealed(name)
@@ -202,27 +248,27 @@ class EnvironmentRegister:
     ) -> StoredEnvironment | None:
         """Prepare a change of an environment and store it; again, if it has become another in between.
 
-        ``prepare`` returns None if nothing changes. Returns None if there is no such environment; raises
-        VersionConflict if others never cease to change it.
+        ``prepare`` returns None if nothing changes. Returns None if there is no such environment.
         """
         for _ in range(_TRIES):
             sealed = self._sealed(name)
-            if sealed is None:
-                return None
-            store = prepare(sealed)
-            if store is None:
+            store = None if sealed is None else prepare(sealed)
+            if sealed is None or store is None:
                 return self.get(name)
-            try:
-                with self.database.writing() as connection:
-                    revision = count_change(self.database, connection, ENVIRONMENTS.name)
-                    if sealed_environment(connection, name) != sealed:
-                        raise _Changed
-                    store(connection)
-                    update_environment(connection, sealed.id, {"revision": revision})
-                    return stored_environments(connection, ENVIRONMENTS.c.id == sealed.id)[0]
-            except _Changed:
-                continue
-        raise VersionConflict(f"The environment {name} is being changed by others.")
+            with self.database.writing() as connection:
+                revision = count_change(self.database, connection, ENVIRONMENTS.name)
+                if sealed_environment(connection, name) == sealed:
+                    return _changed(connection, sealed, store, revision)
+        with self.database.writing() as connection:
+            # Others change it all the time: now they wait until this change has been prepared, too.
+            revision = count_change(self.database, connection, ENVIRONMENTS.name)
+            sealed = sealed_environment(connection, name)
+            store = None if sealed is None else prepare(sealed)
+            if sealed is None or store is None:
+                return next(
+                    iter(stored_environments(connection, ENVIRONMENTS.c.name == name)), None
+                )
+            return _changed(connection, sealed, store, revision)
 
     def close(self) -> None:
         """Close the connections."""
@@ -262,8 +308,13 @@ class EnvironmentRegister:
                 self._keys.check(wrapping_keys(connection))
 
 
-class _Changed(Exception):
-    """An environment was changed since it was read."""
+def _changed(
+    connection: sa.Connection, sealed: SealedEnvironment, store: _Store, revision: int
+) -> StoredEnvironment:
+    """Store a change, and return the environment as it is now."""
+    store(connection)
+    update_environment(connection, sealed.id, {"revision": revision})
+    return stored_environments(connection, ENVIRONMENTS.c.id == sealed.id)[0]
 
 
 def _counted(sealed: SealedEnvironment) -> dict[str, object]:

@@ -59,6 +59,16 @@ def wrapping_keys(connection: sa.Connection) -> list[str]:
     return list(connection.execute(sa.select(DATA_KEYS.c.wrapped_by).distinct()).scalars())
 
 
+def keys_by_name(connection: sa.Connection) -> list[tuple[str, WrappedKey]]:
+    """Return the data keys with the names of their environments, by these."""
+    joined = ENVIRONMENTS.join(DATA_KEYS, DATA_KEYS.c.environment == ENVIRONMENTS.c.id)
+    rows = sa.select(ENVIRONMENTS.c.name, DATA_KEYS).select_from(joined)
+    return [
+        (row.name, WrappedKey(row.version, row.wrapped, row.wrapped_by, row.created))
+        for row in connection.execute(rows.order_by(ENVIRONMENTS.c.name))
+    ]
+
+
 def insert_environment(connection: sa.Connection, row: Mapping[str, object]) -> None:
     """Store a new environment."""
     connection.execute(ENVIRONMENTS.insert().values(dict(row)))

@@ -37,6 +37,8 @@ COMMANDS = [
     ["keys", "create"],
     ["keys", "list"],
     ["keys", "revoke"],
+    ["secrets", "rotate"],
+    ["secrets", "status"],
     ["audit", "verify"],
 ]
 QUERY = """query Customers($first: Int = 2, $company: [String!]) {

@@ -17,7 +17,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import jwt
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509 import Certificate
 
 SECRET = "s3cr+t/=&%"
@@ -64,6 +65,10 @@ class LoginHost:
     workload_tokens: set[str] = field(default_factory=set)
     vault: dict[str, dict[str, str]] = field(default_factory=dict)
     """Name of a secret → the answer to a read of it."""
+    vault_keys: dict[str, list[str]] = field(default_factory=dict)
+    """Name of a key → its versions, the current one last."""
+    vault_refuses: int = 0
+    """Status of all answers about keys; 0: they are good."""
     signs: bool = False
     """Whether tokens are real ones; else their text is ``token-1``, ``token-2`` …"""
     headers: dict[str, str] = field(default_factory=dict)
@@ -203,6 +208,32 @@ class LoginHost:
         found = self.vault.get(name)
         return (404, {"error": {}}) if found is None else (200, found)
 
+    def key(self, path: str, headers: Mapping[str, str], body: str) -> Answer:
+        """Answer as Azure Key Vault whether it wraps or unwraps. All versions of all keys are one RSA key here."""
+        self.vault_requests += 1
+        if headers.get("Authorization") != "Bearer vault-token":
+            return 403, {"error": {"code": "Forbidden"}}
+        _, _, name, *version, act = urlsplit(path).path.split("/")
+        versions = self.vault_keys.get(name, [])
+        used = version[0] if version else next(iter(versions[-1:]), "")
+        if self.vault_refuses or used not in versions:
+            return self.vault_refuses or 404, {"error": {}}
+        request = json.loads(body)
+        value = base64.urlsafe_b64decode(request["value"] + "==")
+        assert request["alg"] == "RSA-OAEP-256"
+        oaep = padding.OAEP(padding.MGF1(SHA256()), SHA256(), None)
+        label = used.encode()
+        try:
+            if act == "wrapkey":
+                result = label + signing_key().public_key().encrypt(value, oaep)
+            else:
+                assert value.startswith(label)
+                result = signing_key().decrypt(value[len(label) :], oaep)
+        except (ValueError, AssertionError):
+            return 400, {"error": {"code": "BadParameter"}}
+        text = base64.urlsafe_b64encode(result).decode().rstrip("=")
+        return 200, {"kid": f"{self.authority}/keys/{name}/{used}", "value": text}
+
 
 def thumbprint_of(certificate: Certificate) -> str:
     """Return the ``x5t#S256`` of a certificate (RFC 7515, section 4.1.8)."""
@@ -229,6 +260,9 @@ def login_host() -> Iterator[LoginHost]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            if self.path.startswith("/keys/"):
+                self.reply(*host.key(self.path, dict(self.headers), body))
+                return
             self.reply(*host.grant({name: values[0] for name, values in parse_qs(body).items()}))
 
         def reply(self, status: int, document: object) -> None:

@@ -7,6 +7,7 @@ import json
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -127,10 +128,14 @@ async def serving(
     profiles: Mapping[str, Profile] = MappingProxyType({}),
     inbound: InboundOptions | None = None,
     environments: Mapping[str, EnvironmentOptions] = MappingProxyType({}),
+    data_dir: Path | None = None,
     **options: Any,
 ) -> AsyncIterator[Served]:
+    """Yield a gateway over a sandbox. With ``data_dir`` it serves the environments of a store there, too."""
     transport = httpx.ASGITransport(sandbox)
     more = {
+        "data_dir": data_dir,
+        "stored_environments": data_dir is not None,
         "profiles": dict(profiles),
         "inbound": inbound or InboundOptions(),
         "environments": dict(environments),

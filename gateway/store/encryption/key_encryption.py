@@ -10,7 +10,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 from pydantic import SecretStr
@@ -22,6 +22,8 @@ from gateway.storage.private_files import read_or_make, read_private
 
 from .data_keys import decrypt, encrypt
 
+KeyRole: TypeAlias = Literal["current", "old", "unknown"]
+"""``encryption_key``; one of ``encryption_key_old``; neither, so that nothing can be read."""
 FOLDER = "keys"
 FILE = "encryption_key"
 
@@ -140,6 +142,12 @@ class KeyRing:
             if candidate.has_wrapped(key.wrapped_by):
                 return candidate.unwrap(key.wrapped, key.wrapped_by, context)
         raise foreign_key()
+
+    def role_of(self, wrapped_by: str) -> KeyRole:
+        """Return what the key that is named so is to the deployment."""
+        if self.current.has_wrapped(wrapped_by):
+            return "current"
+        return "old" if any(key.has_wrapped(wrapped_by) for key in self._all) else "unknown"
 
     def check(self, names: Iterable[str]) -> None:
         """Raise SecretUnreadable if another key has wrapped one of these: what we wrap, others could not read."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,9 +12,12 @@ import pytest
 
 from gateway.config.environment_models import EnvironmentOptions
 from gateway.config.setting_models import SandboxOptions
+from gateway.config.settings import Settings
+from gateway.environments.environment_store import open_environment_register
 from gateway.environments.opened import OpenEnvironments
 from gateway.events.environments import EnvironmentClosed, EnvironmentOpened
 from gateway.sandbox import create_sandbox
+from gateway.store import polling
 from tests.support.event_stream import asked
 from tests.support.manual_clock import until
 from tests.support.sockets import PATIENCE
@@ -94,6 +98,39 @@ async def test_a_socket_to_an_unknown_environment_is_closed(whole: Served) -> No
         await ws.say(INIT)
 
         assert await ws.end() == (4403, "There is no such environment.")
+
+
+@pytest.mark.parametrize("act", ["remove", "disable", "replace"])
+async def test_streams_end_when_the_store_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    monkeypatch.setattr(polling, "REFRESH", 0.05)
+    register = open_environment_register(Settings(data_dir=tmp_path))
+    for name in ("one", "two"):
+        register.create(name, ONE)
+    acts: dict[str, Callable[[], object]] = {
+        "remove": lambda: register.remove("one"),
+        "disable": lambda: register.set_state("one", "disabled"),
+        "replace": lambda: register.replace("one", ONE.model_copy(update={"title": "1"})),
+    }
+    async with serving(create_sandbox(), [], data_dir=tmp_path) as served:
+        one, two = served.environment("one"), served.environment("two")
+        async with one.begun() as ws, one.begun() as silent, two.begun() as other:
+            await ws.say(subscribe(CHANGES))
+            await one.watched()
+            await other.say(subscribe(CHANGES))
+            await two.watched()
+            async with asked(one, CHANGES) as stream:
+                await asyncio.to_thread(acts[act])
+
+                assert (await ws.hear())["type"] == "complete"
+                assert await ws.end() == (1012, "The environment has changed")
+                assert await silent.end() == (1012, "The environment has changed")
+                assert "event: complete" in "".join(await stream.rest())
+                await until(lambda: closed(served) == ["one"])
+            await create(two, "905")
+            assert (await other.hear())["payload"]["data"]["entityChanged"]["kind"] == "CREATED"
+    register.close()
 
 
 async def test_subscriptions_end_with_their_environment(whole: Served) -> None:

@@ -364,6 +364,22 @@ def test_a_change_of_others_is_not_overwritten(register: EnvironmentRegister) ->
     assert register.options_with_secrets("acme") == options(client_secret="second")
 
 
+def test_a_change_succeeds_while_others_never_cease(register: EnvironmentRegister) -> None:
+    register.create("acme", options())
+    calls: list[int] = []
+
+    def prepare(sealed: object) -> object:
+        calls.append(1)
+        if len(calls) <= 3:
+            register.reload("acme")
+        return lambda connection: None
+
+    changed = register.change("acme", prepare)  # type: ignore[arg-type] # a fake
+
+    assert changed is not None
+    assert (len(calls), changed.reloads) == (4, 3)
+
+
 def changes_since(
     register: EnvironmentRegister, revision: int | None
 ) -> tuple[int, EnvironmentChanges]:

@@ -23,7 +23,6 @@ from gateway.environments.open_environment import (
 )
 from gateway.environments.opened import OpenEnvironments
 from gateway.environments.registry import Environment, Registry
-from gateway.environments.stored_registry import StoredRegistry
 from gateway.http.request_audit import auditing
 from gateway.identity.authenticator import Authenticator
 from gateway.manifests.store import TrustedStore
@@ -166,8 +165,7 @@ class Lifespan:
             idle=self.settings.environment_idle,
             observe=tee(self.observe, status.process.observe),
         )
-        if isinstance(self.registry, StoredRegistry):
-            self.registry.changed, self.registry.reload = opened.follow, opened.reload
+        self.registry.follow(opened.follow, opened.reload)
         try:
             yield
         finally:

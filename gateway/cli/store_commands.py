@@ -9,7 +9,7 @@ import typer
 from .option_types import Config, Json
 
 store_commands = typer.Typer(
-    help="Migrate the store: the database of API keys.", no_args_is_help=True
+    help="Migrate the store: the database of API keys and environments.", no_args_is_help=True
 )
 
 

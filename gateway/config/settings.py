@@ -103,8 +103,8 @@ class Settings(ReadingSettings):
     )
     data_dir: Folder = Field(
         default=None,
-        description="Folder of what the gateway stores and cannot make again (API keys, audit, its own key); none:"
-        " nothing is stored. Not set: the data folder of the platform.",
+        description="Folder of what the gateway stores and cannot make again (API keys, environments, audit, its own"
+        " keys); none: nothing is stored. Not set: the data folder of the platform.",
     )
     store: Store = Field(
         default="sqlite",

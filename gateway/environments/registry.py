@@ -39,6 +39,10 @@ class Registry(Protocol):
         """Yield the names of all environments."""
         ...
 
+    def follow(self, changed: Callable[[], None], reload: Callable[[str], None]) -> None:
+        """Call ``changed`` after each change, and ``reload`` with the name of one whose metadata is to be reloaded."""
+        ...
+
 
 class SettingsRegistry:
     """The environments that the settings declare, which stay the same."""
@@ -58,3 +62,6 @@ class SettingsRegistry:
     def names(self) -> Iterator[str]:
         """Yield the names of all environments."""
         return iter(self._environments)
+
+    def follow(self, changed: Callable[[], None], reload: Callable[[str], None]) -> None:
+        """Do nothing, as nothing changes."""

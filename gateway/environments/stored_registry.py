@@ -56,10 +56,8 @@ class StoredRegistry:
         self._poller = poller
         self._by_id: dict[str, _Entry] = {}
         self._by_name: dict[str, _Entry] = {}
-        self.changed: Callable[[], None] = lambda: None
-        """Called after environments have changed."""
-        self.reload: Callable[[str], None] = lambda _: None
-        """Called with the name of an environment whose metadata is to be loaded anew."""
+        self._changed: Callable[[], None] = lambda: None
+        self._reload: Callable[[str], None] = lambda _: None
         poller.follow(
             Subject(
                 name="environments",
@@ -90,6 +88,10 @@ class StoredRegistry:
             if self._declared.find(name) is None and self.find(name) is not None:
                 yield name
 
+    def follow(self, changed: Callable[[], None], reload: Callable[[str], None]) -> None:
+        """Call ``changed`` after each change, and ``reload`` with the name of one whose metadata is to be reloaded."""
+        self._changed, self._reload = changed, reload
+
     def _apply(self, changes: EnvironmentChanges) -> None:
         reloaded = []
         for sealed in changes.changed:
@@ -103,9 +105,9 @@ class StoredRegistry:
                 self._by_id[sealed.id] = self._entry(sealed)
         self._by_id = {id_: e for id_, e in self._by_id.items() if id_ in changes.names}
         self._by_name = {entry.sealed.name: entry for entry in self._by_id.values()}
-        self.changed()
+        self._changed()
         for name in reloaded:
-            self.reload(name)
+            self._reload(name)
 
     def _entry(self, sealed: SealedEnvironment) -> _Entry:
         roles = msgspec.json.decode(sealed.options, type=_Roles).roles

@@ -200,7 +200,7 @@ class RequestRefused(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class StoreFailed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The store of API keys cannot be read or written; the keys in memory serve. Logged once until it works again."""
+    """The store cannot be read or written; what was read before serves. Logged once until it works again."""
 
     reason: str
 

@@ -60,6 +60,9 @@ class World:
     def names(self) -> Any:
         return iter(self.declared)
 
+    def follow(self, changed: object, reload: object) -> None:
+        """Tests call them themselves."""
+
     def open(self, declared: Environment) -> AbstractAsyncContextManager[OpenEnvironment]:
         return self._opened(declared.name)
 

@@ -20,6 +20,8 @@ from .database import Database
 _BUSY = 5.0
 """Seconds to wait for a transaction of another process."""
 _PRIVATE = 0o600
+_USED: set[Path] = set()
+"""Files that this process has read or written."""
 
 
 class SqliteDatabase(Database):
@@ -30,6 +32,8 @@ class SqliteDatabase(Database):
     def __init__(self, path: Path) -> None:
         super().__init__(str(path))
         self.path = path
+        self._file: tuple[int, int] | None = None
+        """Device and number of the file that is open."""
 
     @property
     def exists(self) -> bool:
@@ -43,6 +47,7 @@ class SqliteDatabase(Database):
             if not self._is_current and self._is_behind():
                 self.migrate()
             with self._open().connect() as connection:
+                _USED.add(self.path)
                 yield connection
 
     @contextmanager
@@ -53,6 +58,7 @@ class SqliteDatabase(Database):
                 self._bring_up_to_date(connection)
             yield connection
         self._is_current = True
+        _USED.add(self.path)
 
     def erase_deleted(self) -> None:
         """Move the log into the file, where deleted rows are zeros. One that others read stays for now."""
@@ -75,12 +81,29 @@ class SqliteDatabase(Database):
         return not self._is_current
 
     def _create(self) -> None:
-        """Make the file, with a mode that SQLite gives to its companions (``-wal``, ``-shm``) as well."""
+        """Make the file, with a mode that SQLite gives to its companions (``-wal``, ``-shm``) as well.
+
+        Raises FileNotFoundError if it was there before: who reads an empty one in its place would forget everything.
+        """
+        if self.path in _USED and not self.exists:
+            raise FileNotFoundError(f"{self.path} is missing")
         make_own_folder(self.path.parent)
         # Through a link, a file would be made at the place that it leads to.
         own = getattr(os, "O_NOFOLLOW", 0)
         handle = os.open(self.path, os.O_CREAT | os.O_RDWR | own, _PRIVATE)
         os.close(handle)
+
+    def _open(self) -> sa.Engine:
+        """Return the engine; a new one if another file is in the place of the one that is open."""
+        try:
+            status = os.stat(self.path)
+            file = status.st_dev, status.st_ino
+        except FileNotFoundError:
+            file = None
+        if file != self._file:
+            self.close()
+            self._is_current, self._file = False, file
+        return super()._open()
 
     def _make_engine(self) -> sa.Engine:
         open_own(self.path).close()  # raises if other users could have written it

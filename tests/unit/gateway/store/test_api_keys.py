@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import stat
 import subprocess
 import sys
@@ -186,6 +187,31 @@ async def test_a_store_that_fails_leaves_the_keys_in_memory(
             assert await keys.find(key_id)
 
     assert [type(event) for event in events] == [StoreFailed]
+
+
+def test_a_store_that_was_used_is_not_made_again(sqlite: Settings) -> None:
+    created(sqlite)
+    path = database(sqlite)
+    shutil.rmtree(path.parent)
+    register = open_register(sqlite)
+    with pytest.raises(StoreUnavailable, match="is missing"):
+        register.create("ci", ["a"], None)
+
+    assert not path.exists()
+    register.close()
+
+
+def test_another_file_in_the_place_of_the_store_is_read(sqlite: Settings, tmp_path: Path) -> None:
+    other = Settings(data_dir=tmp_path / "other")
+    first, second = open_register(sqlite), open_register(other)
+    created(sqlite)
+    key_id, _ = created(other)
+    assert first.list() != second.list()
+    second.close()
+    database(other).replace(database(sqlite))
+
+    assert [key.id for key in first.list()] == [key_id]
+    first.close()
 
 
 @pytest.mark.anyio

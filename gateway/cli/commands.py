@@ -90,7 +90,8 @@ def serve(
             min=0,
             max=20,
             metavar="NUMBER",
-            help="Serve so many further sandboxes as environments, below /e/demo-1 and so on.",
+            help="Serve so many further sandboxes as environments, below /e/demo-1 and so on, from a temporary"
+            " store; and one more that can be linked.",
         ),
     ] = 0,
 ) -> None:
@@ -103,14 +104,12 @@ def serve(
 
     with paused():
         with without_terminal_imports():
-            from gateway.config.demo_environments import with_demos
-
             from .options import errors_to_exit, read_settings, with_sandbox_cache
             from .serve import serve
         with errors_to_exit():
             settings = read_settings(config, sandbox=sandbox, roles=roles, host=host, port=port)
             settings = with_sandbox_cache(settings)
-            serve(with_demos(settings, demo_environments), workers, sandbox=sandbox)
+            serve(settings, workers, sandbox=sandbox, demos=demo_environments)
 
 
 @app.command()

@@ -38,6 +38,7 @@ from .admin_listener import admin_address, admin_listener, answering
 from .bounded_http import BoundedProtocol, socket_protocol
 from .check_callers import require_callers
 from .connections import ConnectionLimits
+from .demo import Demonstration, demonstrating
 from .progress import reading_metadata
 from .server import GracefulServer, Workers
 from .signals_and_port import (
@@ -56,10 +57,11 @@ HEALTH_SECONDS = 20
 """Seconds without an answer after which a worker counts as hung and is replaced."""
 
 
-def serve(settings: Settings, workers: int, *, sandbox: bool) -> None:
+def serve(settings: Settings, workers: int, *, sandbox: bool, demos: int = 0) -> None:
     """Serve until interrupted. ``sandbox``: the embedded sandbox was requested, so it may listen on any interface.
 
-    Raises SettingsError, SchemaError, AuthError or UpstreamError if the gateway cannot start.
+    ``demos``: number of sandboxes that are served as environments. Raises SettingsError, SchemaError, AuthError or
+    UpstreamError if the gateway cannot start.
     """
     if hasattr(signal, "SIGHUP"):
         # It would end the process. A start reads the metadata anyway.
@@ -68,11 +70,15 @@ def serve(settings: Settings, workers: int, *, sandbox: bool) -> None:
         # After the bind, so that a host that is not an address of this machine is reported as such.
         require_upstream(settings, sandbox=sandbox)
         require_callers(settings)
-        with admin_listener(settings) as admin:
+        address = address_of(listener, settings.host)
+        with (
+            demonstrating(settings, demos, address) as (own, demonstration),
+            admin_listener(own) as admin,
+        ):
             if workers > 1:
-                _serve_many(settings, listener, admin, workers)
+                _serve_many(own, listener, admin, workers, demonstration)
             else:
-                _serve_one(settings, listener, admin)
+                _serve_one(own, listener, admin, demonstration)
 
 
 def require_upstream(settings: Settings, *, sandbox: bool) -> None:
@@ -115,7 +121,12 @@ def _config(app: object, settings: Settings, **more: Any) -> uvicorn.Config:
     )
 
 
-def _serve_one(settings: Settings, listener: socket.socket, admin: socket.socket | None) -> None:
+def _serve_one(
+    settings: Settings,
+    listener: socket.socket,
+    admin: socket.socket | None,
+    demonstration: Demonstration | None,
+) -> None:
     async def run() -> None:
         with reading_metadata() as report:
             app = create_app(settings, progress=report)
@@ -126,7 +137,7 @@ def _serve_one(settings: Settings, listener: socket.socket, admin: socket.socket
         workers = this_process()
         opened.enter_context(answering(settings, admin, lambda: workers, _served(app)))
         address = address_of(listener, settings.host)
-        announcement_of(app.state.live.gateway, address, admin).publish()
+        announcement_of(app.state.live.gateway, address, admin, demonstration).publish()
         freeze()
         _reload_on_hangup(app, hung_up)
         await GracefulServer(_config(app, settings, lifespan="off")).serve(sockets=[listener])
@@ -147,7 +158,11 @@ def _served(app: Starlette) -> Served:
 
 
 def _serve_many(
-    settings: Settings, listener: socket.socket, admin: socket.socket | None, workers: int
+    settings: Settings,
+    listener: socket.socket,
+    admin: socket.socket | None,
+    workers: int,
+    demonstration: Demonstration | None,
 ) -> None:
     """Start once in this process, to report errors and to fill the cache, then start the workers."""
     opened = contextlib.AsyncExitStack()
@@ -162,7 +177,7 @@ def _serve_many(
             with reading_metadata() as report:
                 gateway = await opened.enter_async_context(open_gateway(shared, progress=report))
             address = address_of(listener, settings.host)
-            announcements.append(announcement_of(gateway, address, admin))
+            announcements.append(announcement_of(gateway, address, admin, demonstration))
 
         if _run(rehearse, opened):
             (announcement,) = announcements
@@ -307,7 +322,10 @@ class Announcement:
 
 
 def announcement_of(
-    gateway: Gateway, address: str, admin: socket.socket | None = None
+    gateway: Gateway,
+    address: str,
+    admin: socket.socket | None = None,
+    demonstration: Demonstration | None = None,
 ) -> Announcement:
     """Return the announcement of a gateway, which need not stay open until it is published."""
     lines: list[str] = []
@@ -325,6 +343,9 @@ def announcement_of(
     lines.extend(_addresses(gateway.settings, address))
     if admin is not None:
         lines.append(f"Health:   {admin_address(gateway.settings, admin)}")
+    if demonstration is not None:
+        second = None if admin is None else address_of(admin, gateway.settings.admin.host)
+        lines.extend(demonstration.lines(f"{address}{gateway.settings.root_path}", second))
     started = Started(
         url=address,
         upstream=gateway.client.root,

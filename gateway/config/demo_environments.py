@@ -6,11 +6,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from gateway.errors import SettingsError
-
-from .environment_models import EnvironmentOptions
 from .setting_models import SandboxOptions
-from .settings import Settings
 
 
 class _Customer(Struct, frozen=True, kw_only=True):
@@ -39,12 +35,12 @@ _CUSTOMERS = (
         },
     ),
     _Customer(
-        organization="Fabrikam",
-        companies=("demf", "fabd"),
+        organization="Tailspin",
+        companies=("demf", "tsde"),
         kind="test",
         custom_fields={
-            "VendorsV3": {"FabrikamRating": ("A", "B", "C"), "FabrikamAuditedOn": "date"},
-            "FabrikamAudits": {"AuditId": "text", "Findings": "int32", "Passed": "noyes"},
+            "VendorsV3": {"TailspinRating": ("A", "B", "C"), "TailspinAuditedOn": "date"},
+            "TailspinAudits": {"AuditId": "text", "Findings": "int32", "Passed": "noyes"},
         },
     ),
     _Customer(
@@ -59,33 +55,30 @@ _CUSTOMERS = (
 )
 
 
-def with_demos(settings: Settings, number: int) -> Settings:
-    """Return settings with so many sandboxes as further environments. Raises SettingsError if a name is in use."""
-    if not number:
-        return settings
-    demos = demo_environments(number)
-    taken = sorted(demos.keys() & settings.environments.keys())
-    if taken:
-        raise SettingsError(
-            f"There is an environment {taken[0]} in the settings.",
-            hint="Omit --demo-environments, or rename it.",
-        )
-    return settings.model_copy(update={"environments": {**settings.environments, **demos}})
+class Demo(Struct, frozen=True, kw_only=True):
+    """One environment of the demonstration: what is stored of it, and its sandbox."""
+
+    name: str
+    title: str
+    kind: Literal["test", "development"] | None
+    companies: tuple[str, ...]
+    """What is read by default: without it, all companies are."""
+    sandbox: SandboxOptions
 
 
-def demo_environments(number: int) -> dict[str, EnvironmentOptions]:
-    """Return so many environments by name: each with legal entities, users, fields and rows of its own."""
-    return {f"demo-{index + 1}": _demo(index) for index in range(number)}
+def demos(number: int) -> tuple[Demo, ...]:
+    """Return so many environments, each with legal entities, users, fields and rows of its own."""
+    return tuple(map(_demo, range(number)))
 
 
-def _demo(index: int) -> EnvironmentOptions:
+def _demo(index: int) -> Demo:
     customer = _CUSTOMERS[index % len(_CUSTOMERS)]
     further = index // len(_CUSTOMERS)
     organization = f"{customer.organization} {further + 1}" if further else customer.organization
-    return EnvironmentOptions(
+    return Demo(
+        name=f"demo-{index + 1}",
         title=organization,
         kind=customer.kind,
-        # What is read by default: without it, all companies are.
         companies=customer.companies[:1],
         sandbox=SandboxOptions(
             seed=100 + index,

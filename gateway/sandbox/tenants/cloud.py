@@ -51,13 +51,15 @@ def create_cloud(
     applications: Sequence[Application],
     registered: Sequence[str],
     tenant_name: str = "Contoso",
+    host: LoginHost | None = None,
 ) -> Cloud:
     """Return an environment and its login host.
 
     ``registered``: client ids of applications that the environment knows, with the rights of its administrator.
+    ``host``: the login host of other environments, which gets one more tenant.
     """
     tenant = Tenant(name=tenant_name, people=())
-    host = LoginHost(f"{address}{LOGIN}", (tenant, STRANGERS), applications)
+    host = host or LoginHost(f"{address}{LOGIN}", (STRANGERS,), applications)
     rules = SignInRules(
         issuer=host.issuer(tenant),
         audience=address,

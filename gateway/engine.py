@@ -16,6 +16,8 @@ from typing import Any
 from graphql import OperationType
 from msgspec import Struct, field
 
+from gateway.admission.lanes import LaneChoice
+from gateway.admission.work import working
 from gateway.cache.evicting_writer import EvictingWriter
 from gateway.cache.operation_reads import OperationReads, ReadSharing
 from gateway.cost.gate import OperationGate, Priceable, Ticket
@@ -103,6 +105,7 @@ class Engine:
         """``introspections`` keeps long answers of introspection; ``rules`` are those of the schema's role view."""
         self.audit: WriteAudit | None = None
         """Records writes; None: they are not recorded."""
+        self.lanes = LaneChoice()
         self.gate: OperationGate | None = None
         """Prices operations, and admits or refuses them before their first upstream request; None: all may run."""
         self.sharing: ReadSharing | None = None
@@ -149,10 +152,16 @@ class Engine:
         if operation.is_mutation:
             if request.cost == "estimate":
                 return self.estimate(operation)
-            return await self._write(operation, deadline, reads.upstream, trace)
+            with working(self.lanes.work(deadline.began, request.caller, request.lane)):
+                return await self._write(operation, deadline, reads.upstream, trace)
         query = self.plan(operation)
         if request.cost == "estimate":
             return self.estimate(query)
+        with working(self.lanes.work(deadline.began, request.caller, request.lane, query.lane)):
+            return await self._query(query, deadline, reads)
+
+    async def _query(self, query: PlannedQuery, deadline: Deadline, reads: ReadContext) -> Answer:
+        """Run a query, and answer it. Raises GatewayError."""
         ticket = await self._admit(query) if query.roots else None
         answer = spent = None
         # Everything so far was done without I/O.
@@ -315,7 +324,7 @@ class Engine:
                 answer = await self.answer_or_error(self.answer(request, deadline, shared, trace))
             answer = self._as_signed_in(answer, shared)
             # Above the budget: others have read so much. What this operation may read is its own.
-            if not _exceeds_budget(answer):
+            if not answer.has_error(BudgetExceeded.code):
                 return answer
         reads = self._reads(request, deadline, trace)
         with operation_ends_at(deadline.at):
@@ -489,8 +498,3 @@ class Engine:
         """Yield the caches of documents and prepared operations, to be cleared after retirement."""
         yield from self._documents.tables()
         yield from self._prepared.tables()
-
-
-def _exceeds_budget(answer: Answer) -> bool:
-    codes = (error.get("extensions", {}).get("code") for error in answer.errors)
-    return BudgetExceeded.code in codes

@@ -10,6 +10,7 @@ from graphql import OperationDefinitionNode, OperationType
 from graphql.execution.values import VariableValues
 from msgspec import Struct, field
 
+from gateway.admission.work import Lane
 from gateway.documents.store import Document
 from gateway.documents.trusted import TrustedDocument
 from gateway.execution.fast_path import encode
@@ -18,6 +19,7 @@ from gateway.introspection.answers import LongAnswer
 from gateway.odata.query import Request
 from gateway.operations.prepared_operation import Prepared
 from gateway.planning.plan import BoundRoot
+from schema.catalog.records import RootKind
 
 CostWish: TypeAlias = Literal["include", "estimate"]
 
@@ -43,6 +45,8 @@ class GraphQLRequest(Struct, frozen=True, kw_only=True):
     """Whether the answer tells the cost, or the operation is only priced (header X-D365-Cost)."""
     is_charged: bool = True
     """Whether its cost counts against limits and budgets; not that of reads that the gateway makes for many callers."""
+    lane: Lane = Lane.INTERACTIVE
+    """Lane of its door; by its caller and what it reads it may be a less urgent one (header X-D365-Priority)."""
     caller: Caller = ANONYMOUS
     client: str | None = None
     """Address of the client, for the audit log."""
@@ -78,6 +82,12 @@ class PlannedQuery(Struct, frozen=True):
     variables: VariableValues
     roots: tuple[BoundRoot, ...]
 
+    @property
+    def lane(self) -> Lane:
+        """The lane of what it reads: a router's entities, or anything else."""
+        is_federated = any(shape.root.kind is RootKind.ENTITIES for shape in self.prepared.roots)
+        return Lane.FEDERATION if is_federated else Lane.INTERACTIVE
+
 
 class Answer(Struct):
     """The answer to a request: without ``data`` if nothing was run."""
@@ -106,6 +116,10 @@ class Answer(Struct):
         if self.written is not None:
             return self.written if isinstance(self.written, bytes) else self.written.encode()
         return encode(_Response(self.data, self.errors or msgspec.UNSET, self.extensions))
+
+    def has_error(self, code: str) -> bool:
+        """Return whether one of its errors has a code."""
+        return any(error.get("extensions", {}).get("code") == code for error in self.errors)
 
     def to_builtins(self) -> dict[str, Any]:
         """Return the response as plain Python values."""

@@ -141,6 +141,33 @@ class Admission(Generic[R]):
         rate = max(1.0, slots.limit.value) / slots.latencies.mean * weights[work.lane] / busy
         return pause + (slots.queue.turns_before(work) + requests) / rate
 
+    def is_busy(self, identity: str | None) -> bool:
+        """Return whether a new operation may have to wait at all."""
+        return self._slots.queue.size > 0 or self.pauses.remaining(identity) > 0.0
+
+    def check(
+        self,
+        work: Work,
+        remaining: float | None,
+        requests: float,
+        identity: str | None = None,
+    ) -> None:
+        """Raise Overloaded for an operation that cannot be answered in its remaining seconds; None: it has no end.
+
+        ``requests``: how many it will probably send.
+        """
+        if self._slots.queue.size_of(work.lane) >= self._lanes.queue:
+            raise self.refusal(self.estimate(work, identity=identity))
+        if work.may_wait_until is not None:
+            seconds = self.estimate(work, identity=identity)
+            excess = seconds - (work.may_wait_until - asyncio.get_running_loop().time())
+            if excess > 0:
+                raise self.refusal(excess)
+        if remaining is not None:
+            excess = self.estimate(work, requests, identity) - remaining
+            if excess > 0:
+                raise self.refusal(excess)
+
     def refusal(self, seconds: float) -> Overloaded:
         """Return the error of a request that would wait for so many seconds."""
         return Overloaded(

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 
+from gateway.admission.work import Lane
 from gateway.config.cache_models import CacheOptions
 from gateway.errors import GatewayError
 from gateway.odata.response_check import Response
@@ -24,9 +25,12 @@ class EnvironmentAnswers:
         store: AnswerStore,
         options: CacheOptions,
         now: Callable[[], float] = time.monotonic,
+        apart: frozenset[Lane] = frozenset(),
     ) -> None:
+        """``apart``: lanes with credentials of their own, which may get other answers."""
         self.environment = environment
         self.options = options
+        self.apart = apart
         self.in_flight = InFlight()
         self.cached: frozenset[str] = frozenset()
         """The sets whose answers are cached; none until the metadata are known."""

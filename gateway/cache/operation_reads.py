@@ -177,8 +177,11 @@ class OperationReads:
         return sets if sets is not None and sets <= cached else None
 
     def _key(self, request: Request) -> Key:
+        identity, lane = self._identity, current_work().lane
+        if lane in self._answers.apart:
+            identity = f"{identity} {lane.name}"
         return (
-            f"{self._answers.environment} {self._identity}",
+            f"{self._answers.environment} {identity}",
             request.url,
             request.headers.get("Prefer", ""),
         )

@@ -6,7 +6,13 @@ weights = { interactive = 8, export = 1 }
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from .credential_models import check_certificate, check_secret
+
+LaneName: TypeAlias = Literal["interactive", "federation", "subscription", "agent", "export"]
 
 
 class LaneWeights(BaseModel):
@@ -19,6 +25,25 @@ class LaneWeights(BaseModel):
     subscription: float = Field(default=2.0, gt=0, le=1_000)
     agent: float = Field(default=4.0, gt=0, le=1_000)
     export: float = Field(default=1.0, gt=0, le=1_000)
+
+
+class LaneCredential(BaseModel):
+    """An application of the environment's tenant whose requests are those of one lane."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    client_id: str
+    client_secret: Annotated[SecretStr, AfterValidator(check_secret)] | None = None
+    """Secret, or a Key Vault reference."""
+    certificate: Annotated[str, AfterValidator(check_certificate)] | None = None
+    """File with certificate and private key instead, or a Key Vault reference."""
+    certificate_password: Annotated[SecretStr, AfterValidator(check_secret)] | None = None
+
+    @model_validator(mode="after")
+    def _has_one(self) -> LaneCredential:
+        if (self.client_secret is None) == (self.certificate is None):
+            raise ValueError("expected client_secret or certificate, and not both")
+        return self
 
 
 class AdmissionOptions(BaseModel):
@@ -47,4 +72,9 @@ class AdmissionOptions(BaseModel):
         default=LaneWeights(),
         description="Shares of the lanes interactive, federation, subscription, agent and export while several of"
         " them wait.",
+    )
+    credentials: dict[LaneName, LaneCredential] = Field(
+        default={},
+        description="Lane = application of its own (client_id, client_secret or certificate), to which the environment"
+        " can give another priority. Needs auth = client_credentials and identity = app.",
     )

@@ -12,12 +12,14 @@ from .vault_reference import check_vault_reference
 AuthKind: TypeAlias = Literal["client_credentials", "workload_identity", "managed_identity", "none"]
 
 
-def _certificate(value: str) -> str:
+def check_certificate(value: str) -> str:
+    """Return the path of a certificate, or a Key Vault reference. Raises ValueError."""
     check_vault_reference(value)
     return value
 
 
-def _password(value: SecretStr) -> SecretStr:
+def check_secret(value: SecretStr) -> SecretStr:
+    """Return a secret, or a Key Vault reference. Raises ValueError."""
     check_vault_reference(value.get_secret_value())
     return value
 
@@ -27,12 +29,12 @@ class CredentialOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    certificate: Annotated[str, AfterValidator(_certificate)] | None = Field(
+    certificate: Annotated[str, AfterValidator(check_certificate)] | None = Field(
         default=None,
         description="File with the certificate of the application and its private key, as PEM or PFX, instead of"
         " client_secret; or a Key Vault reference. Read again when it changes.",
     )
-    certificate_password: Annotated[SecretStr, AfterValidator(_password)] | None = Field(
+    certificate_password: Annotated[SecretStr, AfterValidator(check_secret)] | None = Field(
         default=None, description="Password of the PFX file or of the private key."
     )
     federated_token_file: Path | None = Field(

@@ -21,7 +21,7 @@ from .credential_models import CredentialOptions
 from .environment_models import OWN, EnvironmentOptions
 from .profiles import EnvironmentSettings
 from .role_models import RoleOptions
-from .setting_checks import check_companies, check_profiles
+from .setting_checks import check_companies, check_lane_credentials, check_profiles
 from .settings import Settings
 
 RENAMED = {"kind": "environment_kind"}
@@ -60,6 +60,9 @@ def overlaid(
     overrides: dict[str, Any] = {k: v for k, v in values.items() if v not in (None, ())}
     overrides |= _place(settings, options)
     profiles, roles = options.profiles, options.roles
+    if options.admission is None and signs_in_otherwise(options):
+        # Those of the deployment's lanes are applications of its own tenant.
+        overrides["admission"] = settings.admission.model_copy(update={"credentials": {}})
     return EnvironmentSettings.model_construct(
         **{
             **dict(settings),
@@ -109,6 +112,12 @@ def _place(settings: Settings, options: EnvironmentOptions) -> dict[str, Any]:
     elif settings.client_id is None and (options.auth or place.get("auth")) != "none":
         place |= linking_application(settings)
     return place
+
+
+def signs_in_otherwise(options: EnvironmentOptions) -> bool:
+    """Return whether an environment has another tenant or application than the deployment, or none."""
+    own = (options.tenant_id, options.client_id, options.credentials, options.auth)
+    return options.url is None or any(value is not None for value in own)
 
 
 def linking_application(settings: Settings) -> dict[str, Any]:
@@ -178,7 +187,11 @@ def option_problems(
             ".max_page_size",
             f"{own.max_page_size} is less than default_page_size ({own.default_page_size})",
         )
-    for check in (check_companies, lambda data: check_profiles(own.profiles, data)):
+    for check in (
+        check_companies,
+        lambda data: check_lane_credentials(own.admission, data),
+        lambda data: check_profiles(own.profiles, data),
+    ):
         try:
             check(values)
         except ValueError as error:

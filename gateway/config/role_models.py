@@ -15,6 +15,7 @@ from pydantic_settings import NoDecode
 
 from schema.errors import did_you_mean
 
+from .admission_models import LaneName
 from .document_models import DocumentMode
 from .value_types import Json, Names
 
@@ -103,6 +104,8 @@ class RoleOptions(BaseModel):
     """Patterns of actions, functions and custom services that it may call."""
     explain: bool | None = None
     """Whether it may see plans and traces. None: in the sandbox only."""
+    lane: LaneName | None = None
+    """Lane of its callers' operations; of several roles the most urgent one counts. None: interactive."""
     introspection: bool = True
     graphiql: bool = True
     documents: DocumentMode | None = None

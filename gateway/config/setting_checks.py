@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from schema.errors import did_you_mean
 
+from .admission_models import AdmissionOptions
 from .document_models import DocumentOptions
 from .inbound_models import InboundOptions
 from .sandbox_roles import has_sandbox_roles, sandbox_roles
@@ -62,6 +63,15 @@ def check_profiles(profiles: Profiles, data: Mapping[str, Any]) -> None:
         unknown = [c for c in requested if companies and c.casefold() not in companies]
         if unknown:
             raise ValueError(f"{name}: {', '.join(unknown)} is not in companies or company_limit")
+
+
+def check_lane_credentials(options: AdmissionOptions, data: Mapping[str, Any]) -> None:
+    """Raise ValueError if lanes have credentials of their own and the gateway does not sign in as itself."""
+    if not options.credentials:
+        return
+    auth = data.get("auth", "client_credentials")
+    if auth != "client_credentials" or data.get("identity", "app") != "app":
+        raise ValueError("credentials needs auth = client_credentials and identity = app")
 
 
 def check_documents(options: DocumentOptions, data: Mapping[str, Any]) -> None:

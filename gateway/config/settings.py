@@ -36,6 +36,7 @@ from .setting_checks import (
     check_companies,
     check_documents,
     check_environments,
+    check_lane_credentials,
     check_profiles,
     derived_defaults,
 )
@@ -378,6 +379,12 @@ class Settings(ReadingSettings):
                     raise ValueError(
                         f"profiles.{name}.roles: there is no role {role}.{did_you_mean(role, value)}"
                     )
+        return value
+
+    @field_validator("admission")
+    @classmethod
+    def _signs_in(cls, value: AdmissionOptions, info: ValidationInfo) -> AdmissionOptions:
+        check_lane_credentials(value, info.data)
         return value
 
     @field_validator("documents")

@@ -12,9 +12,15 @@ from pydantic import BaseModel, SecretStr
 from .value_types import LOOPBACK
 
 PREFIX = "@keyvault:"
-RESOLVED = frozenset({"client_secret", "credentials.certificate_password"})
+RESOLVED = frozenset(
+    {
+        *("client_secret", "credentials.certificate_password"),
+        *("LANE.client_secret", "LANE.certificate_password"),
+    }
+)
 """Secrets that may be references; ``credentials.certificate`` may, too."""
 _OF_ENVIRONMENT = re.compile(r"environments\.[^.]+\.")
+_OF_LANE = re.compile(r"admission\.credentials\.[^.]+")
 _PATH = re.compile(r"/secrets/[0-9A-Za-z-]{1,127}(?:/[0-9a-f]{32})?")
 _CLOUDS = ("vault.azure.net", "vault.azure.cn", "vault.usgovcloudapi.net")
 """Domains of vaults. Tokens for Key Vault are sent nowhere else."""
@@ -73,7 +79,7 @@ def misplaced_references(values: object, path: str = "") -> Iterator[str]:
     The text of such a reference would be the secret itself, which anybody can read in a manifest.
     """
     if isinstance(values, SecretStr):
-        own = _OF_ENVIRONMENT.sub("", path, count=1)
+        own = _OF_LANE.sub("LANE", _OF_ENVIRONMENT.sub("", path, count=1), count=1)
         if own not in RESOLVED and is_vault_reference(values.get_secret_value()):
             yield path
     elif isinstance(values, BaseModel):

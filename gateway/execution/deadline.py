@@ -27,12 +27,13 @@ class Deadline:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._loop = asyncio.get_running_loop()
-        self._started = self._loop.time()
+        self.began = self._loop.time()
+        """The beginning, by the event loop's clock."""
 
     @property
     def at(self) -> float:
         """The end, in seconds of the event loop's clock."""
-        return self._started + self.seconds
+        return self.began + self.seconds
 
     @property
     def is_over(self) -> bool:
@@ -47,7 +48,7 @@ class Deadline:
         return DeadlineExceeded(
             f"The operation took longer than {self.seconds:g} seconds: {reason}.",
             hint=HINT,
-            seconds=self._loop.time() - self._started,
+            seconds=self._loop.time() - self.began,
             requests=requests,
             rows=rows,
         )

@@ -33,7 +33,7 @@ from msgspec import structs
 from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope, Send
 
-from gateway.errors import AuditUnavailable, RateLimited, Unauthenticated
+from gateway.errors import AuditUnavailable, Overloaded, RateLimited, Unauthenticated
 from gateway.events import ClientLeft, Observer, RequestRefused
 from gateway.failures import encode_answer
 from gateway.identity.caller import ANONYMOUS, Caller
@@ -341,7 +341,7 @@ def status_of(answer: Answer, media: str) -> int:
     # With either media type: the gateway is at fault, or the HTTP request rather than the operation.
     if "INTERNAL_ERROR" in codes:
         return 500
-    if AuditUnavailable.code in codes:
+    if AuditUnavailable.code in codes or Overloaded.code in codes:
         return 503
     if RateLimited.code in codes:
         return 429

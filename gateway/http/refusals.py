@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.errors import (
     GatewayError,
+    Overloaded,
     RateLimited,
     StoreUnavailable,
     Unauthenticated,
@@ -104,6 +105,10 @@ def answered_challenge(errors: Sequence[Mapping[str, Any]]) -> str | None:
     return None
 
 
+_WAITING = frozenset({RateLimited.code, Overloaded.code})
+"""Codes of operations that were refused, and may be repeated later."""
+
+
 def error_fields(errors: Sequence[Mapping[str, Any]]) -> tuple[tuple[bytes, bytes], ...]:
     """Return the header fields that the errors of an operation require: how to sign in, when to try again."""
     if not errors:
@@ -112,7 +117,7 @@ def error_fields(errors: Sequence[Mapping[str, Any]]) -> tuple[tuple[bytes, byte
     challenge = answered_challenge(errors)
     if challenge is not None:
         fields.append(challenge_field(challenge))
-    waits = [e["extensions"]["retryAfter"] for e in errors if _code(e) == RateLimited.code]
+    waits = [e["extensions"]["retryAfter"] for e in errors if _code(e) in _WAITING]
     if waits:
         fields.append((b"retry-after", b"%d" % ceil(max(waits))))
     return tuple(fields)

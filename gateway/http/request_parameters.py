@@ -14,6 +14,7 @@ import msgspec
 from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope
 
+from gateway.admission.work import Lane
 from gateway.request import CostWish, GraphQLRequest
 
 from .refusals import HttpError
@@ -28,6 +29,8 @@ COST_HEADER = "X-D365-Cost"
 """``include``: the answer tells what it cost; ``estimate``: the operation is priced, and not run."""
 TIMEOUT_HEADER = "X-D365-Timeout"
 """Seconds that the operation may take; it can only shorten what the settings allow."""
+PRIORITY_HEADER = "X-D365-Priority"
+"""``low``: the operation waits behind others while the environment is busy."""
 BODY_TIMEOUT = 30.0
 """Seconds in which a request's whole body must arrive."""
 READS = frozenset({"GET", "HEAD"})
@@ -38,7 +41,10 @@ Headers: TypeAlias = Mapping[str, str]
 """Lower-case name → value; lines of the same name are joined with commas (RFC 9110, section 5.2)."""
 # Not float(): it takes "inf" and "nan".
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
-_COMPANY, _TIMEOUT, _COST = (name.lower() for name in (COMPANY_HEADER, TIMEOUT_HEADER, COST_HEADER))
+_COMPANY, _TIMEOUT, _COST, _PRIORITY = (
+    name.lower() for name in (COMPANY_HEADER, TIMEOUT_HEADER, COST_HEADER, PRIORITY_HEADER)
+)
+_LANES = {"low": Lane.EXPORT, "normal": Lane.INTERACTIVE}
 
 
 class ClientDisconnected(Exception):
@@ -126,7 +132,19 @@ def request_of(
         request_id=headers.get("x-request-id"),
         fresh=is_fresh(headers),
         cost=cost_of(headers.get(_COST)),
+        lane=lane_of(headers.get(_PRIORITY)),
     )
+
+
+def lane_of(header: str | None) -> Lane:
+    """Return the lane that a header names. Raises HttpError."""
+    if header is None:
+        return Lane.INTERACTIVE
+    lane = _LANES.get(header.strip().lower())
+    if lane is None:
+        message = f"{PRIORITY_HEADER} is neither low nor normal."
+        raise HttpError(400, "BAD_REQUEST", message, "It can only lower the priority: low.")
+    return lane
 
 
 def is_fresh(headers: Headers) -> bool:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from gateway.admission.work import Lane
+from gateway.config.admission_models import LaneCredential
 from gateway.config.settings import Settings
 from gateway.config.vault_reference import is_vault_reference, vault_secret
 from gateway.errors import SettingsError
@@ -43,6 +45,32 @@ def auth_of(
     if settings.auth == "none":
         return None
     return ApplicationSignIn(_token_requests(settings, transport), observe=observe)
+
+
+def lane_sign_ins(
+    settings: Settings, observe: Observer = log_event, transport: LoginTransport | None = None
+) -> dict[Lane, ApplicationSignIn]:
+    """Return the sign-ins of the lanes that have applications of their own. Raises SettingsError."""
+    return {
+        Lane[name.upper()]: ApplicationSignIn(
+            _token_requests(_as_application(settings, credential), transport), observe=observe
+        )
+        for name, credential in settings.admission.credentials.items()
+    }
+
+
+def _as_application(settings: Settings, credential: LaneCredential) -> Settings:
+    certificate = {
+        "certificate": credential.certificate,
+        "certificate_password": credential.certificate_password,
+    }
+    return settings.model_copy(
+        update={
+            "client_id": credential.client_id,
+            "client_secret": credential.client_secret,
+            "credentials": settings.credentials.model_copy(update=certificate),
+        }
+    )
 
 
 def callers_of(

@@ -23,9 +23,10 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx
-from msgspec import structs
+from msgspec import Struct, structs
 
 from gateway.admission.admission import Admission, lanes_of
+from gateway.admission.work import Lane, current_work
 from gateway.audit.log import AuditLog
 from gateway.config.profiles import is_stored
 from gateway.config.settings import Settings
@@ -103,6 +104,13 @@ class CostBook(Protocol):
         ...
 
 
+class _Way(Struct, frozen=True):
+    """How requests are sent: with whose credentials, and after which others."""
+
+    auth: httpx.Auth | None
+    sender: RetryingSender
+
+
 class ODataClient:
     """The client of one service, with one connection pool; an async context manager.
 
@@ -130,7 +138,6 @@ class ODataClient:
         self.root = address.rstrip("/")
         self._dialect = dialect or dialect_for(settings.dialect, self.root)
         self._settings = settings
-        self._auth = auth
         self.answers: SharedAnswers | None = None
         """What operations share of the answers; None: nothing."""
         self.callers: CallerTokens | None = None
@@ -142,11 +149,8 @@ class ODataClient:
         self._observe = observe
         self._clock = clock or Clock()
         self._transport = transport or _network(settings)
-        attempts = AttemptSender(settings, self._transport, observe)
-        self.admission: Admission[Response] = Admission(
-            lanes_of(settings), self._clock.now, self._clock.sleep
-        )
-        self._sender = RetryingSender(settings, attempts, self._clock, observe, self.admission)
+        self._own_way = _Way(auth, self._new_sender())
+        self._lanes: Mapping[Lane, _Way] = {}
         self._timeout = _timeout(settings, settings.read_timeout)
         self._ids = _request_ids()
         self.unfinished: set[asyncio.Task[Any]] = set()
@@ -169,7 +173,7 @@ class ODataClient:
         """
         assert self.callers is not None
         bound = copy(self)
-        bound._auth = self.callers.auth(caller)  # noqa: SLF001 - of the same class
+        bound._own_way = _Way(self.callers.auth(caller), self._own_way.sender)  # noqa: SLF001 - of the same class
         bound._identity = caller.log_id  # noqa: SLF001 - likewise
         return bound
 
@@ -177,6 +181,28 @@ class ODataClient:
         """Take the newest token of a caller for what runs already, such as polls."""
         assert self.callers is not None
         self.callers.renew(caller)
+
+    def use_credentials(self, lanes: Mapping[Lane, httpx.Auth]) -> None:
+        """Send the requests of these lanes with credentials of their own, each with a limit of its own."""
+        self._lanes = {lane: _Way(auth, self._new_sender()) for lane, auth in lanes.items()}
+
+    def _new_sender(self) -> RetryingSender:
+        settings, clock = self._settings, self._clock
+        attempts = AttemptSender(settings, self._transport, self._observe)
+        admission: Admission[Response] = Admission(lanes_of(settings), clock.now, clock.sleep)
+        return RetryingSender(settings, attempts, clock, self._observe, admission)
+
+    @property
+    def admission(self) -> Admission[Response]:
+        """What admits the requests of the current task's work."""
+        return self._way().sender.admission
+
+    def _way(self) -> _Way:
+        """Return how requests of the current task's work are sent: a lane may have credentials of its own."""
+        # The identity of a caller is the same in all lanes.
+        if self._lanes and self._identity is None:
+            return self._lanes.get(current_work().lane, self._own_way)
+        return self._own_way
 
     async def __aenter__(self) -> Self:
         return self
@@ -231,11 +257,16 @@ class ODataClient:
     ) -> Response:
         """Return the answer to a GET of an absolute address: 2xx, or 304 for a conditional request.
 
-        Credentials are sent to the service's own origin only. ``read_timeout`` is the longest silence in seconds.
+        It takes no slot, as it reads metadata and not rows. Credentials are sent to the service's own origin only.
+        ``read_timeout`` is the longest silence in seconds.
         Raises what ``send`` raises.
         """
         return await self._exchange(
-            Request("GET", url, headers), safe=True, progress=progress, read_timeout=read_timeout
+            Request("GET", url, headers),
+            safe=True,
+            progress=progress,
+            read_timeout=read_timeout,
+            is_exempt=True,
         )
 
     async def _exchange(
@@ -246,18 +277,20 @@ class ODataClient:
         progress: Progress | None = None,
         read_timeout: float | None = None,
         outcome_part: OutcomePart = whole_response,
+        is_exempt: bool = False,
     ) -> Response:
         """Return an answer of the kind that was requested, or raise."""
-        lazy = self._lazy(request, read_timeout)
+        lazy, way = self._lazy(request, read_timeout), self._way()
         exchange = Exchange(
             request=lazy,
             may_repeat=retry_always if safe else retry_never,
-            auth=self._auth_for(lazy.address),
+            auth=self._auth_for(lazy.address, way),
+            is_exempt=is_exempt,
             identity=self._identity,
             progress=progress,
             outcome_part=outcome_part,
         )
-        outcome = await self._sender.outcome(exchange)
+        outcome = await way.sender.outcome(exchange)
         response = outcome.response
         if response is None:
             assert outcome.error is not None
@@ -278,18 +311,18 @@ class ODataClient:
         too busy (429). A URL that starts with a slash is relative to the environment, others to the service root.
         """
         sent = structs.replace(request, url=self._address_of(request.url))
-        lazy = self._lazy(sent)
+        lazy, way = self._lazy(sent), self._way()
         exchange = Exchange(
             request=lazy,
             may_repeat=is_certainly_unprocessed,
-            auth=self._auth_for(lazy.address),
+            auth=self._auth_for(lazy.address, way),
             identity=self._identity,
             is_write=True,
             outcome_part=outcome_part,
             begins=begins,
         )
         try:
-            outcome = await self._sender.outcome(exchange)
+            outcome = await way.sender.outcome(exchange)
         except UpstreamMalformed as error:
             # The answer is longer than may be read, so it is unknown whether the write was done or refused.
             raise OutcomeUnknown(error.message, detail=error.detail) from error
@@ -349,10 +382,10 @@ class ODataClient:
     def _is_own(self, url: str) -> bool:
         return url.startswith(self._own) or origin(urlsplit(url)) == self._origin
 
-    def _auth_for(self, url: str) -> httpx.Auth | None:
+    def _auth_for(self, url: str, way: _Way) -> httpx.Auth | None:
         """Return the credentials for an address; None if it is not of the service's own origin."""
         # Next links are written by the upstream: a wrong one must not take the token elsewhere.
-        return None if self._auth is None or not self._is_own(url) else self._auth
+        return None if way.auth is None or not self._is_own(url) else way.auth
 
     def _raise_translated(self, exc: httpx.RequestError, request: Request) -> NoReturn:
         """Raise the gateway's error for one of httpx."""

@@ -47,6 +47,8 @@ class Exchange(Struct, frozen=True, kw_only=True):
     identity: str | None = None
     """The caller whose identity it has; None: the gateway."""
     is_write: bool = False
+    is_exempt: bool = False
+    """Whether it takes no slot."""
     progress: Progress | None = None
     outcome_part: OutcomePart = whole_response
     begins: Callable[[], None] | None = None
@@ -110,7 +112,9 @@ class RetryingSender:
                 closed = await self._wait_turn(exchange, pause) if pause.blocks(request) else None
                 if closed is not None:
                     return self._not_sent(exchange, number, closed)
-                if not admission.begins(work, is_write=exchange.is_write):
+                if not exchange.is_exempt and not admission.begins(
+                    work, is_write=exchange.is_write
+                ):
                     await admission.turn(work, is_write=exchange.is_write)
                     # The way may have been closed while this one waited for a slot.
                     if pause.blocks(request):
@@ -149,17 +153,18 @@ class RetryingSender:
             wait = self._wait(failure, number, None, exchange)
             return Outcome(failure=failure, error=error, wait=wait)
         finally:
-            self.admission.ended(
-                Sent(
-                    work=work,
-                    is_write=exchange.is_write,
-                    kind=_kind_of(exchange.request),
-                    outcome=ending,
-                    waited=began_at - asked_at,
-                    seconds=now() - began_at,
-                    pause=closing,
+            if not exchange.is_exempt:
+                self.admission.ended(
+                    Sent(
+                        work=work,
+                        is_write=exchange.is_write,
+                        kind=_kind_of(exchange.request),
+                        outcome=ending,
+                        waited=began_at - asked_at,
+                        seconds=now() - began_at,
+                        pause=closing,
+                    )
                 )
-            )
 
     def _throttled(
         self,

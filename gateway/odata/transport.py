@@ -80,7 +80,11 @@ ERRORS = (aiohttp.ClientError, OSError, ValueError)
 
 def make_transport(settings: Settings) -> httpx.AsyncBaseTransport:
     """Return the transport to a service on the network. Raises SettingsError for a proxy that cannot be used."""
-    return AiohttpTransport(connections=settings.concurrency, proxies=environment_proxies())
+    # Each lane with credentials of its own has a limit of its own.
+    limits = 1 + len(settings.admission.credentials)
+    return AiohttpTransport(
+        connections=settings.concurrency * limits, proxies=environment_proxies()
+    )
 
 
 def environment_proxies() -> dict[str, str]:

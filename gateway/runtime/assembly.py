@@ -14,6 +14,8 @@ from typing import Any
 
 import httpx
 
+from gateway.admission.lanes import LaneChoice
+from gateway.admission.work import Lane
 from gateway.audit.log import AuditLog
 from gateway.cache.answer_store import AnswerStore
 from gateway.cache.environment_answers import EnvironmentAnswers
@@ -64,6 +66,8 @@ from schema.model.relations import Relation
 from schema.policy.records import Policy
 from schema.policy.view import RoleView
 from schema.types.build import ODataSchema
+
+from .early_refusal import EarlyRefusal
 
 SANDBOX_ROOT = "http://sandbox.invalid/data"
 """Service root of the embedded sandbox. Nothing is sent to it: ``.invalid`` never resolves (RFC 2606, section 2)."""
@@ -162,6 +166,10 @@ def open_client(
     )
     client.costs = costs
     client.callers = _callers(settings, observe)
+    if settings.admission.credentials:
+        from gateway.odata.auth import lane_sign_ins  # noqa: PLC0415 - importing msal takes 0.1 s
+
+        client.use_credentials(lane_sign_ins(settings, observe))
     client.audit = audit
     client.answers = environment_answers(settings, answers)
     return client
@@ -175,7 +183,10 @@ def environment_answers(
     if not options.ttl and not options.coalesce:
         return None
     return EnvironmentAnswers(
-        environment_in(settings), store or AnswerStore(options.max_bytes), options
+        environment_in(settings),
+        store or AnswerStore(options.max_bytes),
+        options,
+        apart=frozenset(Lane[name.upper()] for name in settings.admission.credentials),
     )
 
 
@@ -344,6 +355,7 @@ def executable(
     schema = build_api_schema(settings, catalog, LoadedResolvers(catalog))
     limits = execution_settings(settings)
     engine = Engine(schema, client, dialect, limits, observe, store, rules)
+    engine.lanes = LaneChoice.of(settings)
     if client.callers is not None:
         engine.identities = client
     if client.audit is not None:
@@ -353,6 +365,7 @@ def executable(
         engine.sharing = ReadSharing(answers=client.answers, touched=touched)
     if isinstance(client.costs, Costs):
         engine.gate = cost_gate(client.costs, settings, engine, observe)
+        engine.gate = EarlyRefusal(client, engine.gate)
     return schema, engine
 
 

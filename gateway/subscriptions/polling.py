@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec import Struct
 
+from gateway.admission.work import Lane
 from gateway.errors import BudgetExceeded, GatewayError, to_gateway_error
 from gateway.events import Observer, SubscriptionPolled
 from gateway.identity.caller import ANONYMOUS, Caller
@@ -25,6 +26,7 @@ Execute: TypeAlias = Callable[[GraphQLRequest], Awaitable[Answer]]
 TRANSIENT = frozenset(
     {
         *("UPSTREAM_UNAVAILABLE", "UPSTREAM_TIMEOUT", "UPSTREAM_THROTTLED", "UPSTREAM_MALFORMED"),
+        "OVERLOADED",
         *("UPSTREAM_REJECTED", "UPSTREAM_FORBIDDEN", "AUTH_TOKEN_FAILED"),
         *("DEADLINE_EXCEEDED", "INTERNAL_ERROR"),
     }
@@ -196,6 +198,7 @@ class Poll(Struct, kw_only=True):
             companies=self.companies,
             caller=self.caller,
             fresh=True,
+            lane=Lane.SUBSCRIPTION,
             is_charged=False,  # a poll is for all who share it
         )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.admission.work import Lane
 from gateway.config.setting_models import SubscriptionOptions
 from gateway.errors import BadArgument
 from gateway.events import Observer
@@ -83,6 +84,7 @@ class ActiveSubscription:
             companies=self.companies,
             timeout=timeout,
             caller=self.caller,
+            lane=Lane.SUBSCRIPTION,
             # A cached answer may be older than the change.
             fresh=True,
             is_charged=False,  # how many rows change is not the subscriber's choice

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.admission.work import Lane
 from gateway.cache.environment_answers import EnvironmentAnswers
 from gateway.config.setting_models import SubscriptionOptions
 from gateway.config.settings import Settings
@@ -346,3 +347,16 @@ async def test_other_selections_and_pages_are_other_answers() -> None:
     assert len(one["data"]["customerGroups"]["nodes"]) == 1
     # The argument companies bounds the scope of the request, so the third reads nothing of demf.
     assert len(running.upstream.asked) >= 2
+
+
+async def test_a_lane_with_credentials_of_its_own_has_answers_of_its_own() -> None:
+    async with world(**KEPT) as running:
+        answers = running.gateway.client.answers
+        assert isinstance(answers, EnvironmentAnswers)
+        answers.apart = frozenset({Lane.EXPORT})
+        await ask(running, GROUPS)
+        export = await ask(running, GROUPS, lane=Lane.EXPORT)
+        again = await ask(running, GROUPS, lane=Lane.EXPORT)
+        person = await ask(running, GROUPS)
+
+    assert [age(answer) is None for answer in (export, again, person)] == [True, False, False]

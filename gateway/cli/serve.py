@@ -21,10 +21,12 @@ from starlette.applications import Starlette
 from gateway.app import create_app
 from gateway.audit.opening import recording
 from gateway.config.settings import Settings
+from gateway.environments.reloading import Reloaded, reload_environment
 from gateway.errors import SettingsError
 from gateway.events import Started, log_event
 from gateway.graphiql import BUILT
 from gateway.http.admin_app import Served, this_process
+from gateway.http.admin_reload import Reload
 from gateway.http.endpoints import API, PAGE
 from gateway.http.hosts import is_loopback
 from gateway.http.presence import PREFIX
@@ -135,7 +137,9 @@ def _serve_one(
         # Before the address is printed: a script that reads it may connect at once.
         listener.listen(BACKLOG)
         workers = this_process()
-        opened.enter_context(answering(settings, admin, lambda: workers, _served(app)))
+        opened.enter_context(
+            answering(settings, admin, lambda: workers, _served(app), _reload(app))
+        )
         address = address_of(listener, settings.host)
         announcement_of(app.state.live.gateway, address, admin, demonstration).publish()
         freeze()
@@ -155,6 +159,18 @@ def _served(app: Starlette) -> Served:
         return {} if opened is None else opened.states()
 
     return Served(status=app.state.status.source, environments=environments)
+
+
+def _reload(app: Starlette) -> Reload:
+    """Return what reloads the application in this process, for the thread of the second listener."""
+    loop = asyncio.get_running_loop()
+
+    async def reload(name: str | None) -> Reloaded | None:
+        state = app.state
+        work = reload_environment(state.environment, state.environments, name, "admin")
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
+
+    return reload
 
 
 def _serve_many(
@@ -196,7 +212,12 @@ def _serve_many(
             # On a busy machine workers take ten seconds to import, in which a client that has read the address would
             # be connected but not answered.
             group = Workers(config, sockets=[listener], on_ready=announcement.publish)
-            with answering(shared, admin, group.states):
+
+            async def reload(_: str | None) -> Reloaded | None:
+                group.reload()
+                return None
+
+            with answering(shared, admin, group.states, reload=reload):
                 group.run()
 
 
@@ -261,7 +282,10 @@ def _notify_parent() -> None:
 
 
 def _reload_on_hangup(app: Starlette, hung_up: Callable[[], bool]) -> None:
-    """Reload metadata on SIGHUP, as servers do, or stop if SIGHUP means that the terminal is gone."""
+    """Reload the metadata of all that is open on SIGHUP, as servers do.
+
+    If SIGHUP means that the terminal is gone, the server stops.
+    """
 
     def record(attempt: Attempt) -> None:
         if app.state.audit is not None:
@@ -272,6 +296,8 @@ def _reload_on_hangup(app: Starlette, hung_up: Callable[[], bool]) -> None:
             signal.raise_signal(signal.SIGTERM)
         else:
             app.state.reloader.trigger("signal", record)
+            if app.state.environments is not None:
+                app.state.environments.reload_open("signal")
 
     if hasattr(signal, "SIGHUP"):
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, on_hangup)

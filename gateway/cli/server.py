@@ -157,7 +157,11 @@ class Workers(Multiprocess):
         if self._hung_up():
             self.should_exit.set()
             return
-        self._due = {process.pid for process in self.processes if process.pid is not None}
+        self.reload()
+
+    def reload(self) -> None:
+        """Make all workers reload their metadata. Any thread may call it."""
+        self._due = {process.pid for process in tuple(self.processes) if process.pid is not None}
 
     def init_processes(self) -> None:
         """Start the workers, and wait until one of them serves or all have to stop."""

@@ -14,9 +14,10 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from typing import Any
 
 from msgspec import Struct
 
@@ -33,11 +34,14 @@ from gateway.errors import (
 from gateway.events import Observer
 from gateway.events.environments import EnvironmentClosed, EnvironmentFailed, EnvironmentOpened
 from gateway.logs import logging_environment
+from gateway.runtime.metadata_reload import Attempt, Reason
 from schema.errors import SchemaError
 
 from .open_environment import OpenEnvironment
 from .registry import Environment, Registry
 
+RELOADED_AT_ONCE = 4
+"""Environments that are reloaded at a time if all are."""
 Open = Callable[[Environment], AbstractAsyncContextManager[OpenEnvironment]]
 """Opens an environment."""
 
@@ -88,6 +92,8 @@ class _Slot:
     """When its last user left, by the clock of the event loop."""
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    """What runs in the background for as long as it is open."""
     is_watched: bool = False
     is_retired: bool = False
 
@@ -96,6 +102,12 @@ class _Slot:
         """What is open; None while it opens, or if it failed."""
         done = self.ready.done() and self.ready.exception() is None
         return self.ready.result() if done else None
+
+    def background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run work until its end, or until the environment is closed."""
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
     def release(self) -> None:
         """Note that a user leaves."""
@@ -193,6 +205,21 @@ class OpenEnvironments:
         else:
             environment.reloader.trigger("admin")
 
+    def reload_open(
+        self, reason: Reason, ended: Callable[[Attempt], None] = lambda _: None
+    ) -> None:
+        """Reload all that are open, a few at a time and in the background; ``ended``: see ``Reloader.trigger``."""
+        few = asyncio.Semaphore(RELOADED_AT_ONCE)
+
+        async def one(environment: OpenEnvironment) -> None:
+            async with few:
+                ended(await environment.reloader.reload(reason))
+
+        for slot in self._slots.values():
+            if slot.environment is not None:
+                with logging_environment(slot.declared.name):
+                    slot.background(one(slot.environment))
+
     def states(self) -> Mapping[str, int]:
         """Return how many environments are declared, open, opening, and unavailable."""
         names = set(self.registry.names())
@@ -261,6 +288,7 @@ class OpenEnvironments:
                     started = time.perf_counter()
                     await slot.closing.wait()
                     self._forget(slot)
+                    await cancel_all(slot.tasks)
         except Exception as error:
             if slot.ready.done():
                 # It was open: what fails now is its closing, which nobody waits for.
@@ -324,6 +352,14 @@ class _NotOpened(Exception):
     def __init__(self, failure: _Failure) -> None:
         super().__init__(failure.message)
         self.failure = failure
+
+
+async def cancel_all(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel tasks, and wait for their end."""
+    cancelled = tuple(tasks)
+    for task in cancelled:
+        task.cancel()
+    await asyncio.gather(*cancelled, return_exceptions=True)
 
 
 def _failed(name: str, error: Exception, pause: float) -> EnvironmentFailed:

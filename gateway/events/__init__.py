@@ -23,7 +23,7 @@ from .addresses import LONGEST
 from .addresses import Address as Address
 from .addresses import loggable as loggable
 from .documents import DocumentBroken, DocumentsChecked, DocumentsLoaded, DocumentsRefused
-from .environments import EnvironmentClosed, EnvironmentFailed, EnvironmentOpened
+from .environments import EnvironmentClosed, EnvironmentFailed, EnvironmentOpened, StatusNotWritten
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -363,6 +363,7 @@ Event: TypeAlias = (
     | EnvironmentOpened
     | EnvironmentFailed
     | EnvironmentClosed
+    | StatusNotWritten
     | DocumentsLoaded
     | DocumentsRefused
     | DocumentBroken
@@ -428,7 +429,7 @@ def level_of(event: Event) -> LogLevel:
             return "warning" if event.findings else "info"
         case (RequestRetried() | MetadataStale() | CategoriesStale() | CacheUnusable()) | (
             (WatchFailed() | StoreFailed() | StorePolled())
-            | (KeysUnavailable() | EnvironmentFailed())
+            | (KeysUnavailable() | EnvironmentFailed() | StatusNotWritten())
             | (DocumentsRefused() | DocumentBroken())
         ):
             return "warning"

@@ -31,3 +31,9 @@ class EnvironmentClosed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     environment: str
     seconds: float
     """How long it was open."""
+
+
+class StatusNotWritten(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The status of environments cannot be written to the store; requests are served. Logged once until it works."""
+
+    reason: str

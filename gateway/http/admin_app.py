@@ -46,6 +46,7 @@ from .admin_environments import environment_operations
 from .admin_link_sessions import link_operations
 from .admin_operations import PREFIX as ADMINISTRATION
 from .admin_operations import OperationGroup, administered_by, routes_of, send_error
+from .admin_reload import Reload, reload_operations
 from .admin_status import status_operations
 from .edge import Edge, route_of, send_refusal
 from .hosts import is_loopback
@@ -82,6 +83,8 @@ class AdminContext:
     observe: Observer
     served: Served | None = None
     """The process that serves, if it is this one."""
+    reload: Reload | None = None
+    """Reloads metadata; None: nothing does."""
     since: float = field(default_factory=time.time)
     """When the gateway started, in seconds since the epoch."""
 
@@ -122,6 +125,8 @@ def create_admin_app(context: AdminContext) -> Starlette:
     groups = [group_of(settings, context.observe) for group_of in GROUPS]
     served = context.served
     groups.append(status_operations(settings, None if served is None else served.status))
+    if context.reload is not None:
+        groups.append(reload_operations(settings, context.reload))
     routes = [route for routes_of in ROUTES for route in routes_of(context)]
     routes += _administration_routes(groups, context.observe)
     return _AdminApplication(

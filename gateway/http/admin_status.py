@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from gateway.administration.known_environments import stored_since
 from gateway.administration.opening import RegisterHolder
-from gateway.config.environment_models import OWN
 from gateway.config.settings import Settings
-from gateway.errors import BadArgument, NoSuchEnvironment, StoreUnavailable
+from gateway.errors import BadArgument, StoreUnavailable
 from gateway.process.daemon_call import daemon_call
 from gateway.status.drift import KEPT
 from gateway.status.sources import StatusSource, stored_source
@@ -104,7 +104,7 @@ class _Status:
         self, name: str, read: Callable[[StatusSource, float], dict[str, Any]]
     ) -> AdminAnswer:
         def report() -> dict[str, Any]:
-            born = self._born(name)
+            born = stored_since(self._settings, self._holder, name)
             if self._source is None:
                 raise StoreUnavailable(
                     "The processes of this deployment share no store.",
@@ -113,16 +113,6 @@ class _Status:
             return read(self._source, born)
 
         return AdminAnswer(content=await daemon_call(report))
-
-    def _born(self, name: str) -> float:
-        """Return when an environment was stored; 0 for those of the settings. Raises NoSuchEnvironment."""
-        settings = self._settings
-        if (name == OWN and settings.default_environment) or name in settings.environments:
-            return 0.0
-        stored = self._holder.get().get(name) if settings.stored_environments else None
-        if stored is None:
-            raise NoSuchEnvironment(f"There is no environment {name}.")
-        return stored.created
 
     def close(self) -> None:
         """Close the connections."""

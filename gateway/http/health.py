@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from gateway.environments.opened import OpenEnvironments
-from gateway.errors import Unauthenticated
+from gateway.environments.reloading import is_known, reload_environment
+from gateway.errors import EnvironmentUnavailable, Unauthenticated
 from gateway.runtime.assembly import Gateway
 from gateway.runtime.generations import GenerationManager
 from gateway.runtime.metadata_reload import Attempt, Reloader
@@ -41,7 +42,7 @@ async def readiness(request: Request) -> Response:
         "entitySets": len(gateway.catalog.model.entity_sets),
         "generation": live.generation,
         "types": gateway.schema.made_types,
-        "reload": _reload_json(request.app.state.reloader.last, _secrets(gateway)),
+        "reload": reload_json(request.app.state.reloader.last, _secrets(gateway)),
     }
     environments: OpenEnvironments | None = getattr(request.app.state, "environments", None)
     if environments is not None:
@@ -82,20 +83,32 @@ def reload_endpoint(token: str, tell_others: Callable[[], None] | None) -> Calla
         reloader: Reloader | None = getattr(request.app.state, "reloader", None)
         if reloader is None:
             return JSONResponse({"status": "starting"}, status_code=503)
-        # Other workers reload on their own: each has its generations.
+        name = request.query_params.get("environment")
+        state = request.app.state
+        if not is_known(state.environments, name):
+            return JSONResponse({"error": "There is no such environment."}, status_code=404)
+        # Other workers reload on their own, all that they have open: each has its generations.
         if tell_others is not None:
             tell_others()
-        attempt = await reloader.reload("admin")
+        try:
+            reloaded = await reload_environment(
+                state.environment, state.environments, name, "admin"
+            )
+        except EnvironmentUnavailable as error:
+            wait = {"Retry-After": str(round(error.retry_after or 1))}
+            return JSONResponse({"error": error.message}, status_code=503, headers=wait)
+        attempt = reloaded.attempt
         if audit is not None:
             audit.acted(request.scope, "reload", is_done=attempt.outcome != "failed")
-        facts = {"metadata": request.app.state.live.gateway.metadata.digest}
+        facts = {} if name is None else {"environment": reloaded.environment}
         status = 502 if attempt.outcome == "failed" else 200
-        return JSONResponse({**facts, "reload": _reload_json(attempt)}, status_code=status)
+        content = {**facts, "metadata": reloaded.metadata, "reload": reload_json(attempt)}
+        return JSONResponse(content, status_code=status)
 
     return reload
 
 
-def _reload_json(attempt: Attempt | None, hidden: Sequence[str] = ()) -> dict[str, str] | None:
+def reload_json(attempt: Attempt | None, hidden: Sequence[str] = ()) -> dict[str, str] | None:
     """Return the result of a reload, without the texts in ``hidden``."""
     if attempt is None:
         return None

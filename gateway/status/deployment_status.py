@@ -12,6 +12,7 @@ from gateway.runtime.assembly import Gateway
 
 from .comparison import OperationsOf, registered_operations
 from .drift import DriftLog, DriftRecorder, MemoryDrift
+from .failures import Failures
 from .process_status import ProcessStatus
 from .publishing import StatusPublisher
 from .sources import OwnStatus, StatusSource, StoredStatus, uses_store
@@ -34,14 +35,15 @@ class DeploymentStatus:
         self.source: StatusSource
         """Where status and drift can be read, in any thread."""
         log: DriftLog
+        failures = Failures(observe)
         if uses_store(settings):
             log = store = StatusStore(settings)
-            self.publisher = StatusPublisher(self.process, store, observe)
+            self.publisher = StatusPublisher(self.process, store, failures)
             self.source = StoredStatus(store)
         else:
             log = memory = MemoryDrift()
             self.source = OwnStatus(self.process, memory)
-        self.drift = DriftRecorder(log, observe, operations=operations)
+        self.drift = DriftRecorder(log, failures, operations=operations)
 
     def observer(self, name: str) -> Observer:
         """Return what counts the events of an environment; empty name: that of the settings."""

@@ -20,8 +20,6 @@ import msgspec
 
 from gateway.config.environment_models import OWN
 from gateway.config.profiles import environment_in
-from gateway.errors import StoreUnavailable
-from gateway.events import Observer, StoreFailed
 from gateway.logs import logging_environment
 from gateway.process.daemon_call import daemon_call
 from gateway.runtime.assembly import Gateway
@@ -36,6 +34,7 @@ from .comparison import (
     schema_of_snapshot,
     schema_to_compare,
 )
+from .failures import Failures
 
 CLOSING = 2.0
 """Seconds for which the end of a process waits for a store, or for a comparison."""
@@ -67,13 +66,13 @@ class DriftRecorder:
     def __init__(
         self,
         log: DriftLog,
-        observe: Observer,
+        failures: Failures,
         *,
         operations: OperationsOf = registered_operations,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._log = log
-        self._observe = observe
+        self._failures = failures
         self.operations = operations
         """Which operations clients use, by which a change is judged."""
         self._now = now
@@ -128,7 +127,7 @@ class DriftRecorder:
         settings, after = gateway.settings, gateway.metadata.digest
         del gateway  # it may be retired while this runs
         name = environment_in(settings) or OWN
-        try:
+        with self._failures.reported():
             entry = await daemon_call(
                 partial(self._log.begin, name, before, after, self._now(), seen)
             )
@@ -144,8 +143,6 @@ class DriftRecorder:
                 drift = await daemon_call(partial(compare_schemas, old, new, operations))
             text = msgspec.json.encode(drift).decode()
             await daemon_call(partial(self._log.finish, entry, text))
-        except StoreUnavailable as error:
-            self._observe(StoreFailed(reason=error.message))
 
 
 class MemoryDrift:

@@ -13,12 +13,11 @@ from functools import partial
 
 from msgspec import Struct
 
-from gateway.errors import StoreUnavailable
-from gateway.events import Observer, StoreFailed
 from gateway.process.daemon_call import daemon_call
 from gateway.store.status_rows import CallsRow, StatusRow
 
 from .drift import KEPT
+from .failures import Failures
 from .process_status import ProcessStatus
 from .records import DAY, SLOT
 from .status_store import StatusStore
@@ -48,17 +47,16 @@ class StatusPublisher:
         self,
         status: ProcessStatus,
         store: StatusStore,
-        observe: Observer,
+        failures: Failures,
         *,
         every: float = EVERY,
     ) -> None:
         self._status = status
         self._store = store
-        self._observe = observe
+        self._failures = failures
         self._every = every
         self._written: dict[str, _Written] = {}
         self._purged = float("-inf")
-        self._has_failed = False
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -115,13 +113,8 @@ class StatusPublisher:
             await self.purge()
 
     async def _call(self, function: partial[None]) -> bool:
-        """Call the store, and return whether that worked. The first of several failures is an event."""
-        try:
+        """Call the store, and return whether that worked."""
+        with self._failures.reported():
             await daemon_call(function)
-        except StoreUnavailable as error:
-            if not self._has_failed:
-                self._observe(StoreFailed(reason=error.message))
-            self._has_failed = True
-            return False
-        self._has_failed = False
-        return True
+            return True
+        return False

@@ -9,10 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from pydantic import SecretStr
-
 from gateway.config.settings import Settings
-from gateway.store.opening import FILE, FOLDER, has_store
+from gateway.store.opening import has_store, store_exists
 from gateway.store.status_rows import StatusRows
 
 from .drift import DriftLog
@@ -41,12 +39,9 @@ def uses_store(settings: Settings) -> bool:
     """Return whether the deployment has a store that it uses for something else, or that exists."""
     if not has_store(settings):
         return False
-    if isinstance(settings.store, SecretStr):
-        return True
-    assert settings.data_dir is not None
     has_environments = settings.stored_environments or bool(settings.environments)
     is_used = settings.inbound.api_keys or has_environments
-    return is_used or (settings.data_dir / FOLDER / FILE).exists()
+    return is_used or store_exists(settings)
 
 
 def stored_source(settings: Settings) -> StoredStatus | None:

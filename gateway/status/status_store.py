@@ -1,13 +1,19 @@
-"""Status and drift in the store, which is opened with its first use. Its methods block, and raise StoreUnavailable."""
+"""Status and drift in the store, which is opened with its first use. Its methods block, and raise StoreUnavailable.
+
+A SQLite file that was there and is gone is not made anew: it may be on a volume that is away for a moment, and an empty
+one in its place would take API keys and environments from those who read them.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from gateway.config.settings import Settings
-from gateway.store.opening import open_database
+from gateway.errors import StoreUnavailable
+from gateway.store.opening import open_database, store_exists
 from gateway.store.status_rows import CallsRow, DriftEntry, StatusRow, StatusRows
 
 if TYPE_CHECKING:  # they import SQLAlchemy, which takes 0.4 s
@@ -22,10 +28,12 @@ class StatusStore:
         self._settings = settings
         self._lock = threading.Lock()
         self._opened: tuple[StatusRegister, DriftRegister] | None = None
+        self._has_existed = store_exists(settings)
 
     def write(self, statuses: Sequence[StatusRow], calls: Sequence[CallsRow]) -> None:
         """Store rows of this process in the place of its earlier ones."""
-        self._registers()[0].write(statuses, calls)
+        with self._writing() as (status, _):
+            status.write(statuses, calls)
 
     def read(self, environment: str, since: int) -> StatusRows:
         """Return the rows of an environment, with the calls from a slot on."""
@@ -39,11 +47,13 @@ class StatusStore:
         self, environment: str, before: str | None, after: str, at: float, seen: float
     ) -> DriftEntry | None:
         """Return the new entry of a change; None if it is none, or is known."""
-        return self._registers()[1].begin(environment, before, after, at, seen)
+        with self._writing() as (_, drift):
+            return drift.begin(environment, before, after, at, seen)
 
     def finish(self, entry: DriftEntry, changes: str) -> None:
         """Store the changes of an entry."""
-        self._registers()[1].finish(entry, changes)
+        with self._writing() as (_, drift):
+            drift.finish(entry, changes)
 
     def entries(self, environment: str, since: float) -> Sequence[DriftEntry]:
         """Return the changes of an environment since a time, the newest first."""
@@ -51,9 +61,9 @@ class StatusStore:
 
     def purge(self, updated: float, slot: int, changed: float) -> None:
         """Remove status from before a time, calls of earlier slots, and changes from before another time."""
-        status, drift = self._registers()
-        status.purge(updated, slot)
-        drift.purge(changed)
+        with self._writing() as (status, drift):
+            status.purge(updated, slot)
+            drift.purge(changed)
 
     def close(self) -> None:
         """Close the connections."""
@@ -61,6 +71,14 @@ class StatusStore:
             opened, self._opened = self._opened, None
         if opened is not None:
             opened[0].close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[tuple[StatusRegister, DriftRegister]]:
+        """Yield the registers. Raises StoreUnavailable if the store was there and is gone."""
+        if self._has_existed and not store_exists(self._settings):
+            raise StoreUnavailable("The store is missing.", hint="Is its volume mounted?")
+        yield self._registers()
+        self._has_existed = True
 
     def _registers(self) -> tuple[StatusRegister, DriftRegister]:
         with self._lock:

@@ -24,6 +24,14 @@ def has_store(settings: Settings) -> bool:
     )
 
 
+def store_exists(settings: Settings) -> bool:
+    """Return whether anything was ever stored there; a PostgreSQL was made by others."""
+    if not has_store(settings) or isinstance(settings.store, SecretStr):
+        return has_store(settings)
+    assert settings.data_dir is not None
+    return (settings.data_dir / FOLDER / FILE).exists()
+
+
 def require_driver(settings: Settings) -> None:
     """Raise SettingsError if the store is a PostgreSQL whose driver is not installed."""
     if isinstance(settings.store, SecretStr) and find_spec("psycopg") is None:

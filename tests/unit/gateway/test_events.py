@@ -61,7 +61,12 @@ from gateway.events.documents import (
     DocumentsLoaded,
     DocumentsRefused,
 )
-from gateway.events.environments import EnvironmentClosed, EnvironmentFailed, EnvironmentOpened
+from gateway.events.environments import (
+    EnvironmentClosed,
+    EnvironmentFailed,
+    EnvironmentOpened,
+    StatusNotWritten,
+)
 from gateway.logs import configure_logging
 
 SENT = RequestSent(
@@ -110,6 +115,7 @@ LEVELS: list[tuple[Event, str]] = [
         "warning",
     ),
     (EnvironmentClosed(environment="acme", seconds=900.0), "info"),
+    (StatusNotWritten(reason="locked"), "warning"),
     (ModelRead(metadata="0" * 64, seconds=1.0), "info"),
     (SchemaBuilt(seconds=1.0, metadata="0" * 64, sets=3, root_fields=4, findings=()), "info"),
     (

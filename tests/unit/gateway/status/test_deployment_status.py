@@ -245,7 +245,7 @@ async def test_a_store_that_is_away_disturbs_no_request(tmp_path: Path) -> None:
         await status.publisher.write()
         await status.drift.idle()
 
-    assert {type(event).__name__ for event in events} >= {"StoreFailed", "OperationServed"}
+    assert {type(event).__name__ for event in events} >= {"StatusNotWritten", "OperationServed"}
 
 
 async def test_a_retired_generation_is_not_kept_alive(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,13 +10,17 @@ from pathlib import Path
 import pytest
 
 from gateway.config.settings import Settings
-from gateway.events import Event, OperationServed, StoreFailed
+from gateway.errors import StoreUnavailable
+from gateway.events import Event, OperationServed
+from gateway.events.environments import StatusNotWritten
+from gateway.status.failures import Failures
 from gateway.status.process_status import ProcessStatus
 from gateway.status.publishing import HEARTBEAT, StatusPublisher
 from gateway.status.records import DAY, SLOT
 from gateway.status.reports import ALIVE
 from gateway.status.sources import StoredStatus, uses_store
 from gateway.status.status_store import StatusStore
+from gateway.store.opening import open_database
 from gateway.store.status_rows import DriftEntry
 from tests.support.stores import spoil_store
 
@@ -61,7 +66,7 @@ def process(store: StatusStore, clock: Clock) -> tuple[ProcessStatus, StatusPubl
         raise AssertionError(event)
 
     status = ProcessStatus(clock)
-    return status, StatusPublisher(status, store, fail)
+    return status, StatusPublisher(status, store, Failures(fail))
 
 
 async def test_processes_are_summed(stores: list[StatusStore], clock: Clock) -> None:
@@ -142,19 +147,39 @@ async def test_a_store_that_fails_is_reported_once_and_filled_later(tmp_path: Pa
     path = spoil_store(tmp_path / "data")
     events: list[Event] = []
     status = ProcessStatus()
-    publisher = StatusPublisher(status, StatusStore(settings), events.append)
+    publisher = StatusPublisher(status, StatusStore(settings), Failures(events.append))
     status.counters("acme").observe(served())
 
     await publisher.write()
     await publisher.write()
-    assert [type(event) for event in events] == [StoreFailed]
+    assert [type(event) for event in events] == [StatusNotWritten]
 
     path.unlink()
+    database = open_database(settings)
+    database.migrate()
+    database.close()
     await publisher.write()
     with sqlite3.connect(path) as connection:
         assert connection.execute("SELECT environment FROM environment_calls").fetchall() == [
             ("acme",)
         ]
+
+
+async def test_a_store_that_is_gone_is_not_made_anew(tmp_path: Path) -> None:
+    """Else those who read keys and environments would find none."""
+    settings = Settings(data_dir=tmp_path)
+    first = StatusStore(settings)
+    assert first.begin("acme", None, "A", 1.0, 1.0) is not None
+    first.close()
+    (tmp_path / "store").rename(tmp_path / "away")
+
+    for store in (first, StatusStore(Settings(data_dir=tmp_path / "away" / "other"))):
+        with contextlib.suppress(StoreUnavailable):
+            store.begin("acme", None, "B", 2.0, 2.0)
+        store.close()
+
+    assert not (tmp_path / "store").exists()
+    assert (tmp_path / "away" / "other" / "store").exists()  # which never was there
 
 
 async def test_it_is_written_at_the_end(stores: list[StatusStore], clock: Clock) -> None:

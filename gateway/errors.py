@@ -28,6 +28,7 @@
     ├── AuditUnavailable            AUDIT_UNAVAILABLE: a write that was not sent because it cannot be recorded
     ├── AuthError                   the gateway's own credentials upstream
     │   ├── TokenError              AUTH_TOKEN_FAILED
+    │   │   └── TokenRefused        AUTH_TOKEN_FAILED: the login host has answered, and issues none
     │   └── UpstreamForbidden       UPSTREAM_FORBIDDEN
     └── UpstreamError               Dynamics failed, or refused
         ├── UpstreamUnavailable     UPSTREAM_UNAVAILABLE: no connection, 5xx after the retries
@@ -331,6 +332,10 @@ class TokenError(AuthError):
     """The identity provider did not issue a token."""
 
     code = "AUTH_TOKEN_FAILED"
+
+
+class TokenRefused(TokenError):
+    """The identity provider refused to issue a token: the same credentials will not get one later."""
 
 
 class UpstreamForbidden(AuthError):

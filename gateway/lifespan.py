@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import httpx
 from starlette.applications import Starlette
 
+from gateway.administration.sign_in_watch import SignInWatch
+from gateway.administration.webhook_sender import sending_webhooks
 from gateway.audit.opening import recording
 from gateway.cache.answer_store import AnswerStore
 from gateway.config.environments import own_settings
@@ -77,6 +79,7 @@ class Lifespan:
             with auditing(app, log):
                 async with (
                     status.running(),
+                    sending_webhooks(self.settings, self.observe),
                     self._own(app, shared, status),
                     self._others(app, shared, status),
                 ):
@@ -140,6 +143,7 @@ class Lifespan:
             yield
             return
         parsing = asyncio.Semaphore(PARSED_AT_ONCE)
+        watch = SignInWatch(self.settings, self.observe)
 
         async def build(settings: Settings, document: MetadataDocument) -> LoadedModel:
             async with parsing:
@@ -150,7 +154,9 @@ class Lifespan:
             opening = open_environment(
                 await daemon_call(declared.settings),
                 transport=self.transport,
-                observe=tee(self.observe, status.observer(declared.name)),
+                observe=tee(
+                    self.observe, status.observer(declared.name), watch.observer(declared.name)
+                ),
                 shared=shared,
                 build_model=build,
                 changed=status.changed,
@@ -170,4 +176,5 @@ class Lifespan:
             yield
         finally:
             await opened.close()
+            await watch.close()
             app.state.environments = None

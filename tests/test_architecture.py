@@ -267,6 +267,7 @@ def test_the_odata_side_knows_nothing_of_graphql() -> None:
                 "gateway.odata.sending",
                 "gateway.odata.transport",
                 "gateway.odata.own_origin",
+                "gateway.administration.webhook_sender",
                 "gateway.sandbox.faults",  # raises what httpx raises for a broken connection
             },
         ),

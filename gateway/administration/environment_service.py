@@ -17,6 +17,7 @@ from gateway.config.environment_models import EnvironmentOptions
 from gateway.config.environments import overlaid
 from gateway.config.profiles import EnvironmentSettings
 from gateway.config.settings import Settings
+from gateway.environments.environment_json import merge_patch, options_json
 from gateway.errors import (
     EnvironmentExists,
     InvalidOption,
@@ -29,7 +30,6 @@ from gateway.process.daemon_call import daemon_call
 from schema.errors import did_you_mean
 
 from .actors import Actor
-from .environment_json import merge_patch, options_json
 from .option_checks import check_name, checked_options
 
 if TYPE_CHECKING:  # they import SQLAlchemy and cryptography, which take 0.5 s

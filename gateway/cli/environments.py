@@ -13,11 +13,11 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.administration.actors import Actor, acting_user
-from gateway.administration.environment_json import environment_json
 from gateway.administration.environment_service import EnvironmentService
 from gateway.administration.opening import RegisterHolder
 from gateway.config.environment_secrets import SECRETS
 from gateway.config.settings import Settings
+from gateway.environments.environment_json import environment_json
 from gateway.errors import BadArgument, InvalidOption
 from gateway.events import log_event
 from gateway.store.stored_environment import State, StoredEnvironment

@@ -11,6 +11,7 @@ from gateway.store.opening import open_database
 from gateway.store.polling import StorePoller
 
 from .registry import Registry, SettingsRegistry
+from .webhook_events import has_webhooks, record_event
 
 if TYPE_CHECKING:
     from gateway.config.encryption_keys import VaultKey
@@ -49,4 +50,5 @@ def open_environment_register(settings: Settings) -> EnvironmentRegister:
     database = open_database(settings)
     from gateway.store.environment_register import EnvironmentRegister
 
-    return EnvironmentRegister(database, open_keys(settings))
+    record = record_event if has_webhooks(settings) else None
+    return EnvironmentRegister(database, open_keys(settings), record)

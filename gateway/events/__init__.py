@@ -23,7 +23,16 @@ from .addresses import LONGEST
 from .addresses import Address as Address
 from .addresses import loggable as loggable
 from .documents import DocumentBroken, DocumentsChecked, DocumentsLoaded, DocumentsRefused
-from .environments import EnvironmentClosed, EnvironmentFailed, EnvironmentOpened, StatusNotWritten
+from .environments import (
+    EnvironmentClosed,
+    EnvironmentFailed,
+    EnvironmentOpened,
+    SignInRefused,
+    StatusNotWritten,
+    WebhookAbandoned,
+    WebhookFailed,
+    WebhookSent,
+)
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -364,6 +373,10 @@ Event: TypeAlias = (
     | EnvironmentFailed
     | EnvironmentClosed
     | StatusNotWritten
+    | SignInRefused
+    | WebhookSent
+    | WebhookFailed
+    | WebhookAbandoned
     | DocumentsLoaded
     | DocumentsRefused
     | DocumentBroken
@@ -408,7 +421,7 @@ def level_of(event: Event) -> LogLevel:
             return "debug"
         case (
             (Started() | MetadataLoaded() | ModelRead() | LabelsUnavailable() | ProfileOpened())
-            | (RoleViewOpened() | EnvironmentOpened() | EnvironmentClosed())
+            | (RoleViewOpened() | EnvironmentOpened() | EnvironmentClosed() | WebhookSent())
             | (DocumentsLoaded() | DocumentsChecked())
             | (RequestRefused() | ClientLeft() | OperationServed() | TypesRenewed())
             | (CallerRefused() | KeysLoaded())
@@ -423,13 +436,14 @@ def level_of(event: Event) -> LogLevel:
             return "info"
         case MetadataReloaded():
             return "info" if event.changed else "debug"
-        case TypesNotRenewed() | ReloadFailed() | AuditFailed():
+        case TypesNotRenewed() | ReloadFailed() | AuditFailed() | WebhookAbandoned():
             return "error"
         case SchemaBuilt():
             return "warning" if event.findings else "info"
         case (RequestRetried() | MetadataStale() | CategoriesStale() | CacheUnusable()) | (
             (WatchFailed() | StoreFailed() | StorePolled())
             | (KeysUnavailable() | EnvironmentFailed() | StatusNotWritten())
+            | (SignInRefused() | WebhookFailed())
             | (DocumentsRefused() | DocumentBroken())
         ):
             return "warning"

@@ -37,3 +37,38 @@ class StatusNotWritten(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The status of environments cannot be written to the store; requests are served. Logged once until it works."""
 
     reason: str
+
+
+class SignInRefused(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The login host refused to issue a token for the gateway: its credentials are wrong or have expired."""
+
+    reason: str
+    hint: str | None
+
+
+class WebhookSent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A webhook was delivered."""
+
+    id: str
+    event: str
+    attempts: int
+
+
+class WebhookFailed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A webhook could not be delivered, and is sent again later."""
+
+    id: str
+    event: str
+    reason: str
+    attempts: int
+    retry_after: float
+    """Seconds until the next attempt."""
+
+
+class WebhookAbandoned(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A webhook is not sent again: it could not be delivered for a day, or the receiver wants no more (status 410)."""
+
+    id: str
+    event: str
+    reason: str
+    attempts: int

@@ -12,9 +12,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gateway.administration.actors import Actor
-from gateway.administration.environment_json import environment_json
 from gateway.administration.environment_service import EnvironmentService
 from gateway.administration.opening import RegisterHolder
+from gateway.administration.webhook_sender import sending_webhooks
+from gateway.environments.environment_json import environment_json
 from gateway.errors import BadArgument
 from gateway.identity.who import who_of
 from gateway.process.daemon_call import daemon_call
@@ -70,10 +71,11 @@ def environment_operations(settings: Settings, observe: Observer) -> OperationGr
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
-        try:
-            yield
-        finally:
-            await daemon_call(holder.close)
+        async with sending_webhooks(settings, observe):
+            try:
+                yield
+            finally:
+                await daemon_call(holder.close)
 
     return OperationGroup(operations=routes.operations(), schemas=_schemas, running=running)
 

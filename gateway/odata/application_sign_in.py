@@ -17,8 +17,9 @@ from collections.abc import AsyncGenerator, Callable
 import httpx
 from msgspec import Struct
 
-from gateway.errors import GatewayError, SettingsError, TokenError
+from gateway.errors import GatewayError, SettingsError, TokenError, TokenRefused
 from gateway.events import Observer, TokenAcquired, log_event
+from gateway.events.environments import SignInRefused
 from gateway.process.daemon_call import daemon_call
 
 from .lazy_request import LazyRequest
@@ -131,6 +132,8 @@ class ApplicationSignIn(httpx.Auth):
             issued = await daemon_call(self._requests.for_application)
         except GatewayError as error:
             failure = as_token_error(error)
+            if isinstance(failure, TokenRefused):
+                self._observe(SignInRefused(reason=failure.message, hint=failure.hint))
             self._refusal = (self._now() + REMEMBERED, failure)
             return failure
         self._refusal = None

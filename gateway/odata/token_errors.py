@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-from gateway.errors import TokenError
+from gateway.errors import TokenRefused
 
 HINTS: Mapping[int, str] = {
     7000215: "Is client_secret the secret's value (not its id), and of this application?",
@@ -46,10 +46,10 @@ def name_of(result: Mapping[str, Any]) -> str:
     return f"AADSTS{codes[0]}" if codes else str(result.get("error", "no reason given"))
 
 
-def refused(result: Mapping[str, Any], hidden: Iterable[str], otherwise: str) -> TokenError:
+def refused(result: Mapping[str, Any], hidden: Iterable[str], otherwise: str) -> TokenRefused:
     """Return the error for a refusal, without the texts in ``hidden``; ``otherwise`` is the hint for unknown ones."""
     hint = next((HINTS[code] for code in codes_of(result) if code in HINTS), otherwise)
-    return TokenError(
+    return TokenRefused(
         f"The login host refused to issue a token ({without(name_of(result), hidden)}).",
         hint=hint,
         detail=without(str(result.get("error_description", ""))[:2_000], hidden),

@@ -10,6 +10,7 @@ import builtins
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 import msgspec
 import sqlalchemy as sa
@@ -46,6 +47,9 @@ _ID_BYTES = 16
 _TRIES = 3
 """Attempts to change an environment while others may change it."""
 _Store = Callable[[sa.Connection], None]
+Event = Literal["linked", "updated", "disabled", "enabled", "removed"]
+"""What happens to an environment."""
+Record = Callable[[sa.Connection, Event, StoredEnvironment], None]
 
 
 class NewEnvironment(Struct, frozen=True, kw_only=True):
@@ -75,9 +79,11 @@ class EnvironmentRegister:
     vault does not answer.
     """
 
-    def __init__(self, database: Database, keys: KeyRing) -> None:
+    def __init__(self, database: Database, keys: KeyRing, record: Record | None = None) -> None:
+        """``record`` is called in the transaction of each change that the integrator is told of."""
         self.database = database
         self._keys = keys
+        self._record = record
 
     def create(
         self, name: str, options: EnvironmentOptions, linked: Linked | None = None
@@ -125,7 +131,7 @@ class EnvironmentRegister:
             self._keys.check(wrapping_keys(connection))
         insert_environment(connection, {**new.row, "revision": revision})
         store_secrets(connection, str(new.row["id"]), new.key, new.secrets)
-        return stored_environments(connection, is_it)[0]
+        return self._recorded(connection, "linked", stored_environments(connection, is_it)[0])
 
     def get(self, name: str) -> StoredEnvironment | None:
         """Return an environment; None if there is none of that name."""
@@ -168,7 +174,7 @@ class EnvironmentRegister:
 
             return store
 
-        return self.change(name, prepare)
+        return self.change(name, prepare, "updated" if linked is None else "linked")
 
     def set_state(self, name: str, state: State) -> StoredEnvironment | None:
         """Enable or disable an environment, which may be so already. None if there is none of that name."""
@@ -179,7 +185,7 @@ class EnvironmentRegister:
                 return None
             return lambda connection: update_environment(connection, sealed.id, row)
 
-        return self.change(name, prepare)
+        return self.change(name, prepare, "enabled" if state == "active" else "disabled")
 
     def reload(self, name: str) -> StoredEnvironment | None:
         """Make all processes load the metadata of an environment anew. None if there is none of that name."""
@@ -201,6 +207,7 @@ class EnvironmentRegister:
                 delete_environment(connection, environment.id)
                 for table in (ENVIRONMENT_STATUS, ENVIRONMENT_CALLS, ENVIRONMENT_DRIFT):
                     connection.execute(table.delete().where(table.c.environment == name))
+                self._recorded(connection, "removed", environment)
         self.database.erase_deleted()
         return removed[0] if removed else None
 
@@ -244,11 +251,15 @@ class EnvironmentRegister:
         return None if sealed is None else unsealed(self._keys, sealed)
 
     def change(
-        self, name: str, prepare: Callable[[SealedEnvironment], _Store | None]
+        self,
+        name: str,
+        prepare: Callable[[SealedEnvironment], _Store | None],
+        event: Event | None = None,
     ) -> StoredEnvironment | None:
         """Prepare a change of an environment and store it; again, if it has become another in between.
 
-        ``prepare`` returns None if nothing changes. Returns None if there is no such environment.
+        ``prepare`` returns None if nothing changes; ``event`` is what to tell the integrator. Returns None if there is
+        no such environment.
         """
         for _ in range(_TRIES):
             sealed = self._sealed(name)
@@ -258,7 +269,9 @@ class EnvironmentRegister:
             with self.database.writing() as connection:
                 revision = count_change(self.database, connection, ENVIRONMENTS.name)
                 if sealed_environment(connection, name) == sealed:
-                    return _changed(connection, sealed, store, revision)
+                    return self._recorded(
+                        connection, event, _changed(connection, sealed, store, revision)
+                    )
         with self.database.writing() as connection:
             # Others change it all the time: now they wait until this change has been prepared, too.
             revision = count_change(self.database, connection, ENVIRONMENTS.name)
@@ -268,11 +281,18 @@ class EnvironmentRegister:
                 return next(
                     iter(stored_environments(connection, ENVIRONMENTS.c.name == name)), None
                 )
-            return _changed(connection, sealed, store, revision)
+            return self._recorded(connection, event, _changed(connection, sealed, store, revision))
 
     def close(self) -> None:
         """Close the connections."""
         self.database.close()
+
+    def _recorded(
+        self, connection: sa.Connection, event: Event | None, environment: StoredEnvironment
+    ) -> StoredEnvironment:
+        if self._record is not None and event is not None:
+            self._record(connection, event, environment)
+        return environment
 
     def _select(
         self, condition: sa.ColumnElement[bool], limit: int | None = None

@@ -101,3 +101,20 @@ ENVIRONMENT_DRIFT = sa.Table(
     sa.Column("changes", sa.Text),
     sa.Index("environment_drift_at", "environment", "at"),
 )
+WEBHOOKS = sa.Table(
+    "webhooks",
+    METADATA,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("event", sa.String(64), nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    # seconds since the epoch
+    sa.Column("created", sa.Float, nullable=False),
+    # null: nothing is left to send
+    sa.Column("due", sa.Float, index=True),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    # another process may send it afterwards
+    sa.Column("claimed_until", sa.Float),
+    # what is sent once a day
+    sa.Column("topic", sa.String(120), unique=True),
+)
+"""What is to be sent to the integrator, until it is delivered or a day old."""

@@ -65,7 +65,11 @@ from gateway.events.environments import (
     EnvironmentClosed,
     EnvironmentFailed,
     EnvironmentOpened,
+    SignInRefused,
     StatusNotWritten,
+    WebhookAbandoned,
+    WebhookFailed,
+    WebhookSent,
 )
 from gateway.logs import configure_logging
 
@@ -116,6 +120,18 @@ LEVELS: list[tuple[Event, str]] = [
     ),
     (EnvironmentClosed(environment="acme", seconds=900.0), "info"),
     (StatusNotWritten(reason="locked"), "warning"),
+    (SignInRefused(reason="AADSTS7000222", hint="Make a new secret."), "warning"),
+    (WebhookSent(id="msg_1", event="environment.linked", attempts=2), "info"),
+    (
+        WebhookFailed(
+            id="msg_1", event="environment.linked", reason="status 500", attempts=1, retry_after=5.0
+        ),
+        "warning",
+    ),
+    (
+        WebhookAbandoned(id="msg_1", event="environment.linked", reason="status 410", attempts=1),
+        "error",
+    ),
     (ModelRead(metadata="0" * 64, seconds=1.0), "info"),
     (SchemaBuilt(seconds=1.0, metadata="0" * 64, sets=3, root_fields=4, findings=()), "info"),
     (

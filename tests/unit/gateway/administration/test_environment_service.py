@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from gateway.administration.actors import Actor
-from gateway.administration.environment_json import environment_json
 from gateway.administration.environment_service import EnvironmentService
 from gateway.audit.entries import Who
 from gateway.audit.opening import open_audit_log
 from gateway.config.settings import Settings
+from gateway.environments.environment_json import environment_json
 from gateway.environments.environment_store import open_environment_register
 from gateway.errors import (
     EnvironmentExists,

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from gateway.config.loading import load_settings
 from gateway.config.settings import Settings
-from gateway.errors import SettingsError, TokenError, UpstreamForbidden
+from gateway.errors import SettingsError, TokenError, TokenRefused, UpstreamForbidden
 from gateway.events import Event, TokenAcquired
 from gateway.odata.application_sign_in import ApplicationSignIn
 from gateway.odata.auth import auth_of
@@ -162,7 +162,7 @@ async def test_a_refused_sign_in_is_remembered_for_a_moment(host: LoginHost) -> 
         clock.at = 6.0
         await client.send(GET)
 
-    assert {type(outcome) for outcome in outcomes} == {TokenError}
+    assert {type(outcome) for outcome in outcomes} == {TokenRefused}
     assert len(host.grants) == 2
 
 

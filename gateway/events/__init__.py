@@ -33,6 +33,7 @@ from .environments import (
     WebhookFailed,
     WebhookSent,
 )
+from .streams import SocketClosed, SubscriptionEnded, SubscriptionPolled, WatchFailed
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -295,40 +296,6 @@ class CostRefused(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     code: str
     points: float
     """What it would have cost."""
-
-
-class SubscriptionPolled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An entity set was polled for changed rows, once for all subscribers to the same."""
-
-    set: str
-    seconds: float
-    requests: int
-    rows: int
-    changes: int
-
-
-class WatchFailed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A poll for changed rows failed. If ``over`` is true, its subscriptions ended."""
-
-    set: str
-    reason: str
-    over: bool
-
-
-class SubscriptionEnded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A subscription ended, by its client or by the gateway."""
-
-    seconds: float
-    changes: int
-    reason: str | None
-    """The error that ended it, if any."""
-
-
-class SocketClosed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The gateway closed a WebSocket."""
-
-    code: int
-    reason: str
 
 
 class FastPathFailed(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from gateway.administration.environment_json import time_text
 from gateway.config.environment_models import NAME
+from gateway.environments.environment_json import time_text
 from gateway.errors import EnvironmentExists
 from gateway.process.daemon_call import daemon_call
 

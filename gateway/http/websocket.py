@@ -30,7 +30,7 @@ from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from gateway.errors import BudgetExceeded, Unauthenticated
-from gateway.events import SocketClosed
+from gateway.events.streams import SocketClosed
 from gateway.failures import failure_answer
 from gateway.identity.caller import ANONYMOUS, Caller
 from gateway.request import GraphQLRequest

@@ -17,7 +17,8 @@ from typing import Any
 
 from gateway.config.setting_models import SubscriptionOptions
 from gateway.errors import BudgetExceeded, GatewayError
-from gateway.events import ErrorRaised, Observer, WatchFailed
+from gateway.events import ErrorRaised, Observer
+from gateway.events.streams import WatchFailed
 from gateway.failures import failure_answer
 from gateway.odata.retry import Clock
 from gateway.shutdown import STOPPING

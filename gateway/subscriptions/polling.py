@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from gateway.admission.work import Lane
 from gateway.errors import BudgetExceeded, GatewayError, to_gateway_error
-from gateway.events import Observer, SubscriptionPolled
+from gateway.events import Observer
+from gateway.events.streams import SubscriptionPolled
 from gateway.identity.caller import ANONYMOUS, Caller
 from gateway.planning.change_queries import WATCH, ChangeQuery
 from gateway.request import Answer, GraphQLRequest

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from gateway.documents.refusal import OperationRefused
-from gateway.events import SubscriptionEnded
+from gateway.events.streams import SubscriptionEnded
 from gateway.failures import failure_answer
 from gateway.request import Answer, GraphQLRequest
 from gateway.runtime.generations import GenerationManager

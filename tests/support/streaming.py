@@ -23,7 +23,8 @@ from gateway.config.environment_models import EnvironmentOptions
 from gateway.config.inbound_models import InboundOptions
 from gateway.config.setting_models import Profile, SubscriptionOptions
 from gateway.config.settings import Settings
-from gateway.events import Event, SubscriptionPolled, tee
+from gateway.events import Event, tee
+from gateway.events.streams import SubscriptionPolled
 from gateway.subscriptions.hub import Hub
 from tests.support.manual_clock import until
 from tests.support.observers import raise_defects

@@ -40,16 +40,12 @@ from gateway.events import (
     RequestSent,
     RoleViewOpened,
     SchemaBuilt,
-    SocketClosed,
     Started,
     StoreFailed,
     StorePolled,
-    SubscriptionEnded,
-    SubscriptionPolled,
     TokenAcquired,
     TypesNotRenewed,
     TypesRenewed,
-    WatchFailed,
     level_of,
     log_event,
     loggable,
@@ -71,6 +67,7 @@ from gateway.events.environments import (
     WebhookFailed,
     WebhookSent,
 )
+from gateway.events.streams import SocketClosed, SubscriptionEnded, SubscriptionPolled, WatchFailed
 from gateway.logs import configure_logging
 
 SENT = RequestSent(

@@ -12,7 +12,7 @@ import pytest
 from starlette.applications import Starlette
 
 from gateway.config.inbound_models import InboundOptions
-from gateway.events import SubscriptionEnded
+from gateway.events.streams import SubscriptionEnded
 from gateway.http import caller_watch
 from gateway.http.caller_watch import EXPIRED, until_refused
 from gateway.http.refusals import HttpError

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 
-from gateway.events import Event, OperationServed, SubscriptionPolled
+from gateway.events import Event, OperationServed
+from gateway.events.streams import SubscriptionPolled
 from gateway.http.graphql_endpoint import accepts_stream
 from tests.support.event_stream import SILENCE, STREAM, asked
 from tests.support.manual_clock import until

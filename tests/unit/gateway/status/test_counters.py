@@ -19,9 +19,9 @@ from gateway.events import (
     ReloadFailed,
     RequestRetried,
     RequestSent,
-    SocketClosed,
 )
 from gateway.events.environments import EnvironmentFailed
+from gateway.events.streams import SocketClosed
 from gateway.status.counters import ERRORS, Counters
 from gateway.status.process_status import ProcessStatus
 from gateway.status.records import BOUNDS, SLOT, Calls, Facts, bucket_of, percentile, total_of

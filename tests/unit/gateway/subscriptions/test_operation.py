@@ -11,7 +11,8 @@ import pytest
 from graphql import parse, validate
 
 from gateway.errors import BadArgument, SettingsError, UnsupportedQuery
-from gateway.events import Event, RequestSent, SubscriptionPolled
+from gateway.events import Event, RequestSent
+from gateway.events.streams import SubscriptionPolled
 from gateway.planning.change_queries import check_stamps, find_change_query
 from gateway.request import Answer, GraphQLRequest
 from gateway.runtime.assembly import Gateway

@@ -11,7 +11,8 @@ import pytest
 
 from gateway.config.setting_models import SubscriptionOptions
 from gateway.errors import BudgetExceeded
-from gateway.events import Event, WatchFailed
+from gateway.events import Event
+from gateway.events.streams import WatchFailed
 from gateway.planning.change_queries import ChangeQuery
 from gateway.request import Answer, GraphQLRequest
 from gateway.subscriptions.hub import Feed, FeedEnded, Hub

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,6 +72,7 @@ def link_settings(cloud: Cloud, folder: Path, port: int, **values: Any) -> Setti
     return Settings.model_validate(
         {
             "data_dir": folder,
+            "cache_dir": folder / "cache",
             "stored_environments": True,
             "dialect": "finops",
             "authority": cloud.host.address,
@@ -101,7 +103,9 @@ class Deployment:
 
     def session(self, **values: Any) -> Link:
         """Make a link session, and open its page in a new browser."""
-        session, token = asyncio.run(self._create(NewSession(**values)))
+        # In a thread of its own: that of a browser's test has a loop that runs.
+        with ThreadPoolExecutor(1) as pool:
+            session, token = pool.submit(asyncio.run, self._create(NewSession(**values))).result()
         return Link(self, token, session.id)
 
     async def _create(self, new: NewSession) -> Any:

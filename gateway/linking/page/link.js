@@ -115,14 +115,10 @@ function showVerdict(state) {
 
 function showEnd(state) {
   if (state.phase !== "linked") return;
-  $("environment").textContent = `It is called ${state.environment} here.`;
+  $("environment").textContent = `Its name at the gateway is ${state.environment}.`;
   $("return").hidden = !state.return;
   $("after").hidden = Boolean(state.return);
-  if (state.return) {
-    $("return").href = state.return;
-    // Long enough to read what has happened.
-    setTimeout(() => location.assign(state.return), 2_000);
-  }
+  if (state.return) $("return").href = state.return;
 }
 
 /** Runs a step with its button disabled, so that it is not requested twice. */
@@ -191,7 +187,11 @@ $("begin").addEventListener("click", (event) =>
 );
 $("again").addEventListener("click", (event) => busy(event.currentTarget, check));
 $("finish").addEventListener("click", (event) =>
-  busy(event.currentTarget, async () => show(await (await send("finish", {})).json())),
+  busy(event.currentTarget, async () => {
+    const state = await (await send("finish", {})).json();
+    show(state);
+    if (state.return) location.assign(state.return);
+  }),
 );
 for (const button of document.querySelectorAll(".other-address")) {
   button.addEventListener("click", async () => {

@@ -19,6 +19,7 @@ import hmac
 import json
 import secrets
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -217,7 +218,7 @@ class LoginHost:
         match form.get("grant_type"):
             case "client_credentials":
                 client = application.client_id
-                oid = f"principal of {client} in {tenant.id}"
+                oid = str(uuid.uuid5(uuid.NAMESPACE_URL, f"principal {client} {tenant.id}"))
                 audience = _audience(form.get("scope", ""))
                 return {"access_token": self.signed(tenant, audience, appid=client, oid=oid)}
             case "authorization_code":

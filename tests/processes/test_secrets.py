@@ -1,15 +1,19 @@
-"""`secrets …`: what is rotated, printed and recorded."""
+"""`secrets …`: what is rotated, printed and recorded; and a store that several workers follow."""
 
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
+
+import httpx
+import pytest
 
 from gateway.config.environment_models import EnvironmentOptions
 from gateway.config.settings import Settings
 from gateway.environments.environment_store import open_environment_register
-from tests.support.process import Finished, invoke
+from tests.support.process import PATIENCE, Finished, invoke, running
 from tests.support.stores import KEY, OTHER_KEY
 
 MARKER = "planted-s3cret"
@@ -112,3 +116,33 @@ def test_a_key_that_cannot_be_used_is_not_quoted(tmp_path: Path) -> None:
         assert refused.returncode == 2
         assert "D365_ENCRYPTION_KEY" in refused.stderr
         assert key not in refused.stderr
+
+
+@pytest.mark.heavy
+def test_workers_follow_the_store(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / "data", stored_environments=True)
+    register = open_environment_register(settings)
+    sandbox = EnvironmentOptions.model_validate({"sandbox": {"scale": 0.1}})
+    served = {"D365_STORED_ENVIRONMENTS": "true", "D365_DATA_DIR": str(settings.data_dir)}
+
+    def statuses(url: str) -> set[int]:
+        # Each on a connection of its own, so that both workers answer some.
+        body = {"query": "{ __typename }"}
+        return {httpx.post(url, json=body, timeout=PATIENCE).status_code for _ in range(12)}
+
+    def follows(url: str, status: int) -> bool:
+        ends = time.monotonic() + PATIENCE
+        while statuses(url) != {status}:
+            if time.monotonic() > ends:
+                return False
+        return True
+
+    with running(tmp_path, "serve", "--port", "0", "--workers", "2", **served) as gateway:
+        url = gateway.wait_for(r"GraphQL: +(http://\S+/e/)NAME\S*") + "acme/graphql"
+        assert statuses(url) == {404}
+        register.create("acme", sandbox)
+        assert follows(url, 200)
+        register.remove("acme")
+        assert follows(url, 404)
+        assert gateway.end() == 0
+    register.close()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from pydantic import SecretStr
 
 from gateway.config.environment_models import EnvironmentOptions
@@ -17,11 +19,14 @@ from gateway.config.settings import Settings
 from gateway.environments.environment_store import open_environment_register
 from gateway.environments.stored_registry import StoredRegistry
 from gateway.errors import EnvironmentUnavailable, SettingsError
-from gateway.events import Event, StoreFailed
+from gateway.events import StoreFailed
 from gateway.events.environments import EnvironmentClosed, EnvironmentFailed
+from gateway.process.daemon_call import daemon_call
 from gateway.store import polling
 from gateway.store.environment_register import EnvironmentRegister
 from gateway.store.polling import StorePoller
+from gateway.store.stored_environment import EnvironmentChanges
+from gateway.store.tables import DATA_KEYS, ENVIRONMENT_SECRETS, ENVIRONMENTS
 from tests.support.environments import (
     Deployment,
     code_of,
@@ -31,6 +36,7 @@ from tests.support.environments import (
     settings_of,
     url_of,
 )
+from tests.support.observers import raise_bugs
 from tests.support.postgresql import Postgres
 from tests.support.stores import KEY, OTHER_KEY, spoil_store
 
@@ -291,44 +297,68 @@ async def test_an_option_of_a_newer_version_makes_one_unavailable(sqlite: Settin
     assert "newer_option" in deployment.said(EnvironmentFailed)[0].reason
 
 
-async def test_a_change_reads_what_has_changed_alone(
+async def test_a_thousand_environments_take_little(
     sqlite: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(polling, "REFRESH", 0.02)
     register = open_environment_register(sqlite)
-    fill(register, 100)
-    read: list[int] = []
-    apply = StoredRegistry._apply
-
-    def counted(self: StoredRegistry, changes: Any) -> None:
-        read.append(len(changes.changed))
-        apply(self, changes)
-
-    monkeypatch.setattr(StoredRegistry, "_apply", counted)
-    events: list[Event] = []
-    poller = polling.open_poller(sqlite, events.append)
+    fill(register, 1_000)
+    poller = polling.open_poller(sqlite, raise_bugs)
     assert poller is not None
-    registry = registry_over(sqlite, poller)
-    await poller.start()
-    register.set_state("tenant-7", "disabled")
-    async with asyncio.timeout(5):
-        while registry.find("tenant-7") is not None:  # noqa: ASYNC110 - a store changes
-            await asyncio.sleep(0.01)
-    await poller.close()
+    await daemon_call(lambda: poller._opened().layout())  # imports what is imported once
+    with counting_reads(monkeypatch) as reads:
+        registry = registry_over(sqlite, poller)
+        tracemalloc.start()
+        try:
+            await poller.start()
+            size, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        register.set_state("tenant-7", "disabled")
+        async with asyncio.timeout(5):
+            while registry.find("tenant-7") is not None:  # noqa: ASYNC110 - a store changes
+                await asyncio.sleep(0.01)
+        await poller.close()
     register.close()
 
-    assert read == [100, 1]
-    assert events == []
+    assert len(list(registry.names())) == 999
+    # A whole MiB each is allowed; what is stored takes some thousand bytes, and nothing else is in memory.
+    assert size / 1_000 < 8_000
+    assert reads == [1_000, 1]
+
+
+@contextmanager
+def counting_reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Yield a list of how many environments each reading of the store has read with their secrets."""
+    counts: list[int] = []
+    apply = StoredRegistry._apply
+
+    def counted(self: StoredRegistry, changes: EnvironmentChanges) -> None:
+        counts.append(len(changes.changed))
+        apply(self, changes)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(StoredRegistry, "_apply", counted)
+        yield counts
 
 
 def fill(register: EnvironmentRegister, count: int) -> None:
-    """Store environments with secrets, in one transaction."""
+    """Store environments with secrets: copies of one, which nobody can decrypt."""
     many = {"tenant_id": "t" * 36, "client_id": "c" * 36, "companies": ["usmf", "dat"]}
-    with_secret = options("acme", client_secret="s" * 40, **many)
-    new = [register.prepare(f"tenant-{number}", with_secret) for number in range(count)]
+    first = register.create("first", options("acme", client_secret="s" * 40, **many))
+    copies = [(f"{number:032x}", f"tenant-{number}") for number in range(count)]
     with register.database.writing() as connection:
-        for environment in new:
-            register.insert(connection, environment)
+        for table, column in (
+            (ENVIRONMENTS, "id"),
+            (DATA_KEYS, "environment"),
+            (ENVIRONMENT_SECRETS, "environment"),
+        ):
+            is_first = table.c[column] == first.id
+            row = dict(connection.execute(sa.select(table).where(is_first)).mappings().one())
+            named = [{**row, column: id_, "name": name} for id_, name in copies]
+            kept = [{k: v for k, v in new.items() if k in table.c} for new in named]
+            connection.execute(table.insert(), kept)
+            connection.execute(table.delete().where(is_first))
 
 
 def registry_over(settings: Settings, poller: StorePoller) -> StoredRegistry:

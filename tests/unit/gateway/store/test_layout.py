@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -25,7 +26,8 @@ from gateway.store.api_keys import open_register
 from gateway.store.database import Database
 from gateway.store.layout import VERSION_TABLE, VERSIONS, Layout
 from gateway.store.opening import open_database
-from gateway.store.tables import METADATA
+from gateway.store.revisions import revisions_in
+from gateway.store.tables import API_KEYS, METADATA, REVISIONS
 from tests.support.stores import take_back
 
 pytestmark = pytest.mark.slow
@@ -127,21 +129,59 @@ open_database(Settings(**{setting: value})).migrate()
 def test_a_killed_migration_has_changed_nothing(
     database: Database, settings: Settings, step: str
 ) -> None:
-    if isinstance(settings.store, SecretStr):
-        arguments = ["store", settings.store.get_secret_value()]
-    else:
-        arguments = ["data_dir", str(settings.data_dir)]
-    command = [sys.executable, "-c", INTERRUPTED, *arguments, step]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "stopped\n"
-        process.send_signal(signal.SIGKILL)
+    kill_migration(settings, step)
 
     assert database.layout() == EMPTY
     assert database.migrate() == (EMPTY, CURRENT)
     register = open_register(settings)
     register.create("after", ["a"], None)
     register.close()
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("step", ["bulk_insert", "commit"])
+def test_a_killed_migration_leaves_what_was_stored(
+    database: Database, settings: Settings, step: str
+) -> None:
+    migrate_to(database, "0002")
+    key = {"id": "k", "name": "ci", "digest": "d", "roles": '["a"]', "created": 1.0}
+    with database._open().begin() as connection:
+        connection.execute(API_KEYS.insert().values({**key, "environments": '["b"]'}))
+        connection.execute(REVISIONS.update().values(number=7))
+    kill_migration(settings, step)
+
+    assert database.layout() == Layout("0002")
+    assert database.migrate() == (Layout("0002"), CURRENT)
+    register = open_register(settings)
+    assert [(k.id, k.roles, k.environments) for k in register.list()] == [("k", ("a",), ("b",))]
+    register.close()
+    with database.reading() as connection:
+        numbers = revisions_in(connection)
+    assert (numbers["api_keys"], numbers["environments"]) == (7, 0)
+
+
+def kill_migration(settings: Settings, step: str) -> None:
+    """Begin a migration in another process, and kill that at a step."""
+    if isinstance(settings.store, SecretStr):
+        arguments = ["store", settings.store.get_secret_value()]
+    else:
+        arguments = ["data_dir", str(settings.data_dir)]
+    program = [sys.executable, "-c", INTERRUPTED, *arguments, step]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "stopped\n"
+        process.send_signal(signal.SIGKILL)
+
+
+def migrate_to(database: Database, version: str) -> None:
+    """Give a new database the layout of an earlier version."""
+    with database._begin_migration() as connection:
+        if database.schema:
+            connection.execute(sa.schema.CreateSchema(database.schema))
+        config = Config()
+        config.set_main_option("script_location", str(Path(layout.__file__).parent / "migrations"))
+        config.attributes.update(connection=connection, schema=database.schema)
+        command.upgrade(config, version)
 
 
 def test_files_of_earlier_versions_are_brought_over(tmp_path: Path) -> None:

@@ -137,6 +137,7 @@ class _Api:
             streams=settings.subscriptions.enabled,
             origins=settings.cors_origins,
             waiting=endpoint.waiting,
+            running=endpoint.running,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

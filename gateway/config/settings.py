@@ -157,6 +157,12 @@ class Settings(ReadingSettings):
         description="Maximum connections per client and worker; beyond: 503. Behind a proxy set trusted_proxies,"
         " so that its clients are counted.",
     )
+    max_operations: int = Field(
+        default=1_000,
+        ge=1,
+        description="Maximum operations that run at a time, per worker; beyond: 503. Half of them may be background"
+        " work.",
+    )
     max_waiting_bytes: int = Field(
         default=256_000_000,
         ge=1_000_000,

@@ -43,6 +43,7 @@ from .presence import environment_of, presence_of
 from .refusals import HttpError, UnknownApi, UnknownEnvironment, caller_error
 from .request_audit import record_refusal, record_refused_credentials, record_use
 from .request_parameters import Headers, headers_of
+from .running_operations import RunningOperations
 from .trusted_documents import PATH_PARAMETER, DocumentAccess
 from .waiting_bytes import WaitingBytes
 
@@ -62,6 +63,8 @@ class Endpoint:
     """All endpoints of the gateway, including this one."""
     waiting: WaitingBytes = field(repr=False)
     """Counts the answers of all endpoints that clients have not read yet."""
+    running: RunningOperations = field(repr=False)
+    """Counts the operations of all endpoints that run."""
     authenticator: Authenticator | None = field(default=None, repr=False)
     """Finds out who calls; None: nobody is asked."""
     choice: EnvironmentChoice | None = field(default=None, repr=False)
@@ -248,6 +251,7 @@ def endpoints_of(
     served: list[Settings] = [settings] if settings.serve_all else []
     served += [profile_settings(settings, name) for name in settings.profiles]
     waiting = WaitingBytes(settings.max_waiting_bytes)
+    running = RunningOperations(settings.max_operations)
     # Each endpoint refers to the list that it is in.
     endpoints: list[Endpoint] = []
     endpoints.extend(
@@ -256,6 +260,7 @@ def endpoints_of(
             observe=observe,
             beside=endpoints,
             waiting=waiting,
+            running=running,
             authenticator=authenticator,
             choice=choice,
             trusted=trusted,

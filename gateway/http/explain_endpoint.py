@@ -49,6 +49,7 @@ class _Explain:
             admits=access_check(settings.explains, settings.admin_token),
             origins=settings.cors_origins,
             waiting=endpoint.waiting,
+            running=endpoint.running,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

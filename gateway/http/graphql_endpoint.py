@@ -46,6 +46,7 @@ from .admin_access import AccessCheck, allow_all, deny_all
 from .refusals import (
     HttpError,
     admin_error,
+    caller_error,
     cross_site_error,
     error_fields,
     overload_error,
@@ -65,6 +66,7 @@ from .request_parameters import (
     read_request,
 )
 from .responses import Fields, TooMuchWaiting, send_answer, send_body
+from .running_operations import RunningOperations, too_many_operations
 from .trusted_documents import NAMES, UNTRUSTED, DocumentAccess
 from .waiting_bytes import WaitingBytes
 
@@ -110,6 +112,8 @@ class GraphQLEndpoint:
     """Origins whose pages may call (CORS); ``*``: all."""
     waiting: WaitingBytes = field(default_factory=lambda: WaitingBytes(256_000_000))
     """Counts the answers that clients have not read yet."""
+    running: RunningOperations = field(default_factory=lambda: RunningOperations(1_000))
+    """Counts the operations that run."""
 
     def is_for_anybody(self, scope: Scope) -> bool:
         """Return whether a request is answered without a look at its caller: a visit of a browser, OPTIONS."""
@@ -186,6 +190,8 @@ class GraphQLEndpoint:
         # The cheapest check first: this is the answer under overload.
         if self.waiting.is_full:
             raise overload_error()
+        if self.running.is_full:
+            raise caller_error(too_many_operations())
         if scope["method"] in READS and _is_foreign(headers, self.origins):
             raise cross_site_error()
         if not has_media:
@@ -222,10 +228,13 @@ class GraphQLEndpoint:
         """Return the encoded answer, its status and header fields. Raises HttpError, ClientDisconnected."""
         watcher = _DisconnectWatcher(receive, lambda: engine.changes_data(request))
         try:
-            answer = await engine.execute(request)
+            with self.running.holding(request.lane):
+                answer = await engine.execute(request)
             status = status_of(answer, media)
             fields = (*answer.fields, *error_fields(answer.errors))
             encoded = encode_answer(answer, self.observe)
+        except Overloaded as error:
+            raise caller_error(error) from error
         except asyncio.CancelledError:
             if watcher.has_cancelled:
                 raise ClientDisconnected from None

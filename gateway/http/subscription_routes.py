@@ -37,6 +37,7 @@ def subscription_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
             max_message=settings.max_body_bytes,
             origins=settings.cors_origins,
             waiting=endpoint.waiting,
+            running=endpoint.running,
             hub=lambda: hub_of(websocket.scope),
             documents=endpoint.documents,
         )

@@ -43,6 +43,7 @@ from .caller_watch import until_refused
 from .refusals import HttpError
 from .request_audit import record_refusal
 from .request_parameters import Headers, client_of, headers_of, request_of
+from .running_operations import RunningOperations
 from .transport_ws_messages import (
     ACK,
     PING,
@@ -95,6 +96,8 @@ class SocketOptions:
     """Origins whose pages may connect, besides the gateway's own; ``*``: all."""
     waiting: WaitingBytes = field(default_factory=lambda: WaitingBytes(256_000_000))
     """Counts the answers that clients have not read yet."""
+    running: RunningOperations = field(default_factory=lambda: RunningOperations(1_000))
+    """Counts the operations that run."""
     hub: Callable[[], Hub | None] = lambda: None
     """Returns the subscriptions of the environment of the connection, once that is known; None: those of ``serve``."""
     documents: DocumentAccess = UNTRUSTED
@@ -432,7 +435,8 @@ class Connection:
                     tasks.add(task)
                     task.add_done_callback(tasks.discard)
             if not subscribes:
-                answer = await engine.execute(request)
+                with self._terms.running.holding(request.lane):
+                    answer = await engine.execute(request)
         if subscribes:
             await self._stream(self._streams, name, request)
         elif answer.data is msgspec.UNSET and answer.written is None:

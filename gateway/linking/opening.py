@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from gateway.config.settings import Settings
-from gateway.environments.environment_store import open_keys
+from gateway.environments.environment_store import open_environment_register
 from gateway.events import Observer
-from gateway.store.environment_register import EnvironmentRegister
 from gateway.store.link_register import LinkRegister
 from gateway.store.opening import open_database
 
@@ -23,10 +22,9 @@ def open_flow(settings: Settings, observe: Observer) -> LinkFlow:
     """Return the steps of linking. Raises SettingsError if there is no store, or no link page."""
     public_url = settings.linking.public_url
     assert public_url is not None  # the page is served there
-    # One database for both, so that they can change together.
-    database = open_database(settings)
-    sessions = LinkSessions(LinkRegister(database), settings.linking.session_minutes)
-    register = EnvironmentRegister(database, open_keys(settings))
+    register = open_environment_register(settings)
+    # Of the same database, so that an environment is stored together with the end of its session.
+    sessions = LinkSessions(LinkRegister(register.database), settings.linking.session_minutes)
     return LinkFlow(
         settings=settings,
         public_url=public_url,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -12,6 +14,7 @@ import pytest
 
 from gateway.config.linking_models import webhook_key
 from gateway.environments.environment_store import open_environment_register
+from gateway.environments.webhook_events import open_webhook_queue
 from gateway.linking.return_address import signature_of
 from gateway.sandbox.tenants.cloud import Cloud
 from tests.support.linking import (
@@ -102,6 +105,22 @@ def test_the_way_back_is_signed(gateway: Deployment) -> None:
     assert secret is not None
     stamp = int(query["timestamp"])
     assert query["signature"] == signature_of(webhook_key(secret), link.id, "signed", stamp)
+
+
+def test_the_integrator_gets_a_webhook(cloud: Cloud, tmp_path: Path) -> None:
+    hook = {"webhook_url": "http://127.0.0.1:9/hook"}
+    with deployment(cloud, tmp_path, linking=hook) as gateway:
+        gateway.session(name="hooked").to("linked")
+        queue = open_webhook_queue(gateway.settings)
+        webhook = queue.claim(time.time())
+        assert queue.claim(time.time()) is None
+        queue.close()
+
+    assert webhook is not None
+    body = json.loads(webhook.body)
+    assert body["type"] == "environment.linked"
+    assert body["data"]["name"] == "hooked"
+    assert body["data"]["linked"]["subject"] == cloud.tenant.people[0].oid
 
 
 def test_a_customers_own_application_is_stored_encrypted(gateway: Deployment) -> None:

@@ -148,7 +148,7 @@ def _schemas() -> Mapping[str, Schema]:
         "title": {
             "type": "string",
             "maxLength": MAX_TITLE,
-            "description": "Your name, in the heading of the page, and title of the environment.",
+            "description": "Name of the environment for people, which the page shows, too.",
         },
         "return_url": {
             "type": "string",

@@ -54,10 +54,10 @@ def sign_in(page, name="Administrator"):
 
 def test_an_environment_is_linked_by_clicks(watched, gateway, screenshot):
     page = watched.page
-    link = gateway.session(name="clicks", title="Fabrikam Analytics")
+    link = gateway.session(name="clicks", title="Contoso production")
     page.goto(f"{gateway.url}{link.path}")
     expect(page.get_by_role("heading", level=1)).to_have_text(
-        "Link your environment to Fabrikam Analytics"
+        "Link the environment “Contoso production”"
     )
     screenshot(page, "link-address")
     assert violations(page) == []
@@ -120,7 +120,7 @@ def test_a_failed_check_shows_what_to_do_and_is_repeated(watched, gateway, scree
         page.get_by_role("heading", name="The environment is linked").wait_for()
     finally:
         gateway.cloud.sandbox.state.store.delete("SysAADClients", AADClientId=UNKNOWN_CLIENT)
-    expect(page.get_by_role("heading", level=1)).to_have_text(f"Link your environment to {XSS}")
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"Link the environment “{XSS}”")
     assert page.title() != "1"
     assert errors_of(watched) == []
 
@@ -156,7 +156,7 @@ def test_it_works_by_keyboard_in_dark_and_narrow(browser, foreign, gateway, watc
     with browser.new_context(**options) as context:
         page = context.new_page()
         link = gateway.session(
-            name="narrow", title="A very long name of an integrator, Ltd & Co KG"
+            name="narrow", title="A very long name of an environment, for Ltd & Co KG"
         )
         page.goto(f"{gateway.url}{link.path}")
         page.get_by_label("Address of your environment").focus()

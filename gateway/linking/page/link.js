@@ -64,7 +64,7 @@ let shown = null;
 
 /** Shows the step that a session is at; the heading gets the focus if that is another one than before. */
 function show(state, section = SECTION_OF[state.phase]) {
-  if (state.title) $("title").textContent = `Link your environment to ${state.title}`;
+  if (state.title) $("title").textContent = `Link the environment “${state.title}”`;
   for (const name of SECTIONS) $(name).hidden = name !== section;
   for (const item of $("progress").children) {
     const at = SECTIONS.indexOf(item.dataset.step) - SECTIONS.indexOf(section);

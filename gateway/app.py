@@ -138,6 +138,7 @@ class _Api:
             origins=settings.cors_origins,
             waiting=endpoint.waiting,
             running=endpoint.running,
+            max_age=settings.documents.max_age,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -333,8 +333,10 @@ class Engine:
         # An answer that is JSON already is about the schema, which takes no upstream requests.
         if trace is not None and answer.written is None:
             answer.extend("d365", trace.to_json())
-        if reads.shared is not None and (cached := reads.shared.to_json()) is not None:
-            answer.extend("cache", cached)
+        if reads.shared is not None:
+            answer.lifetime, answer.age = reads.shared.lifetime, reads.shared.age or 0.0
+            if (cached := reads.shared.to_json()) is not None:
+                answer.extend("cache", cached)
         return answer
 
     async def answer_or_error(self, answering: Awaitable[Answer]) -> Answer:

@@ -105,6 +105,10 @@ class Answer(Struct):
     """Whether a mutation has run."""
     fields: tuple[tuple[bytes, bytes], ...] = ()
     """Header fields of the response."""
+    lifetime: float = 0.0
+    """Seconds for which it may be used if all of it is from sets whose answers are cached; 0: that is not known."""
+    age: float = 0.0
+    """Seconds since the oldest upstream answer that it uses was read."""
 
     def extend(self, name: str, value: object) -> None:
         """Add an entry to the extensions."""

@@ -83,6 +83,8 @@ class OperationReads:
         """Seconds since the oldest of the cached answers that it uses was read; None if it uses none."""
         self.is_stale = False
         """Whether one of them is older than answers should be."""
+        self._reads = 0
+        self._reads_of_cached_sets = 0
         self._answers = answers
         self._touched = touched
         self._upstream = upstream
@@ -97,7 +99,9 @@ class OperationReads:
         if self._is_fresh:
             return None
         sets = self._cached_sets(request)
+        self._reads += 1
         if sets is not None:
+            self._reads_of_cached_sets += 1
             stored = self._answers.get(self._key(request))
             if stored is not None:
                 age = self._answers.age_of(stored)
@@ -115,6 +119,10 @@ class OperationReads:
         if self._refused is not None:
             joined.add_done_callback(self._note_refusal)
         return Reused(joined, "shared: another operation reads the same at this moment")
+
+    def note_other(self) -> None:
+        """Note a read of the operation that is never cached, such as a part of a ``$batch``."""
+        self._reads += 1
 
     def begin(self, request: Request, send: Send) -> asyncio.Future[Response]:
         """Send a request, whose answer others may join and which may be cached; return its future answer."""
@@ -138,6 +146,12 @@ class OperationReads:
         if self.age is None:
             return None
         return {"age": int(self.age), "stale": self.is_stale}
+
+    @property
+    def lifetime(self) -> float:
+        """Seconds for which clients may use what was read, counted from the oldest answer; 0 if that is not known."""
+        is_known = 0 < self._reads == self._reads_of_cached_sets
+        return self._answers.options.ttl if is_known and not self.is_stale else 0.0
 
     async def _read(self, request: Request, send: Send) -> Response:
         sets = self._cached_sets(request)

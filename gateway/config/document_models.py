@@ -42,7 +42,7 @@ class DocumentPolicyOptions(BaseModel):
     roles: Names = ()
     """Roles of the callers who may run them. Empty: all."""
     max_cost: float | None = Field(default=None, gt=0)
-    """Highest price, in seconds of the upstream."""
+    """Maximum points of an operation, as in ``cost.max_cost``."""
     max_age: int | None = Field(default=None, ge=0)
     """Seconds for which answers to GET may be cached."""
 
@@ -89,11 +89,11 @@ class DocumentOptions(BaseModel):
         ge=10_000,
         description="Characters of registered documents that are kept per worker; the least recently used go first.",
     )
-    max_age: int = Field(
-        default=0,
+    max_age: int | None = Field(
+        default=None,
         ge=0,
         description="Seconds for which answers to GET of trusted documents may be cached (Cache-Control); 0: not at"
-        " all.",
+        " all. Not set: cache.ttl for what is read from sets whose answers are cached, else not at all.",
     )
     policy: Annotated[dict[str, DocumentPolicyOptions], NoDecode, Json] = Field(
         default={},

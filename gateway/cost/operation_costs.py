@@ -136,7 +136,7 @@ class CostGate:
 
     def charge(self, operation: Priceable, price: Price) -> None:
         """Take the points of an operation from the budget of its caller. Raises CostExceeded, RateLimited."""
-        most, terms, points = self._options.max_cost, self._terms, price.points
+        most, terms, points = self._most(operation), self._terms, price.points
         if most is not None and points > most:
             raise self._refused(_too_dear(points, most), points)
         if terms is None:
@@ -148,6 +148,12 @@ class CostGate:
         if points > balance.points:
             raise self._refused(_too_early(points, balance), points)
         self._costs.budgets.spend(caller, points, terms, now)
+
+    def _most(self, operation: Priceable) -> float | None:
+        """Return the limit of an operation: the lower one of its caller's and its document's."""
+        trusted, most = operation.request.trusted, self._options.max_cost
+        own = None if trusted is None else trusted.policy.max_cost
+        return min((limit for limit in (most, own) if limit is not None), default=None)
 
     def _refused(self, error: CostExceeded | RateLimited, points: float) -> GatewayError:
         self._observe(CostRefused(code=error.code, points=round(points, 1)))

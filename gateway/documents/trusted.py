@@ -24,7 +24,7 @@ class DocumentPolicy(Struct, frozen=True, kw_only=True):
     roles: tuple[str, ...] = ()
     """Roles of the callers who may run it; empty: all."""
     max_cost: float | None = None
-    """Highest price in seconds of the upstream; None: the caller's limit."""
+    """Maximum points of an operation, besides the caller's limit; None: no further one."""
     max_age: int | None = None
     """Seconds for which its answers to GET may be cached; None: as in the settings."""
 

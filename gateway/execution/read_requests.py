@@ -102,6 +102,8 @@ class ReadRequests:
         reason = self._batch_reason(request)
         if reason is not None:
             self.note(request, reason)
+            if self.shared is not None:
+                self.shared.note_other()
             return self._batches.add(request)
         if self.shared is None:
             self.sent.append(request)

@@ -43,6 +43,7 @@ from gateway.storage.accept import media_quality
 from gateway.storage.content_coding import Compression
 
 from .admin_access import AccessCheck, allow_all, deny_all
+from .http_caching import cache_fields
 from .refusals import (
     HttpError,
     admin_error,
@@ -114,6 +115,8 @@ class GraphQLEndpoint:
     """Counts the answers that clients have not read yet."""
     running: RunningOperations = field(default_factory=lambda: RunningOperations(1_000))
     """Counts the operations that run."""
+    max_age: int | None = 0
+    """Seconds for which answers of trusted documents may be cached; None: as the cache of upstream answers says."""
 
     def is_for_anybody(self, scope: Scope) -> bool:
         """Return whether a request is answered without a look at its caller: a visit of a browser, OPTIONS."""
@@ -157,7 +160,9 @@ class GraphQLEndpoint:
             # A client that accepts only event streams gets one for queries, too.
             if media is None or (self._may_stream(headers) and engine.subscribes(request)):
                 return request
-            answer, status, own_fields = await self._execute(scope, receive, request, media, engine)
+            answer, status, own_fields = await self._execute(
+                scope, receive, headers, request, media, engine
+            )
         except ClientDisconnected:
             self.observe(ClientLeft(seconds=time.perf_counter() - started))
             return None
@@ -166,7 +171,7 @@ class GraphQLEndpoint:
             status = error.status if media == GRAPHQL else error.plain_status
             answer, own_fields = error.answer, error.fields
         fields = (*_FIELDS[media or JSON], *_fields_of(status, own_fields))
-        if scope["method"] in READS or scope["method"] == QUERY:
+        if scope["method"] in SAFE and not any(name == _CACHED for name, _ in own_fields):
             fields = (*fields, _NO_STORE)
         try:
             await send_answer(send, status, answer, fields, headers, self.compression, self.waiting)
@@ -223,7 +228,13 @@ class GraphQLEndpoint:
         return request
 
     async def _execute(
-        self, scope: Scope, receive: Receive, request: GraphQLRequest, media: str, engine: Executor
+        self,
+        scope: Scope,
+        receive: Receive,
+        headers: Headers,
+        request: GraphQLRequest,
+        media: str,
+        engine: Executor,
     ) -> tuple[Answer, int, Fields]:
         """Return the encoded answer, its status and header fields. Raises HttpError, ClientDisconnected."""
         watcher = _DisconnectWatcher(receive, lambda: engine.changes_data(request))
@@ -232,6 +243,8 @@ class GraphQLEndpoint:
                 answer = await engine.execute(request)
             status = status_of(answer, media)
             fields = (*answer.fields, *error_fields(answer.errors))
+            if request.trusted is not None and scope["method"] in SAFE:
+                fields = (*fields, *cache_fields(request, answer, headers, self.max_age))
             encoded = encode_answer(answer, self.observe)
         except Overloaded as error:
             raise caller_error(error) from error
@@ -312,7 +325,10 @@ _VARY = (
     b"vary",
     b"Accept, Accept-Encoding, Authorization, X-D365-Company, X-D365-Environment",
 )
-_NO_STORE = (b"cache-control", b"no-store")
+_CACHED = b"cache-control"
+_NO_STORE = (_CACHED, b"no-store")
+SAFE = READS | {QUERY}
+"""Methods that read."""
 _RETRY = (b"retry-after", b"5")
 _ALLOW = (b"allow", b"GET, HEAD, POST, QUERY, OPTIONS")
 _ACCEPT_QUERY = (b"accept-query", JSON.encode())

@@ -15,8 +15,10 @@ from starlette.types import Send
 from gateway.introspection.answers import LongAnswer
 from gateway.request import Answer
 from gateway.storage.content_coding import CODINGS, IDENTITY, Compression, accepted_coding
-from gateway.storage.response_artifacts import Artifact, etag_of
+from gateway.storage.response_artifacts import Artifact
+from gateway.storage.response_artifacts import etag_of as artifact_etag
 
+from .http_caching import etag_of, matches
 from .waiting_bytes import WaitingBytes
 
 Fields: TypeAlias = Sequence[tuple[bytes, bytes]]
@@ -44,13 +46,36 @@ async def send_answer(
     if isinstance(answer.written, LongAnswer):
         await _send_cached(send, answer.written, fields, headers, compression)
         return
-    body, coding = await compression.encode(answer.encode(), headers)
+    encoded, own = answer.encode(), None
+    is_cached = status == 200 and _has(fields, b"cache-control", but=b"no-store")
+    if is_cached:
+        own = next((value for name, value in fields if name == b"etag"), None)
+        etag = own or etag_of(encoded, IDENTITY)
+        if matches(headers.get("if-none-match", ""), etag):
+            await _send_unchanged(send, fields, etag)
+            return
+    body, coding = await compression.encode(encoded, headers)
     if not (answer.changed or waiting.fits(len(body))):
         raise TooMuchWaiting
     # Frees the rows while a slow client reads the body.
     answer.data = answer.written = None
     with waiting.holding(len(body)):
+        if is_cached and own is None:
+            fields = (*fields, (b"etag", etag_of(encoded, coding)))
         await send_body(send, status, body, (*fields, *_coded(coding)))
+
+
+def _has(fields: Fields, name: bytes, *, but: bytes) -> bool:
+    """Return whether there is a header field with another value than one."""
+    return any(each == name and value != but for each, value in fields)
+
+
+async def _send_unchanged(send: Send, fields: Fields, etag: bytes) -> None:
+    """Answer that a client has the response already, without its content type (RFC 9110, section 15.4.5)."""
+    start = {"type": "http.response.start", "status": 304}
+    others = [field for field in fields if field[0] not in (b"content-type", b"etag")]
+    await send({**start, "headers": [*others, (b"etag", etag)]})
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def send_body(send: Send, status: int, body: bytes, fields: Fields) -> None:
@@ -97,7 +122,7 @@ async def _send_cached(
 
 def _matching_etag(if_none_match: str, stored: Artifact) -> str | None:
     """Return the ETag of a request that is the answer's in any coding, as all have the same text."""
-    etags = [etag_of(stored.digest, coding) for coding in (*CODINGS, IDENTITY)]
+    etags = [artifact_etag(stored.digest, coding) for coding in (*CODINGS, IDENTITY)]
     tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
     if "*" in tags:
         return etags[0]

@@ -360,3 +360,34 @@ async def test_a_lane_with_credentials_of_its_own_has_answers_of_its_own() -> No
         person = await ask(running, GROUPS)
 
     assert [age(answer) is None for answer in (export, again, person)] == [True, False, False]
+
+
+TOO_LONG = f"""{GROUPS[:-1]} long: customerGroups(
+  companies: ["usmf"], where: {{ description: {{ eq: "{"x" * 400}" }} }}
+) {{ nodes {{ description }} }} }}"""
+"""Its URL is sent in a ``$batch``, whose parts are not cached."""
+
+
+@pytest.mark.parametrize(
+    ("query", "lifetime"),
+    [
+        (GROUPS, 60.0),
+        (f"{GROUPS[:-1]} {CUSTOMERS[1:]}", 0.0),
+        (CUSTOMERS, 0.0),
+        ("{ __typename }", 0.0),
+        (TOO_LONG, 0.0),
+    ],
+)
+async def test_answers_live_as_long_as_all_that_they_are_made_of(
+    query: str, lifetime: float
+) -> None:
+    async with world(**KEPT, max_url_length=400) as running:
+        clock = clocked(running)
+        request = GraphQLRequest(query=query)
+        first = await running.gateway.engine.execute(request)
+        clock.now += 20
+        second = await running.gateway.engine.execute(request)
+
+    assert (first.errors, second.errors) == ([], [])
+    assert (first.lifetime, second.lifetime) == (lifetime, lifetime)
+    assert second.age == (20.0 if lifetime else second.age)

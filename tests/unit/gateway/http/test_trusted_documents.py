@@ -287,6 +287,16 @@ async def test_a_document_may_need_a_role(
         assert (await send(client, body, *roles)).status_code == status
 
 
+async def test_a_document_may_cost_less_than_its_caller_may_spend(tmp_path: Path) -> None:
+    own = settings(tmp_path, policy={"Orders": {"max_cost": 0.001}})
+    async with serving(own) as opened, calling(*opened) as client:
+        refused = await send(client, {"documentId": "orders"})
+        assert (refused.status_code, code_of(refused)) == (400, "COST_EXCEEDED")
+        assert sent(client) == 0
+
+        assert (await send(client, {"query": OTHER})).status_code == 200
+
+
 @pytest.mark.parametrize("method", ["GET", "QUERY"])
 async def test_a_trusted_mutation_needs_post(client: Client, method: str) -> None:
     response = await send(client, {"documentId": "rename"}, method=method)

@@ -23,7 +23,7 @@ from gateway.cache.operation_reads import OperationReads, ReadSharing
 from gateway.cost.gate import OperationGate, Priceable, Ticket
 from gateway.documents.operation_choice import choose_operation
 from gateway.documents.refusal import OperationRefused, refusal
-from gateway.documents.store import Document, DocumentLimits, Documents
+from gateway.documents.store import DocumentLimits, Documents
 from gateway.execution.caller_upstream import CallerIdentities, CallerUpstream
 from gateway.execution.deadline import Deadline, TimelyWriter
 from gateway.execution.fast_path import Slicing
@@ -39,6 +39,7 @@ from gateway.odata.query import Request
 from gateway.odata.retry import operation_ends_at
 from gateway.odata.upstream import ReadUpstream, Upstream, WriteUpstream
 from gateway.operations.cache import PreparedOperations
+from gateway.operations.operation_caches import OperationCaches
 from gateway.planning.limits import PlanLimits
 from gateway.planning.planner import Planner
 from gateway.planning.row_bounds import ViewRules
@@ -120,6 +121,7 @@ class Engine:
         self._shows_sizes = rules is None or not rules.view.has_rules
         self._documents = Documents(schema.catalog, schema.core, settings.documents)
         self._prepared = PreparedOperations(schema.catalog, schema.roots)
+        self.caches = OperationCaches(self._documents, self._prepared)
         self._introspection = Introspection(schema, introspections or IntrospectionStore())
         self._planner = Planner(schema.catalog, schema.core, dialect, settings.plans, rules)
         self._completer = Completer(
@@ -481,22 +483,6 @@ class Engine:
         refused.requests, refused.rows = answer.requests, answer.rows
         return refused
 
-    def document(self, text: str) -> Document:
-        """Return the document of a text. Raises OperationRefused if it cannot be parsed, or is not valid."""
-        return self._documents.get_valid(text)
-
-    def pin(self, operation: ValidOperation) -> None:
-        """Keep an operation ready: parsed and validated, and compiled if it is a query."""
-        self._documents.pin(operation.request.query)
-        if not (operation.is_mutation or operation.is_subscription):
-            self._prepared.pin(operation.document, operation.operation, operation.variables.coerced)
-
-    def unpin_all(self) -> None:
-        """Treat what was kept ready like all other operations."""
-        self._documents.unpin_all()
-        self._prepared.unpin_all()
-
     def tables(self) -> Iterator[MutableMapping[Any, Any]]:
         """Yield the caches of documents and prepared operations, to be cleared after retirement."""
-        yield from self._documents.tables()
-        yield from self._prepared.tables()
+        yield from self.caches.tables()

@@ -76,9 +76,10 @@ def check_document(
 
 
 def _checks(gateway: Gateway, document: TrustedDocument, pin: bool) -> Iterator[OperationCheck]:
+    documents = gateway.engine.caches.documents
     try:
         operations = tuple(
-            sample_operations(gateway.schema.core, gateway.engine.document(document.text))
+            sample_operations(gateway.schema.core, documents.get_valid(document.text))
         )
     except OperationRefused as refused:
         yield OperationCheck(
@@ -107,7 +108,12 @@ def _check(
     try:
         operation = gateway.engine.read(request)
         if pin:
-            gateway.engine.pin(operation)
+            gateway.engine.caches.pin(
+                document.text,
+                operation.document,
+                operation.operation,
+                operation.variables.coerced,
+            )
         return check(price=_price(gateway, operation, sample))
     except OperationRefused as refused:
         if refused.code == _OF_THE_VALUES and sample.variables:

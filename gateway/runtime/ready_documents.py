@@ -138,7 +138,7 @@ class _Pass:
     ) -> list[DocumentCheck]:
         """Return what became of the documents; ``pinned_only``: only of those that are made ready."""
         checks = []
-        self._live.gateway.engine.unpin_all()
+        self._live.gateway.engine.caches.unpin_all()
         for document in documents:
             # Requests go first.
             await asyncio.sleep(0)

@@ -438,7 +438,7 @@ class Engine:
         fetcher = self.fetcher(upstream)
         until = max(self.deadline(request).at for request in requests)
         batches = SharedKeyBatchLoader(fetcher, self._settings.max_url_length)
-        return ReadContext(upstream, fetcher, batches, until, caller)
+        return ReadContext(upstream, fetcher, batches, until, caller, learns=self._shows_sizes)
 
     def _reads(
         self, request: GraphQLRequest, deadline: Deadline, trace: Trace | None
@@ -450,7 +450,9 @@ class Engine:
             upstream = Traced(upstream, trace)
         fetcher = self.fetcher(upstream, trace, shared=shared)
         batches = KeyBatchLoader(fetcher, self._settings.max_url_length)
-        return ReadContext(upstream, fetcher, batches, deadline.at, identity, shared)
+        return ReadContext(
+            upstream, fetcher, batches, deadline.at, identity, shared, self._shows_sizes
+        )
 
     def _shared(
         self,

@@ -19,7 +19,6 @@ from gateway.writes.operations import MutationOperation, Mutations
 from gateway.writes.references import is_atomic
 
 from .budgets import Balance, Budgets, Terms
-from .corrections import corrected, learn
 from .gate import Price, Priceable, price_json
 from .learned import LearnedSeconds
 from .learned_file import LearnedFile
@@ -79,11 +78,10 @@ class CostGate:
         self._terms = None if rate is None else Terms(rate, rate * options.burst / 60)
 
     def price(self, operation: Priceable) -> Price:
-        """Return the price of an operation, as operations like it have spent it so far."""
-        price = self._planned_price(operation)
+        """Return the price of an operation."""
         if isinstance(operation, PlannedQuery):
-            return corrected(price, operation.prepared.experience)
-        return price
+            return price_roots(operation.roots, self._pricing)
+        return self._mutation_price(operation)
 
     def estimate(self, operation: Priceable) -> Answer:
         """Return the answer to an operation that is only priced."""
@@ -94,11 +92,6 @@ class CostGate:
         answer = Answer(None)
         answer.extend("cost", cost_json(self.price(operation), balance=balance))
         return answer
-
-    def _planned_price(self, operation: Priceable) -> Price:
-        if isinstance(operation, PlannedQuery):
-            return price_roots(operation.roots, self._pricing)
-        return self._mutation_price(operation)
 
     def _mutation_price(self, operation: ValidOperation) -> Price:
         mutations, request = self._mutations, operation.request
@@ -126,13 +119,10 @@ class CostGate:
 
     async def admit(self, operation: Priceable) -> CostTicket:
         """Return the ticket of an operation. Raises CostExceeded, RateLimited."""
-        planned = self._planned_price(operation)
-        price = planned
-        if isinstance(operation, PlannedQuery):
-            price = corrected(planned, operation.prepared.experience)
+        price = self.price(operation)
         if operation.request.is_charged:
             self.charge(operation, price)
-        return CostTicket(self, operation, planned, price, start_meter())
+        return CostTicket(self, operation, price, start_meter())
 
     def charge(self, operation: Priceable, price: Price) -> None:
         """Take the points of an operation from the budget of its caller. Raises CostExceeded, RateLimited."""
@@ -175,14 +165,11 @@ class CostGate:
 class CostTicket:
     """An admitted operation."""
 
-    __slots__ = ("_gate", "_meter", "_operation", "_planned", "_price")
+    __slots__ = ("_gate", "_meter", "_operation", "_price")
 
-    def __init__(
-        self, gate: CostGate, operation: Priceable, planned: Price, price: Price, meter: Meter
-    ) -> None:
+    def __init__(self, gate: CostGate, operation: Priceable, price: Price, meter: Meter) -> None:
         self._gate = gate
         self._operation = operation
-        self._planned = planned
         self._price = price
         self._meter = meter
 
@@ -205,12 +192,6 @@ class CostTicket:
         )
         if answer is None:
             return
-        if (
-            isinstance(operation, PlannedQuery)
-            and not answer.errors
-            and operation.request.is_charged
-        ):
-            learn(operation.prepared.experience, self._planned, requests, rows)
         if balance is not None:
             answer.fields = budget_fields(balance)
         if operation.request.cost is not None:

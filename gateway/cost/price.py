@@ -4,14 +4,14 @@
                  └─▶ rows ──▶ relations: with their parents (free), key batches, one list for each parent
 
 The arguments have their real values by now, so a variable cannot hide a fan-out. What no plan can know (how many rows
-pass a filter, how many rows a parent has) is assumed, and corrected by what operations of the same structure have
-really spent (``corrections``).
+pass a filter, how many rows a parent has) is expected as operations of the same structure have brought it
+(``operations.expectations``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import ceil
+from math import ceil, inf
 from typing import assert_never
 
 from msgspec import Struct, structs
@@ -124,6 +124,8 @@ class _Batch(Struct):
     many: bool = False
     values: int | None = None
     """Characters of all values, if these are known."""
+    each: float = 1
+    """Rows that are expected for each key."""
 
     def is_like(self, other: _Batch) -> bool:
         """Return whether the two are sent as one (see ``key_batches.BatchRequest.template``)."""
@@ -159,13 +161,13 @@ class _Reads:
     def roots(self, roots: Iterable[BoundRoot]) -> None:
         """Price root fields, which run side by side."""
         batches: list[_Batch] = []
-        parts: list[ReadPlan] = []
+        parts: list[ListRoot] = []
         for root in roots:
             match root:
                 case ListRoot() if root.key is not None:
                     batches.append(_batch(root.plan, (root.key,), many=True))
                 case ListRoot() if root.together:
-                    parts.append(root.plan)
+                    parts.append(root)
                 case ListRoot():
                     self.root_list(root)
                 case KeysRoot():
@@ -181,15 +183,15 @@ class _Reads:
         if parts:
             self._together(parts)
 
-    def _together(self, plans: Sequence[ReadPlan]) -> None:
+    def _together(self, roots: Sequence[ListRoot]) -> None:
         """Price lists that share a ``$batch``; they come at once, so what is below them is read at once, too."""
-        rows = sum(map(_most_rows, plans))
-        name, requests = plans[0].query.resource.name, ceil(len(plans) / BATCH_PARTS)
-        self._tally.add(name, "page", requests, rows, work=len(plans))
+        rows = [self._rows(root) for root in roots]
+        name, requests = roots[0].plan.query.resource.name, ceil(len(roots) / BATCH_PARTS)
+        self._tally.add(name, "page", requests, sum(rows), work=len(roots))
         below: list[_Batch] = []
-        for plan in plans:
-            if plan.children:
-                self._children(plan, _most_rows(plan), below)
+        for root, number in zip(roots, rows, strict=True):
+            if root.plan.children and number:
+                self._children(root.plan, number, below)
         if below:
             self.load(below)
 
@@ -198,12 +200,12 @@ class _Reads:
         if root.key is not None:
             self.load([_batch(root.plan, (root.key,), many=True)])
             return
-        plan = root.plan
+        plan, rows = root.plan, self._rows(root)
         if not any(_is_same_list(plan, other) for other in self._lists):
-            self._list(plan, 1.0)
+            self._list(plan, 1.0, rows)
         self._lists.append(plan)
         if plan.children:
-            self.below(plan, self._expected_rows(plan))
+            self.below(plan, rows)
 
     def _call(self, root: CallRoot) -> None:
         resource, rows = root.query.resource, LIST_ROWS if root.many else 1
@@ -213,16 +215,16 @@ class _Reads:
         if root.plan is not None and root.plan.children:
             self.below(root.plan, rows)
 
-    def _expected_rows(self, plan: ReadPlan) -> float:
-        query = plan.query
-        if query.where is not None and pins_key(
-            plan.level.info, query.where, self._pricing.dialect
-        ):
-            return min(1, _most_rows(plan))
-        return _most_rows(plan)
+    def _rows(self, root: ListRoot) -> float:
+        """Return the rows that a root list, or a singleton, is expected to have."""
+        rows, query = root.shape.rows.of(_most_rows(root.plan)), root.plan.query
+        if rows > 1 and query.where is not None:
+            info, dialect = root.plan.level.info, self._pricing.dialect
+            return 1 if pins_key(info, query.where, dialect) else rows
+        return rows
 
-    def _list(self, plan: ReadPlan, times: float) -> None:
-        """Price a list that is read so many times, once for each parent."""
+    def _list(self, plan: ReadPlan, times: float, rows: float) -> None:
+        """Price a list that is read so many times, once for each parent; it has so many rows each time."""
         window, query, add = plan.window, plan.query, self._tally.add
         name = plan.entity_set or query.resource.name
         if window is None:
@@ -234,7 +236,7 @@ class _Reads:
         if window.count_only:
             add(name, "count", runs * times)
             return
-        add(name, "page", self._pages(window) * runs * times, _most_rows(plan) * times)
+        add(name, "page", self._pages(window) * runs * times, rows * times)
         counts_apart = window.has_cursor if window.keyset else window.backward
         is_needed = window.needs.total or not window.keyset
         if counts_apart and is_needed and (window.keyset or window.before is None):
@@ -277,16 +279,20 @@ class _Reads:
             below, window = child.plan, child.plan.window
             match child.via:
                 case Via.EXPAND:
-                    number = rows * _rows_of_each(child)
-                    self._tally.rows += number
-                    if below.children and number:
-                        self._children(below, number, batches)
+                    each = _rows_of_parent(child)
+                    is_whole = window is not None and not child.paged
+                    self._tally.rows += rows * (LIST_ROWS if is_whole else each)
+                    if below.children and each:
+                        self._children(below, rows * each, batches)
                 case Via.KEYS:
                     assert child.join is not None
-                    batches.append(_Batch(below, child.join.target, rows, window is not None))
+                    keys, each = child.child.keys.of(rows), _rows_of_parent(child)
+                    many = window is not None
+                    batches.append(_Batch(below, child.join.target, keys, many, each=each))
                 case Via.PATH:
-                    self._list(below, rows)
-                    self.below(below, rows * _rows_of_parent(below))
+                    each = _rows_of_parent(child)
+                    self._list(below, rows, each)
+                    self.below(below, rows * each)
                 case _:
                     assert_never(child.via)
 
@@ -304,8 +310,7 @@ class _Reads:
             below: list[_Batch] = []
             for batch in group:
                 if batch.plan.children:
-                    rows = _rows_of_parent(batch.plan) if batch.many else 1
-                    self._children(batch.plan, batch.keys * rows, below)
+                    self._children(batch.plan, batch.keys * batch.each, below)
             if below:
                 self.load(below)
 
@@ -314,7 +319,7 @@ class _Reads:
         name, window = first.plan.entity_set or first.plan.query.resource.name, first.plan.window
         if keys == 1 and first.many:
             for batch in group:
-                self._list(batch.plan, 1)
+                self._list(batch.plan, 1, batch.each)
             return
         if keys <= 1:
             is_key = first.columns == first.plan.level.info.key and first.plan.query.where is None
@@ -344,15 +349,10 @@ class _Reads:
         return chunks_of_keys(query, first.columns, keys, values, pricing.dialect, limit)
 
 
-def _rows_of_each(child: ChildPlan) -> float:
-    """Return the rows that ``$expand`` brings for each parent."""
-    is_whole = child.plan.window is not None and not child.paged
-    return LIST_ROWS if is_whole else _rows_of_parent(child.plan)
-
-
-def _rows_of_parent(plan: ReadPlan) -> float:
-    """Return the rows of a page, or of a relation to one row, that a parent is expected to have."""
-    return min(LIST_ROWS, _most_rows(plan))
+def _rows_of_parent(child: ChildPlan) -> float:
+    """Return the rows of its page, or of a relation to one row, that a parent is expected to have."""
+    most, rows = _most_rows(child.plan), child.child.rows
+    return min(LIST_ROWS, most) if rows.most == inf else rows.of(most)
 
 
 def _rows_of_key(batch: _Batch) -> float:

@@ -50,7 +50,15 @@ class KeyBatches(Protocol):
 class ChildLoader:
     """Loads the children of one operation's rows."""
 
-    def __init__(self, fetcher: Fetcher, batches: KeyBatches, failures: FailureTracker) -> None:
+    def __init__(
+        self,
+        fetcher: Fetcher,
+        batches: KeyBatches,
+        failures: FailureTracker,
+        *,
+        learns: bool = False,
+    ) -> None:
+        self._learns = learns
         self._fetcher = fetcher
         self._dialect = fetcher.dialect
         self._batches = batches
@@ -154,7 +162,10 @@ class ChildLoader:
         # Untyped rows may hold lists or objects in the place of key parts.
         if self._fetcher.decoder.has_mismatch:
             keys = list(map(hashable, keys))
-        rows_by_key = await self._rows_by_key(list(dict.fromkeys(keys)), child.join, child)
+        distinct = list(dict.fromkeys(keys))
+        if self._learns:
+            child.child.keys.learn(len(keys), len(distinct))
+        rows_by_key = await self._rows_by_key(distinct, child.join, child)
         await self._settle(rows, child, list(map(rows_by_key.get, keys)))
 
     async def _rows_by_key(self, keys: list[Key], join: Join, child: ChildPlan) -> RowsByKey:
@@ -207,7 +218,10 @@ class ChildLoader:
         for row, value in zip(rows, values, strict=True):
             setattr(row, slot, empty if value is None else value)
         if child.plan.children:
-            await self.attach(_unique_rows(values), child.plan)
+            below = _unique_rows(values)
+            if self._learns and window is not None:
+                child.child.rows.learn(window.size, len(below) / len(rows))
+            await self.attach(below, child.plan)
 
 
 def _are_whole(rows: Sequence[Any], values: Sequence[Any], child: ChildPlan) -> bool:

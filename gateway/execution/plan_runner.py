@@ -49,10 +49,12 @@ class Loaded:
 class PlanRunner:
     """Runs the plans of one operation."""
 
-    def __init__(self, fetcher: Fetcher, batches: KeyBatches) -> None:
+    def __init__(self, fetcher: Fetcher, batches: KeyBatches, *, learns: bool = False) -> None:
+        """``learns``: what comes is what later operations of the structure may expect."""
         self._fetcher = fetcher
         self._failures = FailureTracker()
-        self._children = ChildLoader(fetcher, batches, self._failures)
+        self._learns = learns
+        self._children = ChildLoader(fetcher, batches, self._failures, learns=learns)
 
     @property
     def failed(self) -> bool:
@@ -124,6 +126,8 @@ class PlanRunner:
         else:
             with in_batches(root.together):
                 page = await read_connection(self._fetcher, plan.query, plan, raw=raw)
+            if self._learns and plan.window is not None and not plan.window.count_only:
+                root.shape.rows.learn(plan.window.size, len(page.rows))
         if raw and not isinstance(page.rows, list):
             return Loaded(root, page, raw=True)
         await self.attach(page.rows, plan)

@@ -126,13 +126,16 @@ class ReadContext:
     """What notes that the caller has to sign in, if the operations have the caller's identity."""
     shared: OperationReads | None = None
     """What is read for other operations, too; None: nothing."""
+    learns: bool = True
+    """Whether what comes is what later operations may expect: not if callers see different rows, as the estimates of
+    one would tell of another's."""
     _running: int = 0
     _requests: int = 0
     _rows: int = 0
 
     def runner(self) -> PlanRunner:
         """Return the runner of one operation's plan."""
-        return PlanRunner(self.fetcher, self.batches)
+        return PlanRunner(self.fetcher, self.batches, learns=self.learns and self.caller is None)
 
     def enter(self) -> None:
         """Note that an operation begins."""

@@ -5,7 +5,7 @@ share it. Root fields that are not generated (introspection, hand-written Strawb
 graphql-core completes it, over rows that are loaded in the same way.
 
 The records are frozen. Three tables in them are caches, which depend on nothing but the operation: coerced constants,
-shapes by type of ``node``, and row types. Only its experience changes, by which the next run is priced.
+shapes by type of ``node``, and row types. Only expectations change, by which the next operation is priced.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from schema.catalog import Catalog
 from schema.catalog.records import RootField, RootKind
 
 from .completion_compiler import Compiler, Complete, RootCompletion
+from .expectations import Expectation
 from .row_types import RowTypes
 from .shapes import ConnectionRequirements, ConnectionShape, RowRequirements, ShapeByType, Shaper
 
@@ -36,6 +37,8 @@ class RootShape(Struct, frozen=True, eq=False, kw_only=True):
     needs: ConnectionRequirements | None = None
     below: ShapeByType | ConnectionShape | None = None
     complete: Complete | RootCompletion | None = None
+    rows: Expectation = field(default_factory=Expectation)
+    """Of a page."""
     by_type: dict[str, NodeShape] = field(default_factory=dict)
     """Of ``node``, ``nodes`` and ``_entities``: CSDL type → shape, a cache filled when an id of the type is seen."""
 
@@ -50,14 +53,6 @@ class NodeShape(Struct, frozen=True):
 
     level: RowRequirements
     complete: Complete
-
-
-class Experience(Struct, eq=False):
-    """What operations of one structure have spent, as shares of what their plans let expect."""
-
-    count: int = 0
-    requests: float = 1.0
-    rows: float = 1.0
 
 
 class Prepared(Struct, frozen=True, eq=False, kw_only=True):
@@ -86,8 +81,6 @@ class Prepared(Struct, frozen=True, eq=False, kw_only=True):
     """The same fields in the document that was compiled."""
     places: Mapping[int, int]
     """id of a compiled field → its place among them."""
-    experience: Experience = field(default_factory=Experience)
-    """Of all documents of this structure."""
 
     def for_document(
         self,

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Literal
 
+import msgspec
 from graphql import FieldNode
 from msgspec import Struct, field
 
@@ -21,6 +22,8 @@ from gateway.documents.collect_fields import Nodes, Selection, arguments_key
 from schema.catalog import Catalog
 from schema.catalog.records import Field, FieldKind, ObjectInfo, TypeKind
 from schema.types.federation import ENTITY
+
+from .expectations import Expectation
 
 TYPENAME = "__typename"
 
@@ -73,6 +76,10 @@ class ChildRequirements(Struct, frozen=True, eq=False):
     node: FieldNode
     level: RowRequirements
     connection: ConnectionRequirements | None = None
+    keys: Expectation = msgspec.field(default_factory=Expectation)
+    """Different values by which parents refer to these rows, of so many parents."""
+    rows: Expectation = msgspec.field(default_factory=Expectation)
+    """Of a parent, if something is below them."""
 
     @property
     def key(self) -> str:

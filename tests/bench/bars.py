@@ -67,6 +67,16 @@ BARS = (
         "saved",
         at_least=True,
     ),
+    Bar("Under load", "pricing a list", 20, "µs", "cost_pricing", "median_us", {"case": "a list"}),
+    Bar(
+        "Under load",
+        "estimated requests at p90, off by",
+        0.2,
+        "",
+        "cost_accuracy",
+        "p90",
+        {"case": re.compile(r", warm$")},
+    ),
     # Schema at scale
     Bar(SCHEMA, "warm start, whole catalogue", 1.2, "s", "start", "seconds", WARM),
     Bar(SCHEMA, "warm start, peak", 100, "MiB", "start", "peak_mib", WARM),

@@ -46,6 +46,7 @@ BENCHMARKS = {
     "identity": "bench_identity:identity",
     "on_behalf": "bench_on_behalf:on_behalf",
     "cache": "bench_cache:cache",
+    "cost": "bench_cost:cost",
     "policy": "bench_policy:policy",
     "start": "bench_start:start",
     "touch": "bench_touch:touch",

@@ -170,29 +170,28 @@ async def test_reads_for_many_callers_are_free(sandboxed: Gateway) -> None:
     assert (answer.errors, answer.fields) == ([], ())
 
 
-async def test_prices_are_corrected_by_experience(sandboxed: Gateway) -> None:
+async def test_prices_follow_what_operations_alike_have_brought(sandboxed: Gateway) -> None:
     world = _World(sandboxed, settings={"max_url_length": 400, "expand": "never"})
     by = world.engine()
 
-    answers = [await run(by, NESTED, first=900) for _ in range(3)]
+    answers = [await run(by, NESTED, first=900) for _ in range(2)]
 
     told = [answer.extensions["cost"] for answer in answers]
     sent = len(answers[0].requests)
     assert told[0]["estimated"]["requests"] > 2 * sent
-    assert told[2]["estimated"]["requests"] == sent == told[2]["actual"]["requests"]
-    assert told[2]["estimated"]["rows"] == told[2]["actual"]["rows"]
+    assert told[1]["estimated"]["requests"] == pytest.approx(sent, rel=0.2)
     settled = [event for event in world.events if isinstance(event, CostSettled)]
-    assert [event.requests for event in settled] == [sent] * 3
+    assert [event.requests for event in settled] == [sent] * 2
 
 
-async def test_an_operation_that_fails_teaches_nothing(sandboxed: Gateway) -> None:
-    world = _World(sandboxed, settings={"operation_timeout": 1e-6})
-    by = world.engine()
-    before = by.plan(by.read(GraphQLRequest(query=LIST))).prepared.experience.count
+async def test_explaining_teaches_nothing(sandboxed: Gateway) -> None:
+    by = _World(sandboxed).engine()
+    request = GraphQLRequest(query=LIST)
 
-    await run(by)
+    await explain(replace(sandboxed, engine=by), request)
 
-    assert by.plan(by.read(GraphQLRequest(query=LIST))).prepared.experience.count == before == 0
+    (root,) = by.plan(by.read(request)).roots
+    assert root.shape.rows.of(5) == 5
 
 
 async def test_mutations_are_priced_by_their_rows(sandboxed: Gateway) -> None:
@@ -219,3 +218,17 @@ async def test_explain_shows_the_same_estimate(sandboxed: Gateway, query: str) -
     estimated = await run(by, query, cost="estimate")
 
     assert explained.to_json(None)["cost"] == estimated.extensions["cost"]["estimated"]
+
+
+@pytest.mark.parametrize("has_rules", [False, True])
+async def test_callers_with_rules_learn_nothing_of_each_other(
+    sandboxed: Gateway, has_rules: bool
+) -> None:
+    by = _World(sandboxed).engine()
+    by._shows_sizes = not has_rules
+    request = GraphQLRequest(query="{ customerGroups(first: 900) { nodes { customerGroupId } } }")
+
+    await by.execute(request)
+
+    (root,) = by.plan(by.read(request)).roots
+    assert (root.shape.rows.of(900) == 900) is has_rules

@@ -7,14 +7,19 @@ import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from gateway.config.environment_models import EnvironmentOptions
 from gateway.config.settings import Settings
-from gateway.http.upstream_health import UpstreamHealth, upstream_health
+from gateway.environments.environment_store import open_environment_register
+from gateway.errors import NoSuchEnvironment
+from gateway.http.upstream_health import EnvironmentsHealth, UpstreamHealth, upstream_health
 from gateway.runtime.environment_check import Report
 from tests.support.environment import CLIENT, Environment, environment
 from tests.support.login_host import SECRET, refusal
@@ -141,3 +146,97 @@ async def test_the_status_says_whether_there_is_a_problem(settings: Settings, st
 
     assert response.status_code == status
     assert response.json()["status"] == ("ok" if status == 200 else "problem")
+
+
+def deployment(world: Environment, **more: object) -> Settings:
+    """Return the settings of a deployment: two of its environments answer, one is away, and one is a sandbox."""
+    good = {name: getattr(world.settings(), name) for name in ("url", "authority", "tenant_id")}
+    sign_in = {"client_id": CLIENT, "client_secret": SECRET, "auth": "client_credentials"}
+    away = {"url": "http://127.0.0.1:9/data", "auth": "none"}
+    environments = {
+        "acme": {**good, **sign_in},
+        "away": {**away, "connect_timeout": 1.0},
+        "demo": {"sandbox": {}},
+    }
+    return Settings.model_validate({"environments": environments, **more})
+
+
+async def asked(settings: Settings, query: str) -> tuple[int, dict[str, Any]]:
+    app = Starlette(routes=[Route("/health/upstream", upstream_health(settings, quiet))])
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:9") as http:
+        response = await http.get(f"/health/upstream{query}")
+    return response.status_code, response.json()
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "result"),
+    [
+        ("", 200, "ok"),
+        ("?environment=default", 200, "ok"),
+        ("?environment=acme", 200, "ok"),
+        ("?environment=demo", 200, "ok"),
+        ("?environment=away", 503, "problem"),
+        ("?environment=nobody", 404, "unknown"),
+    ],
+)
+async def test_each_environment_has_a_report(
+    world: Environment, query: str, status: int, result: str
+) -> None:
+    answered, content = await asked(deployment(world), query)
+
+    assert (answered, content["status"]) == (status, result)
+    name = query.partition("=")[2]
+    assert content.get("environment", "") == ("" if result == "unknown" else name)
+
+
+async def test_all_environments_are_reported_together(world: Environment) -> None:
+    status, content = await asked(deployment(world), "?all=true")
+
+    assert (status, content["status"]) == (503, "problem")
+    results = {name: each["status"] for name, each in content["environments"].items()}
+    assert results == {"default": "ok", "acme": "ok", "away": "problem", "demo": "ok"}
+    (problem,) = content["environments"]["away"]["steps"]
+    assert problem["name"] == "service"
+
+
+async def test_all_end_in_time() -> None:
+    async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await ended.wait()
+        writer.close()
+
+    ended = asyncio.Event()
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    slow = {"url": f"http://127.0.0.1:{port}/data", "auth": "none"}
+    settings = Settings.model_validate({"environments": {"demo": {"sandbox": {}}, "slow": slow}})
+    async with asyncio.timeout(10):
+        reports = await EnvironmentsHealth(settings, quiet, longest=0.3).reports()
+    ended.set()
+    server.close()
+
+    results = {name: report is not None and report.is_good for name, report in reports.items()}
+    assert results == {"default": True, "demo": True, "slow": False}
+
+
+async def test_a_stored_environment_is_read_anew_for_each_report(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, stored_environments=True)
+    register = open_environment_register(settings)
+    url = "http://127.0.0.1:9/data"
+    options = EnvironmentOptions.model_validate(
+        {"url": url, "auth": "none", "connect_timeout": 1, "retries": 0}
+    )
+    register.create("acme", options)
+    clock = Clock()
+    health = EnvironmentsHealth(settings, quiet, now=clock)
+
+    first = await health.report("acme")
+    register.remove("acme")
+    again = await health.report("acme")
+    clock.at = 60.0
+    with pytest.raises(NoSuchEnvironment):
+        await health.report("acme")
+    register.close()
+
+    assert again is first
+    assert not first.is_good

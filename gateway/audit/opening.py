@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from gateway.config.audit_models import SinkName
 from gateway.config.environments import real_address
@@ -16,6 +18,7 @@ from gateway.config.settings import Settings
 from gateway.config.version import gateway_version
 from gateway.errors import SettingsError
 from gateway.events import Observer
+from gateway.storage.private_files import make_own_folder
 
 from .log import AuditLog
 from .sinks import FileSink, Sink, StreamSink, SyslogSink
@@ -77,6 +80,56 @@ async def recording(settings: Settings, observe: Observer) -> AsyncIterator[Audi
     finally:
         if log is not None:
             await log.close()
+
+
+class SinkProbe(NamedTuple):
+    """Whether lines can be written; ``hint`` is None if they can, as far as that shows."""
+
+    text: str
+    hint: str | None = None
+
+
+def probe_sink(settings: Settings) -> SinkProbe:
+    """Return where lines go, and whether that works, without writing one."""
+    name = sink_of(settings)
+    if name == "none":
+        return SinkProbe(
+            "audit.required is set, but nothing is recorded",
+            "Set audit.sink (D365_AUDIT__SINK): file, stdout or syslog.",
+        )
+    if name == "stdout":
+        return SinkProbe("lines go to standard output")
+    if name == "syslog":
+        return _probe_syslog(settings.audit.address)
+    folder = audit_folder(settings)
+    if folder is None:
+        return SinkProbe(
+            "there is no folder for the files",
+            "Set audit.path or data_dir (D365_AUDIT__PATH, D365_DATA_DIR).",
+        )
+    try:
+        make_own_folder(folder)
+        with tempfile.NamedTemporaryFile(dir=folder):
+            return SinkProbe(f"files in {folder}")
+    except OSError as error:
+        return SinkProbe(
+            f"{folder} cannot be written: {error.strerror or error}",
+            "Make the folder writable for the user of the gateway, or choose another audit.path.",
+        )
+
+
+def _probe_syslog(address: str) -> SinkProbe:
+    if not address.startswith("/"):
+        return SinkProbe(f"lines go to {address}, which acknowledges none")
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
+            connection.connect(address)
+    except OSError as error:
+        return SinkProbe(
+            f"{address} cannot be used: {error.strerror or error}",
+            "Is the system's log running, and is audit.address its socket?",
+        )
+    return SinkProbe(f"lines go to {address}")
 
 
 def _sink(name: SinkName, settings: Settings, chain: str, stdout: TextIO) -> Sink:

@@ -148,7 +148,20 @@ def explain(  # noqa: PLR0913, PLR0917 - one argument an option of the command
 
 
 @app.command()
-def check(as_json: Json = False, config: Config = None, sandbox: Sandbox = False) -> None:
+def check(
+    environment: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Check this environment only: of the settings or the store."
+        ),
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Check all environments, one after the other.")
+    ] = False,
+    as_json: Json = False,
+    config: Config = None,
+    sandbox: Sandbox = False,
+) -> None:
     """Test what the gateway needs: cache folder, sign-in, $metadata, user, roles, companies, read access.
 
     Nothing is written upstream. Exit code 1: at least one step failed; each failure has a hint.
@@ -156,9 +169,15 @@ def check(as_json: Json = False, config: Config = None, sandbox: Sandbox = False
     from .options import errors_to_exit, read_settings
 
     with errors_to_exit():
-        from .check import print_check
+        from .check import print_all, print_check, print_environment
 
-        print_check(read_settings(config, sandbox=sandbox), as_json=as_json)
+        read = read_settings(config, sandbox=sandbox)
+        if every:
+            print_all(read, as_json=as_json)
+        elif environment is not None:
+            print_environment(read, environment, as_json=as_json)
+        else:
+            print_check(read, as_json=as_json)
 
 
 @app.command()

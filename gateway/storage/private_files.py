@@ -22,6 +22,17 @@ _OTHERS = 0o077
 _REPORTED: set[tuple[Path, str]] = set()
 
 
+class WritableByOthers(PermissionError):
+    """A file or folder that others could have written. ``hint`` says what to do."""
+
+    def __init__(self, message: str, path: Path) -> None:
+        super().__init__(f"{message}, so it is not used; chmod go-w takes that from them")
+        self.hint = (
+            f"Run `chmod go-w {path}`. If its volume gives the right back, keep data_dir on one that stores modes; in"
+            " Kubernetes, fsGroup does so at each start unless fsGroupChangePolicy is OnRootMismatch."
+        )
+
+
 def open_own(path: Path) -> BinaryIO:
     """Open one of our files for reading.
 
@@ -100,7 +111,8 @@ def _check(path: Path, facts: os.stat_result) -> None:
     _check_owner(path, facts)
     # Windows shows its access lists as mode bits that say nothing about other users.
     if stat.S_IMODE(facts.st_mode) & _OTHERS_WRITE and os.name == "posix":
-        raise PermissionError(f"{path} is writable by other users, so it is not used")
+        mode = stat.S_IMODE(facts.st_mode)
+        raise WritableByOthers(f"{path} is writable by other users (mode {mode:o})", path)
 
 
 def _check_owner(path: Path, facts: os.stat_result) -> None:

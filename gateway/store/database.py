@@ -115,5 +115,6 @@ class Database(ABC):
         except (OSError, SQLAlchemyError) as error:
             reason = " ".join(str(getattr(error, "orig", None) or error).split()).rstrip(".")
             raise StoreUnavailable(
-                f"The store {self.name} cannot be used: {reason}.", hint=self.hint
+                f"The store {self.name} cannot be used: {reason}.",
+                hint=getattr(error, "hint", None) or self.hint,
             ) from error

@@ -47,7 +47,8 @@ def _open_sealer(settings: Settings) -> Sealer:
     except OSError as error:
         raise SettingsError(
             f"There is no secret_key, and none of our own can be read or stored: {error}.",
-            hint="Set secret_key (D365_SECRET_KEY, such as the output of `openssl rand -base64 32`),"
+            hint=getattr(error, "hint", None)
+            or "Set secret_key (D365_SECRET_KEY, such as the output of `openssl rand -base64 32`),"
             " or make data_dir writable.",
         ) from error
 

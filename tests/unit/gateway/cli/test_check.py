@@ -225,3 +225,89 @@ def test_each_way_to_sign_in_is_reported(tmp_path: Path) -> None:
         ("ok", "client certificates, from 10.0.0.0/8"),
         ("ok", "anonymous callers, with the role anonymous if there is one"),
     ]
+
+
+SANDBOXES = json.dumps({"acme": {"sandbox": {}}, "beta": {"sandbox": {"seed": 2}}})
+AWAY = {"url": "http://127.0.0.1:9/data", "auth": "none", "retries": 0}
+
+
+def test_one_environment_is_checked_by_name(tmp_path: Path) -> None:
+    variables = {"D365_ENVIRONMENTS": json.dumps({"acme": {"sandbox": {}}, "away": AWAY})}
+
+    good = invoke(tmp_path, "check", "--environment", "acme", "--json", **variables)
+    away = invoke(tmp_path, "check", "--environment", "away", "--json", **variables)
+    unknown = invoke(tmp_path, "check", "--environment", "nobody", **variables)
+
+    assert (good.returncode, away.returncode) == (0, 1)
+    names = [step["name"] for step in json.loads(good.stdout)["steps"]]
+    assert names == ["environment", "$metadata", "dialect", "companies", "rights"]
+    assert "UPSTREAM_UNAVAILABLE" in json.loads(away.stdout)["steps"][-1]["text"]
+    assert unknown.returncode == 2
+    assert "There is no environment nobody." in unknown.stderr
+
+
+def test_all_environments_are_checked(tmp_path: Path) -> None:
+    away = {**json.loads(SANDBOXES), "away": AWAY}
+
+    good = invoke(tmp_path, "check", "--all", D365_ENVIRONMENTS=SANDBOXES)
+    bad = invoke(tmp_path, "check", "--all", "--json", D365_ENVIRONMENTS=json.dumps(away))
+
+    assert good.returncode == 0
+    heads = [line for line in good.stdout.splitlines() if line.endswith(":")]
+    assert heads == ["deployment:", "default:", "acme:", "beta:"]
+    content = json.loads(bad.stdout)
+    assert (bad.returncode, content["ok"]) == (1, False)
+    assert {name: one["ok"] for name, one in content["environments"].items()} == {
+        "default": True,
+        "acme": True,
+        "beta": True,
+        "away": False,
+    }
+    assert next(step["name"] for step in content["steps"]) == "cache"
+
+
+@pytest.mark.parametrize(
+    ("sets", "status", "text"),
+    [
+        ({"CustomersV3": {"read": True}}, "ok", "roles that fit the metadata: clerk"),
+        ({"CustomersV99": {"read": True}}, "problem", "CustomersV99"),
+    ],
+)
+def test_roles_are_checked_against_the_metadata(
+    tmp_path: Path, sets: dict[str, Any], status: str, text: str
+) -> None:
+    roles = json.dumps({"clerk": {"sets": sets}})
+
+    steps = checked(tmp_path, 0 if status == "ok" else 1, D365_ROLES=roles)
+
+    assert steps["policy"]["status"] == status
+    assert text in steps["policy"]["text"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "status", "text"),
+    [
+        ({"SINK": "file"}, "ok", "files in "),
+        ({"SINK": "file", "PATH": "occupied/audit"}, "problem", "cannot be written"),
+        ({"SINK": "stdout"}, "ok", "standard output"),
+        ({"SINK": "syslog", "ADDRESS": "/none/log"}, "problem", "/none/log cannot be used"),
+        ({"SINK": "syslog", "ADDRESS": "127.0.0.1:514"}, "ok", "127.0.0.1:514"),
+        ({"SINK": "none", "REQUIRED": "true"}, "problem", "nothing is recorded"),
+    ],
+)
+def test_the_audit_log_is_checked(
+    tmp_path: Path, variables: dict[str, str], status: str, text: str
+) -> None:
+    (tmp_path / "occupied").write_text("", "utf-8")
+    named = {f"D365_AUDIT__{name}": value for name, value in variables.items()}
+    if "PATH" in variables:
+        named["D365_AUDIT__PATH"] = str(tmp_path / variables["PATH"])
+
+    steps = checked(
+        tmp_path, 0 if status == "ok" else 1, D365_DATA_DIR=str(tmp_path / "data"), **named
+    )
+
+    assert (steps["audit"]["status"], "hint" in steps["audit"]) == (status, True)
+    assert text in steps["audit"]["text"]
+    assert (steps["audit"]["hint"] is None) == (status == "ok")
+    assert not list((tmp_path / "data" / "audit").glob("*"))

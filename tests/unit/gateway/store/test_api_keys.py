@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import stat
 import subprocess
@@ -365,3 +366,28 @@ def test_without_a_store_there_are_no_keys(settings_: Settings, message: str) ->
     assert open_api_keys(settings_, print) is None
     with pytest.raises(SettingsError, match=message):
         open_register(settings_)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such modes")
+@pytest.mark.parametrize(("path", "mode"), [("gateway.db", 0o660), ("", 0o770), ("", 0o777)])
+def test_a_store_that_others_may_write_says_what_to_do(
+    tmp_path: Path, path: str, mode: int
+) -> None:
+    """As volumes of Kubernetes are with an fsGroup."""
+    settings = Settings(data_dir=tmp_path)
+    register = open_register(settings)
+    register.create("before", ["a"], None)
+    register.close()
+    place = tmp_path / "store" / path
+    place.chmod(mode)
+
+    with pytest.raises(StoreUnavailable, match=f"writable by other users .mode {mode:o}") as caught:
+        open_register(settings).list()
+
+    assert caught.value.hint is not None
+    assert f"Run `chmod go-w {place}`" in caught.value.hint
+    assert "fsGroupChangePolicy" in caught.value.hint
+    place.chmod(mode & 0o755)
+    again = open_register(settings)
+    assert [key.name for key in again.list()] == ["before"]
+    again.close()

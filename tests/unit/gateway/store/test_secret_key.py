@@ -59,8 +59,10 @@ def test_a_secret_that_others_could_write_is_not_used(tmp_path: Path) -> None:
     open_sealer(Settings(data_dir=tmp_path))
     (tmp_path / "keys" / "secret_key").chmod(0o622)
 
-    with pytest.raises(SettingsError, match="writable by other users"):
+    with pytest.raises(SettingsError, match="writable by other users") as caught:
         open_sealer(Settings(data_dir=tmp_path))
+
+    assert "chmod go-w" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize(("folder", "used"), [(0o755, False), (0o700, True)])

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from graphql import DocumentNode, GraphQLSchema, OperationDefinitionNode
+from graphql import DocumentNode, GraphQLError, GraphQLSchema, OperationDefinitionNode
 from graphql.execution.values import VariableValues
 from msgspec import Struct
 
 from gateway.documents.collect_fields import Nodes
-from gateway.errors import GatewayError
+from gateway.errors import BadArgument, GatewayError
 from gateway.identity.caller import ANONYMOUS, Caller
 from gateway.odata.query import Request
 from gateway.odata.upstream import WriteUpstream
@@ -177,15 +177,15 @@ class Mutations:
             prepared, variables, companies, operation.caller
         )
         selector = PayloadSelector(self._writes, prepared.shaper)
-        return tuple(
-            self._outline(
-                operation,
-                selector.selection(key, nodes, self._writes[nodes[0].name.value]),
-                planner,
-                bare,
-            )
+        selections = (
+            selector.selection(key, nodes, self._writes[nodes[0].name.value])
             for key, nodes in _mutations(operation, prepared).items()
         )
+        try:
+            return tuple(self._outline(operation, s, planner, bare) for s in selections)
+        except GraphQLError as error:
+            # A null in a nullable variable with a default, in an argument of a payload.
+            raise BadArgument(error.message) from error
 
     def _outline(
         self,

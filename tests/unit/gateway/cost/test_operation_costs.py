@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from gateway.config.cost_models import CostOptions
+from gateway.config.settings import Settings
+from gateway.cost.learned import USUAL
 from gateway.cost.operation_costs import CostGate, Costs
 from gateway.cost.price import Pricing
 from gateway.engine import Engine
 from gateway.events import CostRefused, CostSettled, Event
 from gateway.explain.explain import explain
 from gateway.identity.caller import ANONYMOUS, Caller
+from gateway.odata.query import Request
 from gateway.request import Answer, CostWish, GraphQLRequest
-from gateway.runtime.assembly import Gateway
+from gateway.runtime.assembly import Gateway, open_client
 from tests.support.cases import engine
 
 pytestmark = pytest.mark.anyio
@@ -232,3 +237,32 @@ async def test_callers_with_rules_learn_nothing_of_each_other(
 
     (root,) = by.plan(by.read(request)).roots
     assert (root.shape.rows.of(900) == 900) is has_rules
+
+
+async def test_a_mutation_that_cannot_be_priced_says_itself_what_is_wrong(
+    sandboxed: Gateway,
+) -> None:
+    by = _World(sandboxed, CostOptions(max_cost=1)).engine()
+    query = """mutation ($first: Int = 1) {
+      updateCustomerGroup(key: {dataAreaId: "usmf", customerGroupId: "ZZ"}, patch: {description: "x"}) {
+        customerGroup { customers(first: $first, after: "no cursor") { totalCount } }
+        userErrors { code } } }"""
+
+    answer = await run(by, query, first=None)
+
+    assert "COST_EXCEEDED" not in codes(answer)
+    assert "INTERNAL_ERROR" not in codes(answer)
+
+
+async def test_what_was_learned_is_there_for_the_next_client(tmp_path: Path) -> None:
+    settings = Settings(url="https://fo.example/data", auth="none", cache_dir=tmp_path)
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"value": []})
+
+    async with open_client(settings, transport=httpx.MockTransport(answer)) as client:
+        await client.send(Request("GET", "CustomersV3", {}))
+    async with open_client(settings, transport=httpx.MockTransport(answer)) as client:
+        costs = client.costs
+        assert isinstance(costs, Costs)
+        assert costs.learned.seconds("CustomersV3", "page") < USUAL["page"]

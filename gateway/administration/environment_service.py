@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
-from gateway.config.environment_models import EnvironmentOptions
+from gateway.config.environment_models import NAME, EnvironmentOptions
 from gateway.config.environments import overlaid
 from gateway.config.profiles import EnvironmentSettings
 from gateway.config.settings import Settings
 from gateway.environments.environment_json import merge_patch, options_json
 from gateway.errors import (
+    BadArgument,
     EnvironmentExists,
     InvalidOption,
     NoSuchEnvironment,
@@ -72,12 +73,14 @@ class EnvironmentService:
         return self._register()
 
     def list(self, after: str | None = None, limit: int | None = None) -> list[StoredEnvironment]:
-        """Return environments by name: those after a name, at most ``limit``."""
+        """Return environments by name: those after a name, at most ``limit``. Raises BadArgument."""
+        if after is not None and not NAME.fullmatch(after):
+            raise BadArgument("after: accepted: the name of an environment.")
         return self.register.list(after, limit)
 
     def show(self, name: str) -> StoredEnvironment:
         """Return an environment. Raises NoSuchEnvironment."""
-        return self._known(name, self.register.get(name))
+        return self._known(name, self.register.get(self._named(name)))
 
     def add(
         self,
@@ -156,13 +159,13 @@ class EnvironmentService:
 
     def reload(self, name: str, actor: Actor) -> StoredEnvironment:
         """Make all processes load its metadata anew. Raises NoSuchEnvironment."""
-        environment = self._known(name, self.register.reload(name))
+        environment = self._known(name, self.register.reload(self._named(name)))
         actor.record("reloaded", name)
         return environment
 
     def settings_of(self, name: str) -> EnvironmentSettings:
         """Return the settings of an environment, with its secrets. Raises NoSuchEnvironment, SecretUnreadable."""
-        options = self.register.options_with_secrets(name)
+        options = self.register.options_with_secrets(self._named(name))
         if options is None:
             raise self._unknown(name)
         return overlaid(self._settings, name, options, stored=True)
@@ -228,6 +231,12 @@ class EnvironmentService:
         """Return whether an environment has these options, secrets included."""
         stored = self.register.options_with_secrets(name)
         return stored is not None and stored.model_dump() == options.model_dump()
+
+    def _named(self, name: str) -> str:
+        """Return the name of an environment that may exist: others are no texts for a store."""
+        if not NAME.fullmatch(name):
+            raise self._unknown(name)
+        return name
 
     def _known(self, name: str, environment: StoredEnvironment | None) -> StoredEnvironment:
         if environment is None:

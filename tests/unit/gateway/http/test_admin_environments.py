@@ -158,6 +158,24 @@ async def test_a_wrong_body_is_refused(one: DescribedApi) -> None:
         assert answer.status_code == status
 
 
+async def test_no_text_disturbs_the_store(api: DescribedApi) -> None:
+    """PostgreSQL takes no NUL, and a name is a part of a path."""
+    for name in ("%00", "a%00", "%FF", "a%2Fb", "%2E%2E", "A" * 5_000, "a'--", "%E2%80%AE"):
+        for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/disable"), ("POST", "/check")):
+            answer = await api.http.request(method, f"{PATH}/{name}{path}")
+            assert answer.status_code == 404, (method, name, answer.text)
+        assert (await api("GET", f"{PATH}?after={name}")).status_code in {200, 400}
+    odd = {"title": "\0\u202e\U0001f600", "language": "\0", "companies": ["\0", "a" * 300]}
+    added = await api("POST", PATH, json={**ACME, **odd, "client_secret": "\0\U0001f600"})
+    assert added.status_code == 201
+    assert (await api("GET", ONE)).json()["title"] == odd["title"]
+    surrogate = b'{"name": "b", "url": "https://b.operations.dynamics.com", "title": "\\ud800"}'
+    refused = await api(
+        "POST", PATH, content=surrogate, headers={"Content-Type": "application/json"}
+    )
+    assert refused.status_code == 400
+
+
 async def test_other_methods_are_refused(one: DescribedApi) -> None:
     answer = await one.http.put(ONE)
 

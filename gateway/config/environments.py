@@ -23,6 +23,7 @@ from .profiles import EnvironmentSettings
 from .role_models import RoleOptions
 from .setting_checks import check_companies, check_lane_credentials, check_profiles
 from .settings import Settings
+from .value_types import LOOPBACK
 
 RENAMED = {"kind": "environment_kind"}
 """Fields of an environment → the settings that they override, if the names differ."""
@@ -202,8 +203,13 @@ def option_problems(
 
 
 def real_address(settings: Settings) -> str | None:
-    """Return the address of a real environment that the settings serve; None if all are sandboxes."""
+    """Return the address of a real environment that the settings serve; None if all are sandboxes.
+
+    Which environments a store has changes at run time, so they are real if their addresses may lead off this machine.
+    """
     urls = (settings.url, *(options.url for options in settings.environments.values()))
+    if settings.stored_environments and not LOOPBACK.issuperset(settings.linking.allowed_hosts):
+        urls = (*urls, "the environments in the store")
     return next((url for url in urls if url), None)
 
 

@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from gateway.audit.opening import sink_of
+from gateway.cli.check_callers import require_callers
 from gateway.config.environment_models import EnvironmentOptions
-from gateway.config.environments import overlaid
+from gateway.config.environments import overlaid, real_address
 from gateway.config.linking_models import CLOUDS, webhook_key
 from gateway.config.loading import load_settings
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError
+from gateway.identity.sandbox_issuer import open_sandbox_issuer
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -107,3 +110,33 @@ def test_an_application_of_its_own_comes_first(
     own = overlaid(Settings.model_validate(settings), "a", options)
 
     assert (own.client_id, own.client_secret) == ("own", SecretStr("o"))
+
+
+@pytest.mark.parametrize(
+    ("values", "is_real"),
+    [
+        ({}, False),
+        ({"stored_environments": True}, True),
+        ({"stored_environments": True, "linking": {"allowed_hosts": ["127.0.0.1"]}}, False),
+        (
+            {"stored_environments": True, "linking": {"allowed_hosts": ["127.0.0.1", "*.x.eu"]}},
+            True,
+        ),
+        ({"stored_environments": False, "environments": {"a": {"url": "https://a.eu/x"}}}, True),
+    ],
+)
+def test_a_store_may_have_real_environments(
+    values: dict[str, Any], is_real: bool, tmp_path: Path
+) -> None:
+    """Then callers must sign in, writes are recorded, and users of the sandbox are refused."""
+    settings = Settings.model_validate({"data_dir": tmp_path, "host": "0.0.0.0", **values})
+
+    assert (real_address(settings) is not None) is is_real
+    assert sink_of(settings) == ("file" if is_real else "none")
+    if is_real:
+        with pytest.raises(SettingsError, match="no callers are configured"):
+            require_callers(settings)
+        with pytest.raises(SettingsError, match="not accepted for a real environment"):
+            open_sandbox_issuer(settings)
+    else:
+        require_callers(settings)

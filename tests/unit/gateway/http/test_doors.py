@@ -23,7 +23,7 @@ SETTINGS = {
     "profiles": {PROFILE: {"include": ["*"], "roles": ["clerk"]}},
     "sandbox": {"roles": True},
     "stored_environments": True,
-    "linking": {"public_url": "https://erp.example.com"},
+    "linking": {"public_url": "https://erp.example.com", "allowed_hosts": ["127.0.0.1"]},
 }
 
 

@@ -35,7 +35,7 @@ page-if-node:
 	else echo "The plain GraphiQL page is served instead; for the full one install Node 20+ and run 'make page'."; fi
 
 ##@ Check (check before a commit, fast while you work, test before you push, soak before a release)
-.PHONY: check check-tables fast test soak hostile lint docs format test-python test-programs test-clients chromium postgresql clients clients-if-node
+.PHONY: check check-tables fast test soak hostile lint docs format test-python test-programs test-clients chromium postgresql redis clients clients-if-node
 PYTEST := $(BIN)/python -m pytest
 # Files are dealt out whole, so that what a module shares is made once.
 PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
@@ -57,14 +57,14 @@ test: ## Everything CI checks: lint, types, tests with coverage, the page in a b
 	@# Python's tests need no npm package: they begin while those are fetched.
 	+$(MAKE) --jobs=4 --output-sync=target lint test-python test-programs
 
-test-python: $(VENV)/.installed-dev postgresql
+test-python: $(VENV)/.installed-dev postgresql redis
 	+$(PYTEST) $(PARALLEL) --cov --cov-report=term $(addprefix --ignore=,$(PROGRAMS)) $(ARGS)
 
 # On a developer's machine a missing browser or Node skips its tests; in CI (CI=true) it is an error.
 test-programs: $(VENV)/.installed-dev chromium $(if $(CI),page clients,page-if-node clients-if-node)
 	$(PYTEST) $(PROGRAMS) $(ARGS)
 
-soak: $(VENV)/.installed-dev postgresql ## All of it without bounds: long random runs, whole-size sweeps, full matrices (MINUTES=30)
+soak: $(VENV)/.installed-dev postgresql redis ## All of it without bounds: long random runs, whole-size sweeps, full matrices (MINUTES=30)
 	SOAK=1 HOSTILE_MINUTES=$(or $(MINUTES),30) $(PYTEST) $(PARALLEL) $(addprefix --ignore=,$(PROGRAMS)) $(ARGS)
 
 test-clients: $(VENV)/.installed-dev clients ## What other people's clients say of the gateway (needs Node 20 or newer)
@@ -78,6 +78,9 @@ chromium:
 
 postgresql:
 	@scripts/ensure-postgresql
+
+redis:
+	@scripts/ensure-redis
 
 clients: $(CLIENTS)/node_modules/.package-lock.json
 
@@ -116,8 +119,8 @@ bench-quick: $(VENV)/.installed-dev ## The same with fewer rounds: less than two
 COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --strip-extras \
 	--generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 lock: $(BIN)/pip-compile ## Write the lock files anew (UPGRADE=--upgrade for newer versions)
-	$(COMPILE) $(UPGRADE) --build-deps-for editable --extra postgres --output-file requirements.lock pyproject.toml
-	$(COMPILE) $(UPGRADE) --build-deps-for editable --extra postgres --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	$(COMPILE) $(UPGRADE) --build-deps-for editable --extra postgres --extra redis --output-file requirements.lock pyproject.toml
+	$(COMPILE) $(UPGRADE) --build-deps-for editable --extra postgres --extra redis --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 	echo uv | $(COMPILE) $(UPGRADE) --no-annotate --output-file scripts/installer.lock -
 	if scripts/has-node; then for folder in $(PAGE) $(CLIENTS); do \
 	  (cd "$$folder" && npm install --package-lock-only --no-fund --no-audit); done; fi

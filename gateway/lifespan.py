@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx
 from starlette.applications import Starlette
@@ -32,6 +32,7 @@ from gateway.metadata.document_loader import MetadataDocument
 from gateway.metadata.model_builder import LoadedModel, Progress
 from gateway.metadata.model_process import BuildModel
 from gateway.process.daemon_call import daemon_call
+from gateway.replicas.opening import open_replicas
 from gateway.runtime.generations import open_generations
 from gateway.status.comparison import RegisteredOperation
 from gateway.status.deployment_status import DeploymentStatus
@@ -75,15 +76,18 @@ class Lifespan:
             status = app.state.status = DeploymentStatus(
                 self.settings, self.observe, operations=self._registered
             )
-            shared = SharedParts(audit=log, answers=answers, documents=self.documents)
-            with auditing(app, log):
-                async with (
-                    status.running(),
-                    sending_webhooks(self.settings, self.observe),
-                    self._own(app, shared, status),
-                    self._others(app, shared, status),
-                ):
-                    yield
+            async with open_replicas(self.settings, self.observe) as replicas:
+                shared = SharedParts(audit=log, answers=answers, documents=self.documents)
+                if replicas is not None:
+                    shared = replace(shared, join=replicas.joined)
+                with auditing(app, log):
+                    async with (
+                        status.running(),
+                        sending_webhooks(self.settings, self.observe),
+                        self._own(app, shared, status),
+                        self._others(app, shared, status),
+                    ):
+                        yield
 
     def _registered(self, _settings: Settings) -> Iterable[RegisteredOperation]:
         """Return the operations by which changes of metadata are judged: the trusted documents."""
@@ -101,27 +105,26 @@ class Lifespan:
             transport=self.transport,
             observe=observe,
             progress=self.progress,
-            audit=shared.audit,
-            answers=shared.answers,
+            parts=shared,
         )
-        async with AsyncExitStack() as parts:
+        async with AsyncExitStack() as stack:
             if self.close_links is not None:
-                parts.callback(self.close_links)
+                stack.callback(self.close_links)
             if self.poller is not None:
-                parts.push_async_callback(self.poller.close)
+                stack.push_async_callback(self.poller.close)
                 await self.poller.start()
             if self.api_keys is not None:
-                parts.push_async_callback(self.api_keys.close)
+                stack.push_async_callback(self.api_keys.close)
             if self.documents is not None:
-                await parts.enter_async_context(self.documents.running())
+                await stack.enter_async_context(self.documents.running())
                 app.state.documents = self.documents
-            live = await parts.enter_async_context(opened)
+            live = await stack.enter_async_context(opened)
             if self.authenticator is not None:
-                await parts.enter_async_context(self.authenticator.running())
-            own = await parts.enter_async_context(
+                await stack.enter_async_context(self.authenticator.running())
+            own = await stack.enter_async_context(
                 serving(live, observe, self.build_model, status.changed, self.documents)
             )
-            parts.enter_context(status.serving(live.gateway))
+            stack.enter_context(status.serving(live.gateway))
             app.state.environment = own
             app.state.live, app.state.profiles = own.live, own.profiles
             app.state.role_views = own.views

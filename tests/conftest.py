@@ -33,6 +33,7 @@ from tests.support.soak import bounded
 
 if TYPE_CHECKING:  # its driver takes 0.2 s to import, which few tests need
     from tests.support.postgresql import Postgres
+    from tests.support.redis_server import RedisServer
 
 share()
 
@@ -120,6 +121,15 @@ QUIET = Settings(cache_dir=None, language="none")
 def anyio_backend() -> str:
     """The event loop of all asynchronous tests: session-wide, so that module-wide fixtures may be asynchronous."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[RedisServer]:
+    """A Redis that tests share; it is emptied for each."""
+    from tests.support.redis_server import redis_server
+
+    with redis_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -30,6 +30,7 @@ FLOORS = (  # lowest first: a module imports its own room and lower floors
     {"admission"},
     {"odata", "logs"},
     {"operations", "cache"},
+    {"replicas"},
     {"planning"},
     {"execution", "metadata"},
     {"introspection"},

@@ -19,6 +19,7 @@ from msgspec import Struct
 from gateway.config.settings import Settings
 from gateway.errors import Overloaded
 
+from .controller import Limit
 from .pause import Pauses
 from .slots import Outcome, Sent, Slots
 from .work import Lane, Work
@@ -65,6 +66,7 @@ class Admission(Generic[R]):
         self.now = now
         self.pauses: Pauses[R] = Pauses(now, sleep)
         self._slots: Slots[_Waiter] = Slots(lanes.weights, start=lanes.start, highest=lanes.highest)
+        self._waits: Callable[[], None] | None = None
         self._lanes = lanes
         self._answered_at = float("-inf")
         self._refusals = 0
@@ -82,6 +84,8 @@ class Admission(Generic[R]):
         loop = asyncio.get_running_loop()
         waiter = _Waiter(work, is_write, loop.create_future())
         queue.push(waiter)
+        if self._waits is not None:
+            self._waits()
         try:
             if work.may_wait_until is None or is_write:
                 await waiter.turn
@@ -112,7 +116,26 @@ class Admission(Generic[R]):
             self._answered_at = now
             self._refusals = 0
         self._slots.ended(sent, now)
-        for waiter in self._slots.next(now):
+        self.wake()
+
+    @property
+    def under_way(self) -> int:
+        """Requests that hold a slot."""
+        return self._slots.under_way
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for one."""
+        return self._slots.queue.size
+
+    def share(self, limit: Limit, waits: Callable[[], None]) -> None:
+        """Use a limit that is shared with other replicas; ``waits`` is called when a request has to wait."""
+        self._slots.limit = limit
+        self._waits = waits
+
+    def wake(self) -> None:
+        """Let those go on for whom there are slots, as the limit has become larger or a slot free."""
+        for waiter in self._slots.next(self.now()):
             waiter.is_queued = False
             # One that is done was given up, and gives its slot back itself.
             if not waiter.turn.done():

@@ -44,7 +44,9 @@ class Pauses(Generic[R]):
     def __init__(self, now: Callable[[], float], sleep: Callable[[float], Awaitable[None]]) -> None:
         self._now = now
         self._sleep = sleep
-        self._own: Pause[R] = Pause(now, sleep)
+        self.closed: Callable[[str | None, float], None] | None = None
+        """Called with identity and seconds when a 429 closes the way: for other replicas."""
+        self._own: Pause[R] = Pause(now, sleep, self._notice(None))
         self._of_callers: OrderedDict[str, Pause[R]] = OrderedDict()
 
     def remaining(self, identity: str | None) -> float:
@@ -58,20 +60,39 @@ class Pauses(Generic[R]):
             return self._own
         pause = self._of_callers.get(identity)
         if pause is None:
-            pause = self._of_callers[identity] = Pause(self._now, self._sleep)
+            notice = self._notice(identity)
+            pause = self._of_callers[identity] = Pause(self._now, self._sleep, notice)
             if len(self._of_callers) > MAX_CALLERS:
                 self._of_callers.popitem(last=False)
         else:
             self._of_callers.move_to_end(identity)
         return pause
 
+    def close(self, identity: str | None, refusal: R, seconds: float) -> None:
+        """Close the way of a caller because another replica was refused; one that is closed stays as it is."""
+        self.of(identity).heard(refusal, seconds)
+
+    def _notice(self, identity: str | None) -> Callable[[float], None]:
+        def notice(seconds: float) -> None:
+            if self.closed is not None:
+                self.closed(identity, seconds)
+
+        return notice
+
 
 class Pause(Generic[R]):
     """Whether requests may go out. A request is identified by any object of its own."""
 
-    def __init__(self, now: Callable[[], float], sleep: Callable[[float], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        now: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
+        closed: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        """``closed`` is called with the seconds when a 429 closes the way."""
         self._now = now
         self._sleep = sleep
+        self._closed = closed
         self._refusal: R | None = None
         """The 429 that closed the way; None: it is open."""
         self._until = 0.0
@@ -124,6 +145,13 @@ class Pause(Generic[R]):
         self._refusal = refusal
         self._until = self._now() + seconds
         self._release(request, refusal)
+        self._closed(seconds)
+
+    def heard(self, refusal: R, seconds: float) -> None:
+        """Close the way for so many seconds, unless it is closed; somebody else got the 429."""
+        if self._refusal is None:
+            self._refusal = refusal
+            self._until = self._now() + seconds
 
     def open(self, request: object) -> None:
         """Open the way, if this request was the probe."""

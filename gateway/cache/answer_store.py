@@ -29,6 +29,8 @@ class StoredAnswer(Struct, frozen=True, eq=False):
     """The sets of which it may have rows."""
     read_at: float
     """When its request was sent, in seconds of the clock of whoever stores it."""
+    is_shared: bool = False
+    """Whether another replica has read it."""
 
     @property
     def size(self) -> int:

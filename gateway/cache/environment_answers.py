@@ -6,6 +6,9 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Protocol
+
+from msgspec import Struct
 
 from gateway.admission.work import Lane
 from gateway.config.cache_models import CacheOptions
@@ -14,6 +17,34 @@ from gateway.odata.response_check import Response
 
 from .answer_store import AnswerStore, Key, StoredAnswer
 from .in_flight import InFlight
+
+
+class Found(Struct, frozen=True):
+    """An answer that another replica has read."""
+
+    response: Response
+    age: float
+    """Seconds since it was read."""
+
+
+class Elsewhere(Protocol):
+    """Cached answers that several replicas share."""
+
+    async def find(self, key: Key, sets: frozenset[str]) -> Found | object | None:
+        """Return an answer with its age; else what ``store`` needs later, or None if nothing can be stored."""
+        ...
+
+    async def store(self, key: Key, before: Any, response: Response) -> None:
+        """Store an answer that was read after ``find`` had returned ``before``."""
+        ...
+
+    def wrote(self, sets: Iterable[str] | None) -> None:
+        """Note a write of these sets, of all if None."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what is under way."""
+        ...
 
 
 class EnvironmentAnswers:
@@ -34,6 +65,8 @@ class EnvironmentAnswers:
         self.in_flight = InFlight()
         self.cached: frozenset[str] = frozenset()
         """The sets whose answers are cached; none until the metadata are known."""
+        self.elsewhere: Elsewhere | None = None
+        """Where answers are shared with other replicas; None: nowhere."""
         self._store = store
         self._now = now
         self._writes: Counter[str] = Counter()
@@ -61,15 +94,29 @@ class EnvironmentAnswers:
         return self._store.get(key)
 
     async def read(
-        self, key: Key, sets: frozenset[str], send: Callable[[], Awaitable[Response]]
-    ) -> Response:
-        """Return the answer to a request, and cache it unless one of its sets was written meanwhile."""
-        before, began = self._written(sets), self._now()
-        response = await send()
-        if response.status == 200 and self._written(sets) == before:
-            places = frozenset((self.environment, name) for name in sets)
-            self._store.put(key, StoredAnswer(response, places, began))
-        return response
+        self,
+        key: Key,
+        sets: frozenset[str],
+        send: Callable[[], Awaitable[Response]],
+        *,
+        fresh: bool = False,
+    ) -> StoredAnswer:
+        """Return the answer to a request, and cache it unless one of its sets was written meanwhile.
+
+        ``fresh``: it is sent, even if another replica has its answer.
+        """
+        writes, began, elsewhere = self._written(sets), self._now(), self.elsewhere
+        before = None if elsewhere is None else await elsewhere.find(key, sets)
+        places = frozenset((self.environment, name) for name in sets)
+        if isinstance(before, Found) and not fresh and before.age <= self.options.ttl:
+            answer = StoredAnswer(before.response, places, began - before.age, is_shared=True)
+        else:
+            answer = StoredAnswer(await send(), places, began)
+        if answer.response.status == 200 and self._written(sets) == writes:
+            self._store.put(key, answer)
+            if elsewhere is not None and not isinstance(before, Found | None):
+                await elsewhere.store(key, before, answer.response)
+        return answer
 
     def refresh(
         self, key: Key, sets: frozenset[str], send: Callable[[], Awaitable[Response]]
@@ -92,6 +139,17 @@ class EnvironmentAnswers:
 
     def wrote(self, sets: Iterable[str] | None) -> None:
         """Evict the answers with rows of these sets, before a write of them and after it; None: of all sets."""
+        names = None if sets is None else tuple(sets)
+        self.evict(names)
+        if self.elsewhere is not None:
+            self.elsewhere.wrote(names)
+
+    def forget(self) -> None:
+        """Evict everything: writes of other replicas may have been missed."""
+        self.evict(None)
+
+    def evict(self, sets: Iterable[str] | None) -> None:
+        """Evict the answers with rows of these sets, of all if None, because they were written by anybody."""
         self.in_flight.seal()
         if sets is None:
             self._all_writes += 1
@@ -107,6 +165,8 @@ class EnvironmentAnswers:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self.elsewhere is not None:
+            await self.elsewhere.close()
         self._store.evict_environment(self.environment)
 
     def _written(self, sets: frozenset[str]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -118,11 +119,17 @@ class OperationReads:
             return None
         if self._refused is not None:
             joined.add_done_callback(self._note_refusal)
+        if sets is not None and self._answers.elsewhere is not None:
+            joined.add_done_callback(partial(self._note_shared, self._key(request)))
         return Reused(joined, "shared: another operation reads the same at this moment")
 
     def note_other(self) -> None:
         """Note a read of the operation that is never cached, such as a part of a ``$batch``."""
         self._reads += 1
+
+    def may_be_shared(self, request: Request) -> bool:
+        """Return whether another replica may have the answer, so that the request may not have to be sent."""
+        return self._answers.elsewhere is not None and self._cached_sets(request) is not None
 
     def begin(self, request: Request, send: Send) -> asyncio.Future[Response]:
         """Send a request, whose answer others may join and which may be cached; return its future answer."""
@@ -159,13 +166,18 @@ class OperationReads:
             return await send(request)
         key = self._key(request)
         try:
-            return await self._answers.read(key, sets, lambda: send(request))
+            answer = await self._answers.read(
+                key, sets, lambda: send(request), fresh=self._is_fresh
+            )
         except BUSY:
             stored = self._answers.get(key)
             if stored is None or self._answers.age_of(stored) > self._answers.oldest_in_need:
                 raise
             self._note(self._answers.age_of(stored))
             return stored.response
+        if answer.is_shared:
+            self._note(self._answers.age_of(answer))
+        return answer.response
 
     def _use(self, stored: StoredAnswer, age: float) -> Reused:
         self._note(age)
@@ -176,6 +188,12 @@ class OperationReads:
     def _note(self, age: float) -> None:
         self.age = age if self.age is None else max(self.age, age)
         self.is_stale = self.is_stale or age > self._answers.options.ttl
+
+    def _note_shared(self, key: Key, joined: asyncio.Future[Response]) -> None:
+        """Note the age of an answer that another replica has read, and another operation has found."""
+        stored = self._answers.get(key)
+        if stored is not None and stored.is_shared and not joined.cancelled():
+            self._note(self._answers.age_of(stored))
 
     def _note_refusal(self, joined: asyncio.Future[Response]) -> None:
         error = None if joined.cancelled() else joined.exception()

@@ -68,6 +68,7 @@ NOT_PER_PROFILE = frozenset(
         *("roles", "roles_file"),
         "inbound",
         "cache",
+        "replicas",
         # Each environment serves the profiles of the deployment.
         *("environments", "environment_host", "environment_idle", "default_environment"),
         "linking",

@@ -30,6 +30,7 @@ from .environment_models import Environments, HostPattern
 from .inbound_models import InboundOptions
 from .linking_models import LinkingOptions
 from .reading_settings import ReadingSettings
+from .replica_models import ReplicaOptions
 from .role_models import Roles
 from .setting_checks import (
     check_certificates,
@@ -297,6 +298,9 @@ class Settings(ReadingSettings):
     cache: CacheOptions = Field(
         default=CacheOptions(),
         description="Answers of the environment that are cached for a while.",
+    )
+    replicas: ReplicaOptions = Field(
+        default=ReplicaOptions(), description="What the replicas of a deployment share, and where."
     )
     inbound: InboundOptions = Field(
         default=InboundOptions(), description="Callers: how they sign in."

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
 import httpx
 
-from gateway.audit.log import AuditLog
-from gateway.cache.answer_store import AnswerStore
 from gateway.config.profiles import environment_in
 from gateway.config.settings import Settings
 from gateway.events import Observer
@@ -19,7 +17,7 @@ from gateway.metadata.model_process import BuildModel
 from gateway.odata.client import ODataClient
 from gateway.runtime.assembly import Gateway, fresh_copy, open_client
 from gateway.runtime.background_build import build_gateway, load_model
-from gateway.runtime.generations import GenerationManager
+from gateway.runtime.generations import GenerationManager, ProcessParts
 from gateway.runtime.metadata_reload import Reloader
 from gateway.runtime.profile_instances import ProfileRegistry
 from gateway.runtime.ready_documents import ReadyDocuments
@@ -44,12 +42,11 @@ class OpenEnvironment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SharedParts:
-    """What all environments of a process share."""
+class SharedParts(ProcessParts):
+    """What all environments of a process share, documents included."""
 
-    audit: AuditLog | None
-    answers: AnswerStore
     documents: TrustedStore | None = None
+    """None: clients can name no documents."""
 
 
 @asynccontextmanager
@@ -106,13 +103,11 @@ async def open_environment(
     AuthError, UpstreamError.
     """
     network = transport if settings.url else None  # a sandbox is in this process
-    async with open_client(
-        settings,
-        transport=network,
-        observe=observe,
-        audit=shared.audit,
-        answers=shared.answers,
-    ) as client:
+    opened = open_client(
+        settings, transport=network, observe=observe, audit=shared.audit, answers=shared.answers
+    )
+    async with opened as client, AsyncExitStack() as stack:
+        stack.enter_context(shared.join(client, settings))
         live = GenerationManager(
             await _first_gateway(settings, client, observe, build_model),
             fresh_copy,

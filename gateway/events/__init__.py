@@ -33,6 +33,7 @@ from .environments import (
     WebhookFailed,
     WebhookSent,
 )
+from .replicas import SharedStateFound, SharedStateLost
 from .streams import SocketClosed, SubscriptionEnded, SubscriptionPolled, WatchFailed
 
 
@@ -357,6 +358,8 @@ Event: TypeAlias = (
     | RequestRefused
     | StoreFailed
     | StorePolled
+    | SharedStateLost
+    | SharedStateFound
     | AuditFailed
     | CallerRefused
     | KeysLoaded
@@ -391,7 +394,7 @@ def level_of(event: Event) -> LogLevel:
             | (RoleViewOpened() | EnvironmentOpened() | EnvironmentClosed() | WebhookSent())
             | (DocumentsLoaded() | DocumentsChecked())
             | (RequestRefused() | ClientLeft() | OperationServed() | TypesRenewed())
-            | (CallerRefused() | KeysLoaded())
+            | (CallerRefused() | KeysLoaded() | SharedStateFound())
             | (
                 CostRefused()
                 | SubscriptionEnded()
@@ -410,7 +413,7 @@ def level_of(event: Event) -> LogLevel:
         case (RequestRetried() | MetadataStale() | CategoriesStale() | CacheUnusable()) | (
             (WatchFailed() | StoreFailed() | StorePolled())
             | (KeysUnavailable() | EnvironmentFailed() | StatusNotWritten())
-            | (SignInRefused() | WebhookFailed())
+            | (SignInRefused() | WebhookFailed() | SharedStateLost())
             | (DocumentsRefused() | DocumentBroken())
         ):
             return "warning"

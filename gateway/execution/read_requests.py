@@ -112,8 +112,15 @@ class ReadRequests:
         if reused is not None:
             self.note(request, reused.reason)
             return reused.answer
+        if self.shared.may_be_shared(request):
+            return self.shared.begin(request, self._send_noted)
         self.sent.append(request)
         return self.shared.begin(request, self.upstream.send)
+
+    async def _send_noted(self, request: Request) -> Response:
+        """Send a request that turns out to be needed."""
+        self.sent.append(request)
+        return await self.upstream.send(request)
 
     def _batch_reason(self, request: Request) -> str | None:
         """Return why a request cannot go out on its own; None if it can."""

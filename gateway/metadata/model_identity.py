@@ -55,6 +55,8 @@ NOT_DECIDING = frozenset(
         "linking",
         # the cache of answers
         "cache",
+        # what replicas share
+        "replicas",
         # the server
         *("host", "port", "root_path", "allowed_hosts", "trusted_proxies", "cors_origins"),
         *("keep_alive", "send_timeout", "max_connections", "max_connections_per_peer"),

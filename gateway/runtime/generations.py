@@ -21,8 +21,16 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import (
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import httpx
 
@@ -31,9 +39,28 @@ from gateway.cache.answer_store import AnswerStore
 from gateway.config.settings import Settings
 from gateway.events import Observer, TypesNotRenewed, TypesRenewed, log_event
 from gateway.metadata.model_builder import Progress
+from gateway.odata.client import ODataClient
 from gateway.process.garbage_collection import clear_in_steps, collect_all, collect_new
 
 from .assembly import Gateway, first_gateway, fresh_copy, open_client
+
+Join: TypeAlias = Callable[[ODataClient, Settings], AbstractContextManager[None]]
+"""Shares limit and answers of an environment with other replicas while it is open."""
+
+
+def _join_nobody(_client: ODataClient, _settings: Settings) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessParts:
+    """What all environments of a process share."""
+
+    audit: AuditLog | None = None
+    answers: AnswerStore | None = None
+    """None: each caches answers in a store of its own."""
+    join: Join = _join_nobody
+
 
 CopyGateway = Callable[[Gateway], Gateway]
 
@@ -58,14 +85,14 @@ async def open_generations(
     observe: Observer = log_event,
     progress: Progress | None = None,
     freeing: Freeing = Freeing(),
-    audit: AuditLog | None = None,
-    answers: AnswerStore | None = None,
+    parts: ProcessParts = ProcessParts(),
 ) -> AsyncIterator[GenerationManager]:
     """Yield a manager with the first generation, and close it at the end. Raises as ``open_gateway`` does."""
     opened = open_client(
-        settings, transport=transport, observe=observe, audit=audit, answers=answers
+        settings, transport=transport, observe=observe, audit=parts.audit, answers=parts.answers
     )
-    async with opened as client:
+    async with opened as client, AsyncExitStack() as stack:
+        stack.enter_context(parts.join(client, settings))
         # No local variable for the first generation: it would keep it alive.
         live = GenerationManager(
             await first_gateway(settings, client, observe, progress),

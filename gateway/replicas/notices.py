@@ -1,0 +1,38 @@
+"""What replicas tell each other. One that a replica does not know, of another version, is ignored."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from msgspec import Struct
+
+
+class _Notice(Struct, frozen=True, kw_only=True, tag_field="kind"):
+    replica: str
+    """Who says so."""
+
+
+class Throttled(_Notice, frozen=True, kw_only=True, tag="throttled"):
+    """An environment refused a request, and nobody is to send any for a while."""
+
+    lane: str
+    """Environment and credential."""
+    seconds: float
+    identity: str | None = None
+    """Digest of the caller whom it concerns; None: the gateway's own account."""
+
+
+class LimitChanged(_Notice, frozen=True, kw_only=True, tag="limit"):
+    """The limit of an environment and credential became smaller: shares are to be agreed anew."""
+
+    lane: str
+
+
+class Written(_Notice, frozen=True, kw_only=True, tag="written"):
+    """Rows of these entity sets were written; of all if ``sets`` is null."""
+
+    environment: str
+    sets: tuple[str, ...] | None
+
+
+Notice: TypeAlias = Throttled | LimitChanged | Written

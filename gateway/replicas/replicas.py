@@ -1,0 +1,68 @@
+"""What one replica shares with the others of its deployment, environment by environment."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from gateway.admission.admission import lanes_of
+from gateway.cache.environment_answers import EnvironmentAnswers
+from gateway.config.profiles import environment_in
+from gateway.config.settings import Settings
+from gateway.events import Observer
+from gateway.odata.client import ODataClient
+
+from .limit_shares import LimitShares
+from .shared_answers import SharedAnswers
+from .shared_pauses import SharedPauses
+from .shared_state import SharedState
+
+
+class Replicas:
+    """The shared state of one process, and what uses it."""
+
+    def __init__(self, settings: Settings, observe: Observer) -> None:
+        self.state = SharedState(settings.replicas, observe)
+        self._shares = LimitShares(self.state, settings.replicas.alone)
+        self._pauses = SharedPauses(self.state)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Share until the end of the block."""
+        async with self.state.running():
+            agreeing = asyncio.create_task(self._shares.run())
+            try:
+                yield
+            finally:
+                agreeing.cancel()
+                await asyncio.gather(agreeing, return_exceptions=True)
+
+    @contextmanager
+    def joined(self, client: ODataClient, settings: Settings) -> Iterator[None]:
+        """Share limit, pauses and cached answers of an environment until the end of the block."""
+        environment = environment_in(settings) or "-"
+        # Environments of one name in two deployments are told apart by the prefix; accounts have limits of their own.
+        name = f"{environment}:{_digest(client.root, settings.client_id or '')}"
+        self._shares.join(name, client.admission, lanes_of(settings))
+        self._pauses.join(name, client.admission)
+        if isinstance(client.answers, EnvironmentAnswers):
+            variant = _variant(client.root, settings)
+            stores = settings.replicas.answers and settings.cache.ttl > 0
+            SharedAnswers(self.state, client.answers, variant, stores=stores)
+        try:
+            yield
+        finally:
+            self._shares.leave(name)
+            self._pauses.leave(name)
+
+
+def _variant(root: str, settings: Settings) -> str:
+    """Return what decides about the answers of an environment and is not part of their addresses."""
+    deciding = settings.model_dump_json(include={"language", "identity", "client_id", "tenant_id"})
+    return _digest(root, deciding)
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.blake2b("\n".join(parts).encode(), digest_size=9).hexdigest()

@@ -1,0 +1,192 @@
+"""The connection to the Redis or Valkey that all replicas of a deployment use.
+
+    up ──an error, or no answer in time──▶ down ──every second: does it answer?──▶ up
+
+While it is down no command is sent, so nobody waits for it. https://redis.io/docs/latest/commands/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.exceptions import RedisError
+
+from gateway.config.replica_models import ReplicaOptions
+from gateway.events import Observer
+from gateway.events.replicas import SharedStateFound, SharedStateLost
+
+from .notices import Notice
+
+if TYPE_CHECKING:
+    from redis.asyncio.client import PubSub
+    from redis.commands.core import AsyncScript
+
+T = TypeVar("T")
+RETRY = 1.0
+"""Seconds between two attempts to find it again."""
+CONNECTIONS = 16
+_FAILURES = (RedisError, OSError, TimeoutError)
+
+
+class SharedStateAway(Exception):
+    """The shared state does not answer: the replica must do without it."""
+
+
+class SharedState:
+    """The shared state of one process. Belongs to one event loop."""
+
+    def __init__(self, options: ReplicaOptions, observe: Observer) -> None:
+        assert options.address is not None
+        self.replica = secrets.token_hex(6)
+        """Names this process among the replicas."""
+        self.prefix = options.prefix
+        self.is_up = False
+        self._timeout = options.timeout
+        self._observe = observe
+        address = options.address.get_secret_value()
+        on_network = {} if address.startswith("unix:") else {"socket_keepalive": True}
+        pool: BlockingConnectionPool = BlockingConnectionPool.from_url(
+            address,
+            max_connections=CONNECTIONS,
+            timeout=options.timeout,
+            socket_connect_timeout=max(1.0, options.timeout),
+            **on_network,
+        )
+        self._client: Redis = Redis(connection_pool=pool)
+        self._listeners: list[Callable[[Notice], None]] = []
+        self._returned: list[Callable[[], None]] = []
+        self._lost_at: float | None = None
+        self._telling: set[asyncio.Task[bool]] = set()
+
+    def key(self, *parts: str) -> str:
+        """Return the key of something: ``d365-graphql:limit:contoso``."""
+        return ":".join((self.prefix, *parts))
+
+    def on_notice(self, heard: Callable[[Notice], None]) -> None:
+        """Call this for each notice of another replica."""
+        self._listeners.append(heard)
+
+    def on_return(self, returned: Callable[[], None]) -> None:
+        """Call this whenever it is up again: notices may have been missed."""
+        self._returned.append(returned)
+
+    async def call(self, send: Callable[[Redis], Awaitable[T]]) -> T:
+        """Return the answer to a command. Raises SharedStateAway, at once while it is down."""
+        if not self.is_up:
+            raise SharedStateAway
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await send(self._client)
+        except _FAILURES as error:
+            self._lost(error)
+            raise SharedStateAway from error
+
+    def script(self, text: str) -> AsyncScript:
+        """Return a script, which the server keeps by its digest."""
+        return self._client.register_script(text)
+
+    async def notify(self, notice: Notice) -> bool:
+        """Tell the other replicas; return whether that worked."""
+        body = msgspec.json.encode(notice)
+        channel = self._channel
+        try:
+            await self.call(lambda client: client.publish(channel, body))
+        except SharedStateAway:
+            return False
+        return True
+
+    def notify_soon(self, notice: Notice) -> None:
+        """Tell the other replicas without waiting for it."""
+        task = asyncio.ensure_future(self.notify(notice))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Find it, and listen to the other replicas, until the end of the block."""
+        found = asyncio.Event()
+        task = asyncio.create_task(self._run(found))
+        try:
+            # So that the first requests have their share of the limit already.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(2 * self._timeout):
+                    await found.wait()
+            yield
+        finally:
+            self.is_up = False
+            task.cancel()
+            await asyncio.gather(task, *self._telling, return_exceptions=True)
+            with contextlib.suppress(*_FAILURES):
+                await self._client.aclose(close_connection_pool=True)
+
+    @property
+    def _channel(self) -> str:
+        return self.key("notices")
+
+    async def _run(self, found: asyncio.Event) -> None:
+        while True:
+            try:
+                await self._listen(found)
+            except Exception as error:
+                # Whatever it is: without this task nobody would ever look for it again.
+                self._lost(error)
+            await asyncio.sleep(RETRY)
+
+    async def _listen(self, found: asyncio.Event) -> None:
+        """Listen until the connection fails, or commands do."""
+        async with self._client.pubsub() as notices:
+            async with asyncio.timeout(max(1.0, self._timeout)):
+                await notices.subscribe(self._channel)
+                await self._client.ping()
+            self._is_found()
+            found.set()
+            while self.is_up:
+                await self._hear(notices)
+
+    async def _hear(self, notices: PubSub) -> None:
+        message: dict[str, Any] | None = await notices.get_message(
+            ignore_subscribe_messages=True, timeout=RETRY
+        )
+        if message is None:
+            # Nobody said anything for a while: is it still there?
+            async with asyncio.timeout(max(1.0, self._timeout)):
+                await self._client.ping()
+            return
+        try:
+            notice = msgspec.json.decode(message["data"], type=Notice)
+        except msgspec.MsgspecError:
+            return  # of another version
+        if notice.replica != self.replica:
+            for heard in self._listeners:
+                heard(notice)
+
+    def _is_found(self) -> None:
+        self.is_up = True
+        seconds = 0.0 if self._lost_at is None else time.monotonic() - self._lost_at
+        self._observe(SharedStateFound(seconds=seconds))
+        self._lost_at = None
+        for returned in self._returned:
+            returned()
+
+    def _lost(self, error: BaseException) -> None:
+        was_up, self.is_up = self.is_up, False
+        if self._lost_at is None:
+            self._lost_at = time.monotonic()
+            was_up = True  # never found: that is said once, too
+        if was_up:
+            self._observe(SharedStateLost(reason=_reason(error)))
+
+
+def _reason(error: BaseException) -> str:
+    # Messages of the client hold addresses, never passwords; those of a server may hold what was sent.
+    text = str(error) if isinstance(error, OSError | RedisError) else ""
+    first = text.splitlines()[0][:200] if text else ""
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__

@@ -1,0 +1,309 @@
+"""Replicas over a real Redis: shares of limits, pauses, cached answers, and what happens without it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from gateway.cache.environment_answers import EnvironmentAnswers
+from gateway.config.cache_models import CacheOptions
+from gateway.config.replica_models import ReplicaOptions
+from gateway.config.settings import Settings
+from gateway.events import Event
+from gateway.events.replicas import SharedStateFound, SharedStateLost
+from gateway.replicas.opening import open_replicas
+from gateway.replicas.replicas import Replicas
+from gateway.replicas.shared_limit import SharedLimit
+from gateway.request import GraphQLRequest
+from gateway.runtime.assembly import Gateway
+from gateway.runtime.generations import GenerationManager, ProcessParts, open_generations
+from gateway.sandbox import create_sandbox
+from tests.support.held import GROUP
+from tests.support.manual_clock import until
+from tests.support.redis_server import RedisServer
+
+pytestmark = pytest.mark.anyio
+GROUPS = '{ customerGroups(companies: ["usmf"]) { nodes { customerGroupId description } } }'
+CUSTOMERS = (
+    'query($n: Int!) { customersV3(companies: ["usmf"], first: $n) { nodes { customerAccount } } }'
+)
+
+
+@dataclass
+class Upstream(httpx.AsyncBaseTransport):
+    """One sandbox for all replicas, which answers as many requests at a time as it can."""
+
+    sandbox: httpx.ASGITransport = field(
+        default_factory=lambda: httpx.ASGITransport(create_sandbox())
+    )
+    sent: list[str] = field(default_factory=list)
+    under_way: int = 0
+    most: int = 0
+    refusal: Callable[[], httpx.Response | None] = lambda: None
+    seconds: float = 0.0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.sent.append(f"{request.method} {request.url.path}")
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        try:
+            refused = self.refusal()
+            if refused is not None:
+                return refused
+            await asyncio.sleep(self.seconds)
+            return await self.sandbox.handle_async_request(request)
+        finally:
+            self.under_way -= 1
+
+
+@dataclass
+class Replica:
+    live: GenerationManager
+    replicas: Replicas
+    events: list[Event]
+
+    @property
+    def gateway(self) -> Gateway:
+        return self.live.gateway
+
+    @property
+    def limit(self) -> SharedLimit:
+        (lane,) = self.replicas._shares._lanes.values()
+        return lane.limit
+
+    @property
+    def answers(self) -> EnvironmentAnswers:
+        answers = self.gateway.client.answers
+        assert isinstance(answers, EnvironmentAnswers)
+        return answers
+
+    async def ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        request = GraphQLRequest(query=query, variables=variables)
+        return (await self.gateway.engine.execute(request)).to_builtins()
+
+    def count(self, kind: type) -> int:
+        return sum(isinstance(event, kind) for event in self.events)
+
+
+@asynccontextmanager
+async def replicas(
+    redis: RedisServer, number: int, upstream: Upstream, **more: Any
+) -> AsyncIterator[list[Replica]]:
+    """Yield several replicas of one deployment."""
+    with redis.client() as client:
+        client.flushall()
+    settings = Settings(
+        cache_dir=None,
+        language=None,
+        url="https://contoso.operations.dynamics.com/data",
+        auth="none",
+        metadata=None,
+        replicas=ReplicaOptions(address=SecretStr(redis.address), timeout=0.5),
+        **{"concurrency": 12, "retries": 0, **more},
+    )
+    async with AsyncExitStack() as stack:
+        running = []
+        for _ in range(number):
+            events = list[Event]()
+            shared = await stack.enter_async_context(open_replicas(settings, events.append))
+            assert shared is not None
+            opened = open_generations(
+                settings,
+                transport=upstream,
+                observe=events.append,
+                parts=ProcessParts(join=shared.joined),
+            )
+            running.append(Replica(await stack.enter_async_context(opened), shared, events))
+        upstream.sent.clear()
+        yield running
+
+
+CACHED = {"cache": CacheOptions(ttl=60, sets=("CustomerGroups",), categories=())}
+
+
+async def test_shares_add_up_to_the_limit(redis: RedisServer) -> None:
+    upstream = Upstream(seconds=0.02)
+    async with replicas(redis, 4, upstream) as running:
+        work = [replica.ask(CUSTOMERS, n=n) for n in range(1, 60) for replica in running]
+        await asyncio.gather(*work)
+        totals = {round(replica.limit.total.value) for replica in running}
+
+    assert len(upstream.sent) == 4 * 59
+    assert upstream.most <= 12 + 4
+    assert max(totals) > 4
+
+
+async def test_a_lone_replica_with_work_gets_the_whole_limit(redis: RedisServer) -> None:
+    upstream = Upstream(seconds=0.02)
+    async with replicas(redis, 3, upstream) as running:
+        await asyncio.gather(*(running[0].ask(CUSTOMERS, n=n) for n in range(1, 200)))
+
+    assert upstream.most >= 9
+
+
+async def test_a_refusal_shrinks_the_limit_of_all(redis: RedisServer) -> None:
+    upstream = Upstream(seconds=0.01)
+    async with replicas(redis, 2, upstream) as running:
+        await asyncio.gather(*(r.ask(CUSTOMERS, n=n) for n in range(1, 100) for r in running))
+        before = running[1].limit.total.value
+        upstream.refusal = lambda: httpx.Response(503)
+        await running[0].ask(CUSTOMERS, n=500)
+        upstream.refusal = lambda: None
+        await until(lambda: running[1].limit.total.value < before)
+        after = running[1].limit.total.value
+
+    assert after <= before * 0.7 + 0.5
+
+
+async def test_a_429_pauses_all_replicas(redis: RedisServer) -> None:
+    upstream = Upstream()
+    async with replicas(redis, 3, upstream) as running:
+        upstream.refusal = lambda: httpx.Response(429, headers={"retry-after": "3600"})
+        await running[0].ask(CUSTOMERS, n=1)
+        upstream.refusal = lambda: None
+        others = [replica.gateway.client.admission for replica in running[1:]]
+        await until(lambda: all(a.pauses.remaining(None) > 3_000 for a in others))
+        upstream.sent.clear()
+        answer = await running[1].ask(CUSTOMERS, n=2)
+
+    (error,) = answer["errors"]
+    assert (error["extensions"]["code"], upstream.sent) == ("OVERLOADED", [])
+    assert error["extensions"]["retryAfter"] > 3_000
+
+
+async def test_an_answer_is_read_once_for_all(redis: RedisServer) -> None:
+    upstream = Upstream()
+    async with replicas(redis, 3, upstream, **CACHED) as running:
+        answers = [await replica.ask(GROUPS) for replica in running]
+
+    assert len(upstream.sent) == 1
+    assert answers[0]["data"] == answers[1]["data"] == answers[2]["data"]
+    assert [a.get("extensions", {}).get("cache") for a in answers[1:]] == [
+        {"age": 0, "stale": False}
+    ] * 2
+
+
+async def test_a_write_of_one_is_seen_by_all(redis: RedisServer) -> None:
+    upstream = Upstream()
+    async with replicas(redis, 3, upstream, **CACHED) as running:
+        for replica in running:
+            await replica.ask(GROUPS)
+        await running[0].ask("mutation { a: %s }" % (GROUP % "T1"))
+        await until(lambda: all(len(replica.answers._store) == 0 for replica in running))
+        answers = [await replica.ask(GROUPS) for replica in (*running[1:], running[0])]
+
+    for answer in answers:
+        names = [n["customerGroupId"] for n in answer["data"]["customerGroups"]["nodes"]]
+        assert "T1" in names
+
+
+async def test_the_writer_sees_its_write_at_once(redis: RedisServer) -> None:
+    upstream = Upstream()
+    async with replicas(redis, 2, upstream, **CACHED) as running:
+        for number in range(10):
+            await running[1].ask(GROUPS)
+            await running[0].ask(GROUPS)
+            await running[0].ask("mutation { a: %s }" % (GROUP % f"W{number}"))
+            answer = await running[0].ask(GROUPS)
+            names = [n["customerGroupId"] for n in answer["data"]["customerGroups"]["nodes"]]
+            assert f"W{number}" in names
+
+
+async def test_a_write_without_the_shared_state_is_seen_by_the_writer(redis: RedisServer) -> None:
+    upstream = Upstream()
+    async with replicas(redis, 2, upstream, **CACHED) as running:
+        await running[1].ask(GROUPS)
+        with redis.frozen():
+            await running[0].ask("mutation { a: %s }" % (GROUP % "F1"))
+        await until(lambda: running[0].replicas.state.is_up)
+        answer = await running[0].ask(GROUPS)
+
+    names = [n["customerGroupId"] for n in answer["data"]["customerGroups"]["nodes"]]
+    assert "F1" in names
+
+
+async def test_other_deployments_and_settings_share_nothing(redis: RedisServer) -> None:
+    upstream = Upstream()
+    async with replicas(redis, 1, upstream, **CACHED) as (first,):
+        await first.ask(GROUPS)
+        with redis.client() as client:
+            keys = {key.decode() for key in client.keys("*")}
+            stored = b"".join(filter(None, (client.get(k) for k in keys if ":answer:" in k)))
+
+    assert all(key.startswith("d365-graphql:") for key in keys)
+    assert any(":answer:" in key for key in keys)
+    # What is searched for is in no key, and the rows are compressed, not in clear.
+    assert "usmf" not in " ".join(keys)
+    assert b"customerGroupId" not in stored
+
+
+async def test_without_the_shared_state_each_goes_on_with_less(redis: RedisServer) -> None:
+    upstream = Upstream(seconds=0.01)
+    async with replicas(redis, 3, upstream) as running:
+        await asyncio.gather(*(r.ask(CUSTOMERS, n=n) for n in range(1, 60) for r in running))
+        redis.kill()
+        await until(lambda: all(r.limit.is_alone for r in running) or not await_work(running))
+        upstream.most = 0
+        answers = await asyncio.gather(
+            *(r.ask(CUSTOMERS, n=n) for n in range(60, 160) for r in running)
+        )
+        alone = [replica.limit.value for replica in running]
+        redis.start()
+        await until(lambda: all(r.replicas.state.is_up for r in running))
+        await asyncio.gather(*(r.ask(CUSTOMERS, n=1) for r in running))
+        await until(lambda: not any(r.limit.is_alone for r in running))
+
+    assert not any("errors" in answer for answer in answers)
+    assert all(value <= 12 // 3 for value in alone)
+    assert upstream.most <= 12
+    assert all(r.count(SharedStateLost) == 1 for r in running)
+    assert all(r.count(SharedStateFound) == 2 for r in running)
+
+
+def await_work(running: list[Replica]) -> bool:
+    """Give every replica something to agree on."""
+    for replica in running:
+        replica.replicas._shares._changed(
+            next(iter(replica.replicas._shares._lanes)), refused=False
+        )
+    return True
+
+
+async def test_one_that_answers_nothing_holds_nobody_up(redis: RedisServer) -> None:
+    upstream = Upstream()
+    async with replicas(redis, 2, upstream, **CACHED) as running:
+        with redis.frozen():
+            answers = [await replica.ask(GROUPS) for replica in running]
+            assert not any(replica.replicas.state.is_up for replica in running)
+            # From then on it is not even tried.
+            more = [await replica.ask(CUSTOMERS, n=1) for replica in running]
+        await until(lambda: all(r.replicas.state.is_up for r in running))
+
+    assert not any("errors" in answer for answer in (*answers, *more))
+
+
+async def test_a_replica_that_is_killed_leaves_its_share(redis: RedisServer) -> None:
+    upstream = Upstream(seconds=0.02)
+    async with replicas(redis, 2, upstream) as running:
+        busy = [asyncio.ensure_future(running[1].ask(CUSTOMERS, n=n)) for n in range(1, 40)]
+        await asyncio.gather(*(running[0].ask(CUSTOMERS, n=n) for n in range(1, 40)))
+        # Killed: it says nothing any more, not even that it leaves.
+        running[1].replicas._shares._lanes.clear()
+        await asyncio.gather(*busy, return_exceptions=True)
+
+        async def whole() -> bool:
+            await asyncio.gather(*(running[0].ask(CUSTOMERS, n=n) for n in range(1, 40)))
+            return running[0].limit.value >= running[0].limit.total.value - 1
+
+        for _ in range(30):
+            if await whole():
+                break
+        else:
+            pytest.fail("the share of the killed replica is not used")

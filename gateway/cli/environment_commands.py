@@ -96,14 +96,50 @@ def list_environments(as_json: Json = False, config: Config = None) -> None:
 
 
 @environment_commands.command("show")
-def show_environment(name: Name, as_json: Json = False, config: Config = None) -> None:
-    """Print an environment: its options, the names of its secrets, and who has linked it."""
+def show_environment(
+    name: Name,
+    status: Annotated[
+        bool,
+        typer.Option(
+            "--status", help="Print how it does instead: calls, errors, throttling, metadata."
+        ),
+    ] = False,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Print an environment: its options, the names of its secrets, and who has linked it.
+
+    With --status also one of the settings, or `default`, that of the settings themselves.
+    """
     from .options import errors_to_exit, read_settings
 
     with errors_to_exit():
+        if status:
+            from .environment_status import print_status
+
+            print_status(read_settings(config), name, as_json=as_json)
+            return
         from .environments import show
 
         show(read_settings(config), name, as_json=as_json)
+
+
+@environment_commands.command("drift")
+def show_drift(
+    name: Name,
+    since: Annotated[
+        str, typer.Option(metavar="PERIOD", help="90m, 24h or 7d; at most 30d.")
+    ] = "24h",
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Print how the metadata of an environment changed, and what that means for clients."""
+    from .options import errors_to_exit, read_settings
+
+    with errors_to_exit():
+        from .environment_status import print_drift
+
+        print_drift(read_settings(config), name, since, as_json=as_json)
 
 
 @environment_commands.command("update")

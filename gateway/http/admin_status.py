@@ -5,7 +5,6 @@ Also for environments that the settings declare, and for their own one, ``defaul
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,34 +12,21 @@ from typing import Any
 from gateway.administration.known_environments import stored_since
 from gateway.administration.opening import RegisterHolder
 from gateway.config.settings import Settings
-from gateway.errors import BadArgument, StoreUnavailable
+from gateway.errors import StoreUnavailable
 from gateway.process.daemon_call import daemon_call
-from gateway.status.drift import KEPT
+from gateway.status.durations import DURATION, SINCE, duration
 from gateway.status.sources import StatusSource, stored_source
 
 from .admin_operations import AdminAnswer, AdminRequest, Operation, OperationGroup, Parameter
 
 STATUS = "/admin/environments/{name}/status"
 DRIFT = "/admin/environments/{name}/drift"
-SINCE = "24h"
-_UNITS = {"m": 60.0, "h": 3_600.0, "d": 86_400.0}
-_DURATION = re.compile(r"([1-9]\d{0,4})([mhd])")
 _SINCE = Parameter(
     name="since",
     place="query",
     description="Changes within this time: minutes (90m), hours (24h) or days (30d, which is the most).",
-    schema={"type": "string", "pattern": f"^{_DURATION.pattern}$", "default": SINCE},
+    schema={"type": "string", "pattern": f"^{DURATION.pattern}$", "default": SINCE},
 )
-
-
-def duration(text: str) -> float:
-    """``24h`` → 86,400 seconds. Raises BadArgument."""
-    match = _DURATION.fullmatch(text)
-    seconds = 0.0 if match is None else int(match[1]) * _UNITS[match[2]]
-    if not 0 < seconds <= KEPT:
-        days = round(KEPT / _UNITS["d"])
-        raise BadArgument(f"since: expected 90m, 24h or 7d, and at most {days}d.")
-    return seconds
 
 
 def status_operations(settings: Settings, own: StatusSource | None) -> OperationGroup:

@@ -38,8 +38,6 @@ from .failures import Failures
 
 CLOSING = 2.0
 """Seconds for which the end of a process waits for a store, or for a comparison."""
-KEPT = 30 * 86_400.0
-"""Seconds for which changes are kept."""
 
 
 class DriftLog(Protocol):

@@ -16,10 +16,9 @@ from msgspec import Struct
 from gateway.process.daemon_call import daemon_call
 from gateway.store.status_rows import CallsRow, StatusRow
 
-from .drift import KEPT
 from .failures import Failures
 from .process_status import ProcessStatus
-from .records import DAY, SLOT
+from .records import DAY, KEPT, SLOT
 from .status_store import StatusStore
 
 EVERY = 10.0

@@ -14,6 +14,8 @@ from msgspec import Struct, field
 SLOT = 900
 """Seconds of a slot."""
 DAY = 86_400.0
+KEPT = 30 * DAY
+"""Seconds for which changes of metadata are stored."""
 _STEPS = 4
 """Buckets for each doubling of the time: a percentile is off by a tenth at most."""
 BOUNDS = tuple(0.001 * 2 ** (step / _STEPS) for step in range(19 * _STEPS))

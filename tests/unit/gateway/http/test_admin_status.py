@@ -6,20 +6,16 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from gateway.config.settings import Settings
-from gateway.status.comparison import BrokenOperation, SchemaDrift, StoredChange
-from gateway.status.process_status import ProcessStatus
-from gateway.status.status_store import StatusStore
 from tests.support.described_api import DescribedApi, described_api, new_key
 from tests.support.stored_environments import URL, stored_settings
+from tests.support.stored_status import DIGESTS, tell
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 PATH = "/admin/environments"
 STATUS, DRIFT = f"{PATH}/acme/status", f"{PATH}/acme/drift"
-DIGESTS = ("a" * 64, "b" * 64)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -31,34 +27,6 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
 async def api(settings: Settings) -> AsyncIterator[DescribedApi]:
     async with described_api(settings) as api:
         yield api
-
-
-def tell(settings: Settings, name: str = "acme", at: float | None = None) -> None:
-    """Write what a process that serves an environment would."""
-    now = time.time() if at is None else at
-    status = ProcessStatus(lambda: now)
-    counters = status.counters(name)
-    counters.enter("open")
-    counters.facts.metadata, counters.facts.served_since = DIGESTS[1], now
-    counters.facts.fetched = counters.facts.checked = counters.facts.throttled = now
-    counters.note("operation", "UPSTREAM_TIMEOUT", "Too slow.")
-    row = status.status_row(name)
-    assert row is not None
-    store = StatusStore(settings)
-    store.write([row], status.calls_rows(name))
-    store.begin(name, None, DIGESTS[0], now - 1, now)
-    entry = store.begin(name, DIGESTS[0], DIGESTS[1], now, now)
-    assert entry is not None
-    changes = (StoredChange("breaking", "FIELD_REMOVED", "Thing", "Field Thing.old was removed."),)
-    drift = SchemaDrift(
-        breaking=2,
-        dangerous=0,
-        safe=0,
-        changes=changes,
-        operations=(BrokenOperation("bad", ("No field old.",)),),
-    )
-    store.finish(entry, msgspec.json.encode(drift).decode())
-    store.close()
 
 
 async def add(api: DescribedApi) -> None:

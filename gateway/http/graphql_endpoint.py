@@ -168,7 +168,7 @@ class GraphQLEndpoint:
             return None
         except HttpError as error:
             self._refused(scope, error, caller, is_recorded=error is engine)
-            status = error.status if media == GRAPHQL else error.plain_status
+            status = error.plain_status if media == JSON else error.status
             answer, own_fields = error.answer, error.fields
         fields = (*_FIELDS[media or JSON], *_fields_of(status, own_fields))
         if scope["method"] in SAFE and not any(name == _CACHED for name, _ in own_fields):

@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from tests.support.sockets import PATIENCE
 from tests.support.streaming import Served
@@ -62,10 +62,12 @@ async def asked(
     query: str,
     headers: Mapping[str, str] = STREAM,
     method: str = "POST",
+    **names: str,
 ) -> AsyncIterator[Stream]:
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
-    body = json.dumps({"query": query}).encode() if method == "POST" else b""
-    target = served.path if body else f"{served.path}?query={quote(query)}"
+    parameters = {**({"query": query} if query else {}), **names}
+    body = json.dumps(parameters).encode() if method == "POST" else b""
+    target = served.path if body else f"{served.path}?{urlencode(parameters, quote_via=quote)}"
     sent = {"content-type": "application/json", "content-length": str(len(body)), **headers}
     lines = [
         f"{method} {target} HTTP/1.1",

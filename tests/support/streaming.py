@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed
 
 from gateway.app import create_app
 from gateway.cli.bounded_http import BoundedProtocol, socket_protocol
+from gateway.config.document_models import DocumentOptions
 from gateway.config.environment_models import EnvironmentOptions
 from gateway.config.inbound_models import InboundOptions
 from gateway.config.setting_models import Profile, SubscriptionOptions
@@ -130,6 +131,7 @@ async def serving(
     inbound: InboundOptions | None = None,
     environments: Mapping[str, EnvironmentOptions] = MappingProxyType({}),
     data_dir: Path | None = None,
+    documents: DocumentOptions | None = None,
     **options: Any,
 ) -> AsyncIterator[Served]:
     """Yield a gateway over a sandbox. With ``data_dir`` it serves the environments of a store there, too."""
@@ -141,6 +143,7 @@ async def serving(
         "inbound": inbound or InboundOptions(),
         "environments": dict(environments),
         "environment_idle": 0.2,
+        "documents": documents or DocumentOptions(),
     }
     chosen = settings(**options).model_copy(update=more)
     app = create_app(chosen, transport=transport, observe=tee(raise_defects, events.append))

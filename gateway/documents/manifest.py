@@ -85,7 +85,9 @@ def _apollo(manifest: dict[str, object]) -> Iterator[TrustedDocument]:
         )
 
 
-_OPERATION = re.compile(r"^\s*(?:query|mutation|subscription)\s+([_A-Za-z]\w*)", re.MULTILINE)
+_OPERATION = re.compile(
+    r"(?:^|\})\s*(?:query|mutation|subscription)\s+([_A-Za-z]\w*)", re.MULTILINE
+)
 
 
 def name_in(text: str) -> str | None:
@@ -124,9 +126,9 @@ def checked(document: TrustedDocument, *, check_hashes: bool) -> None:
 def _is_hash_of(name: str, text: str) -> bool:
     """Return whether an id is the hash of a text, or looks like no hash at all."""
     encoded = text.encode("utf-8", "surrogatepass")
-    if name.startswith(SHA256):
-        return name.removeprefix(SHA256) == hashlib.sha256(encoded).hexdigest()
     digest = name.rpartition("~")[2]
+    if digest.startswith(SHA256):
+        return digest.removeprefix(SHA256) == hashlib.sha256(encoded).hexdigest()
     kind = _HASHES.get(len(digest)) if _HEX.fullmatch(digest) else None
     # MD5 and SHA-1 are what the build tools write; who can write the manifest could write any text anyway.
     return kind is None or hashlib.new(kind, encoded, usedforsecurity=False).hexdigest() == digest

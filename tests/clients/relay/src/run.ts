@@ -24,12 +24,13 @@ declare const process: { argv: string[] };
 
 const where = { dataAreaId: { eq: "usmf" } };
 let requests = 0;
-const send: FetchFunction = async ({ text }, variables) => {
+const send: FetchFunction = async ({ id, text }, variables) => {
   requests += 1;
   const response = await fetch(process.argv[2]!, {
     method: "POST",
     headers: { "content-type": "application/json", accept: "application/graphql-response+json" },
-    body: JSON.stringify({ query: text, variables }),
+    // With persistConfig, the compiler puts the id of the document in the place of its text.
+    body: JSON.stringify(text ? { query: text, variables } : { doc_id: id, variables }),
   });
   return response.json();
 };

@@ -80,11 +80,27 @@ def test_the_published_forms_are_read(content: bytes, app: str, name: str) -> No
         (texts(**{MD5: OTHER}), "is not the hash of its document"),
         (texts(**{"sha256:ab": TEXT}), "is not the hash of its document"),
         (texts(**{f"shop~1~{SHA1}": OTHER}), "is not the hash of its document"),
+        (texts(**{f"shop~1~sha256:{SHA256}": OTHER}), "is not the hash of its document"),
     ],
 )
 def test_other_content_is_refused(content: bytes, reason: str) -> None:
     with pytest.raises(ReleaseError, match=reason):
         list(read_manifest(content))
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (TEXT, "Orders"),
+        ("fragment F on T { query } query  Orders($n: Int) { a }", "Orders"),
+        ("# query Other\n  mutation Write { a }", "Write"),
+        ("{ query { a } }", None),
+    ],
+)
+def test_a_text_has_the_name_of_its_first_operation(text: str, name: str | None) -> None:
+    (document,) = read_manifest(texts(a=text))
+
+    assert document.name == name
 
 
 def test_ids_need_not_be_hashes_if_the_settings_say_so() -> None:

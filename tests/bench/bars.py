@@ -77,6 +77,33 @@ BARS = (
         "p90",
         {"case": re.compile(r", warm$")},
     ),
+    *(
+        Bar(
+            "Under load",
+            f"capacity used, {what}",
+            0.97,
+            "",
+            report,
+            "attained",
+            rows,
+            at_least=True,
+        )
+        for report, what, rows in (
+            ("overload", "simulated", {"way": "ours", "retry_after": None}),
+            ("overload", "simulated, waits of 1 s", {"way": "ours", "retry_after": 1.0}),
+        )
+    ),
+    Bar("Under load", "calls refused", 0.03, "", "overload", "refused", {"way": "ours"}),
+    Bar(
+        "Under load",
+        "people beside an export, p95 to alone",
+        1.3,
+        "",
+        "overload_lanes",
+        "to_alone",
+        {"what": "beside an export, lanes"},
+    ),
+    Bar("Under load", "admission of a request", 20, "us", "overload_cpu", "us"),
     # Schema at scale
     Bar(SCHEMA, "warm start, whole catalogue", 1.2, "s", "start", "seconds", WARM),
     Bar(SCHEMA, "warm start, peak", 100, "MiB", "start", "peak_mib", WARM),

@@ -47,6 +47,7 @@ BENCHMARKS = {
     "on_behalf": "bench_on_behalf:on_behalf",
     "cache": "bench_cache:cache",
     "cost": "bench_cost:cost",
+    "overload": "bench_overload:overload",
     "policy": "bench_policy:policy",
     "start": "bench_start:start",
     "touch": "bench_touch:touch",

@@ -52,6 +52,7 @@ class Verdict:
 
 
 SCHEMA, EXECUTION, HTTP = "schema", "execution", "over HTTP"
+ENVIRONMENTS = "environments"
 AT_16 = {"connections": 16}
 
 WARM, COLD = ({"what": re.compile(rf"\b{word}\b")} for word in ("warm", "cold"))
@@ -147,6 +148,32 @@ BARS = (
         for what, limit, unit, column in (
             ("first operation of a role with rules", 10, "ms", "median_ms"),
             ("100 roles with rules, more memory", 20, "MiB", "more_mib"),
+        )
+    ),
+    # Many environments
+    *(
+        Bar(ENVIRONMENTS, what, limit, unit, report, column, rows)
+        for what, limit, unit, report, column, rows in (
+            (
+                "registered and idle, each",
+                1,
+                "MiB",
+                "environments",
+                "each",
+                {"state": "registered"},
+            ),
+            ("idle again after use, each", 1, "MiB", "environments", "each", {"state": "closed"}),
+            (
+                "50 in use, whole catalogue",
+                1_024,
+                "MiB",
+                "environments",
+                "fifty",
+                {"state": "in use"},
+            ),
+            ("first query of an idle one, CPU", 300, "ms", "first_query", "cpu_ms", {}),
+            ("own environment beside 1,000, to alone", 1.05, "x", "own_path", "ratio", {}),
+            ("p95 beside a loaded neighbour, to alone", 1.1, "x", "neighbour", "ratio", {}),
         )
     ),
     # Execution

@@ -49,6 +49,7 @@ BENCHMARKS = {
     "cost": "bench_cost:cost",
     "overload": "bench_overload:overload",
     "policy": "bench_policy:policy",
+    "environments": "bench_environments:environments",
     "start": "bench_start:start",
     "touch": "bench_touch:touch",
     "introspection": "bench_introspection:introspection",

@@ -17,6 +17,8 @@ from gateway.metadata.model_builder import LoadedModel, open_model
 from gateway.odata.client import ODataClient
 from tests.support.metadata_documents import CATALOGUE, path_of
 
+_FOLDER = "BENCH_CACHE_FOLDER"
+
 
 @cache
 def source() -> Path:
@@ -28,8 +30,13 @@ def source() -> Path:
 @cache
 def folder() -> Path:
     """Return the cache folder with its snapshot, which is gone at the end of the run."""
+    shared = os.environ.get(_FOLDER)
+    if shared:
+        return Path(shared)
     made = tempfile.TemporaryDirectory()
     atexit.register(made.cleanup)
+    # For the processes that this one starts.
+    os.environ[_FOLDER] = made.name
     return Path(made.name)
 
 
@@ -49,4 +56,4 @@ async def known(settings: Settings) -> tuple[MetadataDocument, LoadedModel]:
     root = settings.url or "http://nowhere.invalid/data"
     async with ODataClient(settings, root=root, observe=lambda _: None) as client:
         document = await load_metadata(settings, client, observe=lambda _: None)
-    return document, open_model(settings, document)
+    return document, open_model(settings, document, observe=lambda _: None)

@@ -113,6 +113,7 @@ class Lifespan:
             if self.poller is not None:
                 stack.push_async_callback(self.poller.close)
                 await self.poller.start()
+                app.state.poller = self.poller
             if self.api_keys is not None:
                 stack.push_async_callback(self.api_keys.close)
             if self.documents is not None:

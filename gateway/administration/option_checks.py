@@ -13,22 +13,17 @@ from typing import Any
 from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
-from gateway.config.environment_addresses import (
-    LOGIN_HOSTS,
-    environment_address,
-    is_login_host,
-    is_own_scope,
-)
+from gateway.config.environment_addresses import environment_address
 from gateway.config.environment_models import NAME, OWN, EnvironmentOptions
 from gateway.config.environments import option_problems
 from gateway.config.settings import Settings
+from gateway.config.stored_options import unsafe_options
 from gateway.config.vault_reference import is_vault_reference
 from gateway.errors import EnvironmentExists, InvalidOption
 from schema.errors import did_you_mean
 
 OF_SERVER = ("metadata", "sandbox")
 """Options that only the settings have: files of the server, or its memory."""
-_FILES = "credentials.federated_token_file"
 _TENANT = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z.-]{0,252}[0-9A-Za-z])?")
 _CLIENT = re.compile(r"[0-9A-Za-z-]{1,64}")
 _WHERE = "Only the settings of the deployment can set it."
@@ -114,35 +109,18 @@ def _problems(
     ):
         if value is not None and not grammar.fullmatch(value):
             yield field, f"{field} is not that of Microsoft Entra."
-    authority, own = options.authority, settings.authority
-    if authority is not None and not is_login_host(authority, own):
-        hosts = ", ".join(sorted({*LOGIN_HOSTS, own}))
-        yield "authority", f"Credentials are not sent there; accepted: {hosts}."
-    if options.scope is not None and not is_own_scope(options.scope, options.url or ""):
-        # Its token would be sent to this environment.
-        yield "scope", "The scope is that of another service than url."
-    yield from _credential_problems(options, by_customer=by_customer)
+    yield from unsafe_options(settings, options)
+    if by_customer:
+        yield from _references(options)
     for place, problem in option_problems(settings, name, options):
         yield place.removeprefix(".") or None, problem if problem.endswith(".") else f"{problem}."
 
 
-def _credential_problems(
-    options: EnvironmentOptions, *, by_customer: bool
-) -> Iterator[tuple[str, str]]:
+def _references(options: EnvironmentOptions) -> Iterator[tuple[str, str]]:
+    # The gateway would read them with rights that this customer lacks.
     credentials = options.credentials
-    if credentials is not None and credentials.federated_token_file is not None:
-        yield _FILES, f"{_FILES} cannot be set at run time. {_WHERE}"
-    certificate = None if credentials is None else credentials.certificate
-    if certificate is not None and (by_customer or not is_vault_reference(certificate)):
-        yield (
-            "credentials.certificate",
-            "A file of the server cannot be named at run time; a Key Vault reference can.",
-        )
+    if credentials is not None and credentials.certificate is not None:
+        yield "credentials.certificate", "A certificate cannot be named here."
     secret = options.client_secret
-    if (
-        by_customer
-        and isinstance(secret, SecretStr)
-        and is_vault_reference(secret.get_secret_value())
-    ):
-        # The gateway would read it with rights that this customer lacks.
+    if isinstance(secret, SecretStr) and is_vault_reference(secret.get_secret_value()):
         yield "client_secret", "A Key Vault reference cannot be used here."

@@ -37,6 +37,7 @@ def rotate(settings: Settings, environment: str | None, *, as_json: bool) -> Non
                 if changed is not None and changed.secrets:
                     rotated.append(name)
                     actor.record("rotated", name)
+        register.erase()
     if as_json:
         failed = {name: failure.message for name, failure in failures.items()}
         print(json.dumps({"rotated": rotated, "failed": failed}))

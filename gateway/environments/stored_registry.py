@@ -18,6 +18,7 @@ from msgspec import Struct
 from gateway.config.environments import option_problems, overlaid
 from gateway.config.profiles import EnvironmentSettings
 from gateway.config.settings import Settings
+from gateway.config.stored_options import unsafe_options
 from gateway.errors import SettingsError
 from gateway.store.encryption.key_encryption import KeyRing
 from gateway.store.environment_sealing import unsealed
@@ -110,7 +111,10 @@ class StoredRegistry:
             self._reload(name)
 
     def _entry(self, sealed: SealedEnvironment) -> _Entry:
-        roles = msgspec.json.decode(sealed.options, type=_Roles).roles
+        try:
+            roles = msgspec.json.decode(sealed.options, type=_Roles).roles
+        except msgspec.DecodeError:  # it is an error when it is opened, and harms no other
+            roles = ()
         environment = Environment(sealed.name, partial(self._open, sealed.id), roles)
         return _Entry(sealed, environment)
 
@@ -126,7 +130,10 @@ class StoredRegistry:
         options = unsealed(self._keys, sealed)
         problems = [
             f"{place.lstrip('.') or 'options'}: {problem}"
-            for place, problem in option_problems(self._settings, sealed.name, options)
+            for place, problem in (
+                *unsafe_options(self._settings, options),
+                *option_problems(self._settings, sealed.name, options),
+            )
         ]
         if problems:
             raise SettingsError("; ".join(problems))

@@ -35,6 +35,7 @@ from gateway.linking.login import CALLBACK
 from gateway.linking.options import LinkInput
 from gateway.linking.problems import LinkError
 from gateway.linking.session import Problem
+from gateway.store.polling import StorePoller
 
 from .link_audit import record_linked, record_refused_proof
 from .link_cookies import LinkCookies
@@ -167,6 +168,10 @@ class _LinkPages:
         ended = await self.flow.finish(visitor)
         if ended.is_new:
             record_linked(request.scope, ended.session)
+            # The page says that it can be used now.
+            poller: StorePoller | None = getattr(request.app.state, "poller", None)
+            if poller is not None:
+                await poller.read_now()
         return _json(state_json(ended.session, visitor, self.flow))
 
     def answering(self, step: _Step) -> Callable[[Request], Awaitable[Response]]:

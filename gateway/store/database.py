@@ -104,9 +104,16 @@ class Database(ABC):
 
     def _open(self) -> sa.Engine:
         with self._lock:
+            if self._engine is not None and self._is_replaced():
+                self._engine.dispose()
+                self._engine, self._is_current = None, False
             if self._engine is None:
                 self._engine = self._make_engine()
             return self._engine
+
+    def _is_replaced(self) -> bool:
+        """Return whether another database is in the place of the one that is open."""
+        return False
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -208,7 +208,7 @@ class EnvironmentRegister:
                 for table in (ENVIRONMENT_STATUS, ENVIRONMENT_CALLS, ENVIRONMENT_DRIFT):
                     connection.execute(table.delete().where(table.c.environment == name))
                 self._recorded(connection, "removed", environment)
-        self.database.erase_deleted()
+        self.erase()
         return removed[0] if removed else None
 
     def rotate(self, name: str) -> StoredEnvironment | None:
@@ -226,9 +226,11 @@ class EnvironmentRegister:
             texts = encrypted(sealed.id, data_key, key.version, values)
             return lambda connection: store_secrets(connection, sealed.id, key, texts)
 
-        environment = self.change(name, prepare)
+        return self.change(name, prepare)
+
+    def erase(self) -> None:
+        """Overwrite deleted keys and secrets, as far as that is up to us. To be called after rotations."""
         self.database.erase_deleted()
-        return environment
 
     def data_keys(self) -> builtins.list[DataKeyState]:
         """Return the data key of each environment that has secrets, by name."""

@@ -118,6 +118,14 @@ class StorePoller:
         if time.monotonic() - self._read_at > REFRESH:
             await self._refresh()
 
+    async def read_now(self) -> None:
+        """Read what this process has changed just now, so that its next request sees it; for a while at most."""
+        with contextlib.suppress(TimeoutError, StoreUnavailable):
+            async with asyncio.timeout(PATIENCE):
+                if self._reading is not None:  # it may have begun before the change
+                    await asyncio.wait([self._reading])
+                await asyncio.shield(self._begin_reading())
+
     async def call(self, use: Callable[[Database], _T]) -> _T:
         """Return what a function does with the database, in a thread. Raises StoreUnavailable, which is reported."""
         try:
@@ -206,6 +214,8 @@ class StorePoller:
 
         with database.reading() as connection:
             current = revisions_in(connection)
+            if lacking := [s.name for s in self._subjects if s.name not in current]:
+                raise StoreUnavailable(f"The store {database.name} lacks the subject {lacking[0]}.")
             return [
                 (s, current[s.name], s.read(connection, self._revisions.get(s.name)))
                 for s in self._subjects

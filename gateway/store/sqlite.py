@@ -62,6 +62,8 @@ class SqliteDatabase(Database):
 
     def erase_deleted(self) -> None:
         """Move the log into the file, where deleted rows are zeros. One that others read stays for now."""
+        if not self.exists:
+            return
         with self._errors(), self._open().connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT")
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -93,20 +95,19 @@ class SqliteDatabase(Database):
         handle = os.open(self.path, os.O_CREAT | os.O_RDWR | own, _PRIVATE)
         os.close(handle)
 
-    def _open(self) -> sa.Engine:
-        """Return the engine; a new one if another file is in the place of the one that is open."""
+    def _is_replaced(self) -> bool:
+        return self._file != self._status()
+
+    def _status(self) -> tuple[int, int] | None:
         try:
             status = os.stat(self.path)
-            file = status.st_dev, status.st_ino
         except FileNotFoundError:
-            file = None
-        if file != self._file:
-            self.close()
-            self._is_current, self._file = False, file
-        return super()._open()
+            return None
+        return status.st_dev, status.st_ino
 
     def _make_engine(self) -> sa.Engine:
         open_own(self.path).close()  # raises if other users could have written it
+        self._file = self._status()
         url = sa.URL.create("sqlite", database=str(self.path))
         # isolation_level None: the driver begins no transactions, so that those of ``_begin`` are the only ones.
         options = {"timeout": _BUSY, "isolation_level": None}

@@ -160,7 +160,8 @@ def foreign_key() -> SecretUnreadable:
     """Return the error of a key that is not of this deployment."""
     return SecretUnreadable(
         "Secrets of the store are encrypted with another key than encryption_key.",
-        hint="Set encryption_key to the one of the other replicas, or add the earlier one to encryption_key_old.",
+        hint="Set encryption_key to the one of the other replicas, or add the earlier one to encryption_key_old. If it"
+        " is lost, remove the environments that `d365-graphql secrets status` names, and add them again.",
     )
 
 

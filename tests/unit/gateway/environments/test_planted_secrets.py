@@ -44,8 +44,9 @@ def host() -> Iterator[LoginHost]:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path, host: LoginHost) -> Settings:
     more: dict[str, Any] = {"explain": True, "data_dir": tmp_path / "data", "log_level": "debug"}
+    more["authority"] = host.authority
     return settings_of(stored_environments=True, encryption_key=KEY, **more)
 
 

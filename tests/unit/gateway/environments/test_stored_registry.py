@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -127,6 +128,18 @@ async def test_announced_changes_need_no_poll(
         await asyncio.to_thread(register.create, "acme", options("acme"))
         await until(deployment, "acme", "acme")
     register.close()
+
+
+async def test_a_process_sees_its_own_changes_at_once(
+    settings: Settings, register: EnvironmentRegister, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(polling, "REFRESH", 60.0)
+    monkeypatch.setattr(polling, "PATIENCE", 10.0)
+    async with running(settings) as deployment:
+        await asyncio.to_thread(register.create, "acme", options("acme"))
+        await deployment.app.state.poller.read_now()
+
+        assert await answer_of(deployment, "acme") == "acme"
 
 
 async def test_declared_environments_win(sqlite: Settings) -> None:
@@ -280,21 +293,35 @@ async def test_one_that_cannot_be_opened_harms_no_other(
     assert "s3cret" not in str(failed)
 
 
-async def test_an_option_of_a_newer_version_makes_one_unavailable(sqlite: Settings) -> None:
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        ({"newer_option": 1}, "newer_option"),
+        ({"roles": "all"}, "roles"),
+        ({"max_rows": -1}, "max_rows"),
+        ({"authority": "https://login.evil.example"}, "Credentials are not sent there"),
+        ({"scope": "https://graph.microsoft.com/.default"}, "another service"),
+        ({"credentials": {"federated_token_file": "/etc/hostname"}}, "cannot be set at run time"),
+        ({"credentials": {"certificate": "/etc/hostname"}}, "A file of the server"),
+        (None, "options"),
+    ],
+)
+async def test_what_is_written_past_the_checks_makes_one_unavailable(
+    sqlite: Settings, written: dict[str, Any] | None, reason: str
+) -> None:
     register = open_environment_register(sqlite)
-    register.create("acme", options("acme"))
-    register.create("beta", options("beta"))
+    for name in ("acme", "beta"):
+        register.create(name, options(name, client_secret="s3cret"))
+    text = "nonsense" if written is None else json.dumps({"url": url_of("acme"), **written})
     with register.database.writing() as connection:
-        connection.exec_driver_sql(
-            "UPDATE environments SET options = replace(options, '{', '{\"newer_option\": 1, ')"
-            " WHERE name = 'acme'"
-        )
+        is_acme = ENVIRONMENTS.c.name == "acme"
+        connection.execute(ENVIRONMENTS.update().where(is_acme).values(options=text))
     register.close()
     async with running(sqlite) as deployment:
         assert await answer_of(deployment, "acme") == "ENVIRONMENT_UNAVAILABLE"
         assert await answer_of(deployment, "beta") == "beta"
 
-    assert "newer_option" in deployment.said(EnvironmentFailed)[0].reason
+    assert reason in deployment.said(EnvironmentFailed)[0].reason
 
 
 async def test_a_thousand_environments_take_little(

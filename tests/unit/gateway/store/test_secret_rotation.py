@@ -92,6 +92,7 @@ def test_old_keys_and_ciphertexts_are_overwritten(tmp_path: Path) -> None:
     register.create("acme", OPTIONS)
     old = rows(register)
     register.rotate("acme")
+    register.erase()
     left = b"".join(path.read_bytes() for path in (tmp_path / "store").iterdir())
     register.close()
 
@@ -127,11 +128,8 @@ def test_a_rotation_that_ends_at_any_statement_changes_nothing(
         except Interrupted:
             ends += 1
         last = -1
-        # The checkpoint of SQLite comes after the commit.
-        after = keys_of(register)
-        assert after in (before, [("acme", before[0][1] + 1, "current")])
+        assert keys_of(register) == before
         assert register.options_with_secrets("acme") == OPTIONS
-        before = after
     sa.event.remove(engine, "before_cursor_execute", interrupt)
 
     assert ends == count >= 8

@@ -18,7 +18,7 @@ from gateway.errors import (
 )
 from gateway.odata.batch import changeset, refusing_part
 from gateway.odata.query import Request
-from gateway.odata.transport_errors import FAULTS
+from gateway.odata.transport_errors import FAULTS, ForeignOrigin, PrivateAddress
 from tests.support.scripted_upstream import Upstream, upstream
 
 pytestmark = pytest.mark.anyio
@@ -51,6 +51,8 @@ UNREACHED: dict[type[Exception], type[GatewayError]] = {
 NEVER_SENT: dict[type[Exception], type[GatewayError]] = {
     httpx.UnsupportedProtocol: UpstreamUnavailable,
     httpx.LocalProtocolError: UpstreamUnavailable,
+    PrivateAddress: UpstreamUnavailable,
+    ForeignOrigin: UpstreamUnavailable,
 }
 LOST = tuple(kind for kind in FAULTS if kind not in UNREACHED and kind not in NEVER_SENT)
 

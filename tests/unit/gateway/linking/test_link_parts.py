@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import ExitStack
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import httpx
 import pytest
 
-from gateway.config.environment_models import NAME
+from gateway.config.environment_models import NAME, EnvironmentOptions
+from gateway.config.environments import overlaid
+from gateway.config.settings import Settings
 from gateway.linking.budget import Budget
 from gateway.linking.names import names_for
 from gateway.linking.problems import LinkError
 from gateway.linking.return_address import return_address, signature_of
-from gateway.linking.tenants import tenant_in, tenant_text
+from gateway.linking.tenants import (
+    Unreachable,
+    environment_http,
+    resolve_tenant,
+    tenant_in,
+    tenant_of_environment,
+    tenant_text,
+)
+from gateway.odata.transport_errors import PrivateAddress
 
 TENANT = "7f2c9a1e-0000-4000-8000-000000000001"
 OWN = "https://login.example"
@@ -109,3 +122,68 @@ def test_a_way_back_has_its_own_parameters_and_a_signature() -> None:
         ("signature", signature_of(b"key", "s", "e", 5)),
     ]
     assert signature_of(b"key", "s", "e", 5) != signature_of(b"key", "s", "f", 5)
+
+
+@pytest.mark.anyio
+async def test_a_name_that_leads_into_the_network_is_not_called(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def resolve(host: str, port: int, *_: Any, **__: Any) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    url = "https://contoso.operations.dynamics.com/data"
+    settings = overlaid(Settings(), "link", EnvironmentOptions(url=url), stored=True)
+    async with environment_http(settings) as http:
+        with pytest.raises(Unreachable) as raised:
+            await tenant_of_environment(http, url, OWN)
+
+    assert isinstance(raised.value.__cause__, PrivateAddress)
+    assert raised.value.problem.code == "LINK_UNREACHABLE"
+
+
+@pytest.mark.anyio
+async def test_redirects_of_an_environment_are_not_followed() -> None:
+    sent: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(str(request.url))
+        return httpx.Response(302, headers={"location": "http://169.254.169.254/"})
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        with pytest.raises(Unreachable) as raised:
+            await tenant_of_environment(http, "https://a.example/data", OWN)
+
+    assert raised.value.problem.code == "LINK_NO_ENVIRONMENT"
+    assert sent == ["https://a.example/data/"]
+
+
+@pytest.mark.parametrize(
+    ("document", "tenant"),
+    [
+        ({"issuer": f"{OWN}/{TENANT}/v2.0"}, TENANT),
+        ({"issuer": f"{OWN}/common/v2.0"}, None),
+        ({"issuer": f"https://evil.example/{TENANT}/v2.0"}, None),
+        ({"issuer": f"{OWN}/{TENANT}"}, None),
+        ({"issuer": 1}, None),
+        ([], None),
+        (None, None),
+    ],
+    ids=str,
+)
+@pytest.mark.anyio
+async def test_a_domain_stands_for_the_id_that_the_login_host_publishes(
+    document: object, tenant: str | None
+) -> None:
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(404) if document is None else httpx.Response(200, json=document)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        if tenant is None:
+            with pytest.raises(LinkError):
+                await resolve_tenant(http, OWN, "contoso.com")
+        else:
+            assert (await resolve_tenant(http, OWN, "contoso.com")).id == tenant
+        other = TENANT.replace("1", "2")
+        with pytest.raises(LinkError):
+            await resolve_tenant(http, OWN, other)

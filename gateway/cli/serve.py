@@ -296,6 +296,8 @@ def _reload_on_hangup(app: Starlette, hung_up: Callable[[], bool]) -> None:
             signal.raise_signal(signal.SIGTERM)
         else:
             app.state.reloader.trigger("signal", record)
+            if (documents := getattr(app.state, "documents", None)) is not None:
+                documents.trigger()
             if app.state.environments is not None:
                 app.state.environments.reload_open("signal")
 

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from gateway.environments.opened import OpenEnvironments
 from gateway.environments.reloading import is_known, reload_environment
 from gateway.errors import EnvironmentUnavailable, Unauthenticated
+from gateway.manifests.store import TrustedStore
 from gateway.runtime.assembly import Gateway
 from gateway.runtime.generations import GenerationManager
 from gateway.runtime.metadata_reload import Attempt, Reloader
@@ -87,6 +88,9 @@ def reload_endpoint(token: str, tell_others: Callable[[], None] | None) -> Calla
         state = request.app.state
         if not is_known(state.environments, name):
             return JSONResponse({"error": "There is no such environment."}, status_code=404)
+        documents: TrustedStore | None = getattr(state, "documents", None)
+        if documents is not None:
+            documents.trigger()
         # Other workers reload on their own, all that they have open: each has its generations.
         if tell_others is not None:
             tell_others()

@@ -13,7 +13,7 @@ them. Who has the admin token may send others, so that GraphiQL and explain stay
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from gateway.config.document_models import DocumentMode
@@ -54,9 +54,9 @@ class DocumentAccess:
         if self.store is None:
             return self
         if view is None:
-            return replace(self, roles=caller.roles)
+            return DocumentAccess(self.mode, self.store, self.is_admin, caller.roles)
         mode = self.mode if view.documents is None else _MODES[view.documents]
-        return replace(self, mode=mode, roles=view.roles)
+        return DocumentAccess(mode, self.store, self.is_admin, view.roles)
 
     def find(
         self,

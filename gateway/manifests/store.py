@@ -1,6 +1,6 @@
 """The trusted documents of a deployment: the current release, and how the next one takes its place.
 
-    manifest ──poll──▶ changed? ──▶ read, hashes checked ──▶ ``release``
+    manifest ──poll, SIGHUP, /admin/reload──▶ changed? ──▶ read, hashes checked ──▶ ``release``
                           └── not usable: the last good release is served on, and an event says why
 
 A release is replaced as a whole, between two requests: none finds half of it.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -97,6 +97,7 @@ class TrustedStore:
             for pattern, p in options.policy.items()
         )
         self._problem: str | None = None
+        self._is_due = asyncio.Event()
         self.release: Release = NO_DOCUMENTS
         self.usage = DocumentUsage()
         self.automatic: AutomaticDocuments | None = None
@@ -143,8 +144,7 @@ class TrustedStore:
         try:
             if self._source is not None:
                 await self.start()
-                if self._options.poll:
-                    poll = asyncio.create_task(self._poll(self._options.poll))
+                poll = asyncio.create_task(self._poll(self._options.poll))
             yield
         finally:
             if poll is not None:
@@ -153,9 +153,16 @@ class TrustedStore:
             if self._source is not None:
                 await self._source.aclose()
 
+    def trigger(self) -> None:
+        """Look for a new manifest now, in the background."""
+        self._is_due.set()
+
     async def _poll(self, interval: float) -> None:
         while True:
-            await asyncio.sleep(interval * random.uniform(0.9, 1.1))  # noqa: S311 - no secret
+            pause = interval * random.uniform(0.9, 1.1)  # noqa: S311 - no secret
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._is_due.wait(), pause or None)
+            self._is_due.clear()
             await self.refresh()
 
     async def _load(self) -> bool:

@@ -19,6 +19,8 @@ from gateway.http.graphql_endpoint import GRAPHQL
 from gateway.http.request_parameters import JSON
 from gateway.manifests.store import TrustedStore
 from tests.support.app_client import Client, calling, code_of, serving
+from tests.support.manifests import write
+from tests.support.manual_clock import until
 from tests.support.role_doors import ISSUER, bearer
 
 pytestmark = pytest.mark.anyio
@@ -41,8 +43,7 @@ ROLES = {
 
 
 def settings(folder: Path, **documents: Any) -> Settings:
-    manifest = folder / "manifest.json"
-    manifest.write_text(json.dumps(DOCUMENTS), "utf-8")
+    manifest = write(folder / "manifest.json", DOCUMENTS)
     options = {
         "manifest": str(manifest),
         "policy": {"Secret": {"roles": ["clerk"]}},
@@ -339,6 +340,24 @@ async def test_a_new_release_serves_the_next_request(tmp_path: Path) -> None:
 
         assert (await send(client, {"documentId": "new"})).status_code == 200
         assert code_of(await send(client, {"documentId": "orders"})) == "PERSISTED_QUERY_NOT_FOUND"
+
+
+async def test_a_reload_reads_the_manifest_again(tmp_path: Path) -> None:
+    own = settings(tmp_path, poll=0)
+    async with serving(own) as opened, calling(*opened) as client:
+        write(tmp_path / "manifest.json", {"new": ORDERS})
+        headers = {"authorization": f"Bearer {ADMIN}"}
+        await client.http.post("/admin/reload", headers=headers)
+        store: TrustedStore = opened[0].state.documents
+        await until(lambda: store.release.get("new") is not None)
+
+        assert (await send(client, {"documentId": "new"})).status_code == 200
+
+
+async def test_explain_takes_the_name_of_a_document(only: Client) -> None:
+    response = await send(only, {"documentId": "orders"}, path="/graphql/explain")
+
+    assert response.json()["data"]["requests"]
 
 
 async def test_mode_off_knows_no_names(tmp_path: Path) -> None:

@@ -180,6 +180,17 @@ async def test_it_is_polled_while_it_runs(tmp_path: Path) -> None:
     assert asyncio.all_tasks() == before
 
 
+@pytest.mark.parametrize("poll", [0.0, 1_000.0])
+async def test_it_is_read_at_once_on_demand(tmp_path: Path, poll: float) -> None:
+    path = write(tmp_path / "m.json", {"a": TEXT})
+    store, _ = store_of(path, poll=poll)
+
+    async with store.running():
+        write(path, {"b": TEXT})
+        store.trigger()
+        await until(lambda: served(store) == {"b"})
+
+
 class Cdn(httpx.AsyncBaseTransport):
     """An address with a manifest, and the requests that it gets."""
 

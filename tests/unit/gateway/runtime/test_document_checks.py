@@ -22,6 +22,7 @@ from gateway.runtime.assembly import Gateway, fresh_copy, open_gateway
 from gateway.runtime.document_checks import check_document
 from gateway.status.deployment_status import DeploymentStatus
 from tests.support.changing_metadata import Changing, build_here, csdl
+from tests.support.environments import deployed, service, settings_of
 from tests.support.manifests import write
 from tests.support.manual_clock import until
 from tests.support.observers import raise_defects
@@ -234,6 +235,25 @@ async def test_a_change_of_metadata_names_documents_that_it_breaks(tmp_path: Pat
         (change,) = status.source.drift("default", 60.0)["documents"]
 
     assert [broken["id"] for broken in change["broken_operations"]] == ["colours"]
+
+
+async def test_each_environment_is_checked_by_its_own_metadata(tmp_path: Path) -> None:
+    manifest = write(tmp_path / "m.json", {"list": LIST, "colours": COLOURS})
+    services = {name: service(name) for name in ("home", "acme")}
+    services["acme"].document = csdl("Name", "Colour")
+    settings = settings_of("acme", documents={"manifest": str(manifest)}, data_dir=tmp_path)
+    async with deployed(settings, services) as deployment:
+        answers = [
+            (await deployment.http.get(f"{path}/documents/colours")).json()
+            for path in ("/graphql", "/e/acme/graphql")
+        ]
+        await until(lambda: len(checks(deployment.events)) == 2)
+        broken = [e.environment for e in deployment.events if isinstance(e, DocumentBroken)]
+
+    assert ["data" in answer for answer in answers] == [False, True]
+    assert broken == [None]
+    names = {e.environment for e in deployment.events if isinstance(e, DocumentsChecked)}
+    assert names == {None, "acme"}
 
 
 async def test_nothing_is_kept_ready_where_views_serve(tmp_path: Path) -> None:

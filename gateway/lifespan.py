@@ -80,6 +80,8 @@ class Lifespan:
                 shared = SharedParts(audit=log, answers=answers, documents=self.documents)
                 if replicas is not None:
                     shared = replace(shared, join=replicas.joined)
+                    if self.documents is not None and self.documents.automatic is not None:
+                        replicas.share_documents(self.documents.automatic)
                 with auditing(app, log):
                     async with (
                         status.running(),

@@ -38,7 +38,7 @@ class Costs:
         """``file`` keeps what was learned between starts."""
         self.learned = LearnedSeconds()
         self.budgets = Budgets()
-        self.clock = clock
+        self.budgets.now = self.clock = clock
         self._file = file
         if file is not None:
             file.load(self.learned)

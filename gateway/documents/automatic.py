@@ -9,6 +9,8 @@ https://www.apollographql.com/docs/apollo-server/performance/apq
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .lru_cache import LRUCache
 from .trusted import sha256_of
 
@@ -22,6 +24,8 @@ class AutomaticDocuments:
     def __init__(self, characters: int) -> None:
         self._texts: LRUCache[str, str] = LRUCache(characters)
         self._longest = characters // 10
+        self.registered: Callable[[str], None] | None = None
+        """Called with each text that is new: for other replicas."""
 
     def __len__(self) -> int:
         return len(self._texts)
@@ -35,5 +39,15 @@ class AutomaticDocuments:
         if sha256_of(text) != digest:
             return False
         if len(text) <= self._longest and self._texts.get(digest) is None:
-            self._texts.put(digest, text, max(len(text), LEAST_WEIGHT))
+            self._put(digest, text)
+            if self.registered is not None:
+                self.registered(text)
         return True
+
+    def register_elsewhere(self, text: str) -> None:
+        """Register a text that another replica has been sent."""
+        if len(text) <= self._longest:
+            self._put(sha256_of(text), text)
+
+    def _put(self, digest: str, text: str) -> None:
+        self._texts.put(digest, text, max(len(text), LEAST_WEIGHT))

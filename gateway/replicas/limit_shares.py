@@ -59,8 +59,8 @@ class LimitShares:
         state.on_notice(self._heard)
         state.on_return(self._all_changed)
 
-    def join(self, name: str, admission: Admission[Any], lanes: Lanes) -> None:
-        """Let an admission have a share of the limit of this name, instead of a limit of its own."""
+    def join(self, name: str, admission: Admission[Any], lanes: Lanes) -> SharedLimit:
+        """Let an admission have a share of the limit of this name, instead of a limit of its own; return the share."""
         limit = SharedLimit(
             start=lanes.start,
             highest=lanes.highest,
@@ -70,6 +70,7 @@ class LimitShares:
         self._lanes[name] = _Lane(name, admission, limit, lanes)
         admission.share(limit, partial(self._changed, name, False))
         self._changed(name, refused=False)
+        return limit
 
     def leave(self, name: str) -> None:
         """Forget a limit. Its share is free when the shared state has not heard of it for some beats."""
@@ -112,6 +113,7 @@ class LimitShares:
         limit, demand = lane.limit, _demand(lane)
         growth, limit.growth = limit.growth, 0.0
         refused, lane.was_refused, lane.is_due = lane.was_refused, False, False
+        is_new = lane.limit.is_alone or not lane.said_at
         lane.had_demand = demand > 0
         lane.said_at = asyncio.get_running_loop().time()
         arguments = (
@@ -135,7 +137,8 @@ class LimitShares:
             limit.go_alone()
         else:
             limit.agreed(float(total), int(share), int(replicas))
-            if refused:
+            # Of a new one the others must know, as they count each other.
+            if refused or is_new:
                 await self._state.notify(LimitChanged(replica=self._state.replica, lane=lane.name))
         lane.admission.wake()
 

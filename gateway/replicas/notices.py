@@ -35,4 +35,27 @@ class Written(_Notice, frozen=True, kw_only=True, tag="written"):
     sets: tuple[str, ...] | None
 
 
-Notice: TypeAlias = Throttled | LimitChanged | Written
+class Spending(Struct, frozen=True, array_like=True):
+    """What a caller has spent in a moment; points that were given back are negative."""
+
+    caller: str
+    points: float
+    per_minute: float
+    capacity: float
+    """The terms of the caller's budget."""
+
+
+class Spent(_Notice, frozen=True, kw_only=True, tag="spent"):
+    """What callers have spent of their budgets."""
+
+    lane: str
+    spendings: tuple[Spending, ...]
+
+
+class Registered(_Notice, frozen=True, kw_only=True, tag="registered"):
+    """A client has registered the text of a document by its hash (automatic persisted queries)."""
+
+    text: str
+
+
+Notice: TypeAlias = Throttled | LimitChanged | Written | Spent | Registered

@@ -11,11 +11,14 @@ from gateway.admission.admission import lanes_of
 from gateway.cache.environment_answers import EnvironmentAnswers
 from gateway.config.profiles import environment_in
 from gateway.config.settings import Settings
+from gateway.documents.automatic import AutomaticDocuments
 from gateway.events import Observer
 from gateway.odata.client import ODataClient
 
 from .limit_shares import LimitShares
+from .notices import Notice, Registered
 from .shared_answers import SharedAnswers
+from .shared_budgets import Costs, SharedBudgets
 from .shared_pauses import SharedPauses
 from .shared_state import SharedState
 
@@ -27,6 +30,7 @@ class Replicas:
         self.state = SharedState(settings.replicas, observe)
         self._shares = LimitShares(self.state, settings.replicas.alone)
         self._pauses = SharedPauses(self.state)
+        self._budgets = SharedBudgets(self.state)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -39,14 +43,30 @@ class Replicas:
                 agreeing.cancel()
                 await asyncio.gather(agreeing, return_exceptions=True)
 
+    def share_documents(self, documents: AutomaticDocuments) -> None:
+        """Register with all replicas what clients register with one."""
+        state = self.state
+
+        def tell(text: str) -> None:
+            state.notify_soon(Registered(replica=state.replica, text=text))
+
+        def hear(notice: Notice) -> None:
+            if isinstance(notice, Registered):
+                documents.register_elsewhere(notice.text)
+
+        documents.registered = tell
+        state.on_notice(hear)
+
     @contextmanager
     def joined(self, client: ODataClient, settings: Settings) -> Iterator[None]:
         """Share limit, pauses and cached answers of an environment until the end of the block."""
         environment = environment_in(settings) or "-"
         # Environments of one name in two deployments are told apart by the prefix; accounts have limits of their own.
         name = f"{environment}:{_digest(client.root, settings.client_id or '')}"
-        self._shares.join(name, client.admission, lanes_of(settings))
+        limit = self._shares.join(name, client.admission, lanes_of(settings))
         self._pauses.join(name, client.admission)
+        if isinstance(client.costs, Costs):
+            self._budgets.join(name, client.costs.budgets, lambda: limit.replicas)
         if isinstance(client.answers, EnvironmentAnswers):
             variant = _variant(client.root, settings)
             stores = settings.replicas.answers and settings.cache.ttl > 0
@@ -56,6 +76,7 @@ class Replicas:
         finally:
             self._shares.leave(name)
             self._pauses.leave(name)
+            self._budgets.leave(name)
 
 
 def _variant(root: str, settings: Settings) -> str:

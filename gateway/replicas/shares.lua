@@ -1,5 +1,5 @@
 -- One limit of all replicas, and the share of the one that asks. Times are those of the server.
--- KEYS: 1 the limit (hash), 2 the replicas (hash: name -> "time demand under_way")
+-- KEYS: 1 the limit (hash), 2 the replicas (hash: name -> "time demand under_way share")
 -- ARGV: 1 name, 2 demand, 3 under way, 4 growth, 5 refused (0 or 1), 6 start, 7 highest, 8 seconds of a beat
 -- Returns the limit, the share of the replica, and the number of replicas.
 local clock = redis.call('TIME')
@@ -10,19 +10,24 @@ local stored = redis.call('HMGET', KEYS[1], 'value', 'decreased')
 local value = tonumber(stored[1]) or tonumber(ARGV[6])
 local decreased = tonumber(stored[2]) or 0
 
-redis.call('HSET', KEYS[2], name, string.format('%.3f %d %d', now, ARGV[2], ARGV[3]))
-local replicas, total = {}, 0
+local me = { name = name, demand = tonumber(ARGV[2]), under_way = tonumber(ARGV[3]), held = 0 }
+local replicas, total, held = { me }, me.under_way, 0
 local entries = redis.call('HGETALL', KEYS[2])
 for i = 1, #entries, 2 do
-  local at, demand, under_way = string.match(entries[i + 1], '^(%S+) (%S+) (%S+)$')
-  local age = now - tonumber(at)
-  if age > 30 * beat then
-    redis.call('HDEL', KEYS[2], entries[i])
-  else
-    -- One that says nothing for some beats wants nothing; it is counted until it is certainly gone.
-    if age > 3 * beat then demand, under_way = 0, 0 end
-    total = total + tonumber(under_way)
-    replicas[#replicas + 1] = { name = entries[i], demand = tonumber(demand) }
+  if entries[i] ~= name then
+    local at, demand, under_way, share = string.match(entries[i + 1], '^(%S+) (%S+) (%S+) (%S+)$')
+    demand, under_way, share = tonumber(demand), tonumber(under_way), tonumber(share)
+    local age = now - tonumber(at)
+    if age > 30 * beat then
+      redis.call('HDEL', KEYS[2], entries[i])
+    else
+      -- One that had requests and says nothing for some beats is gone. One without any says little.
+      if demand > 0 and age > 3 * beat then demand, under_way, share = 0, 0, 0 end
+      total = total + under_way
+      -- What it was given is its own until it asks again, and what it has under way until that has ended.
+      held = held + math.max(share, under_way)
+      replicas[#replicas + 1] = { name = entries[i], demand = demand }
+    end
   end
 end
 
@@ -38,7 +43,6 @@ if ARGV[5] == '1' then
 end
 redis.call('HSET', KEYS[1], 'value', tostring(value), 'decreased', string.format('%.3f', decreased))
 redis.call('EXPIRE', KEYS[1], 3600)
-redis.call('EXPIRE', KEYS[2], 60)
 
 -- Max-min fair: who wants least comes first, and what it leaves is for the others. Among equals the first place goes
 -- round, so that a limit below the number of replicas is everybody's in turn.
@@ -55,6 +59,12 @@ for i, replica in ipairs(replicas) do
   left = left - give
   if replica.name == name then mine = give end
 end
--- What nobody wants is divided, so that a request that comes between two beats need not wait for the next.
+-- What nobody wants is divided, so that a request that comes between two beats need not wait for the next. One without
+-- requests, which seldom asks, has room for one.
 local spare = math.floor(left / #replicas)
-return { tostring(value), mine + spare, #replicas }
+if me.demand == 0 then spare = math.min(1, spare) end
+mine = math.max(0, math.min(mine + spare, math.floor(value) - held))
+
+redis.call('HSET', KEYS[2], name, string.format('%.3f %d %d %d', now, me.demand, me.under_way, mine))
+redis.call('EXPIRE', KEYS[2], 60)
+return { tostring(value), mine, #replicas }

@@ -14,8 +14,13 @@ from pydantic import SecretStr
 
 from gateway.cache.environment_answers import EnvironmentAnswers
 from gateway.config.cache_models import CacheOptions
+from gateway.config.cost_models import CostOptions
 from gateway.config.replica_models import ReplicaOptions
 from gateway.config.settings import Settings
+from gateway.cost.budgets import Terms
+from gateway.cost.operation_costs import Costs
+from gateway.documents.automatic import AutomaticDocuments
+from gateway.documents.trusted import sha256_of
 from gateway.events import Event
 from gateway.events.replicas import SharedStateFound, SharedStateLost
 from gateway.replicas.opening import open_replicas
@@ -136,7 +141,7 @@ async def test_shares_add_up_to_the_limit(redis: RedisServer) -> None:
         totals = {round(replica.limit.total.value) for replica in running}
 
     assert len(upstream.sent) == 4 * 59
-    assert upstream.most <= 12 + 4
+    assert upstream.most <= 12
     assert max(totals) > 4
 
 
@@ -287,6 +292,41 @@ async def test_one_that_answers_nothing_holds_nobody_up(redis: RedisServer) -> N
         await until(lambda: all(r.replicas.state.is_up for r in running))
 
     assert not any("errors" in answer for answer in (*answers, *more))
+
+
+async def test_a_budget_is_one_for_all_replicas(redis: RedisServer) -> None:
+    upstream = Upstream()
+    cost = CostOptions(points_per_minute=60, burst=60)
+    async with replicas(redis, 3, upstream, cost=cost) as running:
+        await until(lambda: all(r.limit.replicas == 3 for r in running))
+        books = [costs_of(replica) for replica in running]
+        terms = Terms(60, 60)
+        books[0].budgets.spend("anna", 40, terms, books[0].clock())
+        books[0].budgets.spend("anna", -10, terms, books[0].clock())
+        left = [lambda b=book: b.budgets.balance("anna", terms, b.clock()).points for book in books]
+        await until(lambda: all(29 < points() < 35 for points in left))
+        others = books[1].budgets.balance("ben", terms, books[1].clock()).points
+        redis.kill()
+        await until(lambda: not any(r.replicas.state.is_up for r in running))
+        alone = books[1].budgets.balance("ben", terms, books[1].clock()).points
+        redis.start()
+
+    assert (others, alone) == (60, 20)
+
+
+def costs_of(replica: Replica) -> Costs:
+    costs = replica.gateway.client.costs
+    assert isinstance(costs, Costs)
+    return costs
+
+
+async def test_what_a_client_registers_is_known_to_all(redis: RedisServer) -> None:
+    async with replicas(redis, 2, Upstream()) as running:
+        stores = [AutomaticDocuments(10_000) for _ in running]
+        for replica, store in zip(running, stores, strict=True):
+            replica.replicas.share_documents(store)
+        stores[0].register(sha256_of(GROUPS), GROUPS)
+        await until(lambda: stores[1].get(sha256_of(GROUPS)) == GROUPS)
 
 
 async def test_a_replica_that_is_killed_leaves_its_share(redis: RedisServer) -> None:

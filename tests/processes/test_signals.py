@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -16,8 +17,11 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.config.settings import Settings
+from gateway.status.status_store import StatusStore
 from gateway.storage.document_cache import digest_of
 from tests.support.changing_metadata import csdl
+from tests.support.described_api import new_key
 from tests.support.process import PATIENCE, Running, environment, running
 
 GRAPHQL = r"GraphQL:  (http://\S+)"
@@ -231,3 +235,49 @@ def test_the_server_ends_with_its_terminal(document: Path, more: tuple[str, ...]
         finally:
             # A failure must not wait for the end of a server that nobody stops.
             process.terminate()
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [(ONE, (200, "done")), (TWO, (202, "requested"))],
+    ids=["one process", "two workers"],
+)
+def test_the_second_listener_reloads_and_shows_what_changed(
+    document: Path, more: tuple[str, ...], expected: tuple[int, str], tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    key = new_key(Settings(data_dir=data), "admin")
+    with serving(document, *more, D365_DATA_DIR=str(data)) as (process, root):
+        health = re.search(HEALTH, "\n".join(process.lines))
+        assert health is not None
+        admin = httpx.URL(health[1]).join("/admin/")
+        with httpx.Client(base_url=admin, timeout=PATIENCE) as http:
+            http.headers["Authorization"] = f"Bearer {key}"
+            until(lambda: store_has_drift(data))  # what is served first is known
+            document.write_text(csdl("Colour"))
+
+            response = http.post("reload")
+            assert (response.status_code, response.json()["status"]) == expected
+            until(lambda: settled_on(root, digest_of(document.read_bytes())))
+
+            until(lambda: states_of(http) == ["compared"])
+            (change,) = http.get("environments/default/drift").json()["documents"]
+            assert change["after"] == digest_of(document.read_bytes())
+            assert (change["breaking"] > 0, change["safe"] > 0) == (True, True)
+        assert process.end() == 0
+    assert "Traceback" not in process.errors
+
+
+def states_of(http: httpx.Client) -> list[str]:
+    """Return the states of the changes of metadata: one, however many workers have found it."""
+    documents = http.get("environments/default/drift").json()["documents"]
+    return [document["state"] for document in documents]
+
+
+def store_has_drift(data: Path) -> bool:
+    store = StatusStore(Settings(data_dir=data))
+    try:
+        return bool(store.entries("default", 0.0))
+    finally:
+        store.close()

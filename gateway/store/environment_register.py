@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from msgspec import Struct
 
 from gateway.config.environment_models import EnvironmentOptions
-from gateway.errors import EnvironmentExists, VersionConflict
+from gateway.errors import EnvironmentExists, StoreLayoutMismatch, VersionConflict
 
 from .database import Database
 from .encryption.key_encryption import KeyRing, KeyRole, WrappedKey
@@ -38,6 +38,7 @@ from .stored_environment import (
     SealedEnvironment,
     State,
     StoredEnvironment,
+    decode_options,
     encode_options,
     split_secrets,
 )
@@ -197,12 +198,16 @@ class EnvironmentRegister:
         return self.change(name, prepare)
 
     def remove(self, name: str) -> StoredEnvironment | None:
-        """Delete an environment and the key of its secrets; return it as it was, None if there was none."""
+        """Delete an environment and the key of its secrets; return it as it was, None if there was none.
+
+        One whose options cannot be read is returned without any.
+        """
         if not self.database.exists:
             return None
         with self.database.writing() as connection:
             count_change(self.database, connection, ENVIRONMENTS.name)
-            removed = stored_environments(connection, ENVIRONMENTS.c.name == name)
+            is_it = ENVIRONMENTS.c.name == name
+            removed = stored_environments(connection, is_it, decode=_readable_options)
             for environment in removed:
                 delete_environment(connection, environment.id)
                 for table in (ENVIRONMENT_STATUS, ENVIRONMENT_CALLS, ENVIRONMENT_DRIFT):
@@ -337,6 +342,13 @@ def _changed(
     store(connection)
     update_environment(connection, sealed.id, {"revision": revision})
     return stored_environments(connection, ENVIRONMENTS.c.id == sealed.id)[0]
+
+
+def _readable_options(name: str, text: str) -> EnvironmentOptions:
+    try:
+        return decode_options(name, text)
+    except StoreLayoutMismatch:
+        return EnvironmentOptions.model_construct()
 
 
 def _counted(sealed: SealedEnvironment) -> dict[str, object]:

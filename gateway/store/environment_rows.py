@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+
+from gateway.config.environment_models import EnvironmentOptions
 
 from .encryption.key_encryption import WrappedKey
 from .revisions import revisions_in
@@ -40,9 +42,13 @@ def sealed_environment(connection: sa.Connection, name: str) -> SealedEnvironmen
 
 
 def stored_environments(
-    connection: sa.Connection, condition: sa.ColumnElement[bool], limit: int | None = None
+    connection: sa.Connection,
+    condition: sa.ColumnElement[bool],
+    limit: int | None = None,
+    *,
+    decode: Callable[[str, str], EnvironmentOptions] = decode_options,
 ) -> list[StoredEnvironment]:
-    """Return environments by name. Raises StoreLayoutMismatch."""
+    """Return environments by name. ``decode`` makes their options of name and text. Raises StoreLayoutMismatch."""
     order = sa.select(ENVIRONMENTS).where(condition).order_by(ENVIRONMENTS.c.name).limit(limit)
     rows = connection.execute(order).mappings().all()
     secrets: dict[str, set[str]] = {}
@@ -51,7 +57,7 @@ def stored_environments(
     named = sa.select(columns.environment, columns.option).where(columns.environment.in_(ids))
     for environment, option in connection.execute(named):
         secrets.setdefault(environment, set()).add(option)
-    return [_stored(row, frozenset(secrets.get(row["id"], ()))) for row in rows]
+    return [_stored(row, frozenset(secrets.get(row["id"], ())), decode) for row in rows]
 
 
 def wrapping_keys(connection: sa.Connection) -> list[str]:
@@ -124,10 +130,12 @@ def _sealed(
     ]
 
 
-def _stored(row: sa.RowMapping, secrets: frozenset[str]) -> StoredEnvironment:
+def _stored(
+    row: sa.RowMapping, secrets: frozenset[str], decode: Callable[[str, str], EnvironmentOptions]
+) -> StoredEnvironment:
     values: dict[str, Any] = dict(row)
     del values["revision"]
-    values["options"] = decode_options(values["name"], values["options"])
+    values["options"] = decode(values["name"], values["options"])
     linked = values["linked"]
     values["linked"] = None if linked is None else msgspec.json.decode(linked, type=Linked)
     return StoredEnvironment(**values, secrets=secrets)

@@ -89,7 +89,7 @@ def decode_options(name: str, text: str) -> EnvironmentOptions:
         )
         raise StoreLayoutMismatch(
             f"The options of the environment {name} cannot be read: {places}.",
-            hint="Was it stored by a newer version of the gateway?",
+            hint="Was it stored by a newer version of the gateway? If not, remove it and add it again.",
         ) from None
 
 

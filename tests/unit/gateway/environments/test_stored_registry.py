@@ -21,7 +21,7 @@ from gateway.environments.environment_store import open_environment_register
 from gateway.environments.stored_registry import StoredRegistry
 from gateway.errors import EnvironmentUnavailable, SettingsError
 from gateway.events import StoreFailed
-from gateway.events.environments import EnvironmentClosed, EnvironmentFailed
+from gateway.events.environments import EnvironmentClosed, EnvironmentFailed, EnvironmentOpened
 from gateway.process.daemon_call import daemon_call
 from gateway.store import polling
 from gateway.store.environment_register import EnvironmentRegister
@@ -236,6 +236,35 @@ async def test_an_idle_environment_opens_while_the_store_is_away(
         assert not (sqlite.data_dir / "store").exists()
 
 
+async def test_rotations_are_not_noticed_by_requests(
+    settings: Settings, register: EnvironmentRegister, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(polling, "REFRESH", 0.01)
+    register.create("acme", options("acme", client_secret="s3cret"))
+    rotations = 0
+
+    def rotate() -> None:
+        nonlocal rotations
+        for _ in range(25):
+            register.rotate("acme")
+            rotations += 1
+
+    # It is opened again and again, each time with the key of the moment.
+    idle = settings.model_copy(update={"environment_idle": 0.001})
+    async with running(idle) as deployment:
+        rotating = asyncio.create_task(asyncio.to_thread(rotate))
+        answers = set()
+        while not rotating.done():
+            answers.add(await answer_of(deployment, "acme"))
+            await asyncio.sleep(0.002)
+        await rotating
+
+    assert answers == {"acme"}
+    assert deployment.said(EnvironmentFailed) == []
+    assert len(deployment.said(EnvironmentOpened)) > 2
+    assert [key.version for key in register.data_keys()] == [rotations + 1]
+
+
 async def test_a_deployment_starts_without_its_store(
     sqlite: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -415,3 +444,13 @@ async def test_a_newer_store_stops_the_start(sqlite: Settings) -> None:
     with pytest.raises(SettingsError, match="newer version"):
         async with running(sqlite):
             pytest.fail("started")
+
+
+async def test_a_deployment_may_serve_stored_environments_alone(sqlite: Settings) -> None:
+    settings = stored(data_dir=sqlite.data_dir, default_environment=False)
+    register = open_environment_register(settings)
+    register.create("acme", options("acme"))
+    register.close()
+    async with running(settings) as deployment:
+        assert await answer_of(deployment, "acme") == "acme"
+        assert code_of(await deployment.post(NAMES)) == "UNKNOWN_ENVIRONMENT"

@@ -16,7 +16,13 @@ from gateway.config.environment_models import EnvironmentOptions
 from gateway.config.environment_secrets import SECRETS
 from gateway.config.settings import Settings
 from gateway.environments.environment_store import open_environment_register
-from gateway.errors import EnvironmentExists, SecretUnreadable, SettingsError, VersionConflict
+from gateway.errors import (
+    EnvironmentExists,
+    SecretUnreadable,
+    SettingsError,
+    StoreLayoutMismatch,
+    VersionConflict,
+)
 from gateway.store.environment_register import EnvironmentRegister
 from gateway.store.environment_rows import changes_in
 from gateway.store.revisions import revisions_in
@@ -201,6 +207,38 @@ def test_removal_deletes_the_key_and_frees_the_name(register: EnvironmentRegiste
     assert second.id != first.id
     assert second.version == 1
     assert register.remove("other") is None
+
+
+def test_one_that_cannot_be_read_can_be_removed(register: EnvironmentRegister) -> None:
+    register.create("acme", WITH_SECRETS)
+    with register.database.writing() as connection:
+        connection.execute(ENVIRONMENTS.update().values(options="nonsense"))
+    with pytest.raises(StoreLayoutMismatch, match="acme"):
+        register.list()
+
+    removed = register.remove("acme")
+
+    assert removed is not None
+    assert removed.options.url is None
+    assert [rows(register, t) for t in (ENVIRONMENTS, DATA_KEYS, ENVIRONMENT_SECRETS)] == [[]] * 3
+
+
+def test_replicas_with_different_keys_do_not_both_begin(
+    register: EnvironmentRegister, settings: Settings
+) -> None:
+    other = open_environment_register(settings.model_copy(update={"encryption_key": OTHER_KEY}))
+    # Both have seen an empty store.
+    first, second = register.prepare("acme", WITH_SECRETS), other.prepare("beta", WITH_SECRETS)
+    with register.database.writing() as connection:
+        register.insert(connection, first)
+    with (
+        pytest.raises(SecretUnreadable, match="another key"),
+        other.database.writing() as connection,
+    ):
+        other.insert(connection, second)
+    other.close()
+
+    assert [environment.name for environment in register.list()] == ["acme"]
 
 
 def test_changes_are_read_one_by_one(register: EnvironmentRegister) -> None:

@@ -119,6 +119,11 @@ class Admission(Generic[R]):
         self.wake()
 
     @property
+    def limit(self) -> int:
+        """Requests that may be under way."""
+        return int(self._slots.limit.value)
+
+    @property
     def under_way(self) -> int:
         """Requests that hold a slot."""
         return self._slots.under_way

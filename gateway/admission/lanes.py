@@ -9,7 +9,7 @@ The least urgent of them is its lane, so nobody is preferred for asking.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from gateway.config.settings import Settings
 from gateway.identity.caller import ANONYMOUS, Caller
@@ -24,34 +24,41 @@ class LaneChoice:
     """Chooses the lane of each operation."""
 
     def __init__(
-        self, roles: Mapping[str, Lane] | None = None, longest: float | None = None
+        self,
+        lanes: Mapping[str, Lane] | None = None,
+        weights: Mapping[str, float] | None = None,
+        longest: float | None = None,
     ) -> None:
-        """``roles``: lane of each role; ``longest``: seconds that a request may wait for its turn."""
-        self._roles = roles or {}
+        """``lanes``, ``weights``: of each role; ``longest``: seconds that a request may wait for its turn."""
+        self._lanes = lanes or {}
+        self._weights = weights or {}
         self._longest = longest
 
     @classmethod
     def of(cls, settings: Settings) -> LaneChoice:
         """Return the choice that the settings make."""
-        roles = {
+        lanes = {
             name: Lane.INTERACTIVE if role.lane is None else Lane[role.lane.upper()]
             for name, role in settings.roles.items()
         }
-        has_lanes = any(lane is not Lane.INTERACTIVE for lane in roles.values())
-        return cls(roles if has_lanes else None, settings.admission.wait)
+        weights = {name: role.weight for name, role in settings.roles.items()}
+        return cls(
+            lanes if any(lane is not Lane.INTERACTIVE for lane in lanes.values()) else None,
+            weights if any(weight != 1.0 for weight in weights.values()) else None,
+            settings.admission.wait,
+        )
 
     def work(self, now: float, caller: Caller, *lanes: Lane) -> Work:
         """Return for whom the requests of an operation are that begins now, by the event loop's clock.
 
         ``lanes``: those of its door and of what it reads.
         """
-        lane = max(lanes)
-        if self._roles:
-            lane = max(lane, self._of_roles(caller.roles))
+        lane, weight, roles = max(lanes), 1.0, caller.roles or ANONYMOUS_ROLES
+        if self._lanes:
+            own = (self._lanes[role] for role in roles if role in self._lanes)
+            lane = max(lane, min(own, default=Lane.INTERACTIVE))
+        if self._weights:
+            weight = max((self._weights[r] for r in roles if r in self._weights), default=1.0)
         until = None if self._longest is None else now + self._longest
         name = "" if caller is ANONYMOUS else caller.log_id
-        return Work(lane=lane, caller=name, may_wait_until=until)
-
-    def _of_roles(self, roles: Sequence[str]) -> Lane:
-        known = [self._roles[role] for role in roles or ANONYMOUS_ROLES if role in self._roles]
-        return min(known, default=Lane.INTERACTIVE)
+        return Work(lane=lane, caller=name, weight=weight, may_wait_until=until)

@@ -106,6 +106,8 @@ class RoleOptions(BaseModel):
     """Whether it may see plans and traces. None: in the sandbox only."""
     lane: LaneName | None = None
     """Lane of its callers' operations; of several roles the most urgent one counts. None: interactive."""
+    weight: float = Field(default=1.0, gt=0, le=1_000)
+    """Share of each of its callers beside others of the lane; of several roles the largest counts."""
     introspection: bool = True
     graphiql: bool = True
     documents: DocumentMode | None = None

@@ -22,6 +22,7 @@ from gateway.errors import client_error_codes
 from .addresses import LONGEST
 from .addresses import Address as Address
 from .addresses import loggable as loggable
+from .admission import LimitLowered
 from .documents import DocumentBroken, DocumentsChecked, DocumentsLoaded, DocumentsRefused
 from .environments import (
     EnvironmentClosed,
@@ -373,6 +374,7 @@ Event: TypeAlias = (
     | WatchFailed
     | SubscriptionEnded
     | SocketClosed
+    | LimitLowered
     | FastPathFailed
     | ErrorRaised
 )
@@ -399,6 +401,7 @@ def level_of(event: Event) -> LogLevel:
                 CostRefused()
                 | SubscriptionEnded()
                 | SocketClosed()
+                | LimitLowered()
                 | ConnectionCut()
                 | CompaniesLimited()
             )

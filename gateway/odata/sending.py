@@ -24,6 +24,7 @@ from gateway.admission.slots import Sent
 from gateway.admission.work import Work, current_work
 from gateway.config.settings import Settings
 from gateway.events import Observer, RequestRetried, loggable
+from gateway.events.admission import LimitLowered
 
 from .attempt import AttemptSender
 from .decoding import Progress
@@ -154,7 +155,7 @@ class RetryingSender:
             return Outcome(failure=failure, error=error, wait=wait)
         finally:
             if not exchange.is_exempt:
-                self.admission.ended(
+                self._ended(
                     Sent(
                         work=work,
                         is_write=exchange.is_write,
@@ -165,6 +166,16 @@ class RetryingSender:
                         pause=closing,
                     )
                 )
+
+    def _ended(self, sent: Sent) -> None:
+        """Free the slot of a request, and say so if fewer may be under way now."""
+        admission = self.admission
+        before = admission.limit
+        admission.ended(sent)
+        if sent.outcome is Ending.REFUSED and admission.limit < before:
+            lane = sent.work.lane.name.lower()
+            limit, busy, waiting = admission.limit, admission.under_way, admission.waiting
+            self._observe(LimitLowered(lane=lane, limit=limit, under_way=busy, waiting=waiting))
 
     def _throttled(
         self,

@@ -51,6 +51,7 @@ from gateway.events import (
     loggable,
     tee,
 )
+from gateway.events.admission import LimitLowered
 from gateway.events.documents import (
     DocumentBroken,
     DocumentsChecked,
@@ -138,6 +139,7 @@ LEVELS: list[tuple[Event, str]] = [
     (TypesRenewed(types=3_001, seconds=0.1), "info"),
     (SubscriptionPolled(set="customersV3", seconds=0.1, requests=1, rows=2, changes=0), "debug"),
     (WatchFailed(set="customersV3", reason="away", over=False), "warning"),
+    (LimitLowered(lane="export", limit=5, under_way=6, waiting=40), "info"),
     (SubscriptionEnded(seconds=1.0, changes=3, reason=None), "info"),
     (SocketClosed(code=4400, reason="no JSON"), "info"),
     (TypesNotRenewed(types=3_001, reason="MemoryError: "), "error"),

@@ -53,3 +53,16 @@ def test_the_longest_wait_counts_from_the_beginning() -> None:
     choice = LaneChoice.of(Settings.model_validate({"admission": {"wait": 5}}))
 
     assert choice.work(100.0, ANONYMOUS, Lane.INTERACTIVE).may_wait_until == 105.0
+
+
+@pytest.mark.parametrize(
+    ("roles", "weight"),
+    [((), 1.0), (("clerk",), 1.0), (("clerk", "router"), 20.0), (("small",), 0.5), (("x",), 1.0)],
+)
+def test_the_largest_weight_of_the_roles_counts(roles: Sequence[str], weight: float) -> None:
+    settings = Settings.model_validate(
+        {"roles": {"clerk": {}, "router": {"weight": 20}, "small": {"weight": 0.5}}}
+    )
+    caller = Caller(kind="token", subject="someone", roles=tuple(roles))
+
+    assert LaneChoice.of(settings).work(0.0, caller, Lane.INTERACTIVE).weight == weight

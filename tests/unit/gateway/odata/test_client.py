@@ -68,7 +68,7 @@ async def test_events_of_attempts_hide_filter_values() -> None:
     shown = "https://fo.example/data/Sets?$filter=Name%20eq%20'…'"
     sent = [event for event in fo.events if isinstance(event, RequestSent)]
     assert [(e.status, e.attempt, str(e.url)) for e in sent] == [(503, 1, shown), (200, 2, shown)]
-    assert fo.events[1] == RequestRetried(url=shown, reason="503", wait=0.5, attempt=1)
+    assert RequestRetried(url=shown, reason="503", wait=0.5, attempt=1) in fo.events
 
 
 async def test_cookies_are_not_kept() -> None:

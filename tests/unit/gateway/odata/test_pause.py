@@ -11,6 +11,8 @@ import pytest
 
 from gateway.config.settings import Settings
 from gateway.errors import UpstreamThrottled
+from gateway.events import Event
+from gateway.events.admission import LimitLowered
 from gateway.odata.client import ODataClient
 from gateway.odata.query import Request
 from gateway.odata.retry import Clock, operation_ends_at
@@ -35,6 +37,7 @@ class Service(httpx.AsyncBaseTransport):
     at: float = 1_000.0
     waits: list[float] = field(default_factory=list)
     goes_on: asyncio.Event = field(default_factory=asyncio.Event)
+    events: list[Event] = field(default_factory=list)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.sent += 1
@@ -54,7 +57,10 @@ class Service(httpx.AsyncBaseTransport):
         values = {"url": "https://fo.example/data", "concurrency": 4, **settings}
         clock = Clock(sleep=self.sleep, random=lambda: 0.0, now=lambda: self.at)
         return ODataClient(
-            Settings.model_validate(values), transport=self, clock=clock, observe=lambda _: None
+            Settings.model_validate(values),
+            transport=self,
+            clock=clock,
+            observe=self.events.append,
         )
 
 
@@ -208,6 +214,35 @@ async def test_one_refusal_among_answers_stops_nobody_else() -> None:
         assert await outcomes(refused) == {"Response"}
 
     assert (service.sent, service.waits) == (2 + 1 + 5 + 1, [0.5])
+
+
+async def test_a_lowered_limit_is_an_event() -> None:
+    service = Service(lambda number: busy(None) if number == 3 else GOOD)
+    service.goes_on.set()
+
+    async with service.client() as client:
+        assert await outcomes(many(client, 2)) == {"Response"}
+        assert await outcomes(many(client, 1)) == {"Response"}
+
+    lowered = [event for event in service.events if isinstance(event, LimitLowered)]
+    assert lowered == [LimitLowered(lane="interactive", limit=2, under_way=0, waiting=0)]
+
+
+async def test_metadata_is_read_while_all_slots_are_taken() -> None:
+    service, may_answer = Service(lambda _: GOOD), asyncio.Event()
+    answer = service.handle_async_request
+
+    async def slow_rows(request: httpx.Request) -> httpx.Response:
+        if not request.url.path.endswith("$metadata"):
+            await may_answer.wait()
+        return await answer(request)
+
+    service.handle_async_request = slow_rows  # type: ignore[method-assign]
+    async with service.client(concurrency=1) as client:
+        rows = many(client, 3)
+        await client.fetch("https://fo.example/data/$metadata", {"Accept": "*/*"})
+        may_answer.set()
+        assert await outcomes(rows) == {"Response"}
 
 
 async def test_a_refusal_that_names_a_wait_stops_all() -> None:

@@ -307,6 +307,7 @@ class Engine:
         self._observe(
             OperationServed(
                 name=request.operation_name,
+                document=None if request.trusted is None else request.trusted.id,
                 seconds=time.perf_counter() - started,
                 requests=len(answer.requests),
                 rows=answer.rows,

@@ -277,6 +277,8 @@ class OperationServed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A GraphQL operation was answered."""
 
     name: str | None
+    document: str | None = None
+    """Id of the trusted document."""
     seconds: float
     requests: int
     rows: int

@@ -144,6 +144,26 @@ def test_without_a_manifest_there_is_nothing_to_check() -> None:
         print_check(Settings(), CheckOptions())
 
 
+@pytest.mark.parametrize(("most", "code"), [(None, 0), (150.0, 0), (50.0, 4)])
+def test_what_became_dearer_is_listed(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    settings: Settings,
+    most: float | None,
+    code: int,
+) -> None:
+    _, report = checked(capsys, settings)
+    for operation in report["operations"]:
+        operation["seconds"] = operation.get("seconds", 0) / 2
+    against = str(write(tmp_path / "report.json", report))
+
+    found, report = checked(capsys, settings, against=against, max_dearer=most)
+
+    assert found == code
+    (change,) = report["changes"]
+    assert (change["change"], change["after"]["id"], change["percent"]) == ("dearer", "list", 100.0)
+
+
 def finding(name: str, seconds: float | None = None, **more: Any) -> Finding:
     requests = None if seconds is None else 1.0
     return Finding(id=name, operation=name, seconds=seconds, requests=requests, **more)

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 
 from gateway.config.settings import Settings
 from gateway.documents.trusted import sha256_of
-from gateway.events import Event, RequestSent
+from gateway.events import Event, OperationServed, RequestSent
 from gateway.http.graphql_endpoint import GRAPHQL
 from gateway.http.request_parameters import JSON
 from gateway.manifests.store import TrustedStore
@@ -329,6 +329,14 @@ async def test_requests_are_counted(tmp_path: Path) -> None:
         uses = {d.id: store.usage.of(d).count for d in store.release.documents}
     assert uses == {"orders": 3, "rename": 0, "secret": 0, "broken": 0}
     assert (store.usage.others, store.usage.unknown) == (1, 1)
+
+
+async def test_the_log_names_the_document_of_an_operation(client: Client) -> None:
+    for body in ({"documentId": SHA}, {"query": ORDERS}, {"query": OTHER}):
+        await send(client, body)
+
+    served = [e.document for e in client.events if isinstance(e, OperationServed)]
+    assert served == ["orders", "orders", None]
 
 
 async def test_a_new_release_serves_the_next_request(tmp_path: Path) -> None:

@@ -160,7 +160,9 @@ class _LinkPages:
             except GatewayError as error:
                 yield _line(error_json(self._failure(error)))
 
-        return StreamingResponse(lines(), headers=HEADERS, media_type="application/x-ndjson")
+        # Proxies pass on each line when it comes.
+        headers = {**HEADERS, "X-Accel-Buffering": "no"}
+        return StreamingResponse(lines(), headers=headers, media_type="application/x-ndjson")
 
     async def finish(self, request: Request, visitor: Visitor) -> Response:
         """Link the environment."""

@@ -28,6 +28,7 @@ from gateway.identity.accepted_issuers import WELL_KNOWN
 from gateway.identity.id_tokens import ExpectedSignIn, SignedIn, verify_id_token
 from gateway.identity.key_documents import LONGEST, DiscoveredKeys
 from gateway.identity.keys import KeyRing
+from gateway.process.daemon_call import daemon_call
 
 from .tenants import login_tenant
 
@@ -146,7 +147,7 @@ async def sign_in(
         verifier=secrets.verifier,
         nonce=secrets.nonce,
     )
-    tokens = await asyncio.to_thread(requests.by_code, grant)
+    tokens = await daemon_call(lambda: requests.by_code(grant))
     tenant = login_tenant(settings.authority, login.tenant)
     expected = ExpectedSignIn(
         issuer=tenant.issuer,

@@ -8,11 +8,12 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct
 
-from gateway.errors import VersionConflict
+from gateway.errors import StoreUnavailable, VersionConflict
+from gateway.process.daemon_call import daemon_call
 from gateway.store.link_register import LinkRegister, StoredSession
 
 from .problems import changed, no_session, refused
@@ -33,6 +34,11 @@ TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 """A token in the address of a session. Whatever else stands there is not read from the store."""
 ID = re.compile(r"[0-9a-f]{24}")
 _ID_BYTES = 12
+AT_ONCE = 8
+"""Calls of the store at a time: the page is public."""
+LONGEST = 10.0
+"""Seconds of one, its turn included."""
+_T = TypeVar("_T")
 
 
 class NewSession(Struct, frozen=True, kw_only=True):
@@ -53,11 +59,20 @@ class LinkSessions:
     ) -> None:
         self._register = register
         self._seconds = minutes * 60
+        self._turns = asyncio.Semaphore(AT_ONCE)
         self.now = now
 
     def close(self) -> None:
         """Close the connections to the store."""
         self._register.close()
+
+    async def call(self, use: Callable[[], _T], longest: float = LONGEST) -> _T:
+        """Return what a function does with the store. Raises StoreUnavailable if that takes too many seconds."""
+        try:
+            async with asyncio.timeout(longest), self._turns:
+                return await daemon_call(use)
+        except TimeoutError:
+            raise StoreUnavailable("The store does not answer.") from None
 
     async def create(self, new: NewSession) -> tuple[LinkSession, str]:
         """Store a new session; return it with the token of its address, which is stored nowhere."""
@@ -73,21 +88,21 @@ class LinkSessions:
             title=new.title,
             return_url=new.return_url,
         )
-        await asyncio.to_thread(self._register.create, _stored(session), now)
+        await self.call(lambda: self._register.create(_stored(session), now))
         return session, token
 
     async def by_token(self, token: str) -> LinkSession:
         """Return a session. Raises LinkError if there is none, or it has expired."""
         found = None
         if TOKEN.fullmatch(token):
-            found = await asyncio.to_thread(self._register.by_digest, digest_of(token))
+            found = await self.call(lambda: self._register.by_digest(digest_of(token)))
         return self._current(found)
 
     async def by_id(self, session_id: str) -> LinkSession:
         """Return a session. Raises LinkError if there is none, or it has expired."""
         found = None
         if ID.fullmatch(session_id):
-            found = await asyncio.to_thread(self._register.by_id, session_id)
+            found = await self.call(lambda: self._register.by_id(session_id))
         return self._current(found)
 
     def _current(self, stored: StoredSession | None) -> LinkSession:
@@ -103,7 +118,7 @@ class LinkSessions:
             with self.storing(after):
                 pass
 
-        await asyncio.to_thread(store)
+        await self.call(store)
         return after
 
     def after(self, session: LinkSession, event: LinkEvent) -> LinkSession:

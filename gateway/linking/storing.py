@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,8 @@ from .sessions import LinkSessions
 if TYPE_CHECKING:
     from gateway.store.environment_register import EnvironmentRegister
 
+LONGEST = 60.0
+"""Seconds for storing an environment: a vault may have to wrap the key of its secrets."""
 _TAKEN = Problem(
     "LINK_NAME_TAKEN",
     "An environment of this name is linked already.",
@@ -41,7 +42,7 @@ class LinkStore:
         self, sessions: LinkSessions, session: LinkSession, own: tuple[str, str] | None
     ) -> LinkSession:
         """Return the session as it is afterwards: linked, or with the problem. Raises LinkError."""
-        after = await asyncio.to_thread(self._link, sessions, session, own)
+        after = await sessions.call(lambda: self._link(sessions, session, own), LONGEST)
         return after or await sessions.apply(session, LinkRefused(self._refusal(session)))
 
     def _link(

@@ -53,6 +53,7 @@ function report(problem) {
   if (!problem) return;
   $("problem").append(element("p", "", problem.message));
   if (problem.hint) $("problem").append(element("p", "hint", problem.hint));
+  if (problem.code === "LINK_TENANT") $("more").open = true;
   const field = problem.field && document.querySelector(`input[name="${CSS.escape(problem.field)}"]`);
   if (!field) return;
   field.setAttribute("aria-invalid", "true");

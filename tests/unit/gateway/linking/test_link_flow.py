@@ -28,6 +28,8 @@ from tests.support.linking import (
     customer,
     deployment,
 )
+from tests.support.postgresql import Postgres
+from tests.support.stored_environments import KEY
 
 pytestmark = pytest.mark.slow
 
@@ -105,6 +107,21 @@ def test_the_way_back_is_signed(gateway: Deployment) -> None:
     assert secret is not None
     stamp = int(query["timestamp"])
     assert query["signature"] == signature_of(webhook_key(secret), link.id, "signed", stamp)
+
+
+def test_an_environment_is_linked_in_postgresql(
+    cloud: Cloud, tmp_path: Path, postgresql: Postgres
+) -> None:
+    store: dict[str, Any] = {"store": postgresql.new_database(), "encryption_key": KEY}
+    with deployment(cloud, tmp_path, **store) as gateway:
+        link = gateway.session(name="pg", application="own")
+        link.address(client_id=OWN_CLIENT, client_secret=OWN_SECRET)
+        link.sign_in()
+        link.check()
+        assert link.finish().json()["environment"] == "pg"
+        again = gateway.session(name="pg").to("checked")
+        assert again.finish().json()["problem"]["code"] == "LINK_NAME_TAKEN"
+        assert stored(gateway, "pg").secrets == {"client_secret"}
 
 
 def test_the_integrator_gets_a_webhook(cloud: Cloud, tmp_path: Path) -> None:

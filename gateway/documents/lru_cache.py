@@ -44,8 +44,9 @@ class LRUCache(Generic[_Key, _Value]):
 
     def put(self, key: _Key, value: _Value, weight: int = 1) -> None:
         """Add a value and drop old ones until it fits. A value above the limit is cached alone."""
+        before = self._entries.pop(key, None)
         self._entries[key] = (value, weight)
-        self._weight += weight
+        self._weight += weight - (0 if before is None else before[1])
         while self._weight > self._limit and len(self._entries) > 1:
             _, (_, dropped) = self._entries.popitem(last=False)
             self._weight -= dropped

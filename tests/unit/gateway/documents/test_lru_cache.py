@@ -29,3 +29,12 @@ def test_a_value_above_the_limit_is_cached_alone() -> None:
     cache.put("b", 2, weight=11)
 
     assert (len(cache), cache.get("b")) == (1, 2)
+
+
+def test_a_value_that_is_put_again_counts_once() -> None:
+    cache: LRUCache[str, int] = LRUCache(3)
+    cache.put("other", 0)
+    for number in range(5):
+        cache.put("same", number, 2)
+
+    assert (cache.get("same"), cache.get("other")) == (4, 0)

@@ -72,6 +72,16 @@ async def test_page_of_another_origin_may_not_call(shared: httpx.AsyncClient, or
         assert "access-control-allow-origin" not in response.headers
 
 
+async def test_a_query_of_another_origin_needs_a_preflight(shared: httpx.AsyncClient) -> None:
+    asks = {"Access-Control-Request-Method": "QUERY"}
+    statuses = [
+        (await shared.options("/graphql", headers={**asks, "Origin": origin})).status_code
+        for origin in ("https://shop.example", "https://evil.example")
+    ]
+
+    assert statuses == [200, 400]
+
+
 async def test_options_without_origin_has_methods(shared: httpx.AsyncClient) -> None:
     assert (await shared.options("/graphql")).headers["allow"] == ALLOW
 

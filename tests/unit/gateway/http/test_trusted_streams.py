@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 from starlette.applications import Starlette
 
@@ -91,6 +92,22 @@ async def test_a_profile_may_be_open_to_others(served: Served) -> None:
         message = await heard(ws, "1", {"query": OTHER})
 
     assert len(message["payload"]["data"]["customersV3"]["nodes"]) == 2
+
+
+@pytest.mark.parametrize("path", ["", "/documents/list", "/explain", "/open"])
+async def test_query_is_a_method_of_every_address(served: Served, path: str) -> None:
+    address = f"http://127.0.0.1:{served.port}/graphql{path}"
+    body = {} if "documents" in path else {"documentId": "list"}
+    async with httpx.AsyncClient() as http:
+        answer = await http.request("QUERY", address, json=body)
+        bare = await http.request("QUERY", address)
+        options = await http.options(address)
+
+    assert "data" in answer.json()
+    assert bare.status_code == 415
+    for response in (bare, options):
+        assert response.headers["accept-query"] == "application/json"
+    assert "QUERY" in options.headers["allow"]
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

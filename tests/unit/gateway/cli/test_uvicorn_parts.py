@@ -60,7 +60,7 @@ def used_of_self(cls: type) -> Iterator[str]:
     yield from (name for name in own if not name.startswith("_") and name not in ADDED)
 
 
-ADDED = {"eof_received", "states"}
+ADDED = {"eof_received", "reload", "states"}
 """Methods that a class adds to uvicorn's."""
 
 

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 from msgspec import Struct
 
@@ -23,15 +24,30 @@ class Actor(Struct, frozen=True, kw_only=True):
     who: Who
     log: AuditLog | None
     """None: nothing is recorded."""
+    is_required: bool = False
+    """Whether a change that cannot be recorded is refused: it is announced before it is made."""
     client: str | None = None
     """Address of the client."""
     path: str | None = None
 
+    def announce(self, act: str, environment: str, fields: Iterable[str] = ()) -> None:
+        """Record what is about to be done, if it must not be done otherwise. Raises AuditUnavailable."""
+        if self.log is not None and self.is_required:
+            self.log.recorded_now(self._entry(act, environment, fields))
+
     def record(self, act: str, environment: str, fields: Iterable[str] = ()) -> None:
-        """Record a change of an environment. Raises AuditUnavailable if it must be recorded, and cannot."""
-        if self.log is None:
-            return
-        entry = Entry(
+        """Record a change of an environment."""
+        if self.log is not None:
+            self.log.record(self._entry(act, environment, fields, "done"))
+
+    def _entry(
+        self,
+        act: str,
+        environment: str,
+        fields: Iterable[str],
+        outcome: Literal["done"] | None = None,
+    ) -> Entry:
+        return Entry(
             kind="admin",
             act=f"environment.{act}",
             who=self.who,
@@ -39,12 +55,8 @@ class Actor(Struct, frozen=True, kw_only=True):
             path=self.path,
             environment=environment,
             fields=tuple(sorted(fields)),
-            outcome="done",
+            outcome=outcome,
         )
-        if self.log.required:
-            self.log.recorded_now(entry)
-        else:
-            self.log.record(entry)
 
 
 @contextmanager
@@ -53,7 +65,8 @@ def acting_user(settings: Settings, observe: Observer) -> Iterator[Actor]:
     # Standard output has what the command prints.
     log = open_audit_log(settings, observe, stdout=sys.stderr)
     try:
-        yield Actor(who=user_of_machine(), log=log)
+        required = settings.audit.required
+        yield Actor(who=user_of_machine(), log=log, is_required=required)
     finally:
         if log is not None:
             log.close_now()

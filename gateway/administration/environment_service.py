@@ -96,6 +96,7 @@ class EnvironmentService:
         """
         new = check_name(self._settings, name)
         options = checked_options(self._settings, new, values)
+        actor.announce("added", new, values)
         try:
             environment = self.register.create(new, options, linked)
         except EnvironmentExists as error:
@@ -126,6 +127,7 @@ class EnvironmentService:
             options, retained = self._patched(current, patch)
             if options == current.options and retained == current.secrets:
                 return current
+            actor.announce("updated", name, patch)
             try:
                 changed = self.register.replace(
                     name, options, current.version, retained=frozenset(retained)
@@ -138,10 +140,12 @@ class EnvironmentService:
 
     def set_state(self, name: str, state: State, actor: Actor) -> StoredEnvironment:
         """Enable or disable an environment, which may be so already. Raises NoSuchEnvironment."""
-        before = self.show(name)
+        before, act = self.show(name), "enabled" if state == "active" else "disabled"
+        if before.state != state:
+            actor.announce(act, name)
         environment = self._known(name, self.register.set_state(name, state))
         if environment.version != before.version:
-            actor.record("enabled" if state == "active" else "disabled", name)
+            actor.record(act, name)
         return environment
 
     def remove(
@@ -153,6 +157,7 @@ class EnvironmentService:
     ) -> StoredEnvironment:
         """Remove an environment with its secrets; return it as it was. Raises NoSuchEnvironment, VersionConflict."""
         self._matching(name, matches)
+        actor.announce("removed", name)
         environment = self._known(name, self.register.remove(name))
         actor.record("removed", name)
         return environment

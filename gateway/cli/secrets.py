@@ -9,8 +9,7 @@ from contextlib import contextmanager
 
 import typer
 
-from gateway.administration.actors import Actor, user_of_machine
-from gateway.audit.opening import open_audit_log
+from gateway.administration.actors import acting_user
 from gateway.config.settings import Settings
 from gateway.environments.environment_store import open_environment_register
 from gateway.errors import GatewayError, NoSuchEnvironment, SecretUnreadable
@@ -27,8 +26,9 @@ def rotate(settings: Settings, environment: str | None, *, as_json: bool) -> Non
     """Encrypt secrets anew. Exits with 1 if some could not be read; raises GatewayError."""
     failures: dict[str, GatewayError] = {}
     rotated: list[str] = []
-    with _register(settings) as register, _actor(settings) as actor:
+    with _register(settings) as register, acting_user(settings, log_event) as actor:
         for name in _chosen(register, environment):
+            actor.announce("rotated", name)
             try:
                 changed = register.rotate(name)
             except SecretUnreadable as error:
@@ -85,18 +85,6 @@ def _register(settings: Settings) -> Iterator[EnvironmentRegister]:
         yield register
     finally:
         register.close()
-
-
-@contextmanager
-def _actor(settings: Settings) -> Iterator[Actor]:
-    """Yield the user of this machine, with the audit log."""
-    # Standard output has the result.
-    log = open_audit_log(settings, log_event, stdout=sys.stderr)
-    try:
-        yield Actor(who=user_of_machine(), log=log)
-    finally:
-        if log is not None:
-            log.close_now()
 
 
 def _facts(key: DataKeyState) -> dict[str, object]:

@@ -42,7 +42,7 @@ from gateway.status.sources import StatusSource
 from gateway.store.api_keys import open_api_keys
 
 from .admin_counts import EnvironmentCounts
-from .admin_environments import environment_operations
+from .admin_environments import AUDIT_REQUIRED, environment_operations
 from .admin_link_sessions import link_operations
 from .admin_operations import PREFIX as ADMINISTRATION
 from .admin_operations import OperationGroup, administered_by, routes_of, send_error
@@ -108,6 +108,7 @@ def create_admin_app(context: AdminContext) -> Starlette:
             for group in groups:
                 await parts.enter_async_context(group.running())
             with auditing(app, log):
+                setattr(app.state, AUDIT_REQUIRED, settings.audit.required)
                 yield
         if api_keys is not None:
             await api_keys.close()
@@ -135,7 +136,7 @@ def create_admin_app(context: AdminContext) -> Starlette:
 
 
 def _unrequired(settings: Settings) -> Settings:
-    """Return settings with which a log that cannot be written stops nothing: there are no writes here."""
+    """Return settings with which the listener answers if the log cannot be written; changes are refused then."""
     audit = settings.audit.model_copy(update={"required": False})
     return settings.model_copy(update={"audit": audit})
 

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 PATH = "/admin/environments"
 ONE = f"{PATH}/{{name}}"
+AUDIT_REQUIRED = "audit_required"
+"""Where the state of the application says whether changes must be recorded."""
 PAGE, MAX_PAGE = 100, 500
 """Environments of a page, if the request does not say, and at most."""
 _IF_MATCH = Parameter(
@@ -239,6 +241,7 @@ def actor_of(request: AdminRequest) -> Actor:
     return Actor(
         who=who_of(request.caller),
         log=None if audit is None else audit.log,
+        is_required=getattr(request.scope["app"].state, AUDIT_REQUIRED, False),
         client=client_of(request.scope),
         path=str(request.scope["path"])[:200],
     )

@@ -232,6 +232,33 @@ async def test_a_store_that_fails_is_not_named(one: DescribedApi, tmp_path: Path
     assert str(tmp_path) in str(one.seen)
 
 
+async def test_a_change_that_must_be_recorded_is_refused_otherwise(tmp_path: Path) -> None:
+    data, audit = tmp_path / "data", tmp_path / "audit"
+    audit.write_text("this is no folder", "utf-8")
+    values = {
+        "stored_environments": True,
+        "data_dir": data,
+        "audit": {"sink": "file", "path": audit, "required": True},
+    }
+    async with described_api(Settings.model_validate(values)) as api:
+        added = await api("POST", PATH, json=ACME)
+        assert (added.status_code, added.json()["error"]["code"]) == (503, "AUDIT_UNAVAILABLE")
+        assert (await api("GET", PATH)).json()["environments"] == []
+        assert (await api.http.get("/health")).status_code == 503  # no worker is ready
+        audit.unlink()
+        assert (await api("POST", PATH, json=ACME)).status_code == 201
+        assert (await api("DELETE", ONE)).status_code == 204
+
+    lines = [json.loads(line) for file in audit.iterdir() for line in file.read_text().splitlines()]
+    acts = [(line["act"], line.get("outcome")) for line in lines if "environment" in line]
+    assert acts == [
+        ("environment.added", None),
+        ("environment.added", "done"),
+        ("environment.removed", None),
+        ("environment.removed", "done"),
+    ]
+
+
 async def test_without_stored_environments_the_api_says_so(tmp_path: Path) -> None:
     async with described_api(Settings(data_dir=tmp_path)) as api:
         answer = await api("POST", PATH, json=ACME)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import httpx
 from starlette.applications import Starlette
@@ -79,7 +80,7 @@ class Lifespan:
             async with open_replicas(self.settings, self.observe) as replicas:
                 shared = SharedParts(audit=log, answers=answers, documents=self.documents)
                 if replicas is not None:
-                    shared = replace(shared, join=replicas.joined)
+                    shared = replace(shared, join=replicas.joined, log_of=replicas.log_of)
                     if self.documents is not None and self.documents.automatic is not None:
                         replicas.share_documents(self.documents.automatic)
                 with auditing(app, log):
@@ -127,6 +128,7 @@ class Lifespan:
             own = await stack.enter_async_context(
                 serving(live, observe, self.build_model, status.changed, self.documents)
             )
+            own.subscriptions.log_of = partial(shared.log_of, "")
             stack.enter_context(status.serving(live.gateway))
             app.state.environment = own
             app.state.live, app.state.profiles = own.live, own.profiles
@@ -168,6 +170,7 @@ class Lifespan:
                 changed=status.changed,
             )
             async with opening as environment:
+                environment.subscriptions.log_of = partial(shared.log_of, declared.name)
                 with status.serving(environment.live.gateway):
                     yield environment
 

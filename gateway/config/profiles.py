@@ -158,6 +158,11 @@ def is_stored(settings: Settings) -> bool:
     return isinstance(settings, EnvironmentSettings) and settings.is_stored
 
 
+def profile_in(settings: Settings) -> str:
+    """Return the name of the profile that the settings are of; empty for the whole catalogue."""
+    return settings.profile if isinstance(settings, ProfileSettings) else ""
+
+
 def environment_in(settings: Settings) -> str:
     """Return the name of the environment that the settings are of; empty for their own."""
     return settings.environment if isinstance(settings, EnvironmentSettings) else ""

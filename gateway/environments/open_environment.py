@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -23,6 +23,7 @@ from gateway.runtime.profile_instances import ProfileRegistry
 from gateway.runtime.ready_documents import ReadyDocuments
 from gateway.runtime.role_views import RoleViews, role_views_of
 from gateway.subscriptions.hub import Hub
+from gateway.subscriptions.shared_polls import WatchLog
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,6 +48,10 @@ class SharedParts(ProcessParts):
 
     documents: TrustedStore | None = None
     """None: clients can name no documents."""
+    log_of: Callable[[str, tuple[Hashable, ...]], WatchLog | None] = lambda _environment, _watch: (
+        None
+    )
+    """Returns what the replicas share that watch the same in an environment."""
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Hashable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from gateway.admission.admission import lanes_of
@@ -21,6 +21,7 @@ from .shared_answers import SharedAnswers
 from .shared_budgets import Costs, SharedBudgets
 from .shared_pauses import SharedPauses
 from .shared_state import SharedState
+from .shared_watches import SharedWatches, WatchLog, watch_name
 
 
 class Replicas:
@@ -31,6 +32,7 @@ class Replicas:
         self._shares = LimitShares(self.state, settings.replicas.alone)
         self._pauses = SharedPauses(self.state)
         self._budgets = SharedBudgets(self.state)
+        self._watches = SharedWatches(self.state)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -56,6 +58,11 @@ class Replicas:
 
         documents.registered = tell
         state.on_notice(hear)
+
+    def log_of(self, environment: str, watch: tuple[Hashable, ...]) -> WatchLog | None:
+        """Return the log of a watch; None if others cannot know that it is the same."""
+        name = watch_name(*watch)
+        return None if name is None else self._watches.log(environment, name)
 
     @contextmanager
     def joined(self, client: ODataClient, settings: Settings) -> Iterator[None]:

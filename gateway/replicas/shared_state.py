@@ -64,7 +64,7 @@ class SharedState:
         self._listeners: list[Callable[[Notice], None]] = []
         self._returned: list[Callable[[], None]] = []
         self._lost_at: float | None = None
-        self._telling: set[asyncio.Task[bool]] = set()
+        self._telling: set[asyncio.Task[None]] = set()
 
     def key(self, *parts: str) -> str:
         """Return the key of something: ``d365-graphql:limit:contoso``."""
@@ -105,9 +105,19 @@ class SharedState:
 
     def notify_soon(self, notice: Notice) -> None:
         """Tell the other replicas without waiting for it."""
-        task = asyncio.ensure_future(self.notify(notice))
+        body = msgspec.json.encode(notice)
+        channel = self._channel
+        self.call_soon(lambda client: client.publish(channel, body))
+
+    def call_soon(self, send: Callable[[Redis], Awaitable[object]]) -> None:
+        """Send a command without waiting for it; it is lost if the shared state is away."""
+        task = asyncio.ensure_future(self._call_quietly(send))
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
+
+    async def _call_quietly(self, send: Callable[[Redis], Awaitable[object]]) -> None:
+        with contextlib.suppress(SharedStateAway):
+            await self.call(send)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

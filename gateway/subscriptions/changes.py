@@ -39,6 +39,15 @@ class Change(Struct, frozen=True):
     etag: str | None
 
 
+class StampState(Struct, frozen=True, array_like=True):
+    """Where a poll by stamp continues."""
+
+    last: datetime | None
+    """The newest stamp so far."""
+    seen: Mapping[str, tuple[datetime, str | None]]
+    """Rows that will be read again, with the stamp and etag that they had."""
+
+
 class ByEtag(Struct):
     """Compares the etags of all rows of a poll with those of the poll before."""
 
@@ -57,6 +66,21 @@ class ByEtag(Struct):
         )
         deleted = (Change(Kind.DELETED, row, None) for row in before if row not in now)
         return (*changed, *deleted)
+
+    def heard(self, changes: Iterable[Change]) -> tuple[Change, ...]:
+        """Take changes that another replica has found; return those that are new here."""
+        etags = dict(self._etags or {})
+        new: list[Change] = []
+        for change in changes:
+            if change.kind is Kind.DELETED:
+                is_new = etags.pop(change.id, None) is not None
+            else:
+                is_new = etags.get(change.id) != change.etag
+                etags[change.id] = change.etag or ""
+            if is_new:
+                new.append(change)
+        self._etags = etags
+        return tuple(new)
 
 
 def _etag_of(row: PolledRow) -> str:
@@ -107,6 +131,22 @@ class ByStamp(Struct):
             return tuple(changes)
         self._began = True
         return ()
+
+    def state(self) -> StampState:
+        """Return where the next poll continues."""
+        return StampState(self.last, dict(self._seen))
+
+    def heard(self, changes: Iterable[Change], state: StampState) -> tuple[Change, ...]:
+        """Take changes that another replica has found, and its state; return those that are new here."""
+        new = tuple(c for c in changes if self._is_new(c, state))
+        self.last, self._seen, self._began = state.last, dict(state.seen), True
+        return new
+
+    def _is_new(self, change: Change, state: StampState) -> bool:
+        if change.id in state.seen:
+            return self._seen.get(change.id) != state.seen[change.id]
+        # Too old to be read again.
+        return self.last is None or (state.last is not None and state.last > self.last)
 
     def _kind(self, row: PolledRow, since: datetime | None) -> Kind:
         if row.id in self._seen:

@@ -24,6 +24,7 @@ from gateway.odata.retry import Clock
 from gateway.shutdown import STOPPING
 
 from .polling import Poll, PollFailed, error_json
+from .shared_polls import SharedPoll, WatchLog
 from .sharing import Batch
 
 SLOWEST = 16
@@ -89,7 +90,7 @@ class Watch:
     """Runs one poll for all its feeds."""
 
     def __init__(
-        self, poll: Poll, options: SubscriptionOptions, clock: Clock, observe: Observer
+        self, poll: Poll | SharedPoll, options: SubscriptionOptions, clock: Clock, observe: Observer
     ) -> None:
         self.feeds: set[Feed] = set()
         self._poll = poll
@@ -97,6 +98,12 @@ class Watch:
         self._clock = clock
         self._observe = observe
         self.task = asyncio.create_task(self._run())
+
+    def end(self) -> None:
+        """Poll no longer."""
+        self.task.cancel()
+        if isinstance(self._poll, SharedPoll):
+            self._poll.close()
 
     async def _run(self) -> None:
         """Poll until cancelled. An unexpected error ends the feeds, so that no subscriber waits for ever."""
@@ -160,6 +167,8 @@ class Hub:
         self.clock = clock or Clock()
         self.closing = asyncio.Event()
         """Set when the gateway stops."""
+        self.log_of: Callable[[tuple[Hashable, ...]], WatchLog | None] = lambda _: None
+        """Returns what the replicas share that watch the same; None: they share nothing."""
         self._watches: dict[Hashable, Watch] = {}
         self._connections = 0
         self._unfinished: set[asyncio.Task[None]] = set()
@@ -170,7 +179,7 @@ class Hub:
         return len(self._watches)
 
     @contextmanager
-    def feed(self, key: Hashable, poll: Callable[[], Poll]) -> Iterator[Feed]:
+    def feed(self, key: Hashable, poll: Callable[[], Poll | SharedPoll]) -> Iterator[Feed]:
         """Return the changes that a poll finds; subscribers with the same key share the poll. Raises BudgetExceeded."""
         watch = self._watches.get(key)
         # A watch that has ended stays until its last feed is closed.
@@ -185,11 +194,11 @@ class Hub:
         finally:
             watch.feeds.discard(feed)
             if not watch.feeds:
-                watch.task.cancel()
+                watch.end()
                 if self._watches.get(key) is watch:
                     del self._watches[key]
 
-    def _begin(self, poll: Callable[[], Poll]) -> Watch:
+    def _begin(self, poll: Callable[[], Poll | SharedPoll]) -> Watch:
         most = self.options.max_watches
         if len(self._watches) >= most:
             raise BudgetExceeded(
@@ -217,7 +226,7 @@ class Hub:
         """End all feeds as planned, now and from now on."""
         self.closing.set()
         for watch in self._watches.values():
-            watch.task.cancel()
+            watch.end()
             for feed in watch.feeds:
                 feed.end([])
 

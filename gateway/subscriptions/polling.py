@@ -19,7 +19,7 @@ from gateway.planning.change_queries import WATCH, ChangeQuery
 from gateway.request import Answer, GraphQLRequest
 from schema.operators import WhereOperator
 
-from .changes import ByEtag, ByStamp, Change, PolledRow, format_stamp
+from .changes import ByEtag, ByStamp, Change, PolledRow, StampState, format_stamp
 
 Execute: TypeAlias = Callable[[GraphQLRequest], Awaitable[Answer]]
 """Executes an operation in the current generation."""
@@ -130,6 +130,18 @@ class Poll(Struct, kw_only=True):
             )
         )
         return changes
+
+    def stamp_state(self) -> StampState | None:
+        """Return where a poll by stamp continues; None for one by etag."""
+        return self._by.state() if isinstance(self._by, ByStamp) else None
+
+    def heard(self, changes: tuple[Change, ...], state: StampState | None) -> tuple[Change, ...]:
+        """Take changes that another replica has found; return those that are new here."""
+        if isinstance(self._by, ByStamp) and state is not None:
+            return self._by.heard(changes, state)
+        if isinstance(self._by, ByEtag) and state is None:
+            return self._by.heard(changes)
+        return ()
 
     def settle(self) -> None:
         """Continue as after a first poll just now, in which a row had just changed."""

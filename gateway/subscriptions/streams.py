@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from gateway.config.profiles import profile_in
 from gateway.documents.refusal import OperationRefused
 from gateway.events.streams import SubscriptionEnded
 from gateway.failures import failure_answer
@@ -15,6 +16,7 @@ from gateway.runtime.generations import GenerationManager
 from .hub import FeedEnded, Hub
 from .operation import BATCH, payloads
 from .polling import Poll
+from .shared_polls import SharedPoll
 from .sharing import Part, Reader
 from .start import ActiveSubscription, start_subscription
 
@@ -55,7 +57,7 @@ class Streams:
                 )
                 gateway.engine.charge(self._poll(subscription).first_page())
             feeding = self.hub.feed(
-                (self.live, *subscription.key), lambda: self._poll(subscription)
+                (self.live, *subscription.key), lambda: self._shared_poll(subscription)
             )
             with feeding as feed:
                 reader = Reader(subscription, request.timeout)
@@ -70,6 +72,14 @@ class Streams:
             raise FeedEnded(refused.errors) from refused
         except Exception as error:
             raise FeedEnded(failure_answer(error, self.hub.observe).errors) from error
+
+    def _shared_poll(self, subscription: ActiveSubscription) -> Poll | SharedPoll:
+        """Return the poll of a watch, which other replicas may share."""
+        poll, gateway = self._poll(subscription), self.live.gateway
+        settings = gateway.settings
+        view = () if gateway.view is None else gateway.view.roles
+        log = self.hub.log_of((profile_in(settings), view, *subscription.key))
+        return poll if log is None else SharedPoll(poll, log, self.hub.options.interval)
 
     def _poll(self, subscription: ActiveSubscription) -> Poll:
         hub = self.hub

@@ -1,0 +1,124 @@
+"""The logs of watches, and who leads each: streams and leases in the shared state.
+
+https://redis.io/docs/latest/develop/data-types/streams/
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Hashable
+from typing import Any
+
+import msgspec
+from redis.asyncio import Redis
+
+from .shared_state import SharedState, SharedStateAway
+
+LONGEST = 500
+"""Entries of a log, about. One is added by a poll that finds something; they are read at least once an interval."""
+_LIFETIME = 3_600
+_LEAD = """
+local leader = redis.call('GET', KEYS[1])
+if leader and leader ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
+_RESIGN = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 0
+"""
+
+
+def watch_name(*parts: Hashable) -> str | None:
+    """Return a name that is the same in all replicas for the same watch; None if it cannot be told."""
+    try:
+        # Sets have another order in each process.
+        text = msgspec.json.encode(parts, order="deterministic")
+    except (TypeError, msgspec.MsgspecError):
+        return None
+    return hashlib.blake2b(text, digest_size=16).hexdigest()
+
+
+class SharedWatches:
+    """The watches of one replica."""
+
+    def __init__(self, state: SharedState) -> None:
+        self._state = state
+        self._lead = state.script(_LEAD)
+        self._resign = state.script(_RESIGN)
+
+    def log(self, environment: str, name: str) -> WatchLog:
+        """Return the log of a watch."""
+        return WatchLog(self._state, (environment or "-", name), self._lead, self._resign)
+
+
+class WatchLog:
+    """What the replicas that watch the same share."""
+
+    def __init__(self, state: SharedState, place: tuple[str, str], lead: Any, resign: Any) -> None:
+        self._state = state
+        self._log = state.key("watch", *place)
+        self._leader = state.key("leader", *place)
+        self._lead = lead
+        self._resign = resign
+
+    async def leads(self, seconds: float) -> bool | None:
+        """Return whether this replica leads, for so many seconds; None if the shared state is away."""
+        arguments = (self._state.replica, int(seconds * 1000))
+
+        async def lead(client: Redis) -> Any:
+            return await self._lead(keys=[self._leader], args=arguments, client=client)
+
+        try:
+            return bool(await self._state.call(lead))
+        except SharedStateAway:
+            return None
+
+    async def end(self) -> str:
+        """Return the place of the newest entry."""
+
+        async def newest(client: Redis) -> Any:
+            return await client.xrevrange(self._log, count=1)
+
+        try:
+            entries = await self._state.call(newest)
+        except SharedStateAway:
+            return "0-0"  # what is older is told nobody twice, but must be looked at
+        return entries[0][0].decode() if entries else "0-0"
+
+    async def read(self, after: str) -> tuple[str, list[bytes]]:
+        """Return the place of the last entry after a place, and all of them; nothing if the shared state is away."""
+
+        async def later(client: Redis) -> Any:
+            return await client.xrange(self._log, min=f"({after}")
+
+        try:
+            entries = await self._state.call(later)
+        except SharedStateAway:
+            return after, []
+        last = entries[-1][0].decode() if entries else after
+        return last, [fields[b"e"] for _, fields in entries]
+
+    async def add(self, entry: bytes) -> None:
+        """Add an entry, unless the shared state is away."""
+
+        async def add(client: Redis) -> None:
+            async with client.pipeline(transaction=False) as commands:
+                commands.xadd(self._log, {"e": entry}, maxlen=LONGEST, approximate=True)
+                commands.expire(self._log, _LIFETIME)
+                await commands.execute()
+
+        try:
+            await self._state.call(add)
+        except SharedStateAway:
+            return
+
+    def resign(self) -> None:
+        """Let another replica lead, if this one did."""
+
+        async def resign(client: Redis) -> Any:
+            return await self._resign(
+                keys=[self._leader], args=[self._state.replica], client=client
+            )
+
+        self._state.call_soon(resign)

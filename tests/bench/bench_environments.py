@@ -23,6 +23,8 @@ LATENCY = 0.05
 NEIGHBOURS = 200
 """Requests at a time to the environment that is loaded: many times its limit."""
 OTHERS = 4
+TURNS = 6
+"""In turns, so that whatever else the machine does is in both."""
 QUERY = '{ customersV3(where: { customerAccount: { eq: "%s" } }) { nodes { customerAccount } } }'
 REGISTERED_ONLY, USED, CLOSED = "registered", "in use", "closed"
 
@@ -190,21 +192,20 @@ async def _neighbour(seconds: float) -> Report:
             await deployment.post(n, QUERIES[0])
         deployment.upstream.latency = LATENCY
         with frozen_gc():
-            # In turns, so that whatever else the machine does is in both.
-            for _ in range(3):
-                await _ask_for(deployment, 1, OTHERS, seconds / 6, quiet)
+            for _ in range(TURNS):
+                await _ask_for(deployment, 1, OTHERS, seconds / TURNS / 2, quiet)
                 load: list[float] = []
                 loaded = asyncio.create_task(
-                    _ask_for(deployment, 0, NEIGHBOURS, seconds / 6 + 0.5, load)
+                    _ask_for(deployment, 0, NEIGHBOURS, seconds / TURNS / 2 + 0.5, load)
                 )
                 await asyncio.sleep(0.5)
-                await _ask_for(deployment, 1, OTHERS, seconds / 6, noisy)
+                await _ask_for(deployment, 1, OTHERS, seconds / TURNS / 2, noisy)
                 await loaded
     before, beside = Sample(tuple(quiet)), Sample(tuple(noisy))
     report.add(
         requests=len(noisy),
         load=NEIGHBOURS,
-        load_rps=round(len(load) / (seconds / 6 + 0.5)),
+        load_rps=round(len(load) / (seconds / TURNS / 2 + 0.5)),
         p50_ms=ms(before.median),
         p50_beside_ms=ms(beside.median),
         p95_ms=ms(before.at(0.95)),

@@ -7,6 +7,7 @@ anything is measured, in a process of its own.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Iterator, Mapping, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -55,14 +56,16 @@ def settings_with(environments: int, *, are_equal: bool = False, **values: Any) 
 
 
 class Upstream(httpx.AsyncBaseTransport):
-    """Answers for all services: no rows, after ``latency`` seconds. Documents differ, and are not read."""
+    """Answers for all services: no rows, after about ``latency`` seconds. Documents differ, and are not read."""
 
     def __init__(self) -> None:
         self.latency = 0.0
+        self._draw = random.Random(1)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if self.latency:
-            await asyncio.sleep(self.latency)
+            # Spread, as equal ones would bring all answers of a batch at the same moment.
+            await asyncio.sleep(self.latency * self._draw.uniform(0.8, 1.2))
         if request.url.path.endswith("/$metadata"):
             of = EQUAL if f".{EQUAL}." in request.url.host else request.url.host
             text = f'<edmx:Edmx Version="4.0" of="{of}"/>'

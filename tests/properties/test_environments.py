@@ -68,8 +68,8 @@ GETS = (
     *("/graphql/search?q=own", "/graphql/slice?root=things&type=Thing", "/graphiql/config.json"),
 )
 """Addresses that are read instead of an operation being sent."""
-CHANGE = st.tuples(st.sampled_from(NAMES), st.sampled_from(["reload", "replace"]))
-"""Which environment of the store changes, and how."""
+CHANGE = st.tuples(st.sampled_from(NAMES), st.sampled_from(["reload", "replace", "document"]))
+"""Which environment changes, and how: those of the settings change their metadata only."""
 STEP = st.fixed_dictionaries(
     {
         "place": st.sampled_from(PLACES),
@@ -136,13 +136,21 @@ class World:
         return await deployment.post(step["query"], path, headers=headers, variables=variables)
 
     def change(self, name: str, how: str) -> None:
-        """Change an environment of the store, which is then opened anew or loaded anew."""
-        if self.register is None:
-            return
-        if how == "reload":
-            self.register.reload(name)
-        else:
-            self.register.replace(name, _options(name))
+        """Change an environment, which is then opened anew or loaded anew."""
+        if how == "document":
+            service = self.services[name]
+            more = f'<Property Name="More{name.capitalize()}Own" Type="Edm.String"/>'
+            has_more = more in service.document
+            service.document = (
+                service.document.replace(more, "")
+                if has_more
+                else service.document.replace("</Key>", f"</Key>{more}")
+            )
+        if self.register is not None:
+            if how == "replace":
+                self.register.replace(name, _options(name))
+            else:
+                self.register.reload(name)
 
     def note(self, text: str) -> None:
         for word in text.replace("\\", "").split('"'):
@@ -175,13 +183,31 @@ def running(
         opened = deployed(world.settings, world.services, observe=log_event)
         deployment = runner.run(stack.enter_async_context(opened))
         yield world, deployment, runner
+        reports = runner.run(_reports(deployment))
         runner.run(stack.aclose())
         if world.register is not None:
             world.register.close()
         structlog.reset_defaults()
+        for place, report in reports:
+            _check(report, place)
+        assert any('"operations"' in report for _, report in reports)
         _check_lines(world.log.getvalue().splitlines())
         for file in world.folder.iterdir():
             _check_lines(file.read_text().splitlines())
+
+
+async def _reports(deployment: Deployment) -> list[tuple[str, str]]:
+    """Return what those who administer one environment read of it: its status, and what changed in its metadata."""
+    status = deployment.app.state.status
+    await status.drift.idle()
+    if status.publisher is not None:
+        await status.publisher.write()
+    read = (status.source.status, lambda name: status.source.drift(name, 86_400.0))
+    return [
+        ("home" if name == "default" else name, json.dumps(await asyncio.to_thread(of, name)))
+        for name in ("default", *NAMES)
+        for of in read
+    ]
 
 
 def _check_lines(lines: list[str]) -> None:
@@ -222,6 +248,8 @@ def test_nothing_of_one_environment_is_in_another(
     world, deployment, runner = running
     if change is not None:
         world.change(*change)
+        environments = deployment.app.state.environments
+        runner.get_loop().call_soon(environments.reload, change[0])
 
     async def run() -> list[httpx.Response]:
         return list(await asyncio.gather(*(world.send(deployment, step) for step in steps)))

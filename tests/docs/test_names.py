@@ -149,6 +149,8 @@ def test_the_paths_are_those_of_the_application(tmp_path: Path) -> None:
         "profiles": {"ap": {"include": ["Vend*"]}},
         "sandbox": {"roles": True},
         "data_dir": tmp_path,
+        "stored_environments": True,
+        "linking": {"public_url": "https://erp.example.com"},
     }
     app = create_app(Settings.model_validate(settings))
     routes = {getattr(route, "path", "").replace("/ap", "/{profile}") for route in app.routes}

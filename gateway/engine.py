@@ -414,6 +414,7 @@ class Engine:
             max_rows=self._settings.max_rows,
             max_filtered_rows=self._settings.max_filtered_rows,
             max_url_length=self._settings.max_url_length,
+            long_list_rows=self._settings.plans.long_list_rows,
         )
         return Fetcher(upstream, self.dialect, limits, trace, sent, shared)
 

@@ -37,7 +37,13 @@ NOT_PER_PROFILE = frozenset(
         *("url", "dialect", "null_order", "guid_order", "unkeyed_paging", "page_limit"),
         *("metadata", "auth", "tenant_id", "client_id", "client_secret", "authority", "scope"),
         *("identity", "credentials", "secrets_dir"),
-        *("company_limit_shared", "max_url_length", "max_filtered_rows", "max_upstream_bytes"),
+        *(
+            "company_limit_shared",
+            "max_url_length",
+            "long_list_rows",
+            "max_filtered_rows",
+            "max_upstream_bytes",
+        ),
         *(
             "concurrency",
             "admission",

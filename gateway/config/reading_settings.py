@@ -53,6 +53,12 @@ class ReadingSettings(ServiceSettings):
         ge=1,
         description="Maximum rows read for one list, over all its upstream pages.",
     )
+    long_list_rows: int = Field(
+        default=100,
+        ge=0,
+        description="Rows by which the related lists of many parents must be longer than the page that is requested, so"
+        " that each parent's page is read by itself, in a $batch, instead of whole lists. Learned while running.",
+    )
     max_filtered_rows: int = Field(
         default=100_000,
         ge=1,

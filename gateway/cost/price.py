@@ -126,6 +126,8 @@ class _Batch(Struct):
     """Characters of all values, if these are known."""
     each: float = 1
     """Rows that are expected for each key."""
+    own_pages: bool = False
+    """Whether the page of each key is a read of its own."""
 
     def is_like(self, other: _Batch) -> bool:
         """Return whether the two are sent as one (see ``key_batches.BatchRequest.template``)."""
@@ -288,7 +290,10 @@ class _Reads:
                     assert child.join is not None
                     keys, each = child.child.keys.of(rows), _rows_of_parent(child)
                     many = window is not None
-                    batches.append(_Batch(below, child.join.target, keys, many, each=each))
+                    own = child.own_pages and keys > 1
+                    batches.append(
+                        _Batch(below, child.join.target, keys, many, each=each, own_pages=own)
+                    )
                 case Via.PATH:
                     each = _rows_of_parent(child)
                     self._list(below, rows, each)
@@ -296,8 +301,23 @@ class _Reads:
                 case _:
                     assert_never(child.via)
 
+    def _own_pages(self, batches: Sequence[_Batch]) -> None:
+        """Price the pages of parents that are read one by one: all of one turn share ``$batch`` requests."""
+        requests = ceil(sum(batch.keys for batch in batches) / BATCH_PARTS)
+        for batch in batches:
+            plan, rows = batch.plan, batch.keys * batch.each
+            is_count = plan.window is not None and plan.window.count_only
+            name = plan.entity_set or plan.query.resource.name
+            self._tally.add(name, "count" if is_count else "page", requests, rows, work=batch.keys)
+            requests = 0
+            self.below(plan, rows)
+
     def load(self, batches: list[_Batch]) -> None:
         """Price the key batches of one turn; those like each other are sent as one."""
+        own_pages = [batch for batch in batches if batch.own_pages]
+        if own_pages:
+            self._own_pages(own_pages)
+            batches = [batch for batch in batches if not batch.own_pages]
         groups: list[list[_Batch]] = []
         for batch in batches:
             group = next((g for g in groups if g[0].is_like(batch)), None)

@@ -133,6 +133,8 @@ class ChildLoader:
         """Return the page of each list, None if only the upstream knows its order; a failure stays one."""
         row_type = child.plan.row_type
         lists = [value if isinstance(value, list) else [] for value in values]
+        if self._learns and not child.paged:
+            child.child.lengths.learn(len(lists), sum(map(len, lists)))
         pages: list[Any]
         if child.paged:
             totals = map(parse_count, map(attrgetter(f"k{child.child.index}"), rows))
@@ -183,7 +185,16 @@ class ChildLoader:
         many = child.child.connection is not None
         try:
             return {
-                **await self.load(BatchRequest(child.plan, join.target, valid, many)),
+                **await self.load(
+                    BatchRequest(
+                        child.plan,
+                        join.target,
+                        valid,
+                        many,
+                        own_pages=child.own_pages,
+                        lengths=child.child.lengths if self._learns and many else None,
+                    )
+                ),
                 **refused,
             }
         except GatewayError as error:

@@ -10,8 +10,8 @@ A fetcher belongs to one operation, or to several that share their reads.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 from msgspec import Struct, structs
 
@@ -33,6 +33,13 @@ from .passing import passing_rows
 from .read_requests import ReadRequests
 from .trace import Trace
 
+Follows: TypeAlias = Callable[[int, int], bool]
+
+
+def follow_all(_number: int, _rows: int) -> bool:
+    """Return True: all pages are read."""
+    return True
+
 
 class ReadLimits(Struct, frozen=True, kw_only=True):
     """What one operation may read; see the settings of the same names."""
@@ -43,6 +50,8 @@ class ReadLimits(Struct, frozen=True, kw_only=True):
     """Rows that are read to be filtered in the gateway."""
     max_url_length: int = 2_000
     """Characters."""
+    long_list_rows: int = 100
+    """Rows of a key by which lists must be longer than their pages, so that each page is read by itself."""
 
 
 class Fetcher:
@@ -63,6 +72,7 @@ class Fetcher:
         """
         limits = limits or ReadLimits()
         self.dialect = dialect
+        self.long_list_rows = limits.long_list_rows
         self.requests = ReadRequests(
             upstream, dialect, limits.max_url_length, trace, [] if sent is None else sent, shared
         )
@@ -167,10 +177,12 @@ class Fetcher:
         return answer["value"]
 
     async def rows_of_each(
-        self, requests: Sequence[Request], row_type: RowType
+        self, requests: Sequence[Request], row_type: RowType, follows: Follows = follow_all
     ) -> list[Rows | BaseException]:
         """Return all rows of each request; the error of one that fails stands in its place.
 
+        ``follows`` decides by the number of a request and the rows of its first page whether the others are read; else
+        there are ``more``.
         They are sent side by side; the pages behind the first ones are requested when all first ones have come.
         """
         # All are under way before the first answer is awaited. One that is too long fails below, in its place.
@@ -186,11 +198,12 @@ class Fetcher:
             except GatewayError as error:
                 results.append(error)
                 continue
-            results.append(Rows(page.value, page.count))
-            if page.next is None:
-                self.pages.count(request, len(page.value))
-            else:
+            is_longer = page.next is not None
+            results.append(Rows(page.value, page.count, is_longer))
+            if is_longer and follows(number, len(page.value)):
                 longer[number] = page
+            else:
+                self.pages.count(request, len(page.value))
         if longer:
             rest = (
                 self.pages.remaining_rows(requests[n], row_type, page) for n, page in longer.items()

@@ -9,15 +9,18 @@ columns under the same filter and order (sibling fields, aliases, 50 by-key fiel
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
+from math import inf
 from typing import Any
 
 from aiodataloader import DataLoader
 from msgspec import Struct, field, structs
 
+from gateway.errors import GatewayError
 from gateway.odata.key_filters import key_filter
 from gateway.odata.query import KeyPart, Literal, Query, Value
-from gateway.operations.pages import Failure
+from gateway.operations.expectations import ListLengths
+from gateway.operations.pages import Failure, Page
 from gateway.planning.filters import all_of
 from gateway.planning.page_window import OrderTerm, Window, cursor_filter, order_by
 from gateway.planning.plan import Key, ReadPlan
@@ -27,10 +30,11 @@ from .addresses import with_room_for_keys
 from .connections import read_connection
 from .fetcher import Fetcher
 from .field_attribution import current_fields, set_fields
-from .key_chunks import RowsByKey, columns_of, read_chunks, split_keys, types_of
+from .key_chunks import UNFINISHED, RowsByKey, columns_of, read_chunks, split_keys, types_of
 from .key_matching import are_distinct, normal_forms
 from .null_order import prove_null_order
 from .page_cutter import Cutter, cut_pages
+from .read_batches import in_batches, is_batch_refusal
 
 
 class BatchRequest(Struct, frozen=True, eq=False):
@@ -42,6 +46,10 @@ class BatchRequest(Struct, frozen=True, eq=False):
     keys: tuple[Key, ...]
     many: bool = False
     """Whether a key has a list of rows; else one row at the most."""
+    own_pages: bool = False
+    """Whether the page of each key is read by itself, in ``$batch`` requests; else lists come whole, and are cut."""
+    lengths: ListLengths | None = None
+    """Where the lengths of whole lists are noted; None: they are not."""
     fields: tuple[str, ...] = field(default_factory=current_fields)
     """Response fields that need the rows."""
 
@@ -51,7 +59,8 @@ class BatchRequest(Struct, frozen=True, eq=False):
         order = None if window is None else order_by(window.order, backward=False)
         names = tuple(f.source for f in self.columns)
         bounds = None if window is None or not window.keyset else (window.after, window.before)
-        return (query.resource, names, self.many, repr(query.where), query.expand, order, bounds)
+        kind = self.many, self.own_pages
+        return (query.resource, names, kind, repr(query.where), query.expand, order, bounds)
 
 
 class KeyBatchLoader(DataLoader[BatchRequest, RowsByKey]):
@@ -109,7 +118,24 @@ class KeyBatchLoader(DataLoader[BatchRequest, RowsByKey]):
         if len(keys) == 1:
             each = await asyncio.gather(*(self._load_one_key(b, query, keys[0]) for b in group))
             return [{keys[0]: result} for result in each]
+        if group[0].own_pages:
+            pages = await self._load_own_pages(group, query, keys)
+            if not _refuses_batches(group, pages):
+                return pages
         return await self._load_many_keys(group, query, keys)
+
+    async def _load_own_pages(
+        self, group: list[BatchRequest], query: Query, keys: Sequence[Key]
+    ) -> list[RowsByKey]:
+        """Return the page of each key, a Failure for one that cannot be read. They share ``$batch`` requests."""
+        with in_batches(True):
+            loads = [self._load_one_key(batch, query, key) for batch in group for key in keys]
+            # Each is a task that begins in this turn of the event loop, so that they join the same batches.
+            pages = iter(await asyncio.gather(*loads, return_exceptions=True))
+        loaded = [{key: _page_or_failure(next(pages)) for key in keys} for _ in group]
+        for batch, own in zip(group, loaded, strict=True):
+            _note_lengths(batch, own.values())
+        return loaded
 
     async def _load_one_key(self, batch: BatchRequest, query: Query, key: Key) -> Any:
         if not batch.many and batch.columns == batch.plan.level.info.key and query.where is None:
@@ -138,8 +164,11 @@ class KeyBatchLoader(DataLoader[BatchRequest, RowsByKey]):
         query = with_room_for_keys(query, row_types, self._dialect, self._limit)
         places = [self._rows_key(batch) for batch in group]
         if window is None or not (window.keyset and window.has_cursor):
-            rows = await self._read(group, query, keys)
-            return [await self._cut(b, rows[p]) for b, p in zip(group, places, strict=True)]
+            rows = await self._read(group, query, keys, longest=self._longest(group))
+            lists = [rows[place] for place in places]
+            if window is not None:
+                lists = await self._with_own_pages(group, query, lists)
+            return [await self._cut(batch, own) for batch, own in zip(group, lists, strict=True)]
         # What stands behind a cursor only the upstream knows: text compares by the database's collation.
         if window.null_order == "unknown":
             await prove_null_order(self._fetcher, query, group[0].plan)
@@ -154,10 +183,42 @@ class KeyBatchLoader(DataLoader[BatchRequest, RowsByKey]):
             for batch, place in zip(group, places, strict=True)
         ]
 
+    def _longest(self, group: list[BatchRequest]) -> float:
+        """Return the rows of a key beyond which its page is read by itself, if they came with a next link."""
+        windows = [batch.plan.window for batch in group]
+        pages = [w.rows_read for w in windows if w is not None and w.keyset]
+        may_batch = all(batch.lengths is None or batch.lengths.may_batch for batch in group)
+        if len(pages) < len(group) or not (self._dialect.batches_reads and may_batch):
+            return inf
+        return max(pages) + self._fetcher.long_list_rows
+
+    async def _with_own_pages(
+        self, group: list[BatchRequest], query: Query, lists: list[RowsByKey]
+    ) -> list[RowsByKey]:
+        """Return the lists, with pages in the place of those that were too long to be read whole."""
+        unfinished = [key for key, rows in lists[0].items() if rows is UNFINISHED]
+        if not unfinished:
+            return lists
+        pages = await self._load_own_pages(group, query, unfinished)
+        if not _refuses_batches(group, pages):
+            return [{**whole, **own} for whole, own in zip(lists, pages, strict=True)]
+        rest = await self._read(group, query, unfinished)
+        return [
+            {**whole, **rest[self._rows_key(batch)]}
+            for batch, whole in zip(group, lists, strict=True)
+        ]
+
     async def _read(
-        self, group: list[BatchRequest], query: Query, keys: Sequence[Key]
+        self,
+        group: list[BatchRequest],
+        query: Query,
+        keys: Sequence[Key],
+        longest: float = inf,
     ) -> dict[Hashable, RowsByKey]:
-        """Read all keys of a query once for each row type: aliases of one selection share theirs."""
+        """Read all keys of a query once for each row type: aliases of one selection share theirs.
+
+        Lists of more than ``longest`` rows may be left UNFINISHED.
+        """
         if not group:
             return {}
         columns = columns_of(group[0].columns)
@@ -171,6 +232,7 @@ class KeyBatchLoader(DataLoader[BatchRequest, RowsByKey]):
                 batch.columns,
                 keys,
                 many=batch.plan.window is not None,
+                longest=longest,
             )
             for batch in by_type.values()
         )
@@ -200,12 +262,64 @@ class KeyBatchLoader(DataLoader[BatchRequest, RowsByKey]):
             self._dialect,
             same=batch.columns,
             ordered=True,
-            bounded=window.keyset and window.has_cursor,
+            bounded=_is_bounded(window),
         )
-        lists = {key: rows for key, rows in rows_by_key.items() if not isinstance(rows, Failure)}
+        # A page was read by itself.
+        cut = (Failure, Page)
+        lists = {key: rows for key, rows in rows_by_key.items() if not isinstance(rows, cut)}
+        if batch.lengths is not None and not _is_bounded(window):
+            others = len(rows_by_key) - len(lists)
+            # Of lists that were not read whole it is only certain that they are longer.
+            rows = sum(map(len, lists.values())) + (
+                others * self._longest([batch]) if others else 0
+            )
+            batch.lengths.learn(len(rows_by_key), rows)
         totals = None if whole is None else [len(whole[key]) for key in lists]
         pages = await cut_pages(cutter, list(lists.values()), totals)
         return {**rows_by_key, **dict(zip(lists, pages, strict=True))}
+
+
+def _is_bounded(window: Window) -> bool:
+    """Return whether lists hold the rows between the cursors of a window only."""
+    return window.keyset and window.has_cursor
+
+
+def _refuses_batches(group: Sequence[BatchRequest], loaded: Sequence[RowsByKey]) -> bool:
+    """Return whether the service takes no ``$batch``, and note it: each read failed in the way that says so."""
+    pages = [page for rows in loaded for page in rows.values()]
+    if not all(isinstance(page, Failure) and is_batch_refusal(page.error) for page in pages):
+        return False
+    for batch in group:
+        if batch.lengths is not None:
+            batch.lengths.may_batch = False
+    return True
+
+
+def _note_lengths(batch: BatchRequest, pages: Collection[Any]) -> None:
+    """Note how long lists are whose pages were read, if all of them have ended or were counted."""
+    window = batch.plan.window
+    if batch.lengths is None or window is None or _is_bounded(window):
+        return
+    lengths = [_length(page, window) for page in pages if isinstance(page, Page)]
+    known = [length for length in lengths if length is not None]
+    if len(known) == len(pages):
+        batch.lengths.learn(len(known), sum(known))
+
+
+def _length(page: Page, window: Window) -> int | None:
+    """Return the length of a list of which this is the first page; None if it has more."""
+    if page.total is not None:
+        return page.total
+    return len(page.rows) if len(page.rows) < window.size else None
+
+
+def _page_or_failure(loaded: Any) -> Any:
+    """Return a page, or what stands in its place if it could not be read. Raises what is no error of the upstream."""
+    if isinstance(loaded, GatewayError):
+        return Failure(loaded)
+    if isinstance(loaded, BaseException):
+        raise loaded
+    return loaded
 
 
 def _literal(field: Field, value: Value) -> Literal:

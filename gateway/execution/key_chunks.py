@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from math import inf
 from typing import Any
 
 from msgspec import Struct, structs
@@ -18,7 +19,7 @@ from gateway.planning.plan import Key
 from schema.catalog.records import Field
 
 from .addresses import chunk_limit
-from .fetcher import Fetcher
+from .fetcher import Fetcher, Follows
 from .key_matching import ManyIndex, OneIndex
 from .page_reader import Rows
 
@@ -59,6 +60,10 @@ def split_keys(
     return [KeyChunk(build(chunk), chunk) for chunk in chunks]
 
 
+UNFINISHED = object()
+"""In the place of rows: there are too many of them, and only their first ones were read."""
+
+
 async def read_chunks(
     fetcher: Fetcher,
     chunks: Sequence[KeyChunk],
@@ -67,23 +72,32 @@ async def read_chunks(
     keys: Sequence[Key],
     *,
     many: bool,
+    longest: float = inf,
 ) -> RowsByKey:
     """Return the rows of each key, a list of them if ``many``; a chunk that fails fails for its own keys only.
 
-    ``fields`` are those of the rows that equal the parts of a key.
+    ``fields`` are those of the rows that equal the parts of a key. The keys of a chunk whose first page has more than
+    ``longest`` rows a key, and is not all, are UNFINISHED.
     """
     attributes = [row_type.attribute(f) for f in fields]
     kind = ManyIndex if many else OneIndex
     index = kind(types_of(fields), keys, case_insensitive=fetcher.dialect.case_insensitive)
     failed: RowsByKey = {}
-    answers = await _read(fetcher, chunks, row_type)
+
+    def follows(number: int, rows: int) -> bool:
+        return rows / len(chunks[number].keys) <= longest
+
+    answers = await _read(fetcher, chunks, row_type, follows)
     for number, (chunk, answer) in enumerate(zip(chunks, answers, strict=True), 1):
         if number % _CHUNKS_A_TURN == 0:
             await asyncio.sleep(0)
         try:
             if isinstance(answer, BaseException):
                 raise answer
-            index.add(answer.rows, attributes)
+            if answer.more:
+                failed.update(dict.fromkeys(chunk.keys, UNFINISHED))
+            else:
+                index.add(answer.rows, attributes)
         except GatewayError as error:
             failed.update(dict.fromkeys(chunk.keys, Failure(error)))
         except (AttributeError, TypeError, ValueError) as error:
@@ -92,11 +106,11 @@ async def read_chunks(
 
 
 async def _read(
-    fetcher: Fetcher, chunks: Sequence[KeyChunk], row_type: RowType
+    fetcher: Fetcher, chunks: Sequence[KeyChunk], row_type: RowType, follows: Follows
 ) -> list[Rows | BaseException]:
     requests = [chunk.read for chunk in chunks if isinstance(chunk.read, Request)]
     if len(requests) == len(chunks):
-        return await fetcher.rows_of_each(requests, row_type)
+        return await fetcher.rows_of_each(requests, row_type, follows)
     queries = [chunk.read for chunk in chunks if isinstance(chunk.read, Query)]
     reads = (fetcher.rows(query, row_type) for query in queries)
     return await asyncio.gather(*reads, return_exceptions=True)

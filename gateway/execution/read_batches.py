@@ -152,6 +152,11 @@ def _fail(answer: asyncio.Future[Response], error: Exception) -> None:
         answer.set_exception(error)
 
 
+def is_batch_refusal(error: Exception) -> bool:
+    """Return whether a service does not support a ``$batch``, or not in this form."""
+    return isinstance(error, UpstreamRejected) and error.upstream_status in _REFUSES_BATCH
+
+
 def _explained(error: Exception) -> Exception:
     """Return the error with a hint what to do if the service does not support ``$batch``.
 

@@ -16,9 +16,15 @@ from msgspec import structs
 
 from gateway.engine import Engine
 from gateway.errors import GatewayError, UpstreamError, UpstreamNotFound
-from gateway.execution.addresses import chunk_limit, with_room_for_keys, without_long_select
+from gateway.execution.addresses import (
+    chunk_limit,
+    count_query,
+    with_room_for_keys,
+    without_long_select,
+)
 from gateway.execution.fetcher import Fetcher
 from gateway.execution.plan_runner import Loaded
+from gateway.execution.read_batches import MAX_PARTS
 from gateway.execution.trace import Trace
 from gateway.execution.unkeyed import paging_method
 from gateway.odata.dialect import Dialect
@@ -166,16 +172,25 @@ def _child(child: ChildPlan, parent: ReadPlan, fetcher: Fetcher) -> Step:
     plan, dialect = child.plan, fetcher.dialect
     request, why = _template(child, parent, fetcher)
     window = "" if plan.window is None else f", {_window(plan.window, dialect)}"
-    cut = _VIA_CUT if child.via is Via.KEYS and plan.window is not None else ()
+    is_cut = child.via is Via.KEYS and plan.window is not None and not child.own_pages
+    cut = _VIA_CUT if is_cut else ()
     if child.in_order is not None:
         cut = (_IN_ORDER[child.in_order.via],)
     return Step(
         field=child.child.key,
-        how=f"{_VIA[child.via]}{window}",
+        how=f"{_how(child)}{window}",
         request=request,
         notes=(*cut, *why, *_notes(plan, dialect)),
         below=_below(plan, fetcher),
     )
+
+
+def _how(child: ChildPlan) -> str:
+    """Return how a relation is loaded."""
+    if not child.own_pages:
+        return _VIA[child.via]
+    length = round(child.child.lengths.average)
+    return f"page of each parent, up to {MAX_PARTS} in a $batch, as whole lists have about {length:,} rows"
 
 
 _VIA = {
@@ -204,6 +219,8 @@ def _template(
             return None, ()
         case Via.KEYS:
             query = plan.query
+            if plan.window is not None and child.own_pages:
+                return _own_page(query, plan.window, child, fetcher)
             if plan.window is not None:
                 query = structs.replace(query, order=_order(child, plan.window))
             return _keyed(query, _key_of(child), plan, fetcher)
@@ -211,6 +228,16 @@ def _template(
             return _addressed(_of_path(child, parent, fetcher.dialect), plan, fetcher)
         case _:
             assert_never(child.via)
+
+
+def _own_page(
+    query: Query, window: Window, child: ChildPlan, fetcher: Fetcher
+) -> tuple[str, tuple[str, ...]]:
+    """Return the read of one parent's page."""
+    query = structs.replace(query, where=all_of(query.where, *_key_of(child)))
+    if window.count_only:
+        return _text(fetcher.dialect.lower(count_query(query)).query, fetcher.dialect), ()
+    return _addressed(with_window(query, window, fetcher.dialect), child.plan, fetcher)
 
 
 def _keyed(

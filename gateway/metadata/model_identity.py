@@ -39,7 +39,14 @@ NOT_DECIDING = frozenset(
         *("encryption_key", "encryption_key_old", "stored_environments"),
         # what requests may do
         *("companies", "company_limit", "company_limit_shared", "default_page_size"),
-        *("max_page_size", "max_rows", "max_filtered_rows", "operation_timeout", "max_types"),
+        *(
+            "max_page_size",
+            "max_rows",
+            "long_list_rows",
+            "max_filtered_rows",
+            "operation_timeout",
+            "max_types",
+        ),
         *("max_query_tokens", "max_depth", "max_root_fields", "max_selections", "max_aliases"),
         *("max_directives", "read_only", "writes", "subscriptions", "introspection", "explain"),
         "cost",

@@ -15,6 +15,21 @@ NEWEST = 0.2
 """Weight of the newest operation."""
 
 
+class ListLengths(Struct, eq=False):
+    """How long the related lists of parents are as a whole, whatever page of them is requested."""
+
+    average: float = 0.0
+    """Rows; 0 as long as nothing is known."""
+    may_batch: bool = True
+    """Whether the pages of several parents may share a ``$batch``: False once the service has refused one."""
+
+    def learn(self, lists: int, rows: float) -> None:
+        """Take in how many rows so many lists have together."""
+        if lists:
+            length = rows / lists
+            self.average += (NEWEST if self.average else 1.0) * (length - self.average)
+
+
 class Expectation(Struct, eq=False):
     """The most of something that is expected to come."""
 

@@ -23,7 +23,7 @@ from schema.catalog import Catalog
 from schema.catalog.records import Field, FieldKind, ObjectInfo, TypeKind
 from schema.types.federation import ENTITY
 
-from .expectations import Expectation
+from .expectations import Expectation, ListLengths
 
 TYPENAME = "__typename"
 
@@ -80,6 +80,8 @@ class ChildRequirements(Struct, frozen=True, eq=False):
     """Different values by which parents refer to these rows, of so many parents."""
     rows: Expectation = msgspec.field(default_factory=Expectation)
     """Of a parent, if something is below them."""
+    lengths: ListLengths = msgspec.field(default_factory=ListLengths)
+    """Of the whole lists, if it is one."""
 
     @property
     def key(self) -> str:

@@ -18,5 +18,7 @@ class PlanLimits:
     """Default company scope; None: every company that the service account may read."""
     company_limit: tuple[str, ...] = ()
     """Companies outside which nothing is read or written; empty: no limit."""
+    long_list_rows: int = 100
+    """Rows by which related lists must be longer than their page, so that each parent's page is read by itself."""
     company_limit_shared: Shared = True
     """Under ``company_limit``: whether sets that all companies share are served, or patterns of those that are."""

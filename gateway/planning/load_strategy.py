@@ -5,7 +5,9 @@
     key batch    one for all parents  the join columns are known, and the target has an entity set
     path         one for each parent  the parent has an address: an entity set and a key
 
-The first one that is possible is taken: :func:`expansion`, then :func:`fallback_strategy`.
+The first one that is possible is taken: :func:`expansion`, then :func:`fallback_strategy`. All of them bring whole
+lists, out of which the pages of many parents are cut, unless ``$expand`` takes options. Where the lists are known to be
+much longer than their pages, each parent's page is a read of its own (:func:`reads_own_pages`), twenty to a ``$batch``.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from msgspec import Struct
 from gateway.errors import UnsupportedQuery
 from gateway.odata.dialect import Dialect
 from gateway.odata.query import Expr
+from gateway.operations.expectations import ListLengths
 from schema.catalog.records import Field, ObjectInfo
 
 from .page_window import Window
@@ -50,6 +53,30 @@ class Relation(Struct, frozen=True):
     def has_fallback(self) -> bool:
         """Whether the rows can be read without ``$expand``."""
         return self.has_key_batch or self.has_path
+
+
+def reads_own_pages(
+    relation: Relation,
+    where: Expr | None,
+    window: Window | None,
+    lengths: ListLengths,
+    dialect: Dialect,
+    long_list_rows: int,
+) -> bool:
+    """Return whether the page of each parent is read by itself, because whole lists have too many rows besides.
+
+    A read in a ``$batch`` costs the service a query, and many rows cost it time, too: ``long_list_rows`` are worth a
+    query.
+    """
+    if (
+        window is None
+        or not window.keyset
+        or not (relation.has_key_batch and dialect.batches_reads)
+    ):
+        return False
+    if not lengths.may_batch or lengths.average - window.rows_read < long_list_rows:
+        return False
+    return where is None or not residual_columns(relation.target, where, dialect)
 
 
 class Expansion(Enum):

@@ -96,6 +96,11 @@ class Window(Struct, frozen=True, kw_only=True):
         return not (self.needs.rows and self.size) and not self.one_more
 
     @property
+    def rows_read(self) -> int:
+        """The rows that are read for the page of one list."""
+        return 0 if self.count_only else self.size + self.one_more
+
+    @property
     def one_more(self) -> bool:
         """Whether one more row is read to know if there are more; a cursor at that end tells it, too."""
         if self.backward:

@@ -67,6 +67,8 @@ class ChildPlan(Struct, frozen=True, kw_only=True):
     """CSDL types of the rows that have the navigation; None: all."""
     paged: bool = False
     """Whether ``$expand`` brings just the page; else all rows come, and the page is cut out of them."""
+    own_pages: bool = False
+    """Whether the page of each parent is a read of its own, in a ``$batch``; else whole lists come in a key batch."""
     in_order: ChildPlan | None = None
     """A second plan that reads lists in the upstream's order, for parents whose expanded list cannot be sorted here."""
 

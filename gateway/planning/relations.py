@@ -14,7 +14,13 @@ from schema.catalog.records import Field, FieldKind
 
 from .filters import all_of
 from .joins import join_of
-from .load_strategy import Expansion, Relation, expansion, fallback_strategy
+from .load_strategy import (
+    Expansion,
+    Relation,
+    expansion,
+    fallback_strategy,
+    reads_own_pages,
+)
 from .page_window import Window, order_by, with_window
 from .plan import ChildPlan, Join, Via
 from .proven_order import depends_on_text
@@ -52,6 +58,15 @@ class RelationPlanner:
         join = join_of(field, operation.catalog, operation.dialect)
         relation = Relation(field, self._level.info, self._set_name, child.level.info, join)
         where, window = self._rows(child, join)
+        if reads_own_pages(
+            relation,
+            where,
+            window,
+            child.lengths,
+            operation.dialect,
+            operation.planner.limits.long_list_rows,
+        ):
+            return self._separately(child, relation, where, window, own_pages=True)
         brings = (
             expansion(relation, where, window, operation.dialect)
             if self._may_expand(field)
@@ -87,6 +102,8 @@ class RelationPlanner:
         relation: Relation,
         where: Expr | None,
         window: Window | None,
+        *,
+        own_pages: bool = False,
     ) -> ChildPlan:
         """Plan the rows in requests of their own. Raises UnsupportedQuery if that is not possible."""
         operation, field, info = self._operation, child.field, child.level.info
@@ -107,6 +124,7 @@ class RelationPlanner:
             plan=plan,
             name=self._name(field),
             owners=self._owners(field),
+            own_pages=own_pages,
         )
 
     def _may_expand(self, field: Field) -> bool:

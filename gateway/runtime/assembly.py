@@ -477,6 +477,7 @@ def execution_settings(settings: Settings) -> ExecutionSettings:
             companies=settings.companies or None,
             company_limit=settings.company_limit,
             company_limit_shared=settings.company_limit_shared,
+            long_list_rows=settings.long_list_rows,
         ),
         documents=DocumentLimits(
             tokens=settings.max_query_tokens,

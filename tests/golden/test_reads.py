@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 
 from gateway.runtime.assembly import Gateway
-from tests.support.cases import FOLDER, Case, all_cases, builtins_of, engine, requests_of
+from tests.support.cases import (
+    FOLDER,
+    Case,
+    all_cases,
+    builtins_of,
+    engine,
+    requests_of,
+    run_case,
+)
 
 pytestmark = pytest.mark.anyio
 UPDATE = "UPDATE_CASES" in os.environ
@@ -19,7 +27,7 @@ CASES = pytest.mark.parametrize("case", all_cases(), ids=lambda case: case.name)
 
 @CASES
 async def test_a_case_matches_its_files(case: Case, sandboxed: Gateway):
-    answer = await engine(sandboxed, **case.settings).execute(case.request)
+    answer = await run_case(case, sandboxed)
 
     _compare(case.expectation(".requests"), requests_of(answer))
     _compare(case.expectation(".json"), builtins_of(answer))
@@ -28,7 +36,7 @@ async def test_a_case_matches_its_files(case: Case, sandboxed: Gateway):
 @pytest.mark.heavy
 @CASES
 async def test_a_case_answers_the_same_without_expand(case: Case, sandboxed: Gateway):
-    answer = await engine(sandboxed, **{**case.settings, "expand": "never"}).execute(case.request)
+    answer = await run_case(case, sandboxed, expand="never")
 
     expected = case.expectation(".requests-noexpand")
     if UPDATE:
@@ -41,7 +49,7 @@ async def test_a_case_answers_the_same_without_expand(case: Case, sandboxed: Gat
 @pytest.mark.heavy
 @CASES
 async def test_a_case_answers_the_same_through_graphql_core(case: Case, sandboxed: Gateway):
-    answer = await engine(sandboxed, compiled=False, **case.settings).execute(case.request)
+    answer = await run_case(case, sandboxed, compiled=False)
 
     assert builtins_of(answer) == _read(case.expectation(".json"))
 

@@ -3,7 +3,8 @@
 ``tests/golden/reads/<topic>/<name>.graphql``, and beside it ``.variables.json`` (if it has any), ``.requests``
 (decoded, one a line, in the order they were sent), ``.requests-noexpand`` (the same without ``$expand``, only where
 it differs) and ``.json`` (the whole answer). Header lines ``# companies: usmf, demf`` and
-``# settings: {"max_url_length": 500}`` say under what it runs. A variable may come from another answer:
+``# settings: {"max_url_length": 500}`` say under what it runs, ``# runs: 2`` that it is the second answer, which knows
+from the first one how long lists are. A variable may come from another answer:
 ``"<lists/first: data.customersV3.pageInfo.endCursor>"``.
 
 ``UPDATE_CASES=1`` writes the expectations instead of comparing them; read what it wrote.
@@ -30,7 +31,7 @@ from gateway.runtime.assembly import Gateway, execution_settings
 from tests.support.observers import raise_bugs
 
 FOLDER = Path(__file__).parent.parent / "golden" / "reads"
-_HEADER = re.compile(r"^# (companies|settings|operation): (.+)$", re.MULTILINE)
+_HEADER = re.compile(r"^# (companies|settings|operation|runs): (.+)$", re.MULTILINE)
 _ELSEWHERE = re.compile(r"<([\w/-]+): ([\w.]+)>")
 
 
@@ -44,6 +45,7 @@ class Case:
     companies: tuple[str, ...] | None = None
     operation: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    runs: int = 1
 
     @property
     def name(self) -> str:
@@ -79,6 +81,7 @@ def read_case(path: Path) -> Case:
         companies=None if companies is None else tuple(c.strip() for c in companies.split(",")),
         operation=header.get("operation"),
         settings=json.loads(header.get("settings", "{}")),
+        runs=int(header.get("runs", 1)),
     )
 
 
@@ -105,6 +108,16 @@ def engine(
     """Return an engine over a gateway's schema and upstream with other settings."""
     chosen = structs.replace(execution_settings(Settings(**settings)), compiled=compiled)
     return Engine(schema or gateway.schema, gateway.client, gateway.dialect, chosen, raise_bugs)
+
+
+async def run_case(
+    case: Case, gateway: Gateway, *, compiled: bool = True, **settings: Any
+) -> Answer:
+    """Run a case as often as it says, and return its last answer."""
+    by = engine(gateway, compiled=compiled, **{**case.settings, **settings})
+    for _ in range(case.runs - 1):
+        await by.execute(case.request)
+    return await by.execute(case.request)
 
 
 def requests_of(answer: Answer) -> list[str]:

@@ -303,12 +303,13 @@ class Zoo:
         max_url_length: int = 2_000,
         slicing: Slicing | None = None,
         rules: ViewRules | None = None,
+        long_list_rows: int = 100,
     ) -> None:
         self.schema = schema or schema_of(dialect)
         self.tables = Tables({name: [] for name in SETS}, KEYS, NAVS, DECLARED)
         self.events: list[Event] = []
         settings = ExecutionSettings(
-            plans=PlanLimits(can_expand=can_expand),
+            plans=PlanLimits(can_expand=can_expand, long_list_rows=long_list_rows),
             compiled=compiled,
             max_url_length=max_url_length,
             slicing=slicing or Slicing(),

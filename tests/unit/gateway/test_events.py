@@ -68,6 +68,7 @@ from gateway.events.environments import (
     WebhookFailed,
     WebhookSent,
 )
+from gateway.events.replicas import SharedStateFound, SharedStateLost
 from gateway.events.streams import SocketClosed, SubscriptionEnded, SubscriptionPolled, WatchFailed
 from gateway.logs import configure_logging
 
@@ -137,6 +138,8 @@ LEVELS: list[tuple[Event, str]] = [
         "warning",
     ),
     (TypesRenewed(types=3_001, seconds=0.1), "info"),
+    (SharedStateLost(reason="TimeoutError"), "warning"),
+    (SharedStateFound(seconds=3.0), "info"),
     (SubscriptionPolled(set="customersV3", seconds=0.1, requests=1, rows=2, changes=0), "debug"),
     (WatchFailed(set="customersV3", reason="away", over=False), "warning"),
     (LimitLowered(lane="export", limit=5, under_way=6, waiting=40), "info"),

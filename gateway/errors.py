@@ -422,8 +422,11 @@ def code_of(error: Exception) -> str:
 
 
 def client_error_codes() -> frozenset[str]:
-    """Return the codes of errors that clients cause; they are not logged individually above ``debug``."""
-    kinds = [RequestError]
+    """Return the codes of errors that clients cause; they are not logged individually above ``debug``.
+
+    All clients together cause an overload, when thousands of lines a minute would help nobody.
+    """
+    kinds: list[type[GatewayError]] = [RequestError, Overloaded]
     # The list grows while it is iterated, so that subclasses of subclasses are reached.
     for kind in kinds:
         kinds.extend(kind.__subclasses__())

@@ -415,7 +415,10 @@ def level_of(event: Event) -> LogLevel:
             return "error"
         case SchemaBuilt():
             return "warning" if event.findings else "info"
-        case (RequestRetried() | MetadataStale() | CategoriesStale() | CacheUnusable()) | (
+        case RequestRetried():
+            # 429 is part of finding out what the environment takes: under load there is one every few seconds.
+            return "info" if event.reason == "429" else "warning"
+        case (MetadataStale() | CategoriesStale() | CacheUnusable()) | (
             (WatchFailed() | StoreFailed() | StorePolled())
             | (KeysUnavailable() | EnvironmentFailed() | StatusNotWritten())
             | (SignInRefused() | WebhookFailed() | SharedStateLost())
@@ -424,12 +427,16 @@ def level_of(event: Event) -> LogLevel:
             return "warning"
         case FastPathFailed():
             return "error" if event.reason == "defect" else "debug"
-        case ErrorRaised() if event.code in _CLIENT_ERRORS:
-            return "debug"
         case ErrorRaised():
-            return "error" if event.code == "INTERNAL_ERROR" else "warning"
+            return _level_of_code(event.code)
         case _:
             assert_never(event)
+
+
+def _level_of_code(code: str) -> LogLevel:
+    if code in _CLIENT_ERRORS:
+        return "debug"
+    return "error" if code == "INTERNAL_ERROR" else "warning"
 
 
 def log_event(event: Event) -> None:

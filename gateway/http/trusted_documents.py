@@ -158,7 +158,8 @@ def query_of(parameters: Mapping[str, Any]) -> str | None:
 def _has_name(parameters: Mapping[str, Any], path_name: str | None) -> bool:
     """Return whether a request names a document, in whatever form."""
     named = path_name or parameters.get("documentId") or parameters.get("doc_id")
-    return bool(named) or "persistedQuery" in (parameters.get("extensions") or ())
+    extensions = parameters.get("extensions")
+    return bool(named) or (isinstance(extensions, dict) and "persistedQuery" in extensions)
 
 
 def _names_of(

@@ -227,6 +227,11 @@ def bodies(chance: random.Random) -> Iterator[bytes]:
             body["operationName"] = chance.choice(("Q", "", "nothing", 1, None, "n" * 2_000))
         if chance.random() < 0.1:
             body["extensions"] = chance.choice(({}, {"persistedQuery": {"version": 1}}, [], 1))
+        if chance.random() < 0.1:
+            name = chance.choice(("documentId", "doc_id"))
+            body[name] = chance.choice(("", "a", "sha256:0", 1, None, [], {}, "n" * 2_000))
+        if chance.random() < 0.1:
+            del body["query"]
         yield json.dumps(body, ensure_ascii=chance.random() < 0.5).encode("utf-8", "surrogatepass")
 
 

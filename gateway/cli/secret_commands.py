@@ -47,7 +47,7 @@ def rotate_secrets(
 def show_secrets(as_json: Json = False, config: Config = None) -> None:
     """List environments with secrets: the version and age of each data key, and which key wraps it.
 
-    Exit code 1 if one is wrapped by neither encryption_key nor encryption_key_old, so that its secrets cannot be read.
+    Exit code 1 if one is wrapped by another key than encryption_key or an earlier one, so that its secrets cannot be read.
     """
     from .options import errors_to_exit, read_settings
 

@@ -19,7 +19,7 @@ from schema.errors import did_you_mean
 
 from .tables import iso_time, print_table
 
-_KEYS = {"current": "encryption_key", "old": "encryption_key_old", "unknown": "another key"}
+_KEYS = {"current": "encryption_key", "old": "an earlier key", "unknown": "another key"}
 
 
 def rotate(settings: Settings, environment: str | None, *, as_json: bool) -> None:

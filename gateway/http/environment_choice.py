@@ -63,8 +63,7 @@ class EnvironmentChoice:
         name = named.pop() if named else _only(bounds)
         declared = self._registry.find(name) if name else None
         is_unknown = declared is None and (bool(name) or not self._serves_own)
-        may_exist = NAME.fullmatch(name) is not None and not self._registry.is_complete
-        if is_unknown and not may_exist:
+        if is_unknown and (self._registry.is_complete or not NAME.fullmatch(name)):
             raise UnknownEnvironment
         if not all(names_environment(patterns, name) for patterns in bounds):
             raise UnknownEnvironment

@@ -57,7 +57,10 @@ def test_secrets_move_to_another_key(tmp_path: Path) -> None:
         ("beta", 1, "old"),
     ]
     assert one == {"rotated": ["beta"], "failed": {}}
-    assert [line.split()[-1] for line in table[1:]] == ["encryption_key_old", "encryption_key"]
+    assert [line.split("  ")[-1].strip() for line in table[1:]] == [
+        "an earlier key",
+        "encryption_key",
+    ]
     assert rest.stdout == "Environments whose secrets are encrypted anew: 2.\n"
     assert {(k["version"], k["wrappedBy"]) for k in after} == {(2, "current"), (3, "current")}
 

@@ -175,11 +175,13 @@ def open_key_ring(
         return LocalKey(key) if isinstance(key, bytes) else open_vault_key(key)
 
     old = [opened(key) for key in settings.encryption_key_old]
+    own = None if settings.data_dir is None else FileKey(settings.data_dir / FOLDER / FILE)
     if settings.encryption_key is not None:
-        return KeyRing(opened(settings.encryption_key), old)
-    if isinstance(settings.store, SecretStr) or settings.data_dir is None:
+        # Of the time before the setting, if there was one.
+        return KeyRing(opened(settings.encryption_key), [*old, *([] if own is None else [own])])
+    if isinstance(settings.store, SecretStr) or own is None:
         raise SettingsError(
             "There is no encryption_key, and the replicas of this store share no folder for one of our own.",
             hint="Set encryption_key (D365_ENCRYPTION_KEY) to the output of `openssl rand -base64 32`.",
         )
-    return KeyRing(FileKey(settings.data_dir / FOLDER / FILE), old)
+    return KeyRing(own, old)

@@ -87,6 +87,21 @@ def test_a_rotation_takes_the_current_key(
     last.close()
 
 
+def test_secrets_move_from_a_key_of_our_own_to_the_setting(tmp_path: Path) -> None:
+    own = open_environment_register(Settings(data_dir=tmp_path))
+    own.create("acme", OPTIONS)
+    own.close()
+    with_setting = Settings(data_dir=tmp_path, encryption_key=KEY)
+    register = open_environment_register(with_setting)
+    assert keys_of(register) == [("acme", 1, "old")]
+    register.rotate("acme")
+    (tmp_path / "keys" / "encryption_key").unlink()
+
+    assert keys_of(register) == [("acme", 2, "current")]
+    assert register.options_with_secrets("acme") == OPTIONS
+    register.close()
+
+
 def test_old_keys_and_ciphertexts_are_overwritten(tmp_path: Path) -> None:
     register = open_environment_register(Settings(data_dir=tmp_path))
     register.create("acme", OPTIONS)

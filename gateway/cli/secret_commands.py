@@ -47,7 +47,7 @@ def rotate_secrets(
 def show_secrets(as_json: Json = False, config: Config = None) -> None:
     """List environments with secrets: the version and age of each data key, and which key wraps it.
 
-    Exit code 1 if one is wrapped by another key than encryption_key or an earlier one, so that its secrets cannot be read.
+    Exit code 1 if secrets cannot be read, as their data key is wrapped by none of the keys of the settings.
     """
     from .options import errors_to_exit, read_settings
 

@@ -150,7 +150,7 @@ def test_the_paths_are_those_of_the_application(tmp_path: Path) -> None:
         "sandbox": {"roles": True},
         "data_dir": tmp_path,
         "stored_environments": True,
-        "linking": {"public_url": "https://erp.example.com"},
+        "linking": {"public_url": "https://erp.example.com", "allowed_hosts": ["127.0.0.1"]},
     }
     app = create_app(Settings.model_validate(settings))
     routes = {getattr(route, "path", "").replace("/ap", "/{profile}") for route in app.routes}

@@ -91,9 +91,9 @@ class Slots(Generic[T]):
             self.limit.refused(now, self.under_way, self.latencies.pressure, sent.pause)
         elif sent.outcome is Outcome.ANSWERED and sent.seconds >= 0.0:
             ratio = self.latencies.observe(sent.kind, sent.seconds, now)
-            limit = self.limit.value
+            limit = int(self.limit.value)
             is_used = under_way >= limit * USED or (
-                self.queue.size > 0 and self._share.needs_more(int(limit))
+                self.queue.size > 0 and self._share.needs_more(limit)
             )
             self.limit.answered(now, self.latencies.pressure, is_used=is_used)
             if sent.work.lane in URGENT and not sent.is_write:

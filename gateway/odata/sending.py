@@ -138,7 +138,8 @@ class RetryingSender:
             )
             part = exchange.outcome_part(response)
             failure = failure_of(part)
-            ending = Ending.REFUSED if part.status in BUSY else Ending.ANSWERED
+            is_busy = part.status in BUSY or failure is Failure.SLOW
+            ending = Ending.REFUSED if is_busy else Ending.ANSWERED
             if failure is Failure.THROTTLED:
                 outcome = self._throttled(exchange, number, pause, response, part)
                 closing = pause.remaining

@@ -33,6 +33,13 @@ def test_refusals_that_name_a_wait_are_not_provoked_again_soon(refuses_above: fl
     assert result.refused <= 12
 
 
+def test_small_capacities_are_used_as_well() -> None:
+    result = simulate(World(capacity=(2, 1, 3), saturating=20), Ours(lane=URGENT))
+
+    assert result.share >= 0.95
+    assert result.refusals <= 0.05
+
+
 def test_work_that_takes_all_kinds_of_times_does_not_lower_the_limit() -> None:
     assert ours(spread=0.5).share >= 0.97
 

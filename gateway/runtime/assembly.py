@@ -256,7 +256,8 @@ def build(
     catalog = catalog_of(settings, loaded, dialect, labels, metadata.digest)
     if settings.company_limit:
         observe(company_limit_event(settings, catalog, dialect))
-    store = introspection_store(settings, metadata.digest, labels, len(loaded.model.entity_sets))
+    texts, sets = catalog.labels, len(loaded.model.entity_sets)  # the catalogue's may be shared
+    store = introspection_store(settings, metadata.digest, texts, sets)
     schema, engine = executable(catalog, settings, client, dialect, observe, store)
     return Gateway(
         settings=settings,

@@ -239,7 +239,7 @@ class GraphQLEndpoint:
         """Return the encoded answer, its status and header fields. Raises HttpError, ClientDisconnected."""
         watcher = _DisconnectWatcher(receive, lambda: engine.changes_data(request))
         try:
-            with self.running.holding(request.lane):
+            with self.running.holding(request.lane, scope):
                 answer = await engine.execute(request)
             status = status_of(answer, media)
             fields = (*answer.fields, *error_fields(answer.errors))

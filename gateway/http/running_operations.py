@@ -2,17 +2,23 @@
 
 What waits for a slow environment holds memory: its document, its rows, its connection. Beyond the limit requests are
 refused at once, which costs next to nothing. Background work may use half of the limit, so that an export with a
-thousand requests leaves room for people.
+thousand requests leaves room for people; and so may each of several environments, so that one that hangs leaves room
+for the others.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from starlette.types import Scope
 
 from gateway.admission.slots import BACKGROUND
 from gateway.admission.work import Lane
 from gateway.errors import Overloaded
+
+from .presence import presence_of
 
 
 class RunningOperations:
@@ -22,6 +28,7 @@ class RunningOperations:
         self.most = most
         self.running = 0
         self._background = 0
+        self._by_environment: Counter[str] = Counter()
 
     @property
     def is_full(self) -> bool:
@@ -29,18 +36,30 @@ class RunningOperations:
         return self.running >= self.most
 
     @contextmanager
-    def holding(self, lane: Lane) -> Iterator[None]:
-        """Count an operation while it runs. Raises Overloaded if there are too many."""
-        is_background = lane in BACKGROUND
-        if self.is_full or (is_background and self._background >= max(1, self.most // 2)):
+    def holding(self, lane: Lane, scope: Scope) -> Iterator[None]:
+        """Count an operation of a request while it runs. Raises Overloaded if there are too many."""
+        half = max(1, self.most // 2)
+        is_background, presence = lane in BACKGROUND, presence_of(scope)
+        if (
+            self.is_full
+            or (is_background and self._background >= half)
+            or (presence is not None and self._by_environment[presence.name] >= half)
+        ):
             raise too_many_operations()
-        self.running += 1
-        self._background += is_background
+        name = None if presence is None else presence.name
+        self._add(1, name, is_background=is_background)
         try:
             yield
         finally:
-            self.running -= 1
-            self._background -= is_background
+            self._add(-1, name, is_background=is_background)
+
+    def _add(self, count: int, environment: str | None, *, is_background: bool) -> None:
+        self.running += count
+        self._background += count * is_background
+        if environment is not None:
+            self._by_environment[environment] += count
+            if not self._by_environment[environment]:
+                del self._by_environment[environment]
 
 
 def too_many_operations() -> Overloaded:

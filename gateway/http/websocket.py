@@ -435,7 +435,7 @@ class Connection:
                     tasks.add(task)
                     task.add_done_callback(tasks.discard)
             if not subscribes:
-                with self._terms.running.holding(request.lane):
+                with self._terms.running.holding(request.lane, self._websocket.scope):
                     answer = await engine.execute(request)
         if subscribes:
             await self._stream(self._streams, name, request)

@@ -87,6 +87,22 @@ async def test_exports_leave_half_of_the_operations_to_others() -> None:
     assert {answer.status_code for answer in answers} == {200}
 
 
+async def test_an_environment_that_hangs_leaves_half_of_the_operations_to_others() -> None:
+    async with gateway(
+        concurrency=4, max_operations=20, environments={"other": {"sandbox": {}}}
+    ) as (client, upstream):
+        upstream.open.clear()
+        hanging = begin(client, 30)
+        await settle()
+        assert len(refused(hanging)) == 20
+        other = await client.post("/e/other/graphql", json={"query": currencies(1)})
+        upstream.open.set()
+        await asyncio.gather(*hanging)
+
+    assert other.status_code == 200
+    assert "errors" not in other.json()
+
+
 async def test_an_operation_over_a_websocket_is_refused_likewise() -> None:
     async with gateway(concurrency=1, max_operations=2) as (client, upstream):
         upstream.open.clear()

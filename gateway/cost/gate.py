@@ -60,6 +60,11 @@ class Ticket(Protocol):
 class OperationGate(Protocol):
     """Prices operations, and admits or refuses them."""
 
+    @property
+    def has_limits(self) -> bool:
+        """Whether any operation may be refused for its price."""
+        ...
+
     def price(self, operation: Priceable) -> Price:
         """Return the price of an operation. Sends nothing."""
         ...

@@ -77,6 +77,11 @@ class CostGate:
         rate = options.points_per_minute
         self._terms = None if rate is None else Terms(rate, rate * options.burst / 60)
 
+    @property
+    def has_limits(self) -> bool:
+        """Whether any operation may be refused for its price."""
+        return self._terms is not None or self._options.max_cost is not None
+
     def price(self, operation: Priceable) -> Price:
         """Return the price of an operation."""
         if isinstance(operation, PlannedQuery):

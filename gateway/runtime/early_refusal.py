@@ -18,6 +18,7 @@ class EarlyRefusal:
     def __init__(self, client: ODataClient, pricing: OperationGate) -> None:
         self._client = client
         self._pricing = pricing
+        self.has_limits = pricing.has_limits
         self.price = pricing.price
         self.charge = pricing.charge
         self.estimate = pricing.estimate

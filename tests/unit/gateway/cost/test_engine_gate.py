@@ -26,6 +26,7 @@ class _Gate:
     """Admits all but what is refused, and records what it sees."""
 
     refused: bool = False
+    has_limits: bool = True
     admitted: list[Priceable] = field(default_factory=list)
     settled: list[tuple[int, int, bool]] = field(default_factory=list)
 

@@ -72,3 +72,15 @@ async def test_a_subscription_that_is_too_dear_ends_at_its_start() -> None:
 
     assert '"COST_EXCEEDED"' in response.text
     assert response.text.endswith("event: complete\ndata:\n\n")
+
+
+@pytest.mark.parametrize("cost", [{}, {"max_cost": 500}])
+async def test_a_subscription_that_is_wrong_says_so_as_without_limits(cost: dict[str, Any]) -> None:
+    field = 'entityChanged(set: "CustomersV3", where: {noSuchField: {eq: 1}})'
+    query = {"query": f"subscription {{ {field} {{ kind id }} }}"}
+    async with serving(settings(cost=cost)) as app, calling(*app) as client:
+        response = await client.post(query, accept="text/event-stream")
+
+    # Places would be those in an operation of the gateway's own.
+    assert "noSuchField" in response.text
+    assert "locations" not in response.text

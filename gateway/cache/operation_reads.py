@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from gateway.admission.work import current_work
 from gateway.errors import (
+    Overloaded,
     Unauthenticated,
     UpstreamThrottled,
     UpstreamTimeout,
@@ -27,7 +28,7 @@ from .touched_sets import TouchedSets
 
 Send: TypeAlias = Callable[[Request], Awaitable[Response]]
 Refused: TypeAlias = Callable[[Unauthenticated], None]
-BUSY = (UpstreamThrottled, UpstreamTimeout, UpstreamUnavailable)
+BUSY = (Overloaded, UpstreamThrottled, UpstreamTimeout, UpstreamUnavailable)
 """Errors of an environment that gives no answer now; an older one is better than none."""
 
 

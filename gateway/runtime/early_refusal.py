@@ -7,9 +7,12 @@ environment up for an answer that nobody gets.
 from __future__ import annotations
 
 from gateway.admission.work import current_work
+from gateway.cache.environment_answers import EnvironmentAnswers
 from gateway.cost.gate import OperationGate, Priceable, Ticket
 from gateway.odata.client import ODataClient
 from gateway.odata.retry import remaining_time
+from gateway.planning.plan import BoundRoot, CallRoot, FailedRoot, KeysRoot, ListRoot
+from gateway.request import PlannedQuery
 
 
 class EarlyRefusal:
@@ -27,7 +30,29 @@ class EarlyRefusal:
         """Return the ticket of an operation. Raises Overloaded, and what the gate behind it raises."""
         admission = self._client.admission
         identity = None if self._client.callers is None else operation.request.caller.log_id
-        if admission.is_busy(identity):
+        if admission.is_busy(identity) and not self._may_be_cached(operation):
             requests = self._pricing.price(operation).requests
             admission.check(current_work(), remaining_time(), requests, identity)
         return await self._pricing.admit(operation)
+
+    def _may_be_cached(self, operation: Priceable) -> bool:
+        """Return whether an operation may need no request: then each request is refused for itself, if it is sent."""
+        answers = self._client.answers
+        if not isinstance(answers, EnvironmentAnswers) or not answers.cached:
+            return False
+        if not isinstance(operation, PlannedQuery) or operation.request.fresh:
+            return False
+        return all(_sets_of(root) <= answers.cached for root in operation.roots)
+
+
+def _sets_of(root: BoundRoot) -> frozenset[str]:
+    match root:
+        case ListRoot():
+            return frozenset({root.plan.query.resource.name})
+        case KeysRoot():
+            plans = (item[0] for item in root.items if item is not None)
+            return frozenset(plan.query.resource.name for plan in plans)
+        case CallRoot():
+            return frozenset({""})  # never cached
+        case FailedRoot():
+            return frozenset()

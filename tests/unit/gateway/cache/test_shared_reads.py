@@ -223,6 +223,28 @@ async def test_an_old_answer_serves_while_the_environment_does_not(status: int) 
     assert "errors" in failed
 
 
+async def test_cached_answers_serve_while_nothing_may_be_sent() -> None:
+    """The environment has asked for an hour of silence; what is not cached is refused at once."""
+    async with world(**KEPT) as running:
+        clock = clocked(running)
+        good = await ask(running, GROUPS)
+        refusal = httpx.Response(429, headers={"retry-after": "3600"})
+        running.upstream.sandbox = httpx.MockTransport(lambda _: refusal)  # type: ignore[assignment]
+        await ask(running, CUSTOMERS)
+        running.upstream.asked.clear()
+        young = await ask(running, GROUPS)
+        clock.now += 300
+        old = await ask(running, GROUPS)
+        others = [await ask(running, query) for query in (CUSTOMERS, ONE)]
+        fresh = await ask(running, GROUPS, fresh=True)
+
+    assert young["data"] == old["data"] == good["data"]
+    assert (age(young), age(old)) == ({"age": 0, "stale": False}, {"age": 300, "stale": True})
+    codes = [answer["errors"][0]["extensions"]["code"] for answer in (*others, fresh)]
+    assert codes == ["OVERLOADED", "UPSTREAM_THROTTLED", "OVERLOADED"]
+    assert running.upstream.asked == []
+
+
 async def test_a_client_may_insist_on_fresh_rows() -> None:
     async with world(**KEPT) as running:
         clock = clocked(running)

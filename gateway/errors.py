@@ -37,6 +37,7 @@
         ├── UpstreamRejected        UPSTREAM_REJECTED: 400, 404… for a request of the gateway
         │   └── UpstreamNotFound    UPSTREAM_REJECTED: OData's own 404: there is no such resource
         ├── UpstreamMalformed       UPSTREAM_MALFORMED: an answer that is not the requested OData JSON
+        │   └── AnswerTooLarge      UPSTREAM_MALFORMED: more bytes than may be read
         ├── OutcomeUnknown          OUTCOME_UNKNOWN: a write without an answer: it may have happened
         ├── UpstreamTruncated       UPSTREAM_TRUNCATED: more rows than the gateway may read
         ├── UnknownEnumValue        UNKNOWN_ENUM_VALUE
@@ -382,6 +383,10 @@ class UpstreamMalformed(UpstreamError):
     """An answer that is not the requested OData JSON."""
 
     code = "UPSTREAM_MALFORMED"
+
+
+class AnswerTooLarge(UpstreamMalformed):
+    """An answer with more bytes than the gateway may read."""
 
 
 class OutcomeUnknown(UpstreamError):

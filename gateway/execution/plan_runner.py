@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, assert_never
 
-from gateway.errors import GatewayError
+from gateway.errors import AnswerTooLarge, GatewayError
 from gateway.operations.pages import Failure
 from gateway.planning.plan import (
     BoundRoot,
@@ -21,6 +21,7 @@ from gateway.planning.plan import (
     KeysRoot,
     ListRoot,
     ReadPlan,
+    Via,
 )
 
 from .child_loader import ChildLoader, KeyBatches
@@ -124,14 +125,24 @@ class PlanRunner:
             if isinstance(page, Failure):
                 return Loaded(root, page)
         else:
-            with in_batches(root.together):
-                page = await read_connection(self._fetcher, plan.query, plan, raw=raw)
+            try:
+                with in_batches(root.together):
+                    page = await read_connection(self._fetcher, plan.query, plan, raw=raw)
+            except AnswerTooLarge:
+                self._note_long_lists(plan)
+                raise
             if self._learns and plan.window is not None and not plan.window.count_only:
                 root.shape.rows.learn(plan.window.size, len(page.rows))
         if raw and not isinstance(page.rows, list):
             return Loaded(root, page, raw=True)
         await self.attach(page.rows, plan)
         return Loaded(root, page)
+
+    def _note_long_lists(self, plan: ReadPlan) -> None:
+        """Note that the lists in an answer that was too large are too long: next time their pages are read."""
+        for child in plan.children if self._learns else ():
+            if child.via is Via.EXPAND and child.plan.window is not None and not child.paged:
+                child.child.lengths.are_too_long()
 
     async def _keys(self, root: KeysRoot) -> Loaded:
         """Load rows by key: those of one plan together, each in the place of its key."""

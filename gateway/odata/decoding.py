@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 import httpx
 
-from gateway.errors import UpstreamMalformed
+from gateway.errors import AnswerTooLarge
 
 OFFERED = "gzip, deflate"
 """Value of Accept-Encoding."""
@@ -34,7 +34,7 @@ _GZIP = 16 + zlib.MAX_WBITS
 async def read_body(answer: httpx.Response, limit: int, progress: Progress | None = None) -> bytes:
     """Return the whole body, decoded, and release the connection.
 
-    Raises UpstreamMalformed above ``limit`` bytes, httpx.DecodingError, and what the transport raises.
+    Raises AnswerTooLarge above ``limit`` bytes, httpx.DecodingError, and what the transport raises.
     """
     stream = answer.stream
     assert isinstance(stream, httpx.AsyncByteStream)
@@ -44,7 +44,7 @@ async def read_body(answer: httpx.Response, limit: int, progress: Progress | Non
         async for piece in _decoded(answer, stream, progress):
             size += len(piece)
             if size > limit:
-                raise UpstreamMalformed(
+                raise AnswerTooLarge(
                     f"The upstream's answer is larger than {limit:,} bytes.",
                     hint="Request fewer rows or fields, or raise max_upstream_bytes.",
                     upstream_status=answer.status_code,

@@ -11,6 +11,8 @@ from math import inf
 
 from msgspec import Struct
 
+TOO_LONG = 10_000
+"""Rows that lists have at the least if they were too long to be read."""
 NEWEST = 0.2
 """Weight of the newest operation."""
 
@@ -22,6 +24,10 @@ class ListLengths(Struct, eq=False):
     """Rows; 0 as long as nothing is known."""
     may_batch: bool = True
     """Whether the pages of several parents may share a ``$batch``: False once the service has refused one."""
+
+    def are_too_long(self) -> None:
+        """Take in that lists were too long to be read."""
+        self.average = max(self.average, TOO_LONG)
 
     def learn(self, lists: int, rows: float) -> None:
         """Take in how many rows so many lists have together."""

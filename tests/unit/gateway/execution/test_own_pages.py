@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import unquote
 
 import httpx
 import pytest
 
+from gateway.errors import AnswerTooLarge
 from gateway.explain.explain import explain
+from gateway.odata.query import Request
+from gateway.odata.response_check import Response
 from gateway.operations.expectations import ListLengths
 from gateway.request import Answer, GraphQLRequest
 from gateway.runtime.assembly import Gateway
@@ -168,3 +171,34 @@ def test_lengths_are_averages_of_lists() -> None:
     lengths.learn(1, 200)
 
     assert lengths.average == 120
+
+
+@dataclass
+class _Small:
+    """An upstream whose answers with ``$expand`` are too large."""
+
+    gateway: Gateway
+
+    @property
+    def root(self) -> str:
+        return self.gateway.client.root
+
+    async def send(self, request: Request, *, safe: bool | None = None) -> Response:
+        if "$expand" in request.url:
+            raise AnswerTooLarge("The upstream's answer is larger than 256,000,000 bytes.")
+        return await self.gateway.client.send(request, safe=safe)
+
+
+async def test_lists_that_were_too_long_are_read_page_by_page_next_time(
+    sandboxed: Gateway,
+) -> None:
+    small: Any = _Small(sandboxed)
+    by = engine(replace(sandboxed, client=small))
+    query = """{ salesOrderHeadersV2(first: 5, companies: ["usmf"]) { nodes {
+      salesOrderLines(first: 1) { nodes { lineNumber } } } } }"""
+
+    first, second = [await by.execute(GraphQLRequest(query=query)) for _ in range(2)]
+
+    assert [error["extensions"]["code"] for error in first.errors] == ["UPSTREAM_MALFORMED"]
+    assert second.errors == []
+    assert sets_of(second)[:2] == ["SalesOrderHeadersV2", "$batch"]

@@ -160,13 +160,10 @@ class Admission(Generic[R]):
 
         Callers of a lane take turns, so of what waits for others only as much is before it as each may have had.
         """
-        pause = self.pauses.remaining(identity)
-        slots = self._slots
-        if not slots.latencies.mean or not slots.queue.size:
+        pause, slots = self.pauses.remaining(identity), self._slots
+        rate = slots.rate(work.lane) if slots.queue.size else 0.0
+        if not rate:
             return pause
-        weights = self._lanes.weights
-        busy = sum(weights[lane] for lane in Lane if lane is work.lane or slots.queue.size_of(lane))
-        rate = max(1.0, slots.limit.value) / slots.latencies.mean * weights[work.lane] / busy
         return pause + (slots.queue.turns_before(work) + requests) / rate
 
     def is_busy(self, identity: str | None) -> bool:

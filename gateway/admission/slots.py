@@ -24,6 +24,8 @@ BACKGROUND = frozenset({Lane.SUBSCRIPTION, Lane.EXPORT})
 """Lanes in which nobody waits for a single request."""
 USED = 0.8
 """Share of the limit that must be under way before it grows."""
+MEMORY = 20
+"""Answers of which an average is taken, about."""
 T = TypeVar("T", bound=Waiting)
 
 
@@ -58,6 +60,7 @@ class Slots(Generic[T]):
 
     def __init__(self, weights: Mapping[Lane, float], *, start: int, highest: int) -> None:
         self.limit = Limit(start=start, highest=highest)
+        self._weights = weights
         self.latencies = Latencies()
         self.queue: FairQueue[T] = FairQueue(weights)
         self.under_way = 0
@@ -65,6 +68,8 @@ class Slots(Generic[T]):
         self._background = 0
         self._share = BackgroundShare(self.limit.value)
         self._background_limit = highest
+        self._background_mean = 0.0
+        """Moving average of the seconds of a background request."""
 
     def begins(self, work: Work, *, is_write: bool, now: float) -> bool:
         """Return whether a request may begin at once; it then holds a slot."""
@@ -96,9 +101,24 @@ class Slots(Generic[T]):
                 self.queue.size > 0 and self._share.needs_more(limit)
             )
             self.limit.answered(now, self.latencies.pressure, is_used=is_used)
+            if sent.work.lane in BACKGROUND:
+                mean = self._background_mean or sent.seconds
+                self._background_mean = mean + (sent.seconds - mean) / MEMORY
             if sent.work.lane in URGENT and not sent.is_write:
                 ratio *= 1 + sent.waited / max(sent.seconds, 0.0001)
                 self._share.urgent_ended(ratio, background, self.limit.value)
+
+    def rate(self, lane: Lane) -> float:
+        """Return how many waiting requests of a lane begin in a second; 0: nothing was answered yet."""
+        mean = self.latencies.mean
+        if not mean:
+            return 0.0
+        busy = [other for other in Lane if other is lane or self.queue.size_of(other)]
+        share = self._weights[lane] / sum(self._weights[other] for other in busy)
+        rate = max(1.0, self.limit.value) / mean * share
+        if lane in BACKGROUND and self._background_mean:
+            rate = min(rate, self._background_limit / self._background_mean)
+        return rate
 
     def next(self, now: float) -> Iterator[T]:
         """Yield those that waited and may begin now; each holds a slot."""

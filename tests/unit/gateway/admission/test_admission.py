@@ -203,6 +203,26 @@ async def test_the_estimate_counts_who_is_before() -> None:
         task.cancel()
 
 
+async def test_the_estimate_of_an_export_knows_its_own_limit() -> None:
+    """People are there, so that one export runs at a time; and its pages take longer than their reads."""
+    admission = Time().admission(structs.replace(LANES, highest=4, start=4))
+    export = Work(lane=Lane.EXPORT)
+    for _ in range(60):
+        assert admission.begins(ORDINARY, is_write=False)
+        ended(admission, seconds=0.1)
+        assert admission.begins(export, is_write=False)
+        ended(admission, work=export, seconds=4.0)
+    running = [admission.begins(export, is_write=False) for _ in range(4)]
+    waiting = [waits(admission, export) for _ in range(3)]
+    await settle()
+
+    at_a_time = sum(running)
+    assert 1 <= at_a_time < 4
+    assert admission.estimate(export) == pytest.approx(4.0 * (3 + 1) / at_a_time)
+    for task in waiting:
+        task.cancel()
+
+
 async def test_the_estimate_holds_the_pause() -> None:
     time = Time()
     admission = time.admission()

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import structlog
 from pydantic import SecretStr
 
 from gateway.config.environment_models import EnvironmentOptions
@@ -98,6 +99,14 @@ async def answers(deployment: Deployment) -> str:
     return "\n".join(texts)
 
 
+@pytest.fixture
+def own_log() -> Iterator[None]:
+    """End what a test configures: the stream of its log is the test's own."""
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.mark.usefixtures("own_log")
 async def test_it_is_in_no_answer_event_or_log(
     settings: Settings,
     register: EnvironmentRegister,

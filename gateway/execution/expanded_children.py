@@ -46,13 +46,13 @@ def is_raw(plan: ReadPlan) -> bool:
     return plan.window.null_order is None and is_whole(plan)
 
 
-def placer(plan: ReadPlan, dialect: Dialect, *, texts: bool) -> Place:
+def placer(plan: ReadPlan, dialect: Dialect, *, texts: bool, learns: bool = False) -> Place:
     """Return a function that puts all children of a whole plan's rows into their slots.
 
-    ``texts``: it turns decimals into text as well. The function raises FastPathMiss, or what ``decimal_text.texts``
-    raises.
+    ``texts``: it turns decimals into text as well. ``learns``: it notes how long lists are. The function raises
+    FastPathMiss, or what ``decimal_text.texts`` raises.
     """
-    places = [_child(child, dialect, texts=texts) for child in plan.children]
+    places = [_child(child, dialect, texts=texts, learns=learns) for child in plan.children]
     if texts:
         places.insert(0, text_type(plan.row_type).convert)
 
@@ -63,9 +63,9 @@ def placer(plan: ReadPlan, dialect: Dialect, *, texts: bool) -> Place:
     return place
 
 
-def _child(child: ChildPlan, dialect: Dialect, *, texts: bool) -> Place:
+def _child(child: ChildPlan, dialect: Dialect, *, texts: bool, learns: bool) -> Place:
     slot = child.child.slot
-    get, below = column_of(slot), placer(child.plan, dialect, texts=texts)
+    get, below = column_of(slot), placer(child.plan, dialect, texts=texts, learns=learns)
     if child.plan.window is None:
         return lambda rows: below([row for row in get(rows) if row is not None])
     pages_of = (_pages_as_sent if child.paged else _pages_cut_here)(child, dialect)
@@ -77,7 +77,10 @@ def _child(child: ChildPlan, dialect: Dialect, *, texts: bool) -> Place:
         if UNSET in values or not _NO_LINK.issuperset(get_links(rows)):
             raise FastPathMiss
         lists = [value or [] for value in values]
-        below([row for own in lists for row in own])
+        all_rows = [row for own in lists for row in own]
+        if learns and not child.paged:
+            child.child.lengths.learn(len(lists), len(all_rows))
+        below(all_rows)
         for row, page in zip(rows, pages_of(rows, lists), strict=True):
             setattr(row, slot, page)
 

@@ -96,7 +96,9 @@ async def _root(prepared: Prepared, item: Loaded, dialect: Dialect, slicing: Sli
         return [shape.complete(row) for row in value]
     if isinstance(bound, ListRoot) and isinstance(shape.complete, RootCompletion):
         texts = isinstance(value.rows, RawRows)
-        place = placer(bound.plan, dialect, texts=texts) if item.raw else None
+        place = None
+        if item.raw:
+            place = placer(bound.plan, dialect, texts=texts, learns=item.learns)
         return await complete_page(value, shape.complete.of(texts=texts), place, slicing)
     return shape.complete(value)
 

@@ -45,6 +45,8 @@ class Loaded:
     """The plan of each row, if rows of several plans were requested by key."""
     raw: bool = False
     """Whether the rows of the page are still as they came: they may be JSON text, and have no children yet."""
+    learns: bool = False
+    """Whether what comes is what later operations of the structure may expect."""
 
 
 class PlanRunner:
@@ -134,7 +136,7 @@ class PlanRunner:
             if self._learns and plan.window is not None and not plan.window.count_only:
                 root.shape.rows.learn(plan.window.size, len(page.rows))
         if raw and not isinstance(page.rows, list):
-            return Loaded(root, page, raw=True)
+            return Loaded(root, page, raw=True, learns=self._learns)
         await self.attach(page.rows, plan)
         return Loaded(root, page)
 

@@ -37,6 +37,7 @@ from schema.errors import SchemaError
 from .check_callers import check_callers
 from .progress import reading_metadata, working
 from .schema_commands import quiet
+from .tables import plain
 
 _DEPLOYMENT = "deployment:"
 """Heads the steps of what all environments share; no environment has such a name."""
@@ -124,8 +125,8 @@ def print_steps(check_: Callable[[], AsyncIterator[Step]], *, as_json: bool) -> 
 
 
 def _line(step: Step) -> str:
-    hint = f"\n{'':21}hint: {step.hint}" if step.hint else ""
-    return f"{step.status.value:<8} {step.name:<11} {step.text}{hint}"
+    hint = f"\n{'':21}hint: {plain(step.hint)}" if step.hint else ""
+    return f"{step.status.value:<8} {step.name:<11} {plain(step.text)}{hint}"
 
 
 async def check(settings: Settings) -> AsyncIterator[Step]:

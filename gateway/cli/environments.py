@@ -23,7 +23,7 @@ from gateway.events import log_event
 from gateway.store.stored_environment import State, StoredEnvironment
 
 from .check import print_steps
-from .tables import print_table
+from .tables import plain, print_table
 
 _STANDARD_INPUT = Path("-")
 
@@ -127,7 +127,7 @@ def show(settings: Settings, name: str, *, as_json: bool) -> None:
     for key, value in facts.items():
         if value not in (None, []):
             shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            print(f"{key.ljust(width)}  {shown}")
+            print(f"{key.ljust(width)}  {plain(shown)}")
 
 
 def update(settings: Settings, name: str, values: Mapping[str, Any], *, as_json: bool) -> None:

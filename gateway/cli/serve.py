@@ -316,7 +316,8 @@ def _addresses(settings: Settings, address: str) -> Iterator[str]:
         built = (BUILT / "index.html").is_file()
         hint = "" if built else f" (plain page; {_full_page_hint()})"
         first = "" if settings.serve_all else f"/{next(iter(settings.profiles))}"
-        yield f"GraphiQL: {address}{PAGE}{first}{hint}"
+        path = PAGE if settings.default_environment else f"{PREFIX}NAME{PAGE}"
+        yield f"GraphiQL: {address}{path}{first}{hint}"
 
 
 def _of_environments(settings: Settings, address: str) -> Iterator[str]:
@@ -349,6 +350,19 @@ class Announcement:
         log_event(self.started)
 
 
+def _own_environment(gateway: Gateway) -> Iterator[str]:
+    """Yield what the environment of the settings themselves is."""
+    if gateway.is_sandbox:
+        yield "This is the embedded sandbox: generated data, no Dynamics 365 environment."
+        yield "For a real one, set D365_URL, D365_TENANT_ID, D365_CLIENT_ID and D365_CLIENT_SECRET."
+        if gateway.settings.sandbox.roles:
+            yield "Callers sign in: `d365-graphql sandbox token --role …` prints a token."
+    else:
+        yield f"Upstream: {gateway.settings.url} ({gateway.dialect.title})"
+    sets, fields = len(gateway.catalog.model.entity_sets), len(gateway.catalog.roots)
+    yield f"{sets:,} entity sets, {fields:,} fields of Query."
+
+
 def announcement_of(
     gateway: Gateway,
     address: str,
@@ -356,18 +370,7 @@ def announcement_of(
     demonstration: Demonstration | None = None,
 ) -> Announcement:
     """Return the announcement of a gateway, which need not stay open until it is published."""
-    lines: list[str] = []
-    if gateway.is_sandbox:
-        lines += [
-            "This is the embedded sandbox: generated data, no Dynamics 365 environment.",
-            "For a real one, set D365_URL, D365_TENANT_ID, D365_CLIENT_ID and D365_CLIENT_SECRET.",
-        ]
-        if gateway.settings.sandbox.roles:
-            lines.append("Callers sign in: `d365-graphql sandbox token --role …` prints a token.")
-    else:
-        lines.append(f"Upstream: {gateway.settings.url} ({gateway.dialect.title})")
-    sets, fields = len(gateway.catalog.model.entity_sets), len(gateway.catalog.roots)
-    lines.append(f"{sets:,} entity sets, {fields:,} fields of Query.")
+    lines = list(_own_environment(gateway)) if gateway.settings.default_environment else []
     lines.extend(_addresses(gateway.settings, address))
     if admin is not None:
         lines.append(f"Health:   {admin_address(gateway.settings, admin)}")

@@ -6,9 +6,14 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 
+def plain(text: str) -> str:
+    """Return a text that others wrote, without what a terminal would obey: escape sequences, line ends, directions."""
+    return "".join(character if character.isprintable() else "�" for character in text)
+
+
 def print_table(rows: Iterable[tuple[str, ...]]) -> None:
     """Print rows in columns; the first one is the header."""
-    table = list(rows)
+    table = [tuple(map(plain, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))

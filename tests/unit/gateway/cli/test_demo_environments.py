@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ import pytest
 from gateway.app import create_app
 from gateway.cli.check_callers import require_callers
 from gateway.cli.demo import Demonstration, demonstrating
-from gateway.cli.serve import MAX_ANNOUNCED, _addresses, require_upstream
+from gateway.cli.serve import MAX_ANNOUNCED, _addresses, announcement_of, require_upstream
 from gateway.config.demo_environments import demos
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError
+from gateway.runtime.assembly import Gateway
 from gateway.store.api_keys import open_register
 from tests.support.environments import code_of, settings_of
 from tests.support.threaded import free_port, threaded
@@ -166,6 +167,18 @@ def test_the_start_prints_the_addresses_of_environments() -> None:
         "GraphQL:  http://x/e/two/graphql",
     ]
     assert any(line.strip() == "and 5 more environments" for line in many)
+
+
+@pytest.mark.anyio
+async def test_no_sandbox_is_announced_that_is_not_served(sandboxed: Gateway) -> None:
+    alone = sandboxed.settings.model_copy(
+        update={"default_environment": False, "stored_environments": True, "graphiql": True}
+    )
+    lines = announcement_of(replace(sandboxed, settings=alone), "http://x").text.splitlines()
+
+    assert lines[0] == "GraphQL:  http://x/e/NAME/graphql for each environment in the store"
+    assert lines[1].startswith("GraphiQL: http://x/e/NAME/graphiql")
+    assert "sandbox" in announcement_of(sandboxed, "http://x").text
 
 
 def test_environments_are_protected_as_the_own_one_is() -> None:

@@ -21,16 +21,17 @@ import aiohttp
 import pytest
 
 from tests.bench.measure import memory
-from tests.bench.processes import gateway
+from tests.bench.processes import PROGRAM, environment, gateway, running
 from tests.support.soak import SOAK, bounded
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 SECONDS = bounded(6.0, 600.0)
+ENVIRONMENT = (
+    *(PROGRAM, "sandbox", "--port", "0", "--capacity", "8,3,8"),
+    *("--every", str(bounded(2.0, 20.0)), "--latency", "20", "--set", "ms_per_kib=1"),
+)
 SETTINGS = {
-    "D365_SANDBOX__CAPACITY": "8,3,8",
-    "D365_SANDBOX__CAPACITY_EVERY": str(bounded(2.0, 20.0)),
-    "D365_SANDBOX__LATENCY_MS": "20",
-    "D365_SANDBOX__MS_PER_KIB": "1",
+    "D365_AUTH": "none",
     "D365_MAX_OPERATIONS": "150",
     "D365_OPERATION_TIMEOUT": "10",
     "D365_INCLUDE": "CustomersV3,Currencies,Released*",
@@ -101,7 +102,13 @@ def files(pid: int) -> int:
 
 
 async def test_at_full_load_nothing_fails_and_nothing_grows() -> None:
-    with gateway("--sandbox", **SETTINGS) as (program, address):
+    with (
+        running(ENVIRONMENT, environment()) as sandbox,
+        gateway(D365_URL=sandbox.line_with("Sandbox: http").split()[-1], **SETTINGS) as (
+            program,
+            address,
+        ),
+    ):
         pid = program.server_pid
         mib: list[float] = []
         connector = aiohttp.TCPConnector(limit=0)

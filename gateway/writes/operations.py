@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from graphql import DocumentNode, GraphQLError, GraphQLSchema, OperationDefinitionNode
+from graphql import DocumentNode, GraphQLSchema, OperationDefinitionNode
 from graphql.execution.values import VariableValues
 from msgspec import Struct
 
 from gateway.documents.collect_fields import Nodes
-from gateway.errors import BadArgument, GatewayError
+from gateway.errors import GatewayError
 from gateway.identity.caller import ANONYMOUS, Caller
 from gateway.odata.query import Request
 from gateway.odata.upstream import WriteUpstream
@@ -29,7 +29,7 @@ from .field_binder import FieldBinder
 from .field_names import FieldNames
 from .fresh_reads import FreshReads, ReadFactory
 from .grants import WriteGrants
-from .outline import MutationOutline, outline_mutation, payload_outline
+from .outline import MutationOutline, outline_mutation, payload_outline, with_defaults
 from .payload import Payload
 from .payload_builder import PayloadBuilder
 from .payload_reader import PayloadReader, PayloadSelection
@@ -181,16 +181,13 @@ class Mutations:
             selector.selection(key, nodes, self._writes[nodes[0].name.value])
             for key, nodes in _mutations(operation, prepared).items()
         )
-        try:
-            return tuple(self._outline(operation, s, planner, bare) for s in selections)
-        except GraphQLError as error:
-            # A null in a nullable variable with a default, in an argument of a payload.
-            raise BadArgument(error.message) from error
+        sent = with_defaults(operation.node, operation.variables)
+        return tuple(self._outline(s, sent, planner, bare) for s in selections)
 
     def _outline(
         self,
-        operation: MutationOperation,
         selection: PayloadSelection,
+        sent: Mapping[str, Any],
         planner: OperationPlanner,
         bare: OperationPlanner,
     ) -> MutationOutline:
@@ -199,7 +196,7 @@ class Mutations:
         return outline_mutation(
             field,
             selection.nodes,
-            operation.variables,
+            sent,
             self._writes.catalog,
             self._planner.dialect.company_property,
             payload_outline(selection, planner, bare),

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from graphql import FieldNode
+from graphql import FieldNode, GraphQLError, OperationDefinitionNode
 from graphql.utilities import value_from_ast_untyped
 from msgspec import Struct
 
 from gateway.documents.collect_fields import Nodes
+from gateway.errors import GatewayError
 from gateway.planning.plan import ReadPlan
 from gateway.planning.planner import OperationPlanner
 from schema.catalog import Catalog
@@ -42,6 +43,19 @@ class MutationOutline(Struct, frozen=True, kw_only=True):
     """None if nothing of a row is selected."""
     is_ruled: bool = False
     """Whether the caller's roles have a rule for the rows, which is checked before and after the write."""
+
+
+def with_defaults(
+    operation: OperationDefinitionNode, variables: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Return the variables of an operation as they were sent, with the defaults of those that were not."""
+    defaults = {
+        name: value_from_ast_untyped(definition.default_value)
+        for definition in operation.variable_definitions or ()
+        if definition.default_value is not None
+        and (name := definition.variable.name.value) not in variables
+    }
+    return {**variables, **defaults} if defaults else variables
 
 
 def outline_mutation(
@@ -98,4 +112,8 @@ def payload_outline(
     level, name = selection.level, selection.set_name
     if level is None or not name:
         return None
-    return PayloadOutline(planner.read_by_key(level, name), bare.read_by_key(level, name))
+    try:
+        return PayloadOutline(planner.read_by_key(level, name), bare.read_by_key(level, name))
+    except (GatewayError, GraphQLError):
+        # What is wrong with a payload stops neither its own write nor those beside it, which have their price.
+        return None

@@ -239,10 +239,38 @@ async def test_callers_with_rules_learn_nothing_of_each_other(
     assert (root.shape.rows.of(900) == 900) is has_rules
 
 
-async def test_a_mutation_that_cannot_be_priced_says_itself_what_is_wrong(
-    sandboxed: Gateway,
-) -> None:
-    by = _World(sandboxed, CostOptions(max_cost=1)).engine()
+CREATE_TWICE = """mutation ($rows: [CustomerGroupCreateInput!]! = [ROW, ROW, ROW]) {
+  a: createCustomerGroup(input: ROW) { customerGroup { customers(PAGE) { totalCount } } }
+  b: createCustomerGroups(input: $rows) { results { userErrors { code } } } }""".replace(
+    "ROW", '{dataAreaId: "usmf", customerGroupId: "ZZ", description: "x"}'
+)
+
+
+@pytest.mark.parametrize(
+    "page", ["first: -1", 'first: 1, after: "no cursor"', "first: 100000000", "first: 1"]
+)
+async def test_a_wrong_payload_makes_no_write_cheaper(sandboxed: Gateway, page: str) -> None:
+    by = _World(sandboxed, CostOptions(max_cost=11)).engine()
+
+    answer = await run(by, CREATE_TWICE.replace("PAGE", page))
+
+    assert codes(answer) == ["COST_EXCEEDED"]
+
+
+async def test_rows_in_the_default_of_a_variable_are_priced(sandboxed: Gateway) -> None:
+    by = _World(sandboxed).engine()
+    query = CREATE_TWICE.replace("PAGE", "first: -1")
+
+    rows = [{"dataAreaId": "usmf", "customerGroupId": "ZZ", "description": "x"}]
+    default = await run(by, query, cost="estimate")
+    sent = await run(by, query, cost="estimate", rows=rows)
+
+    seconds = [a.extensions["cost"]["estimated"]["seconds"] for a in (default, sent)]
+    assert seconds == [1.2, 0.6]
+
+
+async def test_a_wrong_payload_says_itself_what_is_wrong(sandboxed: Gateway) -> None:
+    by = _World(sandboxed, CostOptions(max_cost=4)).engine()
     query = """mutation ($first: Int = 1) {
       updateCustomerGroup(key: {dataAreaId: "usmf", customerGroupId: "ZZ"}, patch: {description: "x"}) {
         customerGroup { customers(first: $first, after: "no cursor") { totalCount } }

@@ -29,6 +29,7 @@ from gateway.http.endpoints import (
 )
 from gateway.http.environment_choice import EnvironmentChoice
 from gateway.http.explain_endpoint import explain_routes, explains_to
+from gateway.http.export_endpoint import export_routes
 from gateway.http.graphql_endpoint import GraphQLEndpoint
 from gateway.http.health import liveness, readiness, reload_endpoint
 from gateway.http.presence import begin, is_below, presence_of
@@ -286,6 +287,7 @@ PER_ENDPOINT: tuple[RoutesOf, ...] = (
     page_routes_of,
     explain_routes,
     explorer_routes,
+    export_routes,
     subscription_routes,
 )
 """Route factories, called once for each API."""

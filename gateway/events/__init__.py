@@ -34,6 +34,7 @@ from .environments import (
     WebhookFailed,
     WebhookSent,
 )
+from .exports import ExportServed
 from .replicas import SharedStateFound, SharedStateLost
 from .streams import SocketClosed, SubscriptionEnded, SubscriptionPolled, WatchFailed
 
@@ -370,6 +371,7 @@ Event: TypeAlias = (
     | ClientLeft
     | ConnectionCut
     | OperationServed
+    | ExportServed
     | CostSettled
     | CostRefused
     | SubscriptionPolled
@@ -398,7 +400,7 @@ def level_of(event: Event) -> LogLevel:
             | (RoleViewOpened() | EnvironmentOpened() | EnvironmentClosed() | WebhookSent())
             | (DocumentsLoaded() | DocumentsChecked())
             | (RequestRefused() | ClientLeft() | OperationServed() | TypesRenewed())
-            | (CallerRefused() | KeysLoaded() | SharedStateFound())
+            | (CallerRefused() | KeysLoaded() | SharedStateFound() | ExportServed())
             | (
                 CostRefused()
                 | SubscriptionEnded()

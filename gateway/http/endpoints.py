@@ -4,6 +4,7 @@
     GET, POST, QUERY /graphql/ap     the profile ap           page: /graphiql/ap
     /e/acme/graphql/ap               the same in the environment acme (see ``environment_choice``)
     /graphql/documents/ID            a trusted document       (see ``trusted_documents``)
+    /export/SET, /export/ap/SET      a whole list             (see ``export_endpoint``)
 
 Routes that exist once for each API come from functions of its ``Endpoint``, listed in ``app.PER_ENDPOINT``. At a
 request, ``await endpoint.admit(scope)`` returns its caller and the generation manager that serves this caller.
@@ -51,6 +52,9 @@ _NOBODY = ""
 """No role has this name."""
 API = "/graphql"
 PAGE = "/graphiql"
+EXPORT = "/export"
+SET_PARAMETER = "set"
+"""Name of the path parameter with the list that is exported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -102,6 +106,12 @@ class Endpoint:
     def document(self) -> str:
         """Path of a trusted document: ``/graphql/ap/documents/{document}``."""
         return f"{self.api}/documents/{{{PATH_PARAMETER}}}"
+
+    @property
+    def export(self) -> str:
+        """Path of its exports: ``/export/ap/{set}``."""
+        below = "" if self.profile is None else f"/{self.profile}"
+        return f"{EXPORT}{below}/{{{SET_PARAMETER}}}"
 
     @property
     def page(self) -> str:

@@ -197,7 +197,7 @@ class GraphQLEndpoint:
             raise overload_error()
         if self.running.is_full:
             raise caller_error(too_many_operations())
-        if scope["method"] in READS and _is_foreign(headers, self.origins):
+        if scope["method"] in READS and is_foreign(headers, self.origins):
             raise cross_site_error()
         if not has_media:
             raise HttpError(
@@ -267,7 +267,7 @@ def _of_caller(request: GraphQLRequest, caller: Caller, *, may_trace: bool) -> G
     return structs.replace(request, caller=caller, trace=request.trace and may_trace)
 
 
-def _is_foreign(headers: Headers, origins: Sequence[str]) -> bool:
+def is_foreign(headers: Headers, origins: Sequence[str]) -> bool:
     """Return whether a browser sends a request for a page of another site that is not allowed to call.
 
     Such a page could not read the answer, but it would cost upstream requests: https://www.w3.org/TR/fetch-metadata/.

@@ -9,7 +9,7 @@ from gateway.environments.opened import Lease
 
 PREFIX = "/e/"
 """Path below which environments are served: ``/e/acme/graphql``."""
-BELOW = ("/graphql", "/graphiql")
+BELOW = ("/graphql", "/graphiql", "/export")
 """What is served below the path of an environment."""
 _KEY = "d365.presence"
 

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import brotli
 import zstandard
@@ -105,11 +105,38 @@ def _in_blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(waiting)
 
 
+class StreamCompressor(Protocol):
+    """Compresses a body that is sent piece by piece."""
+
+    def compress(self, piece: bytes, /) -> bytes:
+        """Return what is complete by now; that may be nothing."""
+        ...
+
+    def flush(self) -> bytes:
+        """Return the rest, and end the body."""
+        ...
+
+
+def stream_compressor(coding: str) -> StreamCompressor | None:
+    """Return a compressor at the fastest level; None for ``identity``."""
+    compressor: StreamCompressor
+    match coding:
+        case "zstd":
+            compressor = zstandard.ZstdCompressor(level=1).compressobj()
+        case "br":
+            compressor = _Brotli(quality=1)
+        case "gzip":
+            compressor = zlib.compressobj(1, wbits=_GZIP)
+        case _:
+            return None
+    return compressor
+
+
 class _Brotli:
     """brotli's compressor with the method names of the others."""
 
-    def __init__(self) -> None:
-        self._compressor = brotli.Compressor(quality=5, lgwin=22)
+    def __init__(self, quality: int = 5) -> None:
+        self._compressor = brotli.Compressor(quality=quality, lgwin=22)
         self.flush: Callable[[], bytes] = self._compressor.finish
         self.compress: Callable[[bytes], bytes] = self._compressor.process
 

@@ -51,6 +51,8 @@ DOORS = (
     Door("/graphql/{profile}/explain", Check.CALLER, of_environments=True),
     Door("/graphql/{profile}/search", Check.CALLER, of_environments=True),
     Door("/graphql/{profile}/slice", Check.CALLER, of_environments=True),
+    Door("/export/{set}", Check.CALLER, of_profiles=True, of_environments=True),
+    Door("/export/{profile}/{set}", Check.CALLER, of_environments=True),
     Door("/graphiql", Check.PAGE, of_profiles=True, of_environments=True),
     Door("/graphiql/config.json", Check.PAGE, of_profiles=True, of_environments=True),
     Door("/graphiql/{profile}", Check.PAGE, of_environments=True),

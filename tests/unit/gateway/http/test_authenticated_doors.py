@@ -43,6 +43,7 @@ DOORS = [
 ]
 """Addresses that a signed-in caller can use."""
 NO_DOORS = [("POST", "/graphql/nothing"), ("GET", "/graphql/nothing")]
+EXPORTS = [("GET", "/export/CustomersV3"), ("GET", "/export/ap/VendorsV2")]
 
 
 def settings(**more: Any) -> Settings:
@@ -73,7 +74,7 @@ async def call(client: Client, method: str, address: str, **headers: str) -> htt
     return await client.http.request(method, address, content=body, headers=fields)
 
 
-@pytest.mark.parametrize(("method", "address"), [*DOORS, *NO_DOORS])
+@pytest.mark.parametrize(("method", "address"), [*DOORS, *EXPORTS, *NO_DOORS])
 async def test_a_door_is_closed_without_credentials(
     client: Client, method: str, address: str
 ) -> None:
@@ -83,7 +84,7 @@ async def test_a_door_is_closed_without_credentials(
     assert response.headers["www-authenticate"] == REALM
 
 
-@pytest.mark.parametrize(("method", "address"), [*DOORS, *NO_DOORS])
+@pytest.mark.parametrize(("method", "address"), [*DOORS, *EXPORTS, *NO_DOORS])
 async def test_a_door_is_closed_to_a_bad_token(client: Client, method: str, address: str) -> None:
     response = await call(client, method, address, authorization=f"Bearer {token(exp=1)}")
 

@@ -102,6 +102,7 @@ async def test_what_is_below_an_api_is_below_each_environment(shared: Deployment
     opened = await shared.http.get("/e/beta/graphiql/config.json")
     explained = await shared.post(NAMES, "/e/beta/graphql/explain")
     found = await shared.http.get("/e/beta/graphql/search", params={"q": "things"})
+    export = await shared.http.get("/e/beta/export/Things?fields=name")
     visit = await shared.http.get("/e/beta/graphql", headers={"accept": "text/html"})
 
     assert opened.json()["endpoint"] == "/e/beta/graphql"
@@ -114,6 +115,7 @@ async def test_what_is_below_an_api_is_below_each_environment(shared: Deployment
     ]
     assert "GET Things?" in explained.json()["data"]["text"]
     assert found.json()["hits"]
+    assert mark_of("beta") in export.text
     assert visit.headers["location"] == "/e/beta/graphiql"
     assert (await shared.http.get("/e/beta/graphiql")).status_code == 200
     assert (await shared.http.get("/e/beta/")).headers["location"] == "/e/beta/graphiql"

@@ -200,6 +200,16 @@ async def test_only_lets_no_other_document_pass(
     assert sent(only) == 0
 
 
+async def test_exports_follow_the_mode(only: Client) -> None:
+    path = "/export/CustomersV3?fields=customerAccount"
+
+    refused = await only.http.get(path, headers=bearer("app"))
+    free = await only.http.get(path, headers=bearer("router"))
+
+    assert code_of(refused) == "PERSISTED_QUERY_REQUIRED"
+    assert (free.status_code, free.text[:19]) == (200, '{"customerAccount":')
+
+
 @pytest.mark.parametrize(
     "query",
     [

@@ -1,0 +1,148 @@
+"""An export as it is requested: a list, a filter, fields, a format; and the plan of it over one API.
+
+What a caller may export is what those of its roles give that have the right ``export`` on the set, and no more: a role
+without it adds neither rows nor columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct, structs
+
+from gateway.admission.work import Lane
+from gateway.errors import BadArgument, Forbidden
+from gateway.request import GraphQLRequest
+from gateway.runtime.assembly import Gateway
+from schema.catalog.records import RootField
+from schema.policy.records import Right
+from schema.policy.view import RoleView
+
+from .formats import CsvWriter, Format, NdjsonWriter, RowWriter
+from .reading import document_of, read_where
+from .selection import Column, select
+
+FORMATS: tuple[Format, ...] = ("ndjson", "csv")
+PARAMETERS = ("where", "fields", "format", "companies", "formulas", "trailer")
+
+
+class ExportRequest(Struct, frozen=True, kw_only=True):
+    """What is to be exported, and how it is written."""
+
+    where: str | None = None
+    fields: str | None = None
+    format: Format = "ndjson"
+    neutralizes: bool = False
+    """Whether CSV has no formulas."""
+    has_trailer: bool = False
+    """Whether the last line of NDJSON has the number of rows."""
+
+
+class Export(Struct, frozen=True, kw_only=True):
+    """An export that may run."""
+
+    set: str
+    """The entity set."""
+    request: ExportRequest
+    columns: tuple[Column, ...]
+    document: str
+    """The operation that reads a page."""
+    variables: Mapping[str, Any]
+
+    def first(self, request: GraphQLRequest) -> GraphQLRequest:
+        """Return the request for the first page, with the caller and scope of ``request``."""
+        return structs.replace(
+            request,
+            query=self.document,
+            variables=self.variables,
+            operation_name=None,
+            allow_mutation=False,
+            lane=Lane.EXPORT,
+        )
+
+    def writer(self) -> RowWriter:
+        """Return what writes its rows."""
+        match self.request.format:
+            case "csv":
+                return CsvWriter(self.columns, neutralize=self.request.neutralizes)
+            case "ndjson":
+                return NdjsonWriter(trailer=self.request.has_trailer)
+
+
+def read_export(parameters: Mapping[str, str]) -> ExportRequest:
+    """Return the request in the parameters of an address. Raises BadArgument."""
+    for name in parameters:
+        if name not in PARAMETERS:
+            raise BadArgument(
+                f"There is no parameter {name}.", hint=f"There are: {', '.join(PARAMETERS)}."
+            )
+    wanted = _choice(parameters, "format", "ndjson", FORMATS)
+    of_name: Format = next(name for name in FORMATS if name == wanted)
+    neutralizes = _choice(parameters, "formulas", "keep", ("keep", "neutralize")) == "neutralize"
+    has_trailer = _choice(parameters, "trailer", "false", ("true", "false")) == "true"
+    if neutralizes and of_name != "csv":
+        raise BadArgument("formulas=neutralize is for CSV only.")
+    if has_trailer and of_name != "ndjson":
+        raise BadArgument("trailer=true is for NDJSON only.")
+    return ExportRequest(
+        where=parameters.get("where"),
+        fields=parameters.get("fields"),
+        format=of_name,
+        neutralizes=neutralizes,
+        has_trailer=has_trailer,
+    )
+
+
+def _choice(
+    parameters: Mapping[str, str], name: str, default: str, choices: tuple[str, ...]
+) -> str:
+    value = parameters.get(name, default)
+    if value not in choices:
+        raise BadArgument(f"{name} is none of {', '.join(choices)}.")
+    return value
+
+
+def exporting_view(gateway: Gateway, root: RootField) -> RoleView | None:
+    """Return the view of the caller's roles without those that give the rows of a list, but not to be exported.
+
+    None if there are no roles. Raises Forbidden if no role gives the right.
+    """
+    view, of_set = gateway.view, root.entity_set
+    if view is None or of_set is None:
+        return None
+    giving = {grant.role for grant in view.having(Right.EXPORT, of_set.name)}
+    if not giving:
+        raise Forbidden(
+            f"None of your roles may export {of_set.name}.",
+            hint="Roles give it as a right of the set: export = true.",
+        )
+    denying = {grant.role for grant in view.readers(of_set.name)} - giving
+    if not denying:
+        return view
+    # A role may inherit one of them; its own right then covers what it inherits.
+    return RoleView(
+        view.policy,
+        [
+            role
+            for role in view.roles
+            if role in giving or denying.isdisjoint(RoleView(view.policy, (role,)).roles)
+        ],
+    )
+
+
+def prepare(gateway: Gateway, root: RootField, request: ExportRequest) -> Export:
+    """Return an export over the API of a gateway. Raises BadArgument, Forbidden."""
+    assert root.entity_set is not None
+    catalog = gateway.catalog
+    selection = select(catalog, root.csdl, request.fields)
+    variables: dict[str, Any] = {"first": gateway.settings.max_page_size}
+    if request.where is not None:
+        variables["where"] = read_where(request.where)
+    return Export(
+        set=root.entity_set.name,
+        request=request,
+        columns=selection.columns,
+        document=document_of(catalog, root, selection, filters=request.where is not None),
+        variables=variables,
+    )

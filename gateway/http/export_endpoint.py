@@ -1,0 +1,336 @@
+"""Exports over HTTP: ``GET /export/CustomersV3?where=…&fields=…&format=csv`` streams a whole list to its caller.
+
+A response that begins with 200 is complete or broken off: an export that fails midway ends without the last chunk, so
+that the client's HTTP library reports it, and NDJSON has a last line ``{"error": …}``. What fails before the first row
+is answered with a status. Bytes are sent as fast as the client reads them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from starlette.datastructures import QueryParams
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from gateway.admission.work import Lane
+from gateway.errors import BadArgument, Forbidden, Overloaded, Unauthenticated
+from gateway.events import RequestRefused
+from gateway.events.exports import ExportServed
+from gateway.export.reading import ExportFailed, read_pages
+from gateway.export.request import Export, exporting_view, prepare, read_export
+from gateway.export.selection import find_list
+from gateway.failures import failure_answer
+from gateway.identity.caller import ANONYMOUS, Caller
+from gateway.request import Answer, GraphQLRequest
+from gateway.runtime.generations import GenerationManager
+from gateway.shutdown import STOPPING
+from gateway.storage.content_coding import (
+    IDENTITY,
+    StreamCompressor,
+    accepted_coding,
+    stream_compressor,
+)
+
+from .caller_watch import until_refused
+from .edge import send_refusal
+from .endpoints import SET_PARAMETER, Endpoint, with_cors
+from .graphql_endpoint import GRAPHQL, is_foreign, status_of
+from .presence import environment_of
+from .refusals import (
+    HttpError,
+    UnknownApi,
+    caller_error,
+    cross_site_error,
+    error_fields,
+    no_route,
+    overload_error,
+    shutdown_error,
+)
+from .request_audit import record_refusal
+from .request_parameters import Headers, client_of, companies_of, headers_of, is_fresh, timeout_of
+from .responses import send_body
+from .running_operations import too_many_operations
+
+MEDIA = {
+    "ndjson": b"application/x-ndjson; charset=utf-8",
+    "csv": b"text/csv; charset=utf-8; header=present",
+}
+_ALLOW = (b"allow", b"GET, HEAD, OPTIONS")
+_VARY = (
+    b"vary",
+    b"Accept-Encoding, Authorization, X-D365-Company, X-D365-Environment",
+)
+
+
+def export_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
+    """Return the route of exports."""
+    yield Route(endpoint.export, with_cors(_Exports(endpoint), endpoint.settings.cors_origins))
+
+
+class _Prepared(Struct, frozen=True):
+    """An export of a request, and what serves it."""
+
+    export: Export
+    live: GenerationManager
+    first: GraphQLRequest
+
+
+class _Exports:
+    """The ASGI application. A class: to a function, Starlette's router would pass GET only."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._documents = endpoint.documents
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = headers_of(scope)
+        if scope["method"] == "OPTIONS":
+            await send_body(send, 200, b"", (_ALLOW,))
+            return
+        caller = ANONYMOUS
+        try:
+            self._check(scope, headers)
+            caller, live = await self._endpoint.admit(scope)
+            if live is None:
+                raise HttpError(503, "STARTING", "The gateway is starting.", "Try again soon.")
+            prepared = await self._prepare(scope, headers, caller, live)
+            with self._endpoint.running.holding(Lane.EXPORT):
+                await _Stream(self._endpoint, prepared, scope, headers, send).run(receive)
+        except UnknownApi:
+            await no_route(scope, receive, send)
+        except Overloaded as error:
+            await send_refusal(caller_error(error), scope, receive, send)
+        except HttpError as refused:
+            code = refused.code
+            event = RequestRefused(status=refused.status, code=code, message=str(refused))
+            self._endpoint.observe(event)
+            await send_refusal(refused, scope, receive, send)
+
+    def _check(self, scope: Scope, headers: Headers) -> None:
+        """Raise HttpError if a request is refused before its caller is known."""
+        if scope["method"] not in ("GET", "HEAD"):
+            fields = (_ALLOW,)
+            raise HttpError(405, "METHOD_NOT_ALLOWED", "Exports are read by GET.", fields=fields)
+        if self._endpoint.waiting.is_full:
+            raise overload_error()
+        if self._endpoint.running.is_full:
+            raise caller_error(too_many_operations())
+        if is_foreign(headers, self._endpoint.settings.cors_origins):
+            raise cross_site_error()
+
+    async def _prepare(
+        self, scope: Scope, headers: Headers, caller: Caller, live: GenerationManager
+    ) -> _Prepared:
+        """Return the export of a request. Raises HttpError."""
+        name: str = scope["path_params"][SET_PARAMETER]
+        parameters = QueryParams(scope["query_string"])
+        try:
+            gateway = live.gateway
+            root = find_list(gateway.catalog, name)
+            if root is None:
+                hint = "Name a list of Query, such as customersV3, or its entity set."
+                raise HttpError(404, "UNKNOWN_SET", f"There is no list called {name}.", hint)
+            own, view = gateway.view, exporting_view(gateway, root)
+            environment = environment_of(scope)
+            if view is not None and own is not None and view.roles != own.roles:
+                assert environment is not None
+                assert environment.views is not None
+                live = await environment.views.live(self._endpoint.profile, view)
+                gateway = live.gateway
+            export = prepare(gateway, root, read_export(parameters))
+        except Forbidden as error:
+            record_refusal(scope, 403, error.code, caller)
+            raise HttpError(403, error.code, error.message, error.hint) from error
+        except BadArgument as error:
+            raise HttpError(400, error.code, error.message, error.hint) from error
+        documents = self._documents
+        if documents.store is not None:
+            documents = documents.of_caller(caller, own)
+            documents.find({"query": export.document}, headers)
+        companies = parameters.get("companies", headers.get("x-d365-company"))
+        request = GraphQLRequest(
+            query=export.document,
+            companies=companies_of(companies),
+            timeout=timeout_of(headers.get("x-d365-timeout")),
+            fresh=is_fresh(headers),
+            caller=caller,
+            client=client_of(scope),
+            request_id=headers.get("x-request-id"),
+        )
+        return _Prepared(export, live, export.first(request))
+
+
+class _Stream:
+    """The response with one export."""
+
+    def __init__(
+        self, endpoint: Endpoint, prepared: _Prepared, scope: Scope, headers: Headers, send: Send
+    ) -> None:
+        self._endpoint = endpoint
+        self._observe = endpoint.observe
+        self._prepared = prepared
+        self._scope = scope
+        self._send = send
+        enabled = endpoint.settings.compression
+        self._coding = accepted_coding(headers) if enabled else IDENTITY
+        self._compressor: StreamCompressor | None = stream_compressor(self._coding)
+        self._writer = prepared.export.writer()
+        self._has_begun = False
+        self._size = 0
+        self._began = time.perf_counter()
+
+    async def run(self, receive: Receive) -> None:
+        """Send all rows, or as much as can be had. Raises HttpError if nothing was sent."""
+        if self._scope["method"] == "HEAD":
+            await self._begin()
+            await self._send({"type": "http.response.body"})
+            return
+        sending = asyncio.create_task(self._send_all())
+        gone = asyncio.create_task(_until_gone(receive))
+        stopping = asyncio.create_task(_until_stopping(self._scope))
+        ends = [sending, gone, stopping]
+        refusal = self._refusal()
+        if refusal is not None:
+            ends.append(refusal)
+        error: str | None = "STOPPING"
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            if sending.done():
+                error = sending.result()
+                return
+            await _cancelled(sending)
+            if gone.done():
+                error = "CLIENT_LEFT"
+            elif refusal is not None and refusal.done():
+                expired = Unauthenticated(refusal.result(), hint="Sign in, and export again.")
+                error = await self._break_off(failure_answer(expired, self._observe))
+            else:
+                error = await self._break_off(shutdown_error(is_write=False).answer)
+        finally:
+            await _cancelled(*ends)
+            if self._has_begun:
+                self._log(error)
+
+    def _refusal(self) -> asyncio.Task[Any] | None:
+        """Return a task that ends when the credentials of the caller do."""
+        caller = self._prepared.first.caller
+        if caller is ANONYMOUS:
+            return None
+        return asyncio.create_task(
+            until_refused(lambda: caller, lambda: self._endpoint.authenticate(self._scope))
+        )
+
+    def _log(self, error: str | None) -> None:
+        export = self._prepared.export
+        event = ExportServed(
+            set=export.set,
+            format=export.request.format,
+            rows=self._writer.rows,
+            size=self._size,
+            seconds=time.perf_counter() - self._began,
+            error=error,
+        )
+        self._observe(event)
+
+    async def _send_all(self) -> str | None:
+        """Send all rows; return the code of the error that has ended it early. Raises HttpError before the first."""
+        try:
+            async with aclosing(read_pages(self._read, self._prepared.first)) as pages:
+                async for nodes in pages:
+                    await self._begin()
+                    for piece in self._writer.page(nodes):
+                        await self._write(piece)
+                        await asyncio.sleep(0)
+        except ExportFailed as failed:
+            return await self._break_off(failed.answer)
+        except Exception as error:
+            return await self._break_off(failure_answer(error, self._observe))
+        await self._write(self._writer.end())
+        rest = b"" if self._compressor is None else self._compressor.flush()
+        self._size += len(rest)
+        await self._send({"type": "http.response.body", "body": rest})
+        return None
+
+    async def _read(self, request: GraphQLRequest) -> Answer:
+        with self._prepared.live.serving() as gateway:
+            return await gateway.engine.execute_unlogged(request)
+
+    async def _begin(self) -> None:
+        """Send the head of the response, and of the file, unless that was done."""
+        if self._has_begun:
+            return
+        self._has_begun = True
+        export = self._prepared.export
+        file = f"{export.set}.{export.request.format}"
+        fields = [
+            (b"content-type", MEDIA[export.request.format]),
+            (b"content-disposition", f'attachment; filename="{file}"'.encode()),
+            (b"cache-control", b"no-store"),
+            (b"x-content-type-options", b"nosniff"),
+            # For nginx and proxies that follow it: do not buffer.
+            (b"x-accel-buffering", b"no"),
+            _VARY,
+        ]
+        if self._coding != IDENTITY:
+            fields.append((b"content-encoding", self._coding.encode()))
+        await self._send({"type": "http.response.start", "status": 200, "headers": fields})
+        if self._scope["method"] != "HEAD":
+            await self._write(self._writer.begin())
+
+    async def _write(self, piece: bytes) -> None:
+        body = piece if self._compressor is None else self._compressor.compress(piece)
+        if not body:
+            return
+        self._size += len(body)
+        with self._endpoint.waiting.holding(len(body)):
+            await self._send({"type": "http.response.body", "body": body, "more_body": True})
+
+    async def _break_off(self, answer: Answer) -> str:
+        """End the response without its end, and return the code of the error. Raises HttpError if nothing was sent."""
+        error: dict[str, Any] = answer.errors[0]
+        extensions: dict[str, Any] = error.get("extensions", {})
+        code = str(extensions.get("code", "INTERNAL_ERROR"))
+        if not self._has_begun:
+            raise _refused(answer, code)
+        if self._prepared.export.request.format == "ndjson":
+            await self._write(msgspec.json.encode({"error": error}) + b"\n")
+            # Else the line would stay in the compressor.
+            if self._compressor is not None:
+                rest, self._compressor = self._compressor.flush(), None
+                await self._write(rest)
+        # The server closes the connection of a response that is not complete.
+        return code
+
+
+def _refused(answer: Answer, code: str) -> HttpError:
+    """Return an error with the errors of an operation that could not run."""
+    status = 403 if code == Forbidden.code else status_of(answer, GRAPHQL)
+    # An operation that fails is 200 for clients of GraphQL, who read its errors.
+    status = 502 if status == 200 else status
+    refused = HttpError(status, code, answer.errors[0]["message"])
+    refused.answer = Answer(errors=answer.errors)
+    refused.fields = error_fields(answer.errors)
+    return refused
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _until_stopping(scope: Scope) -> None:
+    event: asyncio.Event | None = scope.get("state", {}).get(STOPPING)
+    await (asyncio.Event() if event is None else event).wait()
+
+
+async def _cancelled(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

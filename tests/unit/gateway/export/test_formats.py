@@ -1,0 +1,97 @@
+"""What the writers of NDJSON and CSV make of rows."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import msgspec
+import pytest
+
+from gateway.export.formats import PIECE, CsvWriter, NdjsonWriter, RowWriter
+from gateway.export.selection import Column, select
+from schema.catalog import Catalog
+from tests.support.shop import shop
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    return shop().catalog
+
+
+def written(writer: RowWriter, *pages: str) -> str:
+    pieces = [writer.begin()]
+    for page in pages:
+        pieces += writer.page(msgspec.Raw(page.encode()))
+    return b"".join([*pieces, writer.end()]).decode()
+
+
+def columns(catalog: Catalog, fields: str) -> tuple[Column, ...]:
+    return select(catalog, catalog.roots["customersV3"].csdl, fields).columns
+
+
+def test_ndjson_has_a_row_a_line_as_it_came() -> None:
+    text = written(NdjsonWriter(), '[{"a":"1.10"},{"a":null}]', "[]", '[{"a":{"b":1}}]')
+
+    assert text == '{"a":"1.10"}\n{"a":null}\n{"a":{"b":1}}\n'
+
+
+def test_the_trailer_counts_the_rows_of_all_pages() -> None:
+    writer = NdjsonWriter(trailer=True)
+
+    assert written(writer, "[{},{}]", "[{}]").splitlines()[-1] == '{"end":{"rows":3}}'
+    assert writer.rows == 3
+
+
+@pytest.mark.parametrize("rows", [PIECE - 1, PIECE, PIECE + 1])
+def test_pieces_lose_no_row(catalog: Catalog, rows: int) -> None:
+    page = json.dumps([{"customerAccount": str(n)} for n in range(rows)])
+    of_csv = CsvWriter(columns(catalog, "customerAccount"))
+
+    assert len(written(NdjsonWriter(), page).splitlines()) == rows
+    assert len(written(of_csv, page).splitlines()) == rows + 1
+    assert of_csv.rows == rows
+
+
+@pytest.mark.parametrize(
+    ("fields", "row", "line"),
+    [
+        ("customerAccount version", '{"customerAccount":"a,b","version":"7"}', '"a,b",7'),
+        ("customerAccount version", '{"customerAccount":"a\\"b","version":null}', '"a""b",'),
+        ("customerAccount version", '{"customerAccount":"a\\r\\nb","version":"1"}', '"a\r\nb",1'),
+        ("creditLimit version", '{"creditLimit":"0.10","version":"-9223372036854775808"}', None),
+        ("onHold status", '{"onHold":true,"status":"OPEN"}', "true,OPEN"),
+        ("onHold status", '{"onHold":false,"status":null}', "false,"),
+        ("tags status", '{"tags":["a","b,c"],"status":null}', '"[""a"",""b,c""]",'),
+        ("status group{name}", '{"status":null,"group":{"name":"10"}}', ",10"),
+        ("status group{name}", '{"status":null,"group":null}', ","),
+        (
+            "status home{spot}",
+            '{"status":null,"home":{"spot":{"x":0.10000000000000000001}}}',
+            ',"{""x"":0.10000000000000000001}"',
+        ),
+        ("customerAccount", '{"customerAccount":""}', '""'),
+    ],
+)
+def test_csv_cells(catalog: Catalog, fields: str, row: str, line: str | None) -> None:
+    writer = CsvWriter(columns(catalog, fields))
+
+    text = written(writer, f"[{row}]")
+
+    assert text.partition("\r\n")[2] == (line or "0.10,-9223372036854775808") + "\r\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "neutral"),
+    [("=1+1", "'=1+1"), ("+1", "'+1"), ("-1", "'-1"), ("@a", "'@a"), ("\ta", "'\ta"), ("a=", "a=")],
+)
+def test_formulas_are_neutralized_on_request(catalog: Catalog, value: str, neutral: str) -> None:
+    page = json.dumps([{"customerAccount": value, "creditLimit": "-1"}])
+    shown = columns(catalog, "customerAccount creditLimit")
+
+    plain = written(CsvWriter(shown), page)
+    safe = written(CsvWriter(shown, neutralize=True), page)
+
+    assert list(csv.reader(io.StringIO(plain)))[1] == [value, "-1"]
+    assert list(csv.reader(io.StringIO(safe)))[1] == [neutral, "-1"]

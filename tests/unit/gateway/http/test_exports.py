@@ -1,0 +1,287 @@
+"""Exports over HTTP: whole lists, in each format, with the caller's rights; or an error that no client overlooks."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import gzip
+import io
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.types import Receive, Scope, Send
+
+from gateway.config.setting_models import Profile
+from gateway.events import Event, RequestSent
+from gateway.events.exports import ExportServed
+from tests.support.app_client import Client, calling, code_of
+from tests.support.app_client import serving as serving_app
+from tests.support.manual_clock import until
+from tests.support.role_doors import bearer, settings
+from tests.support.streaming import Served, serving
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+SMALL = {"small": Profile(default_page_size=10, max_page_size=100)}
+ROLES: dict[str, Any] = {
+    "reader": {"sets": {"CustomersV3": {"export": False}, "VendorsV2": {}}},
+    "exporter": {
+        "sets": {
+            "CustomersV3": {
+                "export": True,
+                "where": {"dataAreaId": {"eq": "usmf"}},
+                "deny_columns": ["*Credit*"],
+                "masks": {"OrganizationName": "null"},
+            },
+            "CustomerGroups": {"export": False},
+        }
+    },
+}
+
+
+@pytest.fixture(scope="module")
+async def served(sandbox: Starlette) -> AsyncIterator[Served]:
+    async with serving(sandbox, [], profiles=SMALL) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+async def app_with_roles() -> AsyncIterator[tuple[Starlette, list[Event]]]:
+    roles = {n: {**r, "sets": dict(r["sets"])} for n, r in ROLES.items()}
+    async with serving_app(settings(roles=roles, profiles={})) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def client(app_with_roles: tuple[Starlette, list[Event]]) -> AsyncIterator[Client]:
+    async with calling(*app_with_roles) as client:
+        yield client
+
+
+async def get(served: Served, path: str, **fields: str) -> httpx.Response:
+    names = {name.replace("_", "-"): value for name, value in fields.items()}
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{served.port}") as http:
+        return await http.get(path, headers={"accept-encoding": "identity", **names})
+
+
+async def test_the_rows_are_those_of_the_list(served: Served) -> None:
+    response = await get(served, "/export/small/CustomersV3?fields=id,creditLimit")
+    query = "{ customersV3(first: 1000) { nodes { id creditLimit } } }"
+    listed = await get(served, f"/graphql?query={query}", accept="application/json")
+
+    assert response.headers["content-type"] == "application/x-ndjson; charset=utf-8"
+    assert response.headers["content-disposition"] == 'attachment; filename="CustomersV3.ndjson"'
+    assert response.headers["cache-control"] == "no-store"
+    rows = [json.loads(line) for line in response.text.splitlines()]
+    assert rows == listed.json()["data"]["customersV3"]["nodes"]
+    assert len(rows) > 200
+
+
+async def test_pages_are_read_by_keyset_and_logged_as_one_export(served: Served) -> None:
+    served.events.clear()
+    response = await get(served, "/export/small/CustomersV3?fields=customerAccount")
+    await until(lambda: any(isinstance(e, ExportServed) for e in served.events))
+
+    rows = len(response.text.splitlines())
+    sent = [str(e.url) for e in served.events if isinstance(e, RequestSent)]
+    assert len(sent) == -(-rows // 100) > 2
+    assert ["$filter" in url for url in sent] == [False, *[True] * (len(sent) - 1)]
+    assert not any("$skip" in url for url in sent)
+    (export,) = [e for e in served.events if isinstance(e, ExportServed)]
+    assert (export.set, export.format, export.rows) == ("CustomersV3", "ndjson", rows)
+    assert (export.size, export.error) == (len(response.content), None)
+
+
+async def test_csv_has_relations_filters_and_companies(served: Served) -> None:
+    path = (
+        "/export/customersV3?format=csv&companies=usmf&fields=customerAccount,customerGroup{description}"
+        '&where={customerAccount:{in:["US-001","US-002","DE-001"]}}'
+    )
+    response = await get(served, path)
+
+    header, *rows = csv.reader(io.StringIO(response.text))
+    assert header == ["customerAccount", "customerGroup.description"]
+    assert [row[0] for row in rows] == ["US-001", "US-002"]
+    assert response.headers["content-type"] == "text/csv; charset=utf-8; header=present"
+
+
+@pytest.mark.parametrize("where", ['{"nameAlias":{"eq":"none"}}', '{nameAlias:{eq:"none"}}'])
+async def test_an_empty_list_is_a_whole_file(served: Served, where: str) -> None:
+    response = await get(served, f"/export/CustomersV3?trailer=true&where={where}")
+
+    assert (response.status_code, response.text) == (200, '{"end":{"rows":0}}\n')
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd", "br"])
+async def test_the_stream_is_compressed(served: Served, coding: str) -> None:
+    path = "/export/small/CustomersV3?fields=id"
+    plain = await get(served, path)
+    address = f"http://127.0.0.1:{served.port}"
+    async with (
+        httpx.AsyncClient(base_url=address) as http,
+        http.stream("GET", path, headers={"accept-encoding": coding}) as response,
+    ):
+        raw = b"".join([piece async for piece in response.aiter_raw()])
+
+    assert response.headers["content-encoding"] == coding
+    assert len(raw) < len(plain.content)
+    if coding == "gzip":
+        assert gzip.decompress(raw) == plain.content
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [
+        ("/export/Nothing", 404, "UNKNOWN_SET"),
+        ("/export/customerV3", 404, "UNKNOWN_SET"),
+        ("/export/CustomersV3?format=xls", 400, "BAD_ARGUMENT"),
+        ("/export/CustomersV3?first=5", 400, "BAD_ARGUMENT"),
+        ("/export/CustomersV3?where={", 400, "BAD_ARGUMENT"),
+        ("/export/CustomersV3?where={x:1}", 400, "BAD_USER_INPUT"),
+        ("/export/CustomersV3?formulas=neutralize", 400, "BAD_ARGUMENT"),
+        ("/export/CustomersV3?format=csv&trailer=true", 400, "BAD_ARGUMENT"),
+        ("/export/CustomersV3?fields=salesOrders{nodes{id}}", 400, "BAD_ARGUMENT"),
+    ],
+)
+async def test_what_cannot_run_has_a_status(
+    served: Served, path: str, status: int, code: str
+) -> None:
+    response = await get(served, path)
+
+    assert (response.status_code, code_of(response)) == (status, code)
+
+
+async def test_other_methods_are_refused(served: Served) -> None:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{served.port}") as http:
+        posted = await http.post("/export/CustomersV3")
+        options = await http.options("/export/CustomersV3")
+        head = await http.head("/export/CustomersV3?format=csv")
+
+    assert (posted.status_code, posted.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
+    assert (options.status_code, options.headers["allow"]) == (200, "GET, HEAD, OPTIONS")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"].startswith("text/csv")
+
+
+async def test_a_page_of_another_site_is_refused(served: Served) -> None:
+    response = await get(served, "/export/CustomersV3", sec_fetch_site="cross-site")
+
+    assert (response.status_code, code_of(response)) == (403, "CROSS_SITE_REQUEST")
+
+
+class Failing:
+    """The sandbox, which refuses the third request for rows."""
+
+    def __init__(self, sandbox: Starlette) -> None:
+        self._sandbox = sandbox
+        self.requests = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"].endswith("/CustomersV3"):
+            self.requests += 1
+            if self.requests == 3:
+                await send({"type": "http.response.start", "status": 400, "headers": []})
+                await send({"type": "http.response.body", "body": b"{}"})
+                return
+        await self._sandbox(scope, receive, send)
+
+
+@pytest.mark.parametrize("form", ["ndjson", "csv"])
+@pytest.mark.parametrize("coding", ["identity", "gzip"])
+async def test_an_export_that_fails_midway_is_broken_off(
+    sandbox: Starlette, form: str, coding: str
+) -> None:
+    events: list[Event] = []
+    failing: Any = Failing(sandbox)
+    path = f"/export/small/CustomersV3?fields=customerAccount&format={form}"
+    received = bytearray()
+
+    async def read(http: httpx.AsyncClient) -> None:
+        async with http.stream("GET", path, headers={"accept-encoding": coding}) as answer:
+            async for piece in answer.aiter_bytes():
+                received.extend(piece)
+
+    async with serving(failing, events, profiles=SMALL) as served:
+        address = f"http://127.0.0.1:{served.port}"
+        async with httpx.AsyncClient(base_url=address) as http:
+            with pytest.raises(httpx.RemoteProtocolError):
+                await read(http)
+        await until(lambda: any(isinstance(e, ExportServed) for e in events))
+
+    (export,) = [e for e in events if isinstance(e, ExportServed)]
+    assert (export.rows, export.error) == (200, "UPSTREAM_REJECTED")
+    if form == "ndjson":
+        lines = received.splitlines()
+        error = json.loads(lines[-1])["error"]
+        assert error["extensions"]["code"] == "UPSTREAM_REJECTED"
+        assert len(lines) == 201
+
+
+async def test_a_client_that_leaves_ends_the_reads(sandbox: Starlette) -> None:
+    held = asyncio.Event()
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"].endswith("/CustomersV3") and b"gt" in scope["query_string"]:
+            held.set()
+            await asyncio.Event().wait()
+        await sandbox(scope, receive, send)
+
+    events: list[Event] = []
+    upstream: Any = slow
+    async with serving(upstream, events, profiles=SMALL) as served:
+        address = f"http://127.0.0.1:{served.port}"
+        async with (
+            httpx.AsyncClient(base_url=address) as http,
+            http.stream("GET", "/export/small/CustomersV3") as answer,
+        ):
+            await anext(answer.aiter_bytes())
+            await asyncio.wait_for(held.wait(), 10)
+        await until(lambda: any(isinstance(e, ExportServed) for e in events))
+
+    (export,) = [e for e in events if isinstance(e, ExportServed)]
+    assert export.error == "CLIENT_LEFT"
+
+
+@pytest.mark.parametrize(
+    ("path", "roles", "status", "code"),
+    [
+        ("/export/CustomersV3", ("reader",), 403, "FORBIDDEN"),
+        ("/export/CustomerGroups", ("exporter",), 403, "FORBIDDEN"),
+        ("/export/VendorsV2", ("exporter",), 404, "UNKNOWN_SET"),
+        ("/export/CustomersV3?fields=creditLimit", ("exporter",), 400, "BAD_ARGUMENT"),
+        ("/export/CustomersV3?fields=creditLimit", ("exporter", "reader"), 400, "BAD_ARGUMENT"),
+        (
+            "/export/CustomersV3?where={creditLimit:{gt:1}}",
+            ("exporter", "reader"),
+            *(400, "BAD_USER_INPUT"),
+        ),
+        ("/export/CustomersV3?fields=customerGroup{description}", ("exporter",), 403, "FORBIDDEN"),
+    ],
+)
+async def test_roles_decide_what_is_exported(
+    client: Client, path: str, roles: tuple[str, ...], status: int, code: str
+) -> None:
+    response = await client.http.get(path, headers=bearer(*roles))
+
+    assert (response.status_code, code_of(response)) == (status, code)
+
+
+@pytest.mark.parametrize("roles", [("exporter",), ("exporter", "reader")])
+async def test_a_role_without_the_right_adds_nothing(
+    client: Client, roles: tuple[str, ...]
+) -> None:
+    response = await client.http.get("/export/CustomersV3", headers=bearer(*roles))
+
+    rows = [json.loads(line) for line in response.text.splitlines()]
+    assert {row["dataAreaId"] for row in rows} == {"usmf"}
+    assert {row["organizationName"] for row in rows} == {None}
+    assert not any("credit" in name.lower() for name in rows[0])
+
+
+async def test_nobody_exports_without_a_role(client: Client) -> None:
+    response = await client.http.get("/export/CustomersV3")
+
+    assert (response.status_code, code_of(response)) == (403, "FORBIDDEN")

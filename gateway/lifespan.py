@@ -180,7 +180,7 @@ class Lifespan:
             idle=self.settings.environment_idle,
             observe=tee(self.observe, status.process.observe),
         )
-        self.registry.follow(opened.follow, opened.reload)
+        self.registry.follow(opened.follow, opened.reload, status.process.drop)
         try:
             yield
         finally:

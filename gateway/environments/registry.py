@@ -39,8 +39,16 @@ class Registry(Protocol):
         """Yield the names of all environments."""
         ...
 
-    def follow(self, changed: Callable[[], None], reload: Callable[[str], None]) -> None:
-        """Call ``changed`` after each change, and ``reload`` with the name of one whose metadata is to be reloaded."""
+    def follow(
+        self,
+        changed: Callable[[], None],
+        reload: Callable[[str], None],
+        removed: Callable[[str], None],
+    ) -> None:
+        """Call ``changed`` after each change, ``reload`` with the name of one whose metadata is to be reloaded.
+
+        ``removed`` is called with the name of one that is gone; another one may have that name already.
+        """
         ...
 
 
@@ -63,5 +71,10 @@ class SettingsRegistry:
         """Yield the names of all environments."""
         return iter(self._environments)
 
-    def follow(self, changed: Callable[[], None], reload: Callable[[str], None]) -> None:
+    def follow(
+        self,
+        changed: Callable[[], None],
+        reload: Callable[[str], None],
+        removed: Callable[[str], None],
+    ) -> None:
         """Do nothing, as nothing changes."""

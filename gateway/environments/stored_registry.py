@@ -59,6 +59,7 @@ class StoredRegistry:
         self._by_name: dict[str, _Entry] = {}
         self._changed: Callable[[], None] = lambda: None
         self._reload: Callable[[str], None] = lambda _: None
+        self._removed: Callable[[str], None] = lambda _: None
         poller.follow(
             Subject(
                 name="environments",
@@ -89,9 +90,14 @@ class StoredRegistry:
             if self._declared.find(name) is None and self.find(name) is not None:
                 yield name
 
-    def follow(self, changed: Callable[[], None], reload: Callable[[str], None]) -> None:
-        """Call ``changed`` after each change, and ``reload`` with the name of one whose metadata is to be reloaded."""
-        self._changed, self._reload = changed, reload
+    def follow(
+        self,
+        changed: Callable[[], None],
+        reload: Callable[[str], None],
+        removed: Callable[[str], None],
+    ) -> None:
+        """Call ``changed`` after each change, ``reload`` and ``removed`` with the name of such an environment."""
+        self._changed, self._reload, self._removed = changed, reload, removed
 
     def _apply(self, changes: EnvironmentChanges) -> None:
         reloaded = []
@@ -104,9 +110,13 @@ class StoredRegistry:
                 entry.sealed = sealed
             else:
                 self._by_id[sealed.id] = self._entry(sealed)
+        removed = [e.sealed.name for id_, e in self._by_id.items() if id_ not in changes.names]
         self._by_id = {id_: e for id_, e in self._by_id.items() if id_ in changes.names}
         self._by_name = {entry.sealed.name: entry for entry in self._by_id.values()}
         self._changed()
+        for name in removed:
+            if self._declared.find(name) is None:
+                self._removed(name)
         for name in reloaded:
             self._reload(name)
 

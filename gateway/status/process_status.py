@@ -30,6 +30,7 @@ class ProcessStatus:
         self.now = now
         self._host, self._pid = socket.gethostname(), os.getpid()
         self._counters: dict[str, Counters] = {}
+        self._dropped: set[str] = set()
 
     def counters(self, name: str) -> Counters:
         """Return the counters of an environment, which exist from then on; ``name`` may be empty."""
@@ -66,6 +67,19 @@ class ProcessStatus:
             counters.forget()
             if not counters.slots and counters.is_over():
                 del self._counters[name]
+
+    def drop(self, name: str) -> None:
+        """Forget an environment that was removed: another one that gets its name begins anew."""
+        if self._counters.pop(name, None) is not None:
+            self._dropped.add(name)
+
+    def dropped(self) -> frozenset[str]:
+        """Return the names of environments that were removed, and may have rows in the store."""
+        return frozenset(self._dropped)
+
+    def has_dropped(self, names: frozenset[str]) -> None:
+        """Note that their rows are gone."""
+        self._dropped -= names
 
     def status_row(self, name: str) -> StatusRow | None:
         """Return what is known of an environment, in the form in which it is stored."""

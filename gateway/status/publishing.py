@@ -16,6 +16,7 @@ from msgspec import Struct
 from gateway.process.daemon_call import daemon_call
 from gateway.store.status_rows import CallsRow, StatusRow
 
+from .counters import Counters
 from .failures import Failures
 from .process_status import ProcessStatus
 from .records import DAY, KEPT, SLOT
@@ -34,6 +35,8 @@ _PURGE = 3_600.0
 class _Written(Struct, frozen=True):
     """What of an environment is in the store."""
 
+    counters: Counters
+    """Those of another environment, if one of the same name was removed."""
     changes: int
     slot: int
     at: float
@@ -77,8 +80,11 @@ class StatusPublisher:
         statuses: list[StatusRow] = []
         calls: list[CallsRow] = []
         writing: dict[str, _Written] = {}
+        dropped = self._status.dropped()
         for name, counters in self._status.items():
             before = self._written.get(name)
+            if before is not None and before.counters is not counters:
+                before = None
             is_due = counters.facts.state == "open" and (
                 before is None or now >= before.at + HEARTBEAT
             )
@@ -89,10 +95,14 @@ class StatusPublisher:
             statuses.append(row)
             # The slot that was written last may have grown before the next one began.
             calls += self._status.calls_rows(name, 0 if before is None else before.slot)
-            writing[name] = _Written(counters.changes, slot, now)
-        if not statuses:
+            writing[name] = _Written(counters, counters.changes, slot, now)
+        if not statuses and not dropped:
             return
-        if await self._call(partial(self._store.write, statuses, calls)):
+        own = [(name, self._status.process) for name in dropped]
+        if await self._call(partial(self._store.write, statuses, calls, own)):
+            self._status.has_dropped(dropped)
+            for name in dropped:
+                self._written.pop(name, None)
             self._written.update(writing)
 
     async def purge(self) -> None:

@@ -7,7 +7,7 @@ one in its place would take API keys and environments from those who read them.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -30,10 +30,15 @@ class StatusStore:
         self._opened: tuple[StatusRegister, DriftRegister] | None = None
         self._has_existed = store_exists(settings)
 
-    def write(self, statuses: Sequence[StatusRow], calls: Sequence[CallsRow]) -> None:
-        """Store rows of this process in the place of its earlier ones."""
+    def write(
+        self,
+        statuses: Sequence[StatusRow],
+        calls: Sequence[CallsRow],
+        dropped: Collection[tuple[str, str]] = (),
+    ) -> None:
+        """Store rows of this process in the place of its earlier ones, which removed environments have lost."""
         with self._writing() as (status, _):
-            status.write(statuses, calls)
+            status.write(statuses, calls, dropped)
 
     def read(self, environment: str, since: int) -> StatusRows:
         """Return the rows of an environment, with the calls from a slot on."""

@@ -6,7 +6,7 @@ Each process writes rows of its own, with the whole numbers of a slot, so that n
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import sqlalchemy as sa
 from msgspec import structs
@@ -24,9 +24,22 @@ class StatusRegister:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def write(self, statuses: Sequence[StatusRow], calls: Sequence[CallsRow]) -> None:
-        """Store rows of one process in the place of its earlier ones."""
+    def write(
+        self,
+        statuses: Sequence[StatusRow],
+        calls: Sequence[CallsRow],
+        dropped: Collection[tuple[str, str]] = (),
+    ) -> None:
+        """Store rows of one process in the place of its earlier ones.
+
+        ``dropped``: environment and process of rows that are of an environment which was removed.
+        """
         with self._database.writing() as connection:
+            for environment, process in dropped:
+                for table in (ENVIRONMENT_STATUS, ENVIRONMENT_CALLS):
+                    row = table.c
+                    own = (row.environment == environment, row.process == process)
+                    connection.execute(table.delete().where(*own))
             for status in statuses:
                 _put(connection, ENVIRONMENT_STATUS, structs.asdict(status))
             for counted in calls:

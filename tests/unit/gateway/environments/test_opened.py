@@ -60,7 +60,7 @@ class World:
     def names(self) -> Any:
         return iter(self.declared)
 
-    def follow(self, changed: object, reload: object) -> None:
+    def follow(self, changed: object, reload: object, removed: object) -> None:
         """Tests call them themselves."""
 
     def open(self, declared: Environment) -> AbstractAsyncContextManager[OpenEnvironment]:

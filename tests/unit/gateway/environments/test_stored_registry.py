@@ -23,6 +23,7 @@ from gateway.errors import EnvironmentUnavailable, SettingsError
 from gateway.events import StoreFailed
 from gateway.events.environments import EnvironmentClosed, EnvironmentFailed, EnvironmentOpened
 from gateway.process.daemon_call import daemon_call
+from gateway.status.deployment_status import DeploymentStatus
 from gateway.store import polling
 from gateway.store.environment_register import EnvironmentRegister
 from gateway.store.polling import StorePoller
@@ -174,6 +175,28 @@ async def test_what_is_removed_is_closed_without_a_request(
     register.close()
 
     assert deployment.said(EnvironmentClosed)[0].environment == "acme"
+
+
+async def test_who_has_a_name_next_has_a_status_of_its_own(
+    settings: Settings, register: EnvironmentRegister
+) -> None:
+    async with running(settings) as deployment:
+        status: DeploymentStatus = deployment.app.state.status
+        poller = deployment.app.state.poller
+        assert status.publisher is not None
+        await asyncio.to_thread(register.create, "acme", options("acme"))
+        await poller.read_now()
+        for _ in range(3):
+            assert await answer_of(deployment, "acme") == "acme"
+        # No process learns of one without the other.
+        await asyncio.to_thread(register.remove, "acme")
+        await asyncio.to_thread(register.create, "acme", options("beta"))
+        await poller.read_now()
+        assert await answer_of(deployment, "acme") == "beta"
+        await status.publisher.write()
+        report = await asyncio.to_thread(status.source.status, "acme")
+
+    assert report["calls"]["day"]["operations"] == 1
 
 
 async def test_new_keys_and_reloads_close_nothing(

@@ -112,6 +112,31 @@ async def test_a_process_that_is_gone_keeps_its_calls_and_no_state(
     assert report["calls"]["day"]["operations"] == 1
 
 
+@pytest.mark.parametrize("is_written", [False, True], ids=["not written", "written"])
+async def test_a_name_that_is_used_again_begins_anew(
+    stores: list[StatusStore], clock: Clock, is_written: bool
+) -> None:
+    status, publisher = process(stores[0], clock)
+    former = status.counters("acme")
+    for _ in range(3):
+        former.observe(served(errors=1))
+    former.note("operation", "UPSTREAM_ERROR", "The former customer's problem.")
+    if is_written:
+        await publisher.write()
+    status.drop("acme")
+    former.observe(served())  # an operation that was under way
+    await publisher.write()
+    unused = StoredStatus(stores[1], clock).status("acme")
+    status.counters("acme").observe(served())
+    await publisher.write()
+    used = StoredStatus(stores[1], clock).status("acme")
+
+    assert (unused["calls"]["day"]["operations"], unused["errors"]) == (0, [])
+    assert used["calls"]["day"]["operations"] == 1
+    assert used["calls"]["day"]["operations_with_errors"] == 0
+    assert used["errors"] == []
+
+
 async def test_an_open_environment_without_calls_stays_alive(
     stores: list[StatusStore], clock: Clock
 ) -> None:

@@ -44,7 +44,8 @@ from gateway.operations.operation_caches import OperationCaches
 from gateway.planning.limits import PlanLimits
 from gateway.planning.planner import Planner
 from gateway.planning.row_bounds import ViewRules
-from gateway.writes.audit_trail import WriteAudit, WriteTrail
+from gateway.writes.audit_trail import WriteAudit, WriteTrail, trail_of
+from gateway.writes.once import IdempotentWrites
 from gateway.writes.operations import MutationOperation, MutationResult, Mutations, WriteLimits
 from gateway.writes.references import early_variables, has_references
 from schema.types.build import ODataSchema
@@ -107,6 +108,7 @@ class Engine:
         """``introspections`` keeps long answers of introspection; ``rules`` are those of the schema's role view."""
         self.audit: WriteAudit | None = None
         """Records writes; None: they are not recorded."""
+        self.once = IdempotentWrites()
         self.lanes = LaneChoice()
         self.gate: OperationGate | None = None
         """Prices operations, and admits or refuses them before their first upstream request; None: all may run."""
@@ -180,13 +182,27 @@ class Engine:
     async def _write(
         self, operation: ValidOperation, deadline: Deadline, upstream: Upstream, trace: Trace | None
     ) -> Answer:
-        """Run a mutation operation, and answer it. Raises GatewayError."""
+        """Run a mutation operation, and answer it: once, if it has an idempotency key. Raises GatewayError."""
         # Only the first write has the deadline: what has begun goes on to its end.
         writer = TimelyWriter(self._evicting(upstream), deadline)
+        if operation.request.idempotency_key is None:
+            return await self._write_by(writer, operation, upstream, trace)
+        return await self.once.answer(
+            operation, writer, lambda by: self._write_by(by, operation, upstream, trace)
+        )
+
+    async def _write_by(
+        self,
+        writer: WriteUpstream,
+        operation: ValidOperation,
+        upstream: ReadUpstream,
+        trace: Trace | None,
+    ) -> Answer:
+        """Run a mutation operation by a writer, and answer it. Raises GatewayError."""
         ticket = await self._admit(operation)
         answer, sent = None, 0
         try:
-            trail = self._trail(operation)
+            trail = None if self.audit is None else trail_of(self.audit, operation)
             performed = await self.perform(operation, writer, upstream, trace, trail)
             sent = len(performed.requests)
             answer = await self._completer.complete_mutation(operation, performed)
@@ -286,20 +302,6 @@ class Engine:
             assumes_rows=assumes_rows,
         )
         return await self.mutations.perform(mutation, writer, reads)
-
-    def _trail(self, operation: ValidOperation) -> WriteTrail | None:
-        """Return where the writes of an operation are recorded; None if they are not."""
-        if self.audit is None:
-            return None
-        request, name = operation.request, operation.operation.name
-        return self.audit.trail(
-            caller=request.caller,
-            client=request.client,
-            request=request.request_id,
-            operation=None if name is None else name.value,
-            document=request.query,
-            companies=request.companies,
-        )
 
     async def execute(self, request: GraphQLRequest, shared: ReadContext | None = None) -> Answer:
         """Answer a request, and log it. Raises nothing but CancelledError.

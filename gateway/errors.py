@@ -13,6 +13,8 @@
     │   ├── RateLimited             RATE_LIMITED: its caller has spent all points for now
     │   ├── InvalidOption           INVALID_OPTION: an option of an environment that cannot be stored
     │   ├── NoSuchEnvironment       UNKNOWN_ENVIRONMENT: the store has no environment of this name
+    │   ├── IdempotencyMismatch     IDEMPOTENCY_MISMATCH: a key that was used with another input
+    │   ├── IdempotencyInProgress   IDEMPOTENCY_IN_PROGRESS: the first request with this key still runs
     │   ├── Forbidden               FORBIDDEN: outside company_limit or roles
     │   └── Unauthenticated         UNAUTHENTICATED: the caller must sign in, again or with further claims
     ├── IssuerUnavailable           ISSUER_UNAVAILABLE: a token cannot be verified for now
@@ -186,6 +188,18 @@ class RateLimited(RequestError):
     code = "RATE_LIMITED"
     fields: tuple[tuple[bytes, bytes], ...] = ()
     """Header fields of the response that tell of the budget."""
+
+
+class IdempotencyMismatch(RequestError):
+    """An idempotency key that was used with another input."""
+
+    code = "IDEMPOTENCY_MISMATCH"
+
+
+class IdempotencyInProgress(RequestError):
+    """An idempotency key whose first request still runs."""
+
+    code = "IDEMPOTENCY_IN_PROGRESS"
 
 
 class Forbidden(RequestError):

@@ -26,7 +26,7 @@ FLOORS = (  # lowest first: a module imports its own room and lower floors
     {"storage"},
     {"config", "documents"},
     {"store", "audit"},
-    {"identity", "manifests"},
+    {"identity", "manifests", "idempotency"},
     {"admission"},
     {"odata", "logs"},
     {"operations", "cache"},

@@ -110,13 +110,13 @@ class Settings(ReadingSettings):
     )
     store: Store = Field(
         default="sqlite",
-        description="Where API keys and environments are stored: sqlite: a database in data_dir;"
+        description="Where API keys, environments and idempotency keys are stored: sqlite: a database in data_dir;"
         " postgresql://USER:PASSWORD@HOST/DATABASE: PostgreSQL, for several replicas; none: there are none.",
     )
     secret_key: SecretKey | None = Field(
         default=None,
-        description="Secret that seals cursors and hashes masked values if roles are configured; equal in all"
-        " replicas. Not set: a key of its own in data_dir.",
+        description="Secret that encrypts answers under idempotency keys and, if roles are configured, seals cursors"
+        " and hashes masked values; equal in all replicas. Not set: a key of its own in data_dir.",
     )
     secret_key_old: SecretKeys = Field(
         default=(),

@@ -35,6 +35,7 @@ from .environments import (
     WebhookSent,
 )
 from .exports import ExportServed
+from .idempotency import IdempotencyKeyStuck
 from .replicas import SharedStateFound, SharedStateLost
 from .streams import SocketClosed, SubscriptionEnded, SubscriptionPolled, WatchFailed
 
@@ -345,6 +346,7 @@ Event: TypeAlias = (
     | EnvironmentFailed
     | EnvironmentClosed
     | StatusNotWritten
+    | IdempotencyKeyStuck
     | SignInRefused
     | WebhookSent
     | WebhookFailed
@@ -422,7 +424,7 @@ def level_of(event: Event) -> LogLevel:
             return "info" if event.reason == "429" else "warning"
         case (MetadataStale() | CategoriesStale() | CacheUnusable()) | (
             (WatchFailed() | StoreFailed() | StorePolled())
-            | (KeysUnavailable() | EnvironmentFailed() | StatusNotWritten())
+            | (KeysUnavailable() | EnvironmentFailed() | StatusNotWritten() | IdempotencyKeyStuck())
             | (SignInRefused() | WebhookFailed() | SharedStateLost())
             | (DocumentsRefused() | DocumentBroken())
         ):

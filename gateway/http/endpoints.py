@@ -298,7 +298,14 @@ def with_cors(api: ASGIApp, origins: Sequence[str]) -> ASGIApp:
     if not origins:
         return api
     methods = ("GET", "HEAD", "POST", "QUERY")
-    exposed = ("ETag", "Retry-After", "WWW-Authenticate", "RateLimit", "RateLimit-Policy")
+    exposed = (
+        "ETag",
+        "Idempotent-Replayed",
+        "Retry-After",
+        "WWW-Authenticate",
+        "RateLimit",
+        "RateLimit-Policy",
+    )
     return CORSMiddleware(
         api,
         allow_origins=origins,

@@ -7,6 +7,8 @@ QUERY (RFC 10008) for queries, both response media types with their own rules fo
     the operation ran, with errors or not     200                                  200
     its caller must sign in again             401                                  401
     it could not run (syntax, variables)      400                                  200
+    its idempotency key is in use             409                                  409
+    its idempotency key had another input     422                                  422
     its caller has spent all points for now   429                                  429
     the gateway is at fault                   500                                  500
     the request holds no operation            4xx                                  4xx
@@ -23,7 +25,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Protocol
@@ -33,7 +35,15 @@ from msgspec import structs
 from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope, Send
 
-from gateway.errors import AuditUnavailable, Overloaded, RateLimited, Unauthenticated
+from gateway.errors import (
+    AuditUnavailable,
+    IdempotencyInProgress,
+    IdempotencyMismatch,
+    Overloaded,
+    RateLimited,
+    StoreUnavailable,
+    Unauthenticated,
+)
 from gateway.events import ClientLeft, Observer, RequestRefused
 from gateway.failures import encode_answer
 from gateway.identity.caller import ANONYMOUS, Caller
@@ -366,15 +376,22 @@ def status_of(answer: Answer, media: str) -> int:
     # With either media type: the gateway is at fault, or the HTTP request rather than the operation.
     if "INTERNAL_ERROR" in codes:
         return 500
-    if AuditUnavailable.code in codes or Overloaded.code in codes:
-        return 503
-    if RateLimited.code in codes:
-        return 429
-    if "METHOD_NOT_ALLOWED" in codes:
-        return 405
-    if "NOT_ACCEPTABLE" in codes:
-        return 406
+    for code in codes & _STATUS.keys():
+        return _STATUS[code]
     return 400 if media == GRAPHQL else 200
+
+
+_STATUS: Mapping[object, int] = {
+    AuditUnavailable.code: 503,
+    Overloaded.code: 503,
+    StoreUnavailable.code: 503,
+    RateLimited.code: 429,
+    IdempotencyMismatch.code: 422,
+    IdempotencyInProgress.code: 409,
+    "METHOD_NOT_ALLOWED": 405,
+    "NOT_ACCEPTABLE": 406,
+}
+"""Status of operations that did not run, by the code of their error."""
 
 
 @lru_cache(maxsize=256)

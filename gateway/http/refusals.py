@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.errors import (
     GatewayError,
+    IdempotencyInProgress,
     Overloaded,
     RateLimited,
     StoreUnavailable,
@@ -105,7 +106,9 @@ def answered_challenge(errors: Sequence[Mapping[str, Any]]) -> str | None:
     return None
 
 
-_WAITING = frozenset({RateLimited.code, Overloaded.code})
+_WAITING = frozenset(
+    {RateLimited.code, Overloaded.code, IdempotencyInProgress.code, StoreUnavailable.code}
+)
 """Codes of operations that were refused, and may be repeated later."""
 
 
@@ -117,7 +120,11 @@ def error_fields(errors: Sequence[Mapping[str, Any]]) -> tuple[tuple[bytes, byte
     challenge = answered_challenge(errors)
     if challenge is not None:
         fields.append(challenge_field(challenge))
-    waits = [e["extensions"]["retryAfter"] for e in errors if _code(e) in _WAITING]
+    waits = [
+        e["extensions"]["retryAfter"]
+        for e in errors
+        if _code(e) in _WAITING and "retryAfter" in e["extensions"]
+    ]
     if waits:
         fields.append((b"retry-after", b"%d" % ceil(max(waits))))
     return tuple(fields)

@@ -31,6 +31,8 @@ TIMEOUT_HEADER = "X-D365-Timeout"
 """Seconds that the operation may take; it can only shorten what the settings allow."""
 PRIORITY_HEADER = "X-D365-Priority"
 """``low``: the operation waits behind others while the environment is busy."""
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+"""Under which a mutation is run once: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/."""
 BODY_TIMEOUT = 30.0
 """Seconds in which a request's whole body must arrive."""
 READS = frozenset({"GET", "HEAD"})
@@ -44,6 +46,9 @@ _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _COMPANY, _TIMEOUT, _COST, _PRIORITY = (
     name.lower() for name in (COMPANY_HEADER, TIMEOUT_HEADER, COST_HEADER, PRIORITY_HEADER)
 )
+_IDEMPOTENCY = IDEMPOTENCY_HEADER.lower()
+# With the quotes of a structured field (RFC 9651), or without; two lines of it are joined with a space.
+_KEY = re.compile(r'"([!#-\[\]-~]{1,255})"|([!#-\[\]-~]{1,255})')
 _LANES = {"low": Lane.EXPORT, "normal": Lane.INTERACTIVE}
 
 
@@ -82,6 +87,7 @@ async def read_request(
         client=client_of(scope),
         documents=documents,
         path_name=document_in(scope),
+        idempotency_key=idempotency_key_of(headers.get(_IDEMPOTENCY)),
     )
 
 
@@ -105,10 +111,12 @@ def request_of(
     client: str | None = None,
     documents: DocumentAccess = UNTRUSTED,
     path_name: str | None = None,
+    idempotency_key: str | None = None,
 ) -> GraphQLRequest:
     """Return the request with these parameters, and the scope and timeout of its headers. Raises HttpError.
 
-    ``documents``: those that it may run; ``path_name``: the one that its path names.
+    ``documents``: those that it may run; ``path_name``: the one that its path names. ``idempotency_key``: not read
+    here, for the headers of a WebSocket are those of many operations.
     """
     companies = companies_of(headers.get(_COMPANY))
     timeout = timeout_of(headers.get(_TIMEOUT))
@@ -133,7 +141,21 @@ def request_of(
         fresh=is_fresh(headers),
         cost=cost_of(headers.get(_COST)),
         lane=lane_of(headers.get(_PRIORITY)),
+        idempotency_key=idempotency_key,
     )
+
+
+def idempotency_key_of(header: str | None) -> str | None:
+    """Return the key in a header, with or without quotes; None if absent. Raises HttpError."""
+    if header is None:
+        return None
+    match = _KEY.fullmatch(header.strip())
+    if match is None:
+        message = (
+            f"{IDEMPOTENCY_HEADER} is no key of 1 to 255 visible ASCII characters without quotes."
+        )
+        raise HttpError(400, "BAD_REQUEST", message, "For example a UUID.")
+    return match[1] or match[2]
 
 
 def lane_of(header: str | None) -> Lane:

@@ -38,6 +38,7 @@ from gateway.errors import (
     UpstreamUnavailable,
 )
 from gateway.events import Observer, log_event, loggable
+from gateway.idempotency.ledger import Ledger
 from gateway.identity.caller import Caller
 from gateway.shutdown import Shutdown
 
@@ -131,6 +132,8 @@ class ODataClient:
     ) -> None:
         self.audit: AuditLog | None = None
         """Where the writes that it sends are recorded: by those who know what they mean."""
+        self.ledger: Ledger | None = None
+        """The idempotency keys of its writes, likewise; None: there are none."""
         self.costs: CostBook | None = None
         address = root or settings.url
         if address is None:
@@ -230,6 +233,8 @@ class ODataClient:
                 self.callers.close()
             if self.costs is not None:
                 self.costs.close()
+            if self.ledger is not None:
+                self.ledger.close()
             await self._transport.aclose()
 
     async def send(self, request: Request, *, safe: bool | None = None) -> Response:

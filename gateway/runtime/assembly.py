@@ -21,7 +21,7 @@ from gateway.cache.answer_store import AnswerStore
 from gateway.cache.environment_answers import EnvironmentAnswers
 from gateway.cache.operation_reads import ReadSharing
 from gateway.cache.touched_sets import TouchedSets
-from gateway.config.profiles import ProfileSettings, environment_in
+from gateway.config.profiles import ProfileSettings, environment_in, profile_in
 from gateway.config.setting_models import SandboxOptions
 from gateway.config.settings import Settings
 from gateway.cost.learned_file import learned_file
@@ -33,6 +33,7 @@ from gateway.errors import SettingsError
 from gateway.events import CompaniesLimited, Observer, SchemaBuilt, log_event
 from gateway.execution.trace import with_attempts
 from gateway.fallback_resolvers import LoadedResolvers
+from gateway.idempotency.ledger import Ledger
 from gateway.introspection.answers import IntrospectionStore, introspection_store
 from gateway.metadata.api_schema import build_api_schema, check_names
 from gateway.metadata.cached_sets import cached_sets
@@ -59,6 +60,7 @@ from gateway.planning.limits import PlanLimits
 from gateway.planning.row_bounds import ViewRules
 from gateway.planning.row_rules import check_row_rules
 from gateway.writes.audit_trail import WriteAudit
+from gateway.writes.once import IdempotentWrites
 from gateway.writes.operations import WriteLimits
 from gateway.writes.presets import preset_problems
 from schema.catalog import Catalog
@@ -71,8 +73,6 @@ from .early_refusal import EarlyRefusal
 
 SANDBOX_ROOT = "http://sandbox.invalid/data"
 """Service root of the embedded sandbox. Nothing is sent to it: ``.invalid`` never resolves (RFC 2606, section 2)."""
-
-
 _SOUND = (
     "`d365-graphql policy check` checks roles; sets and columns have the names of the metadata."
 )
@@ -171,6 +171,7 @@ def open_client(
 
         client.use_credentials(lane_sign_ins(settings, observe))
     client.audit = audit
+    client.ledger = Ledger(settings, observe)
     client.answers = environment_answers(settings, answers)
     return client
 
@@ -361,12 +362,12 @@ def executable(
         engine.identities = client
     if client.audit is not None:
         engine.audit = write_audit(client.audit, settings, dialect)
+    engine.once = IdempotentWrites(client.ledger, profile_in(settings))
     if isinstance(client.answers, EnvironmentAnswers):
         touched = TouchedSets(catalog.model)
         engine.sharing = ReadSharing(answers=client.answers, touched=touched)
     if isinstance(client.costs, Costs):
-        engine.gate = cost_gate(client.costs, settings, engine, observe)
-        engine.gate = EarlyRefusal(client, engine.gate)
+        engine.gate = EarlyRefusal(client, cost_gate(client.costs, settings, engine, observe))
     return schema, engine
 
 

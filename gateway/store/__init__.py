@@ -13,6 +13,7 @@ api_keys              API keys, as requests are checked by them
 key_register          API keys are created, listed and revoked
 stored_environment    environments, as they are stored
 environment_register  environments are created, changed and removed
+idempotency_register  mutations run once under a key of their client
 encryption            their secrets are encrypted
 secret_key            the key from which others are derived
 """

@@ -118,3 +118,19 @@ WEBHOOKS = sa.Table(
     sa.Column("topic", sa.String(120), unique=True),
 )
 """What is to be sent to the integrator, until it is delivered or a day old."""
+IDEMPOTENCY_KEYS = sa.Table(
+    "idempotency_keys",
+    METADATA,
+    # digest of environment, caller and key
+    sa.Column("id", sa.String(64), primary_key=True),
+    # of the input
+    sa.Column("digest", sa.String(64), nullable=False),
+    # of the run that writes, which renews its lease
+    sa.Column("run", sa.String(32), nullable=False),
+    # seconds since the epoch
+    sa.Column("leased_until", sa.Float, nullable=False),
+    sa.Column("expires_at", sa.Float, nullable=False, index=True),
+    # null: the run has not ended
+    sa.Column("sealed", sa.LargeBinary),
+)
+"""Which mutations have run under a key of their client, with the encrypted answers."""

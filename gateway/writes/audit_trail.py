@@ -22,6 +22,7 @@ from gateway.identity.caller import Caller
 from gateway.identity.who import who_of
 from gateway.odata.error_details import Problem
 from gateway.process.masking import mask
+from gateway.request import ValidOperation
 
 from .outcome import NOT_SENT, OUTCOME_UNKNOWN, ROLLED_BACK, Outcome
 from .plan import CallWrite, RowWrite
@@ -204,3 +205,16 @@ def _recordable(value: object) -> object:
         return value
     masked = mask(value)
     return masked if len(masked) <= _LONGEST else f"{masked[:_LONGEST]}…"
+
+
+def trail_of(audit: WriteAudit, operation: ValidOperation) -> WriteTrail:
+    """Return where the writes of an operation are recorded."""
+    request, name = operation.request, operation.operation.name
+    return audit.trail(
+        caller=request.caller,
+        client=request.client,
+        request=request.request_id,
+        operation=None if name is None else name.value,
+        document=request.query,
+        companies=request.companies,
+    )

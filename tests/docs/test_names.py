@@ -171,7 +171,7 @@ def test_the_headers_are_those_of_the_endpoint() -> None:
         if name.endswith("_HEADER") and isinstance(value, str)
     }
 
-    assert headers == set(re.findall(r"`(X-D365-\w+)`", page("reference/http")))
+    assert headers == set(re.findall(r"`(X-D365-\w+|Idempotency-Key)`", page("reference/http")))
 
 
 def test_the_close_codes_are_those_of_the_websocket() -> None:

@@ -69,6 +69,7 @@ from gateway.events.environments import (
     WebhookSent,
 )
 from gateway.events.exports import ExportServed
+from gateway.events.idempotency import IdempotencyKeyStuck
 from gateway.events.replicas import SharedStateFound, SharedStateLost
 from gateway.events.streams import SocketClosed, SubscriptionEnded, SubscriptionPolled, WatchFailed
 from gateway.logs import configure_logging
@@ -121,6 +122,7 @@ LEVELS: list[tuple[Event, str]] = [
     ),
     (EnvironmentClosed(environment="acme", seconds=900.0), "info"),
     (StatusNotWritten(reason="locked"), "warning"),
+    (IdempotencyKeyStuck(reason="locked"), "warning"),
     (SignInRefused(reason="AADSTS7000222", hint="Make a new secret."), "warning"),
     (WebhookSent(id="msg_1", event="environment.linked", attempts=2), "info"),
     (

@@ -1,0 +1,160 @@
+"""Runs a mutation operation once under an idempotency key, and answers it again from the ledger.
+
+An answer is stored if anything was written, may have been written, or was refused by the service. If nothing came so
+far (invalid arguments, no connection, 401, 429), the key is free again: the same request may be sent once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+
+import msgspec
+from graphql import print_ast
+
+from gateway.errors import GatewayError, OutcomeUnknown, UnsupportedQuery
+from gateway.idempotency.ledger import Ledger, Run
+from gateway.odata.query import Request
+from gateway.odata.response_check import Response
+from gateway.odata.upstream import OutcomePart, WriteUpstream, whole_response
+from gateway.request import Answer, GraphQLRequest, ValidOperation
+
+REPLAYED = (b"idempotent-replayed", b"true")
+"""Header field of an answer that was stored."""
+_REFUSAL = 400
+
+
+class StoredAnswer(msgspec.Struct):
+    """An answer as the ledger has it."""
+
+    data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    errors: list[dict[str, Any]] = []
+
+
+class NotingWriter:
+    """Sends the writes of one operation, and notes what became of them."""
+
+    def __init__(self, upstream: WriteUpstream) -> None:
+        self.root = upstream.root
+        self.unfinished = upstream.unfinished
+        self.shutdown = upstream.shutdown
+        self.may_have_written = False
+        self.was_refused = False
+        """Whether the service has refused a write."""
+        self.has_failed = False
+        """Whether a write failed before the service processed it."""
+        self._upstream = upstream
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the operation came to an end that another try would not improve, or repeat."""
+        return self.may_have_written or (self.was_refused and not self.has_failed)
+
+    async def write(
+        self,
+        request: Request,
+        outcome_part: OutcomePart = whole_response,
+        begins: Callable[[], None] | None = None,
+    ) -> Response:
+        """Return the answer to a write; see ``WriteUpstream.write``."""
+        try:
+            response = await self._upstream.write(request, outcome_part, begins)
+        except OutcomeUnknown:
+            self.may_have_written = True
+            raise
+        except GatewayError:
+            self.has_failed = True
+            raise
+        except BaseException:
+            self.may_have_written = True
+            raise
+        if outcome_part(response).status >= _REFUSAL:
+            self.was_refused = True
+        else:
+            self.may_have_written = True
+        return response
+
+
+Write: TypeAlias = Callable[[WriteUpstream], Awaitable[Answer]]
+"""Runs an operation by a writer, and answers it."""
+
+
+class IdempotentWrites(msgspec.Struct, frozen=True):
+    """The idempotency keys of one API."""
+
+    ledger: Ledger | None = None
+    profile: str = ""
+    """Name of the API, for the same operation may mean something else in another one."""
+
+    async def answer(
+        self, operation: ValidOperation, writer: WriteUpstream, write: Write
+    ) -> Answer:
+        """Return the answer of ``write``, or the stored one of an earlier request with the same key.
+
+        Raises GatewayError as ``write`` and ``Ledger.begin`` do. A caller who is cancelled does not stop what has
+        begun.
+        """
+        if self.ledger is None:
+            raise UnsupportedQuery("This API has no idempotency keys.", hint="Send none.")
+        digest = input_digest(operation, self.profile)
+        once = _answer_once(self.ledger, operation.request, digest, NotingWriter(writer), write)
+        task = asyncio.ensure_future(once)
+        writer.unfinished.add(task)
+        task.add_done_callback(lambda ended: _end(writer, ended))
+        return await asyncio.shield(task)
+
+
+def _end(writer: WriteUpstream, task: asyncio.Task[Answer]) -> None:
+    writer.unfinished.discard(task)
+    if not task.cancelled():
+        # Retrieved, so that asyncio does not log an error for which nobody waits any more.
+        task.exception()
+
+
+async def _answer_once(
+    ledger: Ledger, request: GraphQLRequest, digest: str, writer: NotingWriter, write: Write
+) -> Answer:
+    assert request.idempotency_key is not None
+    begun = await ledger.begin(request.caller.log_id, request.idempotency_key, digest)
+    if isinstance(begun, bytes):
+        stored = msgspec.json.decode(begun, type=StoredAnswer)
+        return Answer(stored.data, stored.errors, changed=True, fields=(REPLAYED,))
+    return await _run(begun, writer, write)
+
+
+async def _run(run: Run, writer: NotingWriter, write: Write) -> Answer:
+    """Return the answer of a run, and store it if it is final."""
+    try:
+        answer = await write(writer)
+        encoded = Answer(answer.data, answer.errors).encode()
+    except Exception:
+        # Of what failed after a write, there is no answer that could be stored.
+        if writer.may_have_written:
+            run.abandon()
+        else:
+            await run.release()
+        raise
+    except BaseException:
+        run.abandon()
+        raise
+    if writer.is_final:
+        await run.finish(encoded)
+    else:
+        await run.release()
+    return answer
+
+
+def input_digest(operation: ValidOperation, profile: str) -> str:
+    """Return a digest of all that decides what an operation writes and answers; layout and comments do not."""
+    request, node = operation.request, operation.document.node
+    assert node is not None
+    parts = (
+        profile,
+        print_ast(node),
+        request.operation_name,
+        request.variables,
+        request.companies,
+    )
+    return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()

@@ -73,9 +73,7 @@ from .early_refusal import EarlyRefusal
 
 SANDBOX_ROOT = "http://sandbox.invalid/data"
 """Service root of the embedded sandbox. Nothing is sent to it: ``.invalid`` never resolves (RFC 2606, section 2)."""
-_SOUND = (
-    "`d365-graphql policy check` checks roles; sets and columns have the names of the metadata."
-)
+_SOUND = "`d365-graphql policy check` checks roles; sets and columns have the metadata's names."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ import typer
 
 from .document_commands import document_commands
 from .environment_commands import environment_commands
+from .export_commands import export
 from .key_commands import audit_commands, key_commands
 from .option_types import AsRoles, Config, Json, Profile, Sandbox
 from .policy_commands import policy_commands
@@ -145,6 +146,9 @@ def explain(  # noqa: PLR0913, PLR0917 - one argument an option of the command
         request = read_operation(file, variables, operation, companies)
         chosen = read_settings(config, sandbox=sandbox)
         print_explanation(chosen, request, profile, as_json=as_json)
+
+
+app.command()(export)
 
 
 @app.command()

@@ -22,6 +22,7 @@ COMMANDS = [
     ["serve"],
     ["sandbox"],
     ["explain"],
+    ["export"],
     ["check"],
     ["settings"],
     ["schema", "print"],

@@ -8,6 +8,7 @@ The tasks of an operation inherit its meter, like the fields that their requests
 
 from __future__ import annotations
 
+import asyncio
 from contextvars import ContextVar
 
 from gateway.events import Event, Observer, RequestSent
@@ -41,6 +42,15 @@ def stop_meter() -> None:
     _CURRENT.set(None)
 
 
+def _is_given_up() -> bool:
+    """Return whether the current task is being cancelled, if there is one."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return False
+    return task is not None and task.cancelling() > 0
+
+
 def metered(observe: Observer, learned: LearnedSeconds, root: str) -> Observer:
     """Return an observer that measures requests to a service, too."""
     own = f"{normalize_address(root.rstrip('/'))}/"
@@ -52,8 +62,8 @@ def metered(observe: Observer, learned: LearnedSeconds, root: str) -> Observer:
         meter = _CURRENT.get()
         if meter is not None:
             meter.seconds += event.seconds
-        # A refusal, or no answer at all, says nothing of the work.
-        if not 200 <= event.status < 400:
+        # A refusal, no answer at all, or one that is not read to its end says nothing of the work.
+        if not 200 <= event.status < 400 or _is_given_up():
             return
         path = event.url.below(own)
         request = None if path is None else request_kind(event.method, path)

@@ -12,7 +12,7 @@ from math import ceil
 from typing import Any
 
 from gateway.config.cost_models import CostOptions
-from gateway.errors import CostExceeded, GatewayError, RateLimited
+from gateway.errors import CostExceeded, DeadlineExceeded, GatewayError, RateLimited
 from gateway.events import CostRefused, CostSettled, Observer
 from gateway.request import Answer, PlannedQuery, ValidOperation
 from gateway.writes.operations import MutationOperation, Mutations
@@ -182,10 +182,12 @@ class CostTicket:
         """Settle the operation; see ``gate.Ticket``."""
         stop_meter()
         operation, price = self._operation, self._price
-        spent = Price(requests=requests, rows=rows, seconds=self._meter.seconds)
-        # A write goes on when its caller has left: what it costs then is not known, so the estimate stays.
-        is_known = answer is not None or isinstance(operation, PlannedQuery)
-        difference = spent.points - price.points if is_known else 0.0
+        seconds = self._meter.seconds
+        if answer is None or answer.has_error(DeadlineExceeded.code):
+            # The environment goes on with what it has begun, and who leaves early does not see what that takes.
+            seconds = max(seconds, self._begun(requests))
+        spent = Price(requests=requests, rows=rows, seconds=seconds)
+        difference = spent.points - price.points
         balance = self._gate.settled(operation, difference)
         self._gate.observe(
             CostSettled(
@@ -201,6 +203,13 @@ class CostTicket:
             answer.fields = budget_fields(balance)
         if operation.request.cost is not None:
             answer.extend("cost", cost_json(price, spent, balance))
+
+    def _begun(self, requests: int) -> float:
+        """Return the estimated seconds of what was begun: the part that was sent, of a mutation all that it writes."""
+        price = self._price
+        if not isinstance(self._operation, PlannedQuery):
+            return price.seconds
+        return price.seconds * min(1.0, requests / price.requests) if price.requests else 0.0
 
 
 def cost_json(

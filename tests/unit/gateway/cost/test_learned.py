@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,26 @@ def test_the_observer_learns_and_meters() -> None:
     assert learned.seconds("Others", "page") == 8.0
     # A refusal says nothing of the set, but the environment was asked.
     assert meter.seconds == 6.25
+
+
+@pytest.mark.anyio
+async def test_requests_given_up_teach_nothing() -> None:
+    learned = LearnedSeconds()
+    observe = metered(lambda _: None, learned, "https://fo.example/data/")
+    usual = learned.seconds("Sets", "page")
+
+    async def request() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            observe(sent("https://fo.example/data/Sets", seconds=0.001))
+
+    task = asyncio.create_task(request())
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+
+    assert learned.seconds("Sets", "page") == usual
 
 
 def test_what_was_learned_survives_a_start(tmp_path: Path) -> None:

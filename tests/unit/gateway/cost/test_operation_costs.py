@@ -153,6 +153,24 @@ async def test_what_was_not_spent_is_given_back(sandboxed: Gateway) -> None:
     assert [codes(answer) for answer in answers] == [[]] * 25
 
 
+@pytest.mark.parametrize(("sent", "left"), [(0, 60.0), (1, 57.0), (4, 57.0)])
+@pytest.mark.parametrize("is_late", [False, True], ids=["left", "late"])
+async def test_who_leaves_early_pays_for_what_was_begun(
+    sandboxed: Gateway, sent: int, left: float, *, is_late: bool
+) -> None:
+    world = _World(sandboxed, CostOptions(points_per_minute=60))
+    by = world.engine()
+    gate, terms = by.gate, by.gate._terms  # type: ignore[union-attr]
+    late = Answer(None, [{"message": "late", "extensions": {"code": "DEADLINE_EXCEEDED"}}])
+    assert gate is not None
+    assert terms is not None
+
+    ticket = await gate.admit(by.plan(by.read(GraphQLRequest(query=LIST, caller=ANN))))
+    ticket.settle(sent, 0, late if is_late else None)
+
+    assert world.costs.budgets.balance(ANN.log_id, terms, 0.0).points == pytest.approx(left)
+
+
 async def test_no_budget_holds_an_operation_that_is_too_dear(sandboxed: Gateway) -> None:
     world = _World(sandboxed, CostOptions(points_per_minute=2))
 

@@ -9,6 +9,7 @@ The tasks of an operation inherit its meter, like the fields that their requests
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextvars import ContextVar
 
 from gateway.events import Event, Observer, RequestSent
@@ -20,11 +21,22 @@ from .learned import LearnedSeconds, request_kind
 class Meter:
     """What one operation has spent so far."""
 
-    __slots__ = ("seconds",)
+    __slots__ = ("late", "requests", "seconds")
 
     def __init__(self) -> None:
+        self.requests = 0
+        """Requests that have left, each as often as it was sent."""
         self.seconds = 0.0
         """Seconds of the upstream's work."""
+        self.late: Callable[[float], None] | None = None
+        """Called with the seconds of what ends after the operation: reads that others have joined."""
+
+    def add(self, seconds: float) -> None:
+        """Add a request."""
+        self.requests += 1
+        self.seconds += seconds
+        if self.late is not None:
+            self.late(seconds)
 
 
 _CURRENT: ContextVar[Meter | None] = ContextVar("meter", default=None)
@@ -61,7 +73,7 @@ def metered(observe: Observer, learned: LearnedSeconds, root: str) -> Observer:
             return
         meter = _CURRENT.get()
         if meter is not None:
-            meter.seconds += event.seconds
+            meter.add(event.seconds)
         # A refusal, no answer at all, or one that is not read to its end says nothing of the work.
         if not 200 <= event.status < 400 or _is_given_up():
             return

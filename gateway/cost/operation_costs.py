@@ -19,7 +19,7 @@ from gateway.writes.operations import MutationOperation, Mutations
 from gateway.writes.references import is_atomic
 
 from .budgets import Balance, Budgets, Terms
-from .gate import Price, Priceable, price_json
+from .gate import POINTS_A_SECOND, Price, Priceable, price_json
 from .learned import LearnedSeconds
 from .learned_file import LearnedFile
 from .metering import Meter, metered, start_meter, stop_meter
@@ -185,7 +185,8 @@ class CostTicket:
         seconds = self._meter.seconds
         if answer is None or answer.has_error(DeadlineExceeded.code):
             # The environment goes on with what it has begun, and who leaves early does not see what that takes.
-            seconds = max(seconds, self._begun(requests))
+            seconds = max(seconds, self._begun())
+            self._meter.late = self._ended_late
         spent = Price(requests=requests, rows=rows, seconds=seconds)
         difference = spent.points - price.points
         balance = self._gate.settled(operation, difference)
@@ -204,12 +205,19 @@ class CostTicket:
         if operation.request.cost is not None:
             answer.extend("cost", cost_json(price, spent, balance))
 
-    def _begun(self, requests: int) -> float:
+    def _begun(self) -> float:
         """Return the estimated seconds of what was begun: the part that was sent, of a mutation all that it writes."""
         price = self._price
         if not isinstance(self._operation, PlannedQuery):
             return price.seconds
-        return price.seconds * min(1.0, requests / price.requests) if price.requests else 0.0
+        if not price.requests:
+            return 0.0
+        return price.seconds * min(1.0, self._meter.requests / price.requests)
+
+    def _ended_late(self, seconds: float) -> None:
+        """Take the points of a read that others have waited for; those of a mutation's rest are taken."""
+        if isinstance(self._operation, PlannedQuery):
+            self._gate.settled(self._operation, seconds * POINTS_A_SECOND)
 
 
 def cost_json(

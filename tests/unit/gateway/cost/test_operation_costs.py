@@ -166,9 +166,16 @@ async def test_who_leaves_early_pays_for_what_was_begun(
     assert terms is not None
 
     ticket = await gate.admit(by.plan(by.read(GraphQLRequest(query=LIST, caller=ANN))))
+    meter = ticket._meter  # type: ignore[attr-defined]
+    for _ in range(sent):
+        meter.add(0.01)
     ticket.settle(sent, 0, late if is_late else None)
 
     assert world.costs.budgets.balance(ANN.log_id, terms, 0.0).points == pytest.approx(left)
+    # Another operation has joined its read, which ends now.
+    meter.add(2.0)
+    after = world.costs.budgets.balance(ANN.log_id, terms, 0.0).points
+    assert after == pytest.approx(left - 20)
 
 
 async def test_no_budget_holds_an_operation_that_is_too_dear(sandboxed: Gateway) -> None:

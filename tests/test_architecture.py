@@ -329,6 +329,7 @@ CALLBACKS = {
     "gateway.cli.bounded_http": "a protocol of the event loop, which calls it back",
     "gateway.cli.connections": "likewise",
     "gateway.cli.sockets": "likewise",
+    "gateway.cost.metering": "reads whether the task that reports a request is being cancelled",
     "gateway.http.request_audit": "records counts by a timer of the event loop",
     "gateway.odata.retry": "names the function that others await",
     "gateway.replicas.shared_budgets": "gathers what is spent in a moment by a timer",

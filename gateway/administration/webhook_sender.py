@@ -133,9 +133,9 @@ class WebhookSender:
         """Report an attempt; return when the next one is due, None if there is none."""
         attempts = webhook.attempts + 1
         if problem is None:
-            self._observe(WebhookSent(id=webhook.id, event=webhook.event, attempts=attempts))
+            self._observe(WebhookSent(id=webhook.id, type=webhook.event, attempts=attempts))
             return None
-        facts = {"id": webhook.id, "event": webhook.event, "reason": problem}
+        facts = {"id": webhook.id, "type": webhook.event, "reason": problem}
         pause = PAUSES[min(webhook.attempts, len(PAUSES) - 1)]
         due = self._now() + pause
         if problem == f"status {_GONE}" or due >= webhook.created + DAY:

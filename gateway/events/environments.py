@@ -50,7 +50,8 @@ class WebhookSent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A webhook was delivered."""
 
     id: str
-    event: str
+    type: str
+    """Of the change, as in the webhook itself. A field ``event`` would be the name of the line in the log."""
     attempts: int
 
 
@@ -58,7 +59,7 @@ class WebhookFailed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A webhook could not be delivered, and is sent again later."""
 
     id: str
-    event: str
+    type: str
     reason: str
     attempts: int
     retry_after: float
@@ -69,6 +70,6 @@ class WebhookAbandoned(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A webhook is not sent again: it could not be delivered for a day, or the receiver wants no more (status 410)."""
 
     id: str
-    event: str
+    type: str
     reason: str
     attempts: int

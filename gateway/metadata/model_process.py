@@ -61,7 +61,10 @@ async def build_in_subprocess(settings: Settings, document: MetadataDocument) ->
         await _run(temporary, document)
         loaded = await asyncio.to_thread(find_model, temporary, document.digest)
     if loaded is None:
-        raise SchemaError("The model of the metadata cannot be stored.", hint="Is the disk full?")
+        raise SchemaError(
+            "The model of the metadata cannot be stored.",
+            hint="Is the disk full? If the gateway was updated while it ran, restart it.",
+        )
     return loaded
 
 

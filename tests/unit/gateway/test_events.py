@@ -48,6 +48,7 @@ from gateway.events import (
     TypesRenewed,
     level_of,
     log_event,
+    log_name,
     loggable,
     tee,
 )
@@ -124,15 +125,15 @@ LEVELS: list[tuple[Event, str]] = [
     (StatusNotWritten(reason="locked"), "warning"),
     (IdempotencyKeyStuck(reason="locked"), "warning"),
     (SignInRefused(reason="AADSTS7000222", hint="Make a new secret."), "warning"),
-    (WebhookSent(id="msg_1", event="environment.linked", attempts=2), "info"),
+    (WebhookSent(id="msg_1", type="environment.linked", attempts=2), "info"),
     (
         WebhookFailed(
-            id="msg_1", event="environment.linked", reason="status 500", attempts=1, retry_after=5.0
+            id="msg_1", type="environment.linked", reason="status 500", attempts=1, retry_after=5.0
         ),
         "warning",
     ),
     (
-        WebhookAbandoned(id="msg_1", event="environment.linked", reason="status 410", attempts=1),
+        WebhookAbandoned(id="msg_1", type="environment.linked", reason="status 410", attempts=1),
         "error",
     ),
     (ModelRead(metadata="0" * 64, seconds=1.0), "info"),
@@ -192,6 +193,17 @@ def test_every_event_has_a_row() -> None:
 @pytest.mark.parametrize(("event", "level"), LEVELS)
 def test_each_event_has_its_level(event: Event, level: str) -> None:
     assert level_of(event) == level
+
+
+@pytest.mark.parametrize("event", [event for event, _ in LEVELS])
+def test_each_event_can_be_logged(event: Event, capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(Settings(log_format="json", log_level="debug"))
+    log_event(event)
+
+    line = json.loads(capsys.readouterr().err)
+    assert line["event"] == log_name(type(event).__name__)
+    assert line["level"] == level_of(event)
+    assert not {"event", "level", "timestamp"}.intersection(type(event).__struct_fields__)
 
 
 def test_long_fields_are_cut_off(capsys: pytest.CaptureFixture[str]) -> None:

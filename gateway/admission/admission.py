@@ -55,6 +55,7 @@ class _Waiter(Struct, eq=False):
     is_write: bool
     turn: asyncio.Future[None]
     is_queued: bool = True
+    has_given_way: bool = False
 
 
 class Admission(Generic[R]):
@@ -80,7 +81,7 @@ class Admission(Generic[R]):
         """Wait until a request may begin; likewise. Raises Overloaded."""
         queue = self._slots.queue
         if not is_write and queue.size_of(work.lane) >= self._lanes.queue:
-            raise self.refusal(self.estimate(work))
+            self._make_room(work)
         loop = asyncio.get_running_loop()
         waiter = _Waiter(work, is_write, loop.create_future())
         queue.push(waiter)
@@ -99,10 +100,22 @@ class Admission(Generic[R]):
             self._leave(waiter)
             raise
 
+    def _make_room(self, work: Work) -> None:
+        """Refuse the newest read of the caller with the most in place of another. Raises Overloaded for that."""
+        queue = self._slots.queue
+        last = queue.last_of_longest(work)
+        if last is None:
+            raise self.refusal(self.estimate(work))
+        # One that is done has been given up, and leaves by itself.
+        if not last.turn.done():
+            queue.remove(last)
+            last.is_queued, last.has_given_way = False, True
+            last.turn.set_exception(self.refusal(self.estimate(last.work)))
+
     def _leave(self, waiter: _Waiter) -> None:
         if waiter.is_queued:
             self._slots.queue.remove(waiter)
-        else:  # its turn came while it was given up
+        elif not waiter.has_given_way:  # its turn came while it was given up
             self.give_back(waiter.work, is_write=waiter.is_write)
 
     def give_back(self, work: Work, *, is_write: bool) -> None:
@@ -181,7 +194,9 @@ class Admission(Generic[R]):
 
         ``requests``: how many it will probably send.
         """
-        if self._slots.queue.size_of(work.lane) >= self._lanes.queue:
+        queue = self._slots.queue
+        is_full = queue.size_of(work.lane) >= self._lanes.queue
+        if is_full and queue.last_of_longest(work) is None:
             raise self.refusal(self.estimate(work, identity=identity))
         if work.may_wait_until is not None:
             seconds = self.estimate(work, identity=identity)

@@ -42,6 +42,11 @@ class _Caller(Struct, Generic[T]):
     waiting: deque[T]
 
 
+def _load(caller: _Caller[T]) -> float:
+    """Return how much waits for a caller, for its weight."""
+    return len(caller.waiting) / caller.waiting[0].work.weight
+
+
 class _Line(Generic[T]):
     """What waits in one lane, either reads or writes."""
 
@@ -87,6 +92,15 @@ class _Line(Generic[T]):
             del self._callers[name]
             self._order = [entry for entry in self._order if entry[2] != name]
             heapify(self._order)
+
+    def last_of_longest(self, work: Work) -> T | None:
+        """Return the newest item of the caller with the most for its weight; None if this one would have as many."""
+        if not self._callers:
+            return None
+        longest = max(self._callers.values(), key=_load)
+        own = self._callers.get(work.caller)
+        count = 1 if own is None else len(own.waiting) + 1
+        return longest.waiting[-1] if _load(longest) > count / work.weight else None
 
     def turns_before(self, work: Work) -> int:
         """Return how many items would be taken before a new one of this caller."""
@@ -142,6 +156,13 @@ class FairQueue(Generic[T]):
         """Remove an item that waits no more."""
         self._lines[item.work.lane, item.is_write].remove(item)
         self.size -= 1
+
+    def last_of_longest(self, work: Work) -> T | None:
+        """Return the read of its lane that should give way to a new one; None if that should be refused.
+
+        It is the newest of the caller with the most, for its weight.
+        """
+        return self._lines[work.lane, False].last_of_longest(work)
 
     def turns_before(self, work: Work) -> int:
         """Return how many reads of its lane would begin before a new one, if weights are equal."""

@@ -121,6 +121,64 @@ async def test_behind_too_many_a_read_is_refused_and_a_write_waits() -> None:
         task.cancel()
 
 
+def caller(name: str, weight: float = 1.0) -> Work:
+    return Work(caller=name, weight=weight)
+
+
+@pytest.mark.parametrize(
+    ("many", "few", "refused"),
+    [
+        (caller("many"), caller("few"), "many"),
+        (caller("many"), caller("few", 3.0), "many"),
+        (caller("many", 3.0), caller("few"), "few"),
+        (caller("same"), caller("same"), "new"),
+    ],
+    ids=["the longest", "by weight", "for their weight", "nobody else"],
+)
+async def test_who_has_most_gives_way_in_a_full_queue(many: Work, few: Work, refused: str) -> None:
+    admission = full(Time().admission(structs.replace(LANES, queue=3)))
+    waiting = [waits(admission, many) for _ in range(3)]
+    await settle()
+
+    if refused == "many":
+        admission.check(few, None, 1)
+        new = waits(admission, few)
+        await settle()
+        assert [task.done() for task in (*waiting, new)] == [False, False, True, False]
+        with pytest.raises(Overloaded):
+            await waiting.pop()
+        waiting.append(new)
+    else:
+        with pytest.raises(Overloaded):
+            admission.check(few, None, 1)
+        with pytest.raises(Overloaded):
+            await waits(admission, few)
+    assert (admission.waiting, admission.under_way) == (3, 2)
+    for _ in range(5):
+        ended(admission)
+    await asyncio.gather(*waiting)
+    assert (admission.waiting, admission.under_way) == (0, 0)
+
+
+@pytest.mark.parametrize("is_first", [False, True])
+async def test_who_is_given_up_as_it_gives_way_frees_no_slot(*, is_first: bool) -> None:
+    admission = full(Time().admission(structs.replace(LANES, queue=2)))
+    waiting = [waits(admission, caller("many")) for _ in range(2)]
+    await settle()
+
+    if is_first:
+        waiting[-1].cancel()
+    new = waits(admission, caller("few"))
+    asyncio.get_running_loop().call_soon(waiting[-1].cancel)
+    await settle()
+
+    assert (admission.waiting, admission.under_way) == (2, 2)
+    for _ in range(4):
+        ended(admission)
+    await asyncio.gather(waiting[0], new)
+    assert (admission.waiting, admission.under_way) == (0, 0)
+
+
 async def test_other_lanes_are_not_refused_for_a_long_queue_of_exports() -> None:
     admission = full(Time().admission(structs.replace(LANES, queue=1)))
     export = waits(admission, Work(lane=Lane.EXPORT))

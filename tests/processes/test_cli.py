@@ -203,6 +203,7 @@ def test_explain_prints_the_plan_and_the_requests(tmp_path: Path, query: str) ->
         "Requests of the root fields: 1\n"
         "  GET CustomersV3?$select=CustomerAccount,dataAreaId,CustomerGroupId&$filter=dataAreaId eq 'usmf'"
         "&$orderby=dataAreaId,CustomerAccount&$top=3&cross-company=true\n"
+        "Estimated cost: 2 requests, 6 rows, 6.0 points\n"
     )
 
 
@@ -216,6 +217,7 @@ def test_explain_reads_standard_input_and_a_company_scope(tmp_path: Path) -> Non
         "\n"
         "Requests of the root fields: 1\n"
         "  GET CustomersV3/$count?$filter=dataAreaId eq 'usmf' or dataAreaId eq 'demf'&cross-company=true\n"
+        "Estimated cost: 1 request, 0 rows, 2.0 points\n"
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 from gateway.documents.store import DocumentLimits, Documents
 from gateway.engine import Engine
 from gateway.operations.cache import PreparedOperations
+from gateway.operations.operation_caches import OperationCaches
 from gateway.operations.row_types import Row
 from gateway.request import GraphQLRequest, PlannedQuery
 from tests.bench.workload import (
@@ -179,6 +180,7 @@ async def test_types_go_with_their_document() -> None:
     await asyncio.sleep(0)  # until then the event loop holds finished tasks with their results
     engine._documents = Documents(engine.schema.catalog, engine.schema.core, DocumentLimits())
     engine._prepared = PreparedOperations(engine.schema.catalog)
+    engine.caches = OperationCaches(engine._documents, engine._prepared)
     left = struct_types() - before
     assert {result.__name__ for result in left} <= {"Answer"}  # which others may have use for
 

@@ -289,7 +289,8 @@ async def test_connections_are_bounded_by_the_setting_and_reused() -> None:
             await asyncio.gather(*(good(ask, number + wave) for number in range(20)))
             assert 1 <= opened(server) <= 4
 
-        assert len(server.requests) > 3 * 20 * 3
+        # Equal reads at the same time are sent once.
+        assert len(server.requests) > 3 * 10
         assert set(ask.statuses) == {200}
 
 

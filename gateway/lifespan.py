@@ -32,6 +32,7 @@ from gateway.manifests.store import TrustedStore
 from gateway.metadata.document_loader import MetadataDocument
 from gateway.metadata.model_builder import LoadedModel, Progress
 from gateway.metadata.model_process import BuildModel
+from gateway.metadata.shared_models import share_builds
 from gateway.process.daemon_call import daemon_call
 from gateway.replicas.opening import open_replicas
 from gateway.runtime.generations import open_generations
@@ -80,7 +81,12 @@ class Lifespan:
             async with open_replicas(self.settings, self.observe) as replicas:
                 shared = SharedParts(audit=log, answers=answers, documents=self.documents)
                 if replicas is not None:
-                    shared = replace(shared, join=replicas.joined, log_of=replicas.log_of)
+                    shared = replace(
+                        shared,
+                        join=replicas.joined,
+                        log_of=replicas.log_of,
+                        builds=replicas.builds,
+                    )
                     if self.documents is not None and self.documents.automatic is not None:
                         replicas.share_documents(self.documents.automatic)
                 with auditing(app, log):
@@ -126,7 +132,13 @@ class Lifespan:
             if self.authenticator is not None:
                 await stack.enter_async_context(self.authenticator.running())
             own = await stack.enter_async_context(
-                serving(live, observe, self.build_model, status.changed, self.documents)
+                serving(
+                    live,
+                    observe,
+                    _sharing(shared, self.build_model),
+                    status.changed,
+                    self.documents,
+                )
             )
             own.subscriptions.log_of = partial(shared.log_of, "")
             stack.enter_context(status.serving(live.gateway))
@@ -166,7 +178,7 @@ class Lifespan:
                     self.observe, status.observer(declared.name), watch.observer(declared.name)
                 ),
                 shared=shared,
-                build_model=build,
+                build_model=_sharing(shared, build),
                 changed=status.changed,
             )
             async with opening as environment:
@@ -187,3 +199,8 @@ class Lifespan:
             await opened.close()
             await watch.close()
             app.state.environments = None
+
+
+def _sharing(shared: SharedParts, build_model: BuildModel) -> BuildModel:
+    """Return what makes models, or takes those that other replicas make."""
+    return build_model if shared.builds is None else share_builds(shared.builds, build_model)

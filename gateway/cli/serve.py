@@ -32,6 +32,7 @@ from gateway.http.hosts import is_loopback
 from gateway.http.presence import PREFIX
 from gateway.logs import configure_logging
 from gateway.process.garbage_collection import freeze, paused
+from gateway.replicas.opening import open_replicas
 from gateway.runtime.assembly import Gateway, open_gateway
 from gateway.runtime.metadata_reload import Attempt
 from gateway.store.polling import require_layout
@@ -190,8 +191,12 @@ def _serve_many(
             async with recording(shared, log_event):
                 pass
             await require_layout(shared, log_event)
-            with reading_metadata() as report:
-                gateway = await opened.enter_async_context(open_gateway(shared, progress=report))
+            async with open_replicas(shared, log_event) as replicas:
+                builds = None if replicas is None else replicas.builds
+                with reading_metadata() as report:
+                    gateway = await opened.enter_async_context(
+                        open_gateway(shared, progress=report, builds=builds)
+                    )
             address = address_of(listener, settings.host)
             announcements.append(announcement_of(gateway, address, admin, demonstration))
 

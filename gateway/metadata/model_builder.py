@@ -6,6 +6,7 @@ is released, the catalogue decodes records lazily, and a fresh one can be had fr
 
 from __future__ import annotations
 
+import mmap
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -29,7 +30,7 @@ from schema.catalog.values import Abilities, Cleaning
 from schema.model.exposure import expose, keep
 from schema.model.records import ComplexType, EntityType, Model
 from schema.model.relations import Relation, declare, preset
-from schema.model.snapshot import Unpacked
+from schema.model.snapshot import Unpacked, tables_by_name
 
 from .document_loader import MetadataDocument
 from .model_identity import model_identity, snapshot_folder
@@ -130,6 +131,24 @@ def _store(settings: Settings, digest: str, model: Model, naming: Naming) -> Loa
     snapshot = snapshot or open_anonymous(fingerprint, model, notes)
     loaded = None if snapshot is None else _load(snapshot)
     return LoadedModel(model, naming) if loaded is None else loaded
+
+
+def install_model(settings: Settings, digest: str, content: bytes) -> LoadedModel | None:
+    """Return a model from the bytes of a snapshot that another process made, and store them; None if they are damaged.
+
+    ``digest``: see ``find_model``.
+    """
+    key, fingerprint = model_identity(settings, digest)
+    snapshot = _snapshots(settings).install(key, fingerprint, content)
+    return None if snapshot is None else _load(snapshot)
+
+
+def content_of(model: Model) -> bytes | mmap.mmap | None:
+    """Return the bytes of the snapshot that a model was opened from; None if there is none."""
+    for _, records in tables_by_name(model):
+        for content in records.contents:
+            return content if isinstance(content, bytes | mmap.mmap) else None
+    return None
 
 
 def _load(snapshot: Unpacked) -> LoadedModel | None:

@@ -19,6 +19,7 @@ from .limit_shares import LimitShares
 from .notices import Notice, Registered
 from .shared_answers import SharedAnswers
 from .shared_budgets import Costs, SharedBudgets
+from .shared_builds import SharedBuilds
 from .shared_pauses import SharedPauses
 from .shared_state import SharedState
 from .shared_watches import SharedWatches, WatchLog, watch_name
@@ -33,6 +34,7 @@ class Replicas:
         self._pauses = SharedPauses(self.state)
         self._budgets = SharedBudgets(self.state)
         self._watches = SharedWatches(self.state)
+        self.builds = SharedBuilds(self.state)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -32,7 +32,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 RETRY = 1.0
 """Seconds between two attempts to find it again."""
+LONGEST_RETRY = 16.0
+"""Likewise, for one that comes and goes."""
+STEADY = 5.0
+"""Seconds after which it does not count as that."""
 CONNECTIONS = 16
+_PROBED = 60
 _FAILURES = (RedisError, OSError, TimeoutError)
 
 
@@ -64,6 +69,7 @@ class SharedState:
         self._listeners: list[Callable[[Notice], None]] = []
         self._returned: list[Callable[[], None]] = []
         self._lost_at: float | None = None
+        self._found_at: float | None = None
         self._telling: set[asyncio.Task[None]] = set()
 
     def key(self, *parts: str) -> str:
@@ -142,13 +148,18 @@ class SharedState:
         return self.key("notices")
 
     async def _run(self, found: asyncio.Event) -> None:
+        flaps = 0
         while True:
+            self._found_at = None
             try:
                 await self._listen(found)
             except Exception as error:
                 # Whatever it is: without this task nobody would ever look for it again.
                 self._lost(error)
-            await asyncio.sleep(RETRY)
+            # One that comes and goes would have all replicas agree anew, and drop what they have cached, every second.
+            is_unsteady = self._found_at is not None and time.monotonic() - self._found_at < STEADY
+            flaps = flaps + 1 if is_unsteady else 0
+            await asyncio.sleep(min(RETRY * 2 ** max(0, flaps - 1), LONGEST_RETRY))
 
     async def _listen(self, found: asyncio.Event) -> None:
         """Listen until the connection fails, or commands do."""
@@ -156,6 +167,7 @@ class SharedState:
             async with asyncio.timeout(max(1.0, self._timeout)):
                 await notices.subscribe(self._channel)
                 await self._client.ping()
+            await self._probe()
             self._is_found()
             found.set()
             while self.is_up:
@@ -167,8 +179,7 @@ class SharedState:
         )
         if message is None:
             # Nobody said anything for a while: is it still there?
-            async with asyncio.timeout(max(1.0, self._timeout)):
-                await self._client.ping()
+            await self._probe()
             return
         try:
             notice = msgspec.json.decode(message["data"], type=Notice)
@@ -178,8 +189,15 @@ class SharedState:
             for heard in self._listeners:
                 heard(notice)
 
+    async def _probe(self) -> None:
+        """Raise what commands would: it is too slow, full, or takes no writes. ``PING`` answers in all of these."""
+        key = self.key("probe")
+        async with asyncio.timeout(self._timeout):
+            await self._client.set(key, self.replica, ex=_PROBED)
+
     def _is_found(self) -> None:
         self.is_up = True
+        self._found_at = time.monotonic()
         seconds = 0.0 if self._lost_at is None else time.monotonic() - self._lost_at
         self._observe(SharedStateFound(seconds=seconds))
         self._lost_at = None

@@ -12,21 +12,12 @@ from typing import Any
 import msgspec
 from redis.asyncio import Redis
 
+from .leases import Leases
 from .shared_state import SharedState, SharedStateAway
 
 LONGEST = 500
 """Entries of a log, about. One is added by a poll that finds something; they are read at least once an interval."""
 _LIFETIME = 3_600
-_LEAD = """
-local leader = redis.call('GET', KEYS[1])
-if leader and leader ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return 1
-"""
-_RESIGN = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
-return 0
-"""
 
 
 def watch_name(*parts: Hashable) -> str | None:
@@ -44,33 +35,26 @@ class SharedWatches:
 
     def __init__(self, state: SharedState) -> None:
         self._state = state
-        self._lead = state.script(_LEAD)
-        self._resign = state.script(_RESIGN)
+        self._leases = Leases(state)
 
     def log(self, environment: str, name: str) -> WatchLog:
         """Return the log of a watch."""
-        return WatchLog(self._state, (environment or "-", name), self._lead, self._resign)
+        return WatchLog(self._state, (environment or "-", name), self._leases)
 
 
 class WatchLog:
     """What the replicas that watch the same share."""
 
-    def __init__(self, state: SharedState, place: tuple[str, str], lead: Any, resign: Any) -> None:
+    def __init__(self, state: SharedState, place: tuple[str, str], leases: Leases) -> None:
         self._state = state
         self._log = state.key("watch", *place)
         self._leader = state.key("leader", *place)
-        self._lead = lead
-        self._resign = resign
+        self._leases = leases
 
     async def leads(self, seconds: float) -> bool | None:
         """Return whether this replica leads, for so many seconds; None if the shared state is away."""
-        arguments = (self._state.replica, int(seconds * 1000))
-
-        async def lead(client: Redis) -> Any:
-            return await self._lead(keys=[self._leader], args=arguments, client=client)
-
         try:
-            return bool(await self._state.call(lead))
+            return await self._leases.take(self._leader, seconds)
         except SharedStateAway:
             return None
 
@@ -115,10 +99,4 @@ class WatchLog:
 
     def resign(self) -> None:
         """Let another replica lead, if this one did."""
-
-        async def resign(client: Redis) -> Any:
-            return await self._resign(
-                keys=[self._leader], args=[self._state.replica], client=client
-            )
-
-        self._state.call_soon(resign)
+        self._leases.give_back(self._leader)

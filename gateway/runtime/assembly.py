@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -43,7 +43,6 @@ from gateway.metadata.model_builder import (
     LoadedModel,
     Progress,
     dialect_of,
-    open_model,
     sandbox_relations,
     subset_for_profile,
 )
@@ -51,6 +50,7 @@ from gateway.metadata.preset_services import with_preset_services
 from gateway.metadata.profile_sets import load_profile_settings
 from gateway.metadata.role_policy import load_policy, policy_problems
 from gateway.metadata.shared_catalogs import catalog_of
+from gateway.metadata.shared_models import first_model
 from gateway.metadata.write_rules import write_rules
 from gateway.odata.client import CallerTokens, ODataClient
 from gateway.odata.dialect import Dialect
@@ -70,6 +70,9 @@ from schema.policy.view import RoleView
 from schema.types.build import ODataSchema
 
 from .early_refusal import EarlyRefusal
+
+if TYPE_CHECKING:  # it imports the client of Redis, which is optional
+    from gateway.replicas.shared_builds import SharedBuilds
 
 SANDBOX_ROOT = "http://sandbox.invalid/data"
 """Service root of the embedded sandbox. Nothing is sent to it: ``.invalid`` never resolves (RFC 2606, section 2)."""
@@ -119,13 +122,16 @@ async def open_gateway(
     transport: httpx.AsyncBaseTransport | None = None,
     observe: Observer = log_event,
     progress: Progress | None = None,
+    builds: SharedBuilds | None = None,
 ) -> AsyncIterator[Gateway]:
     """Yield a gateway, and close its connections at the end. ``transport`` replaces the network in tests.
+
+    ``builds``: models that replicas make for each other.
 
     Raises SettingsError, SchemaError, AuthError or UpstreamError if the gateway cannot start.
     """
     async with open_client(settings, transport=transport, observe=observe) as client:
-        yield await first_gateway(settings, client, observe, progress)
+        yield await first_gateway(settings, client, observe, progress, builds)
 
 
 async def first_gateway(
@@ -133,10 +139,11 @@ async def first_gateway(
     client: ODataClient,
     observe: Observer = log_event,
     progress: Progress | None = None,
+    builds: SharedBuilds | None = None,
 ) -> Gateway:
     """Return the gateway of the current metadata. Raises as ``open_gateway`` does."""
     document = await load_metadata(settings, client, progress=progress, observe=observe)
-    return await assemble(settings, client, document, observe, progress)
+    return await assemble(settings, client, document, observe, progress, builds)
 
 
 def open_client(
@@ -225,10 +232,11 @@ async def assemble(
     document: MetadataDocument,
     observe: Observer,
     progress: Progress | None = None,
+    builds: SharedBuilds | None = None,
 ) -> Gateway:
     """Return the gateway of a metadata document. Raises SettingsError, SchemaError, UpstreamError."""
     started = time.perf_counter()
-    loaded = open_model(settings, document, progress, observe)
+    loaded = await first_model(settings, document, progress, observe, builds)
     settings = await with_preset_services(settings, client, loaded)
     labels = await read_labels(settings, client, loaded, observe)
     profiles = await read_profiles(settings, client, loaded, document.digest, observe)

@@ -30,7 +30,7 @@ from contextlib import (
     suppress,
 )
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import httpx
 
@@ -43,6 +43,9 @@ from gateway.odata.client import ODataClient
 from gateway.process.garbage_collection import clear_in_steps, collect_all, collect_new
 
 from .assembly import Gateway, first_gateway, fresh_copy, open_client
+
+if TYPE_CHECKING:  # it imports the client of Redis, which is optional
+    from gateway.replicas.shared_builds import SharedBuilds
 
 Join: TypeAlias = Callable[[ODataClient, Settings], AbstractContextManager[None]]
 """Shares limit and answers of an environment with other replicas while it is open."""
@@ -60,6 +63,8 @@ class ProcessParts:
     answers: AnswerStore | None = None
     """None: each caches answers in a store of its own."""
     join: Join = _join_nobody
+    builds: SharedBuilds | None = None
+    """Models that replicas make for each other; None: each makes its own."""
 
 
 CopyGateway = Callable[[Gateway], Gateway]
@@ -95,7 +100,7 @@ async def open_generations(
         stack.enter_context(parts.join(client, settings))
         # No local variable for the first generation: it would keep it alive.
         live = GenerationManager(
-            await first_gateway(settings, client, observe, progress),
+            await first_gateway(settings, client, observe, progress, parts.builds),
             fresh_copy,
             budget=settings.max_types,
             observe=observe,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import mmap
 import tempfile
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -64,6 +65,24 @@ class SnapshotStore:
         mark_used(path)
         return unpack(content, fingerprint=fingerprint)
 
+    def install(self, key: str, fingerprint: bytes, content: bytes) -> Unpacked | None:
+        """Store the bytes of a snapshot that another process made, and return its model.
+
+        Returns None if they are damaged or have another fingerprint; then nothing is stored.
+        """
+        unpacked = unpack(content, fingerprint=fingerprint)
+        if unpacked is None:
+            return None
+        if self._folder is None:
+            return open_content(fingerprint, (content,)) or unpacked
+        try:
+            write_atomically(_path(self._folder, key), (content,))
+            prune(self._folder, (_SUFFIX,), count=self._count)
+        except OSError as error:
+            report_unusable(self._folder, error, self._observe)
+        # Mapped, its pages are released from memory when nobody reads them.
+        return self.open(key, fingerprint) or unpacked
+
     def write(self, key: str, fingerprint: bytes, model: Model, notes: bytes) -> bool:
         """Store a model, and return whether that was possible. A folder that cannot be written is reported."""
         if self._folder is None:
@@ -82,9 +101,14 @@ class SnapshotStore:
 
 def open_anonymous(fingerprint: bytes, model: Model, notes: bytes) -> Unpacked | None:
     """Return a model from a nameless file that vanishes when it is closed; None if it cannot be written."""
+    return open_content(fingerprint, pack(model, fingerprint=fingerprint, notes=notes))
+
+
+def open_content(fingerprint: bytes, pieces: Iterable[bytes]) -> Unpacked | None:
+    """Return the model of a snapshot's bytes from a file of that kind; None if it cannot be written."""
     try:
         with tempfile.TemporaryFile(buffering=1 << 20) as file:
-            file.writelines(pack(model, fingerprint=fingerprint, notes=notes))
+            file.writelines(pieces)
             file.flush()
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except (OSError, *_NOT_PACKABLE):

@@ -57,6 +57,21 @@ class Limit:
             self._refused = float("inf")
         self.value = min(value + step, float(self.highest))
 
+    @property
+    def is_bounded(self) -> bool:
+        """Whether a limit is known that was too high."""
+        return self._refused < float("inf")
+
+    def learn_refused(self, refused: float, retry_at: float, pressure: float) -> None:
+        """Take which limit others found too high, and until when it is not to be tried again.
+
+        ``pressure``: of the answers here, if that is news.
+        """
+        if refused != self._refused:
+            self._refused = refused
+            self._refused_pressure = pressure
+        self._retry_at = retry_at
+
     def refused(self, now: float, under_way: int, pressure: float, wait: float = 0.0) -> None:
         """Shrink; ``under_way`` are the others, and ``wait`` the seconds for which the service stops everybody."""
         elapsed = now - self._decreased_at

@@ -125,6 +125,7 @@ class LimitShares:
             lane.lanes.start,
             limit.highest,
             BEAT,
+            *limit.take_refusal(),
         )
         keys = [self._state.key(part, lane.name) for part in ("limit", "replicas")]
 
@@ -132,11 +133,12 @@ class LimitShares:
             return await self._agree(keys=keys, args=arguments, client=client)
 
         try:
-            total, share, replicas = await self._state.call(agree)
+            total, share, replicas, too_high, wait = await self._state.call(agree)
         except SharedStateAway:
             limit.go_alone()
         else:
-            limit.agreed(float(total), int(share), int(replicas))
+            retry_at = lane.admission.now() + float(wait)
+            limit.agreed(float(total), int(share), int(replicas), float(too_high), retry_at)
             # Of a new one the others must know, as they count each other.
             if refused or is_new:
                 await self._state.notify(LimitChanged(replica=self._state.replica, lane=lane.name))

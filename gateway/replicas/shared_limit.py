@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gateway.admission.controller import Limit
+from gateway.admission.controller import DECREASE, PATIENCE, Limit
 
 
 class SharedLimit(Limit):
@@ -29,6 +29,13 @@ class SharedLimit(Limit):
         """By how much it grew here since the last beat."""
         self.replicas = 1 / alone
         """How many replicas there were when shares were last agreed."""
+        self.retry_after = 0.0
+        """Seconds for which the limit that was refused is not to be tried again, since the last beat."""
+        self.refused_at = 0
+        """Most that were under way here when a request was refused, since the last beat."""
+        self.is_freed = False
+        """Whether a limit that was refused may be tried again, because answers have become quicker."""
+        self._pressure = 0.0
         self._alone: Limit | None = None
         self._changed = changed
         super().__init__(start=1, highest=highest)
@@ -44,8 +51,10 @@ class SharedLimit(Limit):
             self._alone.answered(now, pressure, is_used=is_used)
             self.value = self._alone.value
             return
-        before = self.total.value
+        self._pressure = pressure
+        before, was_bounded = self.total.value, self.total.is_bounded
         self.total.answered(now, pressure, is_used=is_used)
+        self.is_freed |= was_bounded and not self.total.is_bounded
         self.growth += self.total.value - before
 
     def refused(self, now: float, under_way: int, pressure: float, wait: float = 0.0) -> None:
@@ -57,14 +66,29 @@ class SharedLimit(Limit):
         share = self.value / max(self.total.value, 1.0)
         self.total.refused(now, round(under_way / max(share, 0.01)), pressure, wait)
         self.growth = 0.0
+        self.refused_at = max(self.refused_at, under_way)
+        self.retry_after = max(self.retry_after, PATIENCE * wait)
         # At once, and not only when the others have been heard.
-        self.value = max(1.0, min(self.value, self.value * 0.7))
+        self.value = min(self.value, max(1.0, self.value * DECREASE))
         self._changed(True)
 
-    def agreed(self, total: float, share: int, replicas: int) -> None:
-        """Take what was agreed."""
+    def take_refusal(self) -> tuple[float, int, int]:
+        """Return ``retry_after``, ``refused_at`` and ``is_freed``, which begin anew."""
+        refusal = self.retry_after, self.refused_at, int(self.is_freed)
+        self.retry_after, self.refused_at, self.is_freed = 0.0, 0, False
+        return refusal
+
+    def agreed(
+        self, total: float, share: int, replicas: int, refused: float = 0.0, retry_at: float = 0.0
+    ) -> None:
+        """Take what was agreed.
+
+        ``refused``: the latest limit that was too high for any of them; 0: none. ``retry_at``: when it may be tried
+        again.
+        """
         self._alone = None
         self.total.value = total
+        self.total.learn_refused(refused or float("inf"), retry_at, self._pressure)
         self.value = float(share)
         self.replicas = max(1, replicas)
 

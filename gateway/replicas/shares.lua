@@ -1,17 +1,21 @@
 -- One limit of all replicas, and the share of the one that asks. Times are those of the server.
 -- KEYS: 1 the limit (hash), 2 the replicas (hash: name -> "time demand under_way share")
--- ARGV: 1 name, 2 demand, 3 under way, 4 growth, 5 refused (0 or 1), 6 start, 7 highest, 8 seconds of a beat
--- Returns the limit, the share of the replica, and the number of replicas.
+-- ARGV: 1 name, 2 demand, 3 under way, 4 growth, 5 refused (0 or 1), 6 start, 7 highest, 8 seconds of a beat,
+--       9 seconds for which a limit that was refused is not to be tried again, 10 under way here when it was,
+--       11 whether it may be tried all the same (0 or 1), because answers have become quicker
+-- Returns the limit, the share of the replica, the number of replicas, the latest limit that was too high (0: none), and
+-- the seconds for which it is not to be tried again.
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
 local name, beat = ARGV[1], tonumber(ARGV[8])
 local highest = tonumber(ARGV[7])
-local stored = redis.call('HMGET', KEYS[1], 'value', 'decreased')
+local stored = redis.call('HMGET', KEYS[1], 'value', 'decreased', 'refused', 'retry_at')
 local value = tonumber(stored[1]) or tonumber(ARGV[6])
 local decreased = tonumber(stored[2]) or 0
+local refused, retry_at = tonumber(stored[3]) or 0, tonumber(stored[4]) or 0
 
 local me = { name = name, demand = tonumber(ARGV[2]), under_way = tonumber(ARGV[3]), held = 0 }
-local replicas, total, held = { me }, me.under_way, 0
+local replicas, held = { me }, 0
 local entries = redis.call('HGETALL', KEYS[2])
 for i = 1, #entries, 2 do
   if entries[i] ~= name then
@@ -23,7 +27,6 @@ for i = 1, #entries, 2 do
     else
       -- One that had requests and says nothing for some beats is gone. One without any says little.
       if demand > 0 and age > 3 * beat then demand, under_way, share = 0, 0, 0 end
-      total = total + under_way
       -- What it was given is its own until it asks again, and what it has under way until that has ended.
       held = held + math.max(share, under_way)
       replicas[#replicas + 1] = { name = entries[i], demand = demand }
@@ -31,8 +34,18 @@ for i = 1, #entries, 2 do
   end
 end
 
-value = math.min(highest, value + tonumber(ARGV[4]))
+-- What replicas have learned at the same time adds up, but not beyond a limit that is not to be tried again.
+local grown = math.min(highest, value + tonumber(ARGV[4]))
+if ARGV[11] == '1' then refused = 0 end
+local below = math.ceil(refused) - 0.01
+if refused > 0 and now < retry_at then grown = math.max(value, math.min(grown, below)) end
+value = grown
+if value > refused then refused = 0 end
 if ARGV[5] == '1' then
+  -- As many as there were then: a pause, by which most have ended, may have begun since.
+  local total = held + tonumber(ARGV[10])
+  refused = math.max(1, math.min(value, total + 1))
+  retry_at = now + tonumber(ARGV[9])
   if now - decreased >= 1 then
     value = value * 0.7
     decreased = now
@@ -41,7 +54,8 @@ if ARGV[5] == '1' then
   end
   value = math.max(1, value)
 end
-redis.call('HSET', KEYS[1], 'value', tostring(value), 'decreased', string.format('%.3f', decreased))
+redis.call('HSET', KEYS[1], 'value', tostring(value), 'decreased', string.format('%.3f', decreased),
+  'refused', tostring(refused), 'retry_at', string.format('%.3f', retry_at))
 redis.call('EXPIRE', KEYS[1], 3600)
 
 -- Max-min fair: who wants least comes first, and what it leaves is for the others. Among equals the first place goes
@@ -67,4 +81,4 @@ mine = math.max(0, math.min(mine + spare, math.floor(value) - held))
 
 redis.call('HSET', KEYS[2], name, string.format('%.3f %d %d %d', now, me.demand, me.under_way, mine))
 redis.call('EXPIRE', KEYS[2], 60)
-return { tostring(value), mine, #replicas }
+return { tostring(value), mine, #replicas, tostring(refused), tostring(math.max(0, retry_at - now)) }

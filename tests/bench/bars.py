@@ -92,9 +92,12 @@ BARS = (
         for report, what, rows in (
             ("overload", "simulated", {"way": "ours", "retry_after": None}),
             ("overload", "simulated, waits of 1 s", {"way": "ours", "retry_after": 1.0}),
+            ("replicas", "four replicas, simulated", {"replicas": 4, "retry_after": None}),
+            ("replicas_sockets", "four replicas, over sockets", {"replicas": 4}),
         )
     ),
     Bar("Under load", "calls refused", 0.03, "", "overload", "refused", {"way": "ours"}),
+    Bar("Under load", "calls refused, replicas", 0.03, "", "replicas", "refused", {"replicas": 4}),
     Bar(
         "Under load",
         "people beside an export, p95 to alone",

@@ -48,6 +48,7 @@ BENCHMARKS = {
     "cache": "bench_cache:cache",
     "cost": "bench_cost:cost",
     "overload": "bench_overload:overload",
+    "replicas": "bench_replicas:replicas",
     "policy": "bench_policy:policy",
     "environments": "bench_environments:environments",
     "start": "bench_start:start",

@@ -88,6 +88,8 @@ class World:
     """Jobs that are always there: each answer brings the next."""
     urgent_every: float = 0.0
     """Mean seconds between urgent reads; 0: there are none."""
+    tick: float = 0.0
+    """Seconds after which the sender may do something in any case; 0: it needs no clock of its own."""
     spread: float = 0.0
     """How much jobs of one kind differ, as standard deviation of the logarithm."""
     seed: int = 1
@@ -127,6 +129,8 @@ class _Run:
             self.at(0.0, self.bring)
         if self.world.urgent_every:
             self.at(1.0, self.bring_urgent)
+        if self.world.tick:
+            self.at(0.0, self.tick)
         for phase in range(len(self.world.capacity)):
             self.at(phase * self.world.every, self.work)
         end = len(self.world.capacity) * self.world.every
@@ -141,6 +145,10 @@ class _Run:
     def bring_urgent(self, now: float) -> None:
         self.send(self.sender.offer(self.job(now, urgent=True), now), now)
         self.at(now + self.chance.expovariate(1 / self.world.urgent_every), self.bring_urgent)
+
+    def tick(self, now: float) -> None:
+        self.send(self.sender.woken(now), now)
+        self.at(now + self.world.tick, self.tick)
 
     def send(self, jobs: Sequence[Job], now: float) -> None:
         for job in jobs:

@@ -107,9 +107,13 @@ class Ours:
             now,
         )
 
+    def pause(self, until: float) -> None:
+        """Send nothing until then."""
+        self._paused_until = max(self._paused_until, until)
+
     def refused(self, job: Job, now: float, wait: float) -> tuple[float, Sequence[Job]]:
         if wait:
-            self._paused_until = max(self._paused_until, now + wait)
+            self.pause(now + wait)
         sent = Sent(
             work=self._work(job),
             is_write=False,

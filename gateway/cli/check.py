@@ -22,6 +22,7 @@ from gateway.metadata.document_loader import DocumentOrigin, load_metadata
 from gateway.metadata.model_builder import LoadedModel, dialect_of, open_model
 from gateway.odata.client import ODataClient
 from gateway.odata.token_facts import TokenFacts
+from gateway.replicas.opening import probe_shared_state
 from gateway.runtime.assembly import build, open_client, with_policy
 from gateway.runtime.environment_check import (
     application_sign_in,
@@ -144,9 +145,20 @@ async def check_deployment(settings: Settings) -> AsyncIterator[Step]:
     if real_address(settings) is not None or settings.inbound.knows_callers:
         async for text, hint in check_callers(settings):
             yield Step("callers", Status.OK if hint is None else Status.PROBLEM, text, hint)
+    if settings.replicas.address is not None:
+        yield await _replicas(settings)
     if sink_of(settings) != "none" or settings.audit.required:
         text, hint = probe_sink(settings)
         yield Step("audit", Status.OK if hint is None else Status.PROBLEM, text, hint)
+
+
+async def _replicas(settings: Settings) -> Step:
+    try:
+        found = await probe_shared_state(settings)
+    except GatewayError as error:
+        return problem_step("replicas", error)
+    assert found is not None
+    return Step("replicas", Status.OK if found.is_up else Status.PROBLEM, found.text, found.hint)
 
 
 async def check_environment(settings: Settings) -> AsyncGenerator[Step]:

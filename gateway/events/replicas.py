@@ -6,7 +6,10 @@ import msgspec
 
 
 class SharedStateLost(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The Redis of the setting replicas.address does not answer: this replica goes on by itself, with less."""
+    """The Redis of the setting replicas.address does not answer: this replica goes on by itself, with less.
+
+    Said once for each kind of reason.
+    """
 
     reason: str
 

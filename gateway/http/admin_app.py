@@ -35,9 +35,10 @@ from gateway.audit.opening import recording, sink_of
 from gateway.config.audit_models import ADMIN_ROLE
 from gateway.config.settings import Settings
 from gateway.config.version import gateway_version
-from gateway.errors import Forbidden, StoreUnavailable, Unauthenticated
+from gateway.errors import Forbidden, SettingsError, StoreUnavailable, Unauthenticated
 from gateway.events import Observer, RequestRefused
 from gateway.identity.authenticator import Authenticator
+from gateway.replicas.opening import probe_shared_state
 from gateway.status.sources import StatusSource
 from gateway.store.api_keys import open_api_keys
 
@@ -208,12 +209,27 @@ def _health_routes(context: AdminContext) -> Iterable[BaseRoute]:
             "audit": sink_of(context.settings),
             "workers": [_worker_json(worker) for worker in workers],
         }
+        shared = await _shared_state(context.settings)
+        if shared is not None:
+            facts["sharedState"] = shared
         environments = await counts.environments()
         if environments is not None:
             facts["environments"] = environments
         return json_for_people(facts, 200 if "ready" in states else 503)
 
     return (Route("/health", health),)
+
+
+async def _shared_state(settings: Settings) -> Mapping[str, object] | None:
+    """Return whether the shared state of replicas can be used; without it they serve, so it decides no status."""
+    try:
+        found = await probe_shared_state(settings)
+    except SettingsError as error:
+        return {"up": False, "text": error.message, "hint": error.hint}
+    if found is None:
+        return None
+    facts: dict[str, object] = {"up": found.is_up, "text": found.text}
+    return facts if found.hint is None else {**facts, "hint": found.hint}
 
 
 def _upstream_routes(context: AdminContext) -> Iterable[BaseRoute]:

@@ -12,6 +12,7 @@ from gateway.errors import SettingsError
 from gateway.events import Observer
 
 if TYPE_CHECKING:  # it imports the client, which takes 0.2 s
+    from .probing import Probe
     from .replicas import Replicas
 
 
@@ -30,6 +31,19 @@ async def open_replicas(settings: Settings, observe: Observer) -> AsyncIterator[
     replicas = Replicas(settings, observe)
     async with replicas.running():
         yield replicas
+
+
+async def probe_shared_state(settings: Settings) -> Probe | None:
+    """Return whether the shared state can be used; None if the settings name none.
+
+    Raises SettingsError as ``open_replicas`` does.
+    """
+    if settings.replicas.address is None:
+        return None
+    require_client()
+    from .probing import probe  # noqa: PLC0415 - optional, see above
+
+    return await probe(settings.replicas)
 
 
 def require_client() -> None:

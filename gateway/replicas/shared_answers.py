@@ -73,8 +73,7 @@ class SharedAnswers:
         self._telling: set[asyncio.Task[None]] = set()
         answers.elsewhere = self
         state.on_notice(self._heard)
-        # Writes of the others may have been missed.
-        state.on_return(answers.forget)
+        state.on_return(self._returned)
 
     async def find(self, key: Key, sets: frozenset[str]) -> Found | Before | None:
         """Return an answer with its age; else what ``store`` needs later, or None if the shared state is away."""
@@ -125,9 +124,19 @@ class SharedAnswers:
         """Tell the others of a write; until that has worked, nothing shared of these sets is used here."""
         names = {_ALL} if sets is None else set(sets)
         self._untold |= names
+        self._tell_soon(names)
+
+    def _tell_soon(self, names: set[str]) -> None:
         task = asyncio.ensure_future(self._tell(names))
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
+
+    def _returned(self) -> None:
+        # Writes of the others may have been missed, and they may have missed those of this replica: they need not have
+        # lost the shared state at the same time.
+        self._answers.forget()
+        if self._untold:
+            self._tell_soon(set(self._untold))
 
     async def close(self) -> None:
         """Wait for what is being told."""

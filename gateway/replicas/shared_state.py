@@ -70,6 +70,8 @@ class SharedState:
         self._returned: list[Callable[[], None]] = []
         self._lost_at: float | None = None
         self._found_at: float | None = None
+        self._reasons: set[str] = set()
+        """Why it is away, as far as that was said."""
         self._telling: set[asyncio.Task[None]] = set()
 
     def key(self, *parts: str) -> str:
@@ -201,16 +203,27 @@ class SharedState:
         seconds = 0.0 if self._lost_at is None else time.monotonic() - self._lost_at
         self._observe(SharedStateFound(seconds=seconds))
         self._lost_at = None
+        self._reasons.clear()
         for returned in self._returned:
             returned()
 
     def _lost(self, error: BaseException) -> None:
-        was_up, self.is_up = self.is_up, False
+        self.is_up = False
+        error = cause_of(error)
         if self._lost_at is None:
             self._lost_at = time.monotonic()
-            was_up = True  # never found: that is said once, too
-        if was_up:
+        # Once for each kind: a connection that was cut says less than what comes of the next one.
+        kind = type(error).__name__
+        if kind not in self._reasons:
+            self._reasons.add(kind)
             self._observe(SharedStateLost(reason=_reason(error)))
+
+
+def cause_of(error: BaseException) -> BaseException:
+    """Return what an error of the client comes from: a wrong password is a lost connection to it."""
+    while isinstance(error.__cause__, RedisError | OSError):
+        error = error.__cause__
+    return error
 
 
 def _reason(error: BaseException) -> str:

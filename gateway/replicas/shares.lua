@@ -25,8 +25,10 @@ for i = 1, #entries, 2 do
     if age > 30 * beat then
       redis.call('HDEL', KEYS[2], entries[i])
     else
-      -- One that had requests and says nothing for some beats is gone. One without any says little.
-      if demand > 0 and age > 3 * beat then demand, under_way, share = 0, 0, 0 end
+      -- One that had requests and says nothing for some beats is gone, or hangs: its requests may still be under way for
+      -- a while. One without any says little.
+      if demand > 0 and age > 3 * beat then demand, share = 0, 0 end
+      if demand == 0 and age > 10 * beat then under_way = 0 end
       -- What it was given is its own until it asks again, and what it has under way until that has ended.
       held = held + math.max(share, under_way)
       replicas[#replicas + 1] = { name = entries[i], demand = demand }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -9,7 +10,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +69,49 @@ class RedisServer:
             yield
         finally:
             os.kill(self.process.pid, signal.SIGCONT)
+
+
+@dataclass
+class SlowWay:
+    """A way to a server on which each piece takes so many seconds."""
+
+    address: str
+    seconds: float = 0.0
+
+
+@contextlib.asynccontextmanager
+async def slow_way(server: RedisServer) -> AsyncIterator[SlowWay]:
+    """Yield a way to a server through a proxy."""
+    way = SlowWay(f"unix://{server.folder / 'slow.sock'}")
+    tasks = set[asyncio.Task[None]]()
+    writers = list[asyncio.StreamWriter]()
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while piece := await reader.read(65_536):
+                await asyncio.sleep(way.seconds)
+                writer.write(piece)
+                await writer.drain()
+        writer.close()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_unix_connection(server.folder / "redis.sock")
+        writers.extend((writer, back))
+        for task in (pass_on(reader, back), pass_on(there, writer)):
+            tasks.add(asyncio.ensure_future(task))
+
+    proxy = await asyncio.start_unix_server(connected, server.folder / "slow.sock")
+    try:
+        yield way
+    finally:
+        proxy.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for writer in writers:
+            writer.transport.abort()
+        await proxy.wait_closed()
+        await asyncio.sleep(0)
 
 
 @contextlib.contextmanager

@@ -159,12 +159,15 @@ class SharedAnswers:
 
         try:
             await self._state.call(renew)
+            is_told = await self._state.notify(notice)
         except SharedStateAway:
-            # When it is back, or what it has is too old for anybody, it may be used again.
-            self._later(names)
+            is_told = False
+        if is_told:
+            self._untold -= names
             return
-        self._untold -= names
-        await self._state.notify(notice)
+        # When it is back, or what it has is too old for anybody, it may be used again.
+        self._untold |= names
+        self._later(names)
 
     def _later(self, names: set[str]) -> None:
         loop = asyncio.get_running_loop()

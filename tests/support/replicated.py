@@ -120,4 +120,4 @@ async def replicas(
         yield running
 
 
-CACHED = {"cache": CacheOptions(ttl=60, sets=("CustomerGroups",), categories=())}
+CACHED: dict[str, Any] = {"cache": CacheOptions(ttl=60, sets=("CustomerGroups",), categories=())}

@@ -18,8 +18,8 @@ from tests.support.redis_server import RedisServer
 pytestmark = pytest.mark.anyio
 
 
-def settings_for(address: str, **options: float) -> Settings:
-    shared = ReplicaOptions(address=SecretStr(address), **options)
+def settings_for(address: str, timeout: float = 0.5) -> Settings:
+    shared = ReplicaOptions(address=SecretStr(address), timeout=timeout)
     return Settings(cache_dir=None, store="none", replicas=shared)
 
 

@@ -27,8 +27,7 @@ from gateway.config.settings import Settings
 from gateway.cost.learned_file import learned_file
 from gateway.cost.operation_costs import CostGate, Costs
 from gateway.cost.price import Pricing
-from gateway.documents.store import DocumentLimits
-from gateway.engine import Engine, ExecutionSettings
+from gateway.engine import Engine
 from gateway.errors import SettingsError
 from gateway.events import CompaniesLimited, Observer, SchemaBuilt, log_event
 from gateway.execution.trace import with_attempts
@@ -56,12 +55,10 @@ from gateway.odata.client import CallerTokens, ODataClient
 from gateway.odata.dialect import Dialect
 from gateway.odata.environment_users import EnvironmentUsers
 from gateway.planning.company_limit import CompanyLimit
-from gateway.planning.limits import PlanLimits
 from gateway.planning.row_bounds import ViewRules
 from gateway.planning.row_rules import check_row_rules
 from gateway.writes.audit_trail import WriteAudit
 from gateway.writes.once import IdempotentWrites
-from gateway.writes.operations import WriteLimits
 from gateway.writes.presets import preset_problems
 from schema.catalog import Catalog
 from schema.model.relations import Relation
@@ -70,6 +67,7 @@ from schema.policy.view import RoleView
 from schema.types.build import ODataSchema
 
 from .early_refusal import EarlyRefusal
+from .execution_limits import execution_settings
 
 if TYPE_CHECKING:  # it imports the client of Redis, which is optional
     from gateway.replicas.shared_builds import SharedBuilds
@@ -473,35 +471,3 @@ async def read_profiles(
     for profile in profiles.values():
         write_rules(profile)  # so that its errors stop the start, not the first request
     return profiles
-
-
-def execution_settings(settings: Settings) -> ExecutionSettings:
-    """Return the part of the settings that execution needs."""
-    return ExecutionSettings(
-        plans=PlanLimits(
-            default_page=settings.default_page_size,
-            max_page=settings.max_page_size,
-            can_expand=settings.expand != "never",
-            companies=settings.companies or None,
-            company_limit=settings.company_limit,
-            company_limit_shared=settings.company_limit_shared,
-            long_list_rows=settings.long_list_rows,
-        ),
-        documents=DocumentLimits(
-            tokens=settings.max_query_tokens,
-            depth=settings.max_depth,
-            root_fields=settings.max_root_fields,
-            selections=settings.max_selections,
-            aliases=settings.max_aliases,
-            directives=settings.max_directives,
-            suggestions=settings.introspection,
-        ),
-        introspection=settings.introspection,
-        writes=WriteLimits(
-            max_rows=settings.writes.max_rows, changeset_size=settings.writes.changeset_size
-        ),
-        max_rows=settings.max_rows,
-        max_filtered_rows=settings.max_filtered_rows,
-        max_url_length=settings.max_url_length,
-        timeout=settings.operation_timeout,
-    )

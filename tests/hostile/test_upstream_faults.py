@@ -26,7 +26,8 @@ from gateway.odata.client import ODataClient
 from gateway.odata.retry import Clock
 from gateway.odata.transport import make_transport
 from gateway.request import GraphQLRequest
-from gateway.runtime.assembly import Gateway, execution_settings, open_gateway
+from gateway.runtime.assembly import Gateway, open_gateway
+from gateway.runtime.execution_limits import execution_settings
 from gateway.sandbox import SandboxSettings, create_sandbox
 from tests.support.fault_proxy import Plan, Proxy, fault_proxy
 from tests.support.observers import raise_bugs

@@ -27,7 +27,8 @@ from gateway.explain.empty_service import requests_within
 from gateway.odata.query import Request
 from gateway.odata.render import readable_url
 from gateway.request import Answer, GraphQLRequest
-from gateway.runtime.assembly import Gateway, execution_settings
+from gateway.runtime.assembly import Gateway
+from gateway.runtime.execution_limits import execution_settings
 from tests.support.observers import raise_bugs
 
 FOLDER = Path(__file__).parent.parent / "golden" / "reads"

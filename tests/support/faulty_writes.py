@@ -22,7 +22,8 @@ from gateway.odata.response_check import Response
 from gateway.odata.retry import Clock
 from gateway.planning.row_bounds import ViewRules
 from gateway.request import GraphQLRequest
-from gateway.runtime.assembly import SANDBOX_ROOT, Gateway, execution_settings, open_gateway
+from gateway.runtime.assembly import SANDBOX_ROOT, Gateway, open_gateway
+from gateway.runtime.execution_limits import execution_settings
 from gateway.sandbox.faults import FaultRule
 from gateway.shutdown import Shutdown
 from tests.support.observers import raise_bugs

@@ -15,7 +15,8 @@ from gateway.engine import Engine
 from gateway.odata.query import Compare, Literal, Operator, Path
 from gateway.planning.company_limit import CompanyLimit
 from gateway.request import GraphQLRequest
-from gateway.runtime.assembly import Gateway, execution_settings, open_gateway
+from gateway.runtime.assembly import Gateway, open_gateway
+from gateway.runtime.execution_limits import execution_settings
 from gateway.sandbox import SandboxSettings, create_sandbox
 from gateway.sandbox.faults import FaultRule
 from gateway.sandbox.settings import Fault

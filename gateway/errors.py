@@ -18,6 +18,7 @@
     │   ├── Forbidden               FORBIDDEN: outside company_limit or roles
     │   └── Unauthenticated         UNAUTHENTICATED: the caller must sign in, again or with further claims
     ├── IssuerUnavailable           ISSUER_UNAVAILABLE: a token cannot be verified for now
+    ├── NotInstalled                NOT_INSTALLED: a format of exports whose extra is not installed
     ├── DeadlineExceeded            DEADLINE_EXCEEDED: an operation took longer than its time limit
     ├── NotSent                     NOT_SENT: a write that was not sent because the gateway shuts down
     ├── StoreUnavailable            STORE_UNAVAILABLE: the gateway's own database cannot be read or written
@@ -206,6 +207,12 @@ class Forbidden(RequestError):
     """Outside what the settings allow: ``company_limit``, and the roles of the caller."""
 
     code = "FORBIDDEN"
+
+
+class NotInstalled(GatewayError):
+    """Something that needs a package which is not installed."""
+
+    code = "NOT_INSTALLED"
 
 
 class DeadlineExceeded(GatewayError):

@@ -21,7 +21,7 @@ from gateway.config.settings import Settings
 from gateway.errors import SettingsError, client_error_codes
 from gateway.export.formats import RowWriter
 from gateway.export.reading import ExportFailed, read_pages
-from gateway.export.request import FORMATS, Export, exporting_view, prepare, read_export
+from gateway.export.request import ENDINGS, Export, exporting_view, prepare, read_export
 from gateway.export.selection import find_list
 from gateway.http.request_parameters import companies_of
 from gateway.request import GraphQLRequest
@@ -49,12 +49,13 @@ def export_list(
     ``parameters``: those of the address of an export, without the format, which the name of the file tells.
     """
     suffix = target.suffix.lower().removeprefix(".")
-    if suffix not in FORMATS:
-        endings = ", ".join(f".{form}" for form in FORMATS)
+    form = next((form for form, ending in ENDINGS.items() if ending == suffix), None)
+    if form is None:
+        endings = ", ".join(f".{ending}" for ending in ENDINGS.values())
         raise SettingsError(f"--to {target}: the name of the file ends with none of {endings}.")
 
     async def run(gateway: Gateway) -> int:
-        export = _prepared(gateway, name, {**parameters, "format": suffix})
+        export = _prepared(gateway, name, {**parameters, "format": form})
         request = export.first(
             GraphQLRequest(query="", companies=companies_of(parameters.get("companies")))
         )
@@ -93,13 +94,16 @@ async def _write(
 ) -> int:
     """Write all rows, and return their number. Raises ExportFailed, GatewayError, OSError."""
     writer: RowWriter = export.writer()
-    size = file.write(writer.begin())
-    async with aclosing(read_pages(gateway.engine.execute_unlogged, first)) as pages:
-        async for nodes in pages:
-            for piece in writer.page(nodes):
-                size += file.write(piece)
-            show(writer.rows, size)
-    file.write(writer.end())
+    try:
+        size = file.write(writer.begin())
+        async with aclosing(read_pages(gateway.engine.execute_unlogged, first)) as pages:
+            async for nodes in pages:
+                for piece in writer.page(nodes):
+                    size += file.write(piece)
+                show(writer.rows, size)
+        file.write(writer.end())
+    finally:
+        writer.close()
     return writer.rows
 
 

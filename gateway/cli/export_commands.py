@@ -20,7 +20,9 @@ def export(  # noqa: PLR0913, PLR0917 - one argument an option of the command
     to: Annotated[
         Path,
         typer.Option(
-            "--to", metavar="FILE", help="File to write; its ending is the format: .ndjson or .csv."
+            "--to",
+            metavar="FILE",
+            help="File to write; its ending is the format: .ndjson, .csv, .parquet or .arrows.",
         ),
     ],
     where: Annotated[
@@ -52,7 +54,7 @@ def export(  # noqa: PLR0913, PLR0917 - one argument an option of the command
     config: Config = None,
     sandbox: Sandbox = False,
 ) -> None:
-    """Write a whole list to a file: NDJSON or CSV. The file appears when it is complete.
+    """Write a whole list to a file: NDJSON, CSV, Parquet or an Arrow stream. The file appears when it is complete.
 
     Exit code 1: the upstream failed, and nothing was written; 2: an argument is invalid.
     """

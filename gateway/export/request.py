@@ -7,7 +7,7 @@ without it adds neither rows nor columns.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct, structs
 
@@ -19,11 +19,18 @@ from schema.catalog.records import RootField
 from schema.policy.records import Right
 from schema.policy.view import RoleView
 
-from .formats import CsvWriter, Format, NdjsonWriter, RowWriter
+from .formats import CsvWriter, NdjsonWriter, RowWriter
 from .reading import document_of, read_where
 from .selection import Column, select
 
-FORMATS: tuple[Format, ...] = ("ndjson", "csv")
+Format: TypeAlias = Literal["ndjson", "csv", "parquet", "arrow"]
+ENDINGS: Mapping[Format, str] = {
+    "ndjson": "ndjson",
+    "csv": "csv",
+    "parquet": "parquet",
+    "arrow": "arrows",
+}
+"""Endings of files."""
 PARAMETERS = ("where", "fields", "format", "companies", "formulas", "trailer")
 
 
@@ -62,8 +69,12 @@ class Export(Struct, frozen=True, kw_only=True):
         )
 
     def writer(self) -> RowWriter:
-        """Return what writes its rows."""
+        """Return what writes its rows. Raises NotInstalled if the format needs an extra that is not there."""
         match self.request.format:
+            case "parquet" | "arrow" as form:
+                from .arrow import ArrowWriter  # noqa: PLC0415 - it imports an extra
+
+                return ArrowWriter(self.columns, form)
             case "csv":
                 return CsvWriter(self.columns, neutralize=self.request.neutralizes)
             case "ndjson":
@@ -77,8 +88,8 @@ def read_export(parameters: Mapping[str, str]) -> ExportRequest:
             raise BadArgument(
                 f"There is no parameter {name}.", hint=f"There are: {', '.join(PARAMETERS)}."
             )
-    wanted = _choice(parameters, "format", "ndjson", FORMATS)
-    of_name: Format = next(name for name in FORMATS if name == wanted)
+    requested = _choice(parameters, "format", "ndjson", tuple(ENDINGS))
+    of_name: Format = next(name for name in ENDINGS if name == requested)
     neutralizes = _choice(parameters, "formulas", "keep", ("keep", "neutralize")) == "neutralize"
     has_trailer = _choice(parameters, "trailer", "false", ("true", "false")) == "true"
     if neutralizes and of_name != "csv":

@@ -20,11 +20,11 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from gateway.admission.work import Lane
-from gateway.errors import BadArgument, Forbidden, Overloaded, Unauthenticated
+from gateway.errors import BadArgument, Forbidden, NotInstalled, Overloaded, Unauthenticated
 from gateway.events import RequestRefused
 from gateway.events.exports import ExportServed
 from gateway.export.reading import ExportFailed, read_pages
-from gateway.export.request import Export, exporting_view, prepare, read_export
+from gateway.export.request import ENDINGS, Export, exporting_view, prepare, read_export
 from gateway.export.selection import find_list
 from gateway.failures import failure_answer
 from gateway.identity.caller import ANONYMOUS, Caller
@@ -61,7 +61,10 @@ from .running_operations import too_many_operations
 MEDIA = {
     "ndjson": b"application/x-ndjson; charset=utf-8",
     "csv": b"text/csv; charset=utf-8; header=present",
+    "parquet": b"application/vnd.apache.parquet",
+    "arrow": b"application/vnd.apache.arrow.stream",
 }
+_TEXTS = ("ndjson", "csv")
 _ALLOW = (b"allow", b"GET, HEAD, OPTIONS")
 _VARY = (
     b"vary",
@@ -178,10 +181,14 @@ class _Stream:
         self._prepared = prepared
         self._scope = scope
         self._send = send
-        enabled = endpoint.settings.compression
+        # Columns are compressed, or meant to be read as they come.
+        enabled = endpoint.settings.compression and prepared.export.request.format in _TEXTS
         self._coding = accepted_coding(headers) if enabled else IDENTITY
         self._compressor: StreamCompressor | None = stream_compressor(self._coding)
-        self._writer = prepared.export.writer()
+        try:
+            self._writer = prepared.export.writer()
+        except NotInstalled as error:
+            raise HttpError(501, error.code, error.message, error.hint) from error
         self._has_begun = False
         self._size = 0
         self._began = time.perf_counter()
@@ -215,6 +222,7 @@ class _Stream:
                 error = await self._break_off(shutdown_error(is_write=False).answer)
         finally:
             await _cancelled(*ends)
+            self._writer.close()
             if self._has_begun:
                 self._log(error)
 
@@ -248,11 +256,12 @@ class _Stream:
                     for piece in self._writer.page(nodes):
                         await self._write(piece)
                         await asyncio.sleep(0)
+            end = await asyncio.to_thread(self._writer.end)
         except ExportFailed as failed:
             return await self._break_off(failed.answer)
         except Exception as error:
             return await self._break_off(failure_answer(error, self._observe))
-        await self._write(self._writer.end())
+        await self._write(end)
         rest = b"" if self._compressor is None else self._compressor.flush()
         self._size += len(rest)
         await self._send({"type": "http.response.body", "body": rest})
@@ -268,7 +277,7 @@ class _Stream:
             return
         self._has_begun = True
         export = self._prepared.export
-        file = f"{export.set}.{export.request.format}"
+        file = f"{export.set}.{ENDINGS[export.request.format]}"
         fields = [
             (b"content-type", MEDIA[export.request.format]),
             (b"content-disposition", f'attachment; filename="{file}"'.encode()),

@@ -255,6 +255,36 @@ BARS = (
         Bar(HTTP, f"gateway CPU for {case}", limit, "ms", "load", "cpu_ms", {"case": case, **AT_16})
         for case, limit in (("1 row x 10", 0.8), ("100 rows x 10", 2.5), ("1,000 rows x 50", 25))
     ),
+    *(
+        Bar(
+            HTTP,
+            f"gateway CPU for a row of an export, {form}",
+            10,
+            "µs",
+            "export",
+            "us_per_row",
+            {"format": form},
+        )
+        for form in ("ndjson", "parquet")
+    ),
+    Bar(
+        HTTP,
+        "memory of an export, to that of its beginning (our own: flat)",
+        1.15,
+        "x",
+        "export",
+        "growth",
+    ),
+    Bar(
+        HTTP,
+        "pace of an export in NDJSON, to that of the service alone",
+        0.9,
+        "x",
+        "export",
+        "of_service",
+        {"format": "ndjson"},
+        at_least=True,
+    ),
     Bar(
         EXECUTION,
         "exponent of growth over rows, fields, aliases (our own: linear)",

@@ -50,6 +50,7 @@ BENCHMARKS = {
     "overload": "bench_overload:overload",
     "replicas": "bench_replicas:replicas",
     "policy": "bench_policy:policy",
+    "export": "bench_export:export",
     "environments": "bench_environments:environments",
     "start": "bench_start:start",
     "touch": "bench_touch:touch",

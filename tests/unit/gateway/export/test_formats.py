@@ -72,6 +72,7 @@ def test_pieces_lose_no_row(catalog: Catalog, rows: int) -> None:
             ',"{""x"":0.10000000000000000001}"',
         ),
         ("customerAccount", '{"customerAccount":""}', '""'),
+        ("from:status class:version", '{"from":"OPEN","class":"1"}', "OPEN,1"),
     ],
 )
 def test_csv_cells(catalog: Catalog, fields: str, row: str, line: str | None) -> None:

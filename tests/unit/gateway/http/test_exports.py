@@ -7,10 +7,13 @@ import csv
 import gzip
 import io
 import json
+import sys
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from typing import Any
 
 import httpx
+import pyarrow.parquet
 import pytest
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
@@ -108,6 +111,31 @@ async def test_csv_has_relations_filters_and_companies(served: Served) -> None:
     assert response.headers["content-type"] == "text/csv; charset=utf-8; header=present"
 
 
+async def test_parquet_has_typed_columns(served: Served) -> None:
+    path = "/export/small/CustomersV3?format=parquet&fields=customerAccount,creditLimit"
+    response = await get(served, path, accept_encoding="gzip")
+    lines = await get(served, path.replace("parquet", "ndjson"))
+
+    rows = [json.loads(line) for line in lines.text.splitlines()]
+    table = pyarrow.parquet.read_table(io.BytesIO(response.content))
+    assert response.headers["content-type"] == "application/vnd.apache.parquet"
+    assert "content-encoding" not in response.headers
+    assert [str(field.type) for field in table.schema] == ["string", "decimal128(38, 16)"]
+    assert table.to_pylist() == [
+        {**row, "creditLimit": Decimal(row["creditLimit"])} for row in rows
+    ]
+
+
+async def test_a_format_that_is_not_installed_is_501(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "arro3.io", None)
+
+    response = await get(served, "/export/CustomersV3?format=arrow")
+
+    assert (response.status_code, code_of(response)) == (501, "NOT_INSTALLED")
+
+
 @pytest.mark.parametrize("where", ['{"nameAlias":{"eq":"none"}}', '{nameAlias:{eq:"none"}}'])
 async def test_an_empty_list_is_a_whole_file(served: Served, where: str) -> None:
     response = await get(served, f"/export/CustomersV3?trailer=true&where={where}")
@@ -189,7 +217,7 @@ class Failing:
         await self._sandbox(scope, receive, send)
 
 
-@pytest.mark.parametrize("form", ["ndjson", "csv"])
+@pytest.mark.parametrize("form", ["ndjson", "csv", "parquet", "arrow"])
 @pytest.mark.parametrize("coding", ["identity", "gzip"])
 async def test_an_export_that_fails_midway_is_broken_off(
     sandbox: Starlette, form: str, coding: str

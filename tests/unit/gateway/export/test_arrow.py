@@ -1,0 +1,128 @@
+"""Columns in Parquet and Arrow, as pyarrow reads them; and values that do not fit."""
+
+from __future__ import annotations
+
+import io
+import sys
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pyarrow
+import pyarrow.ipc
+import pyarrow.parquet
+import pytest
+
+from gateway.errors import NotInstalled, UpstreamMalformed
+from gateway.export.arrow import ArrowWriter
+from gateway.export.selection import Column
+from schema.catalog.records import Field, FieldKind, ValueType
+from schema.model.records import Property, TypeRef
+
+CASES: list[tuple[str, str, Any, str]] = [
+    ("String", '"a"', "a", "string"),
+    ("ID", '"x"', "x", "string"),
+    ("Boolean", "true", True, "bool"),
+    ("Int", "-2147483648", -(2**31), "int32"),
+    ("Long", '"9223372036854775807"', 2**63 - 1, "int64"),
+    ("Float", "0.1", 0.1, "double"),
+    ("Float", "3", 3.0, "double"),
+    ("Decimal", '"0.10"', Decimal("0.10"), "decimal128(38, 16)"),
+    ("Decimal", '"-1234567890123456789012.1234567890123456"', None, "decimal128(38, 16)"),
+    ("Decimal", '"1E+3"', Decimal(1000), "decimal128(38, 16)"),
+    ("Decimal", '"1.10000000000000000000"', Decimal("1.1"), "decimal128(38, 16)"),
+    ("Date", '"9999-12-31"', date(9999, 12, 31), "date32[day]"),
+    (
+        "DateTime",
+        '"2024-01-31T12:00:00.123456Z"',
+        datetime(2024, 1, 31, 12, 0, 0, 123456, UTC),
+        "timestamp[us, tz=UTC]",
+    ),
+    ("TimeOfDay", '"10:11:12"', time(10, 11, 12), "time64[us]"),
+    ("JSON", '{"a":[0.10000000000000000001]}', '{"a":[0.10000000000000000001]}', "string"),
+]
+
+
+def column(scalar: str, precision: int | None = None, scale: int | None = None) -> Column:
+    value = ValueType(scalar, "Edm.Untyped", "other")
+    prop = Property(name="A", type=TypeRef("Edm.Untyped"), precision=precision, scale=scale)
+    field = Field(name="a", kind=FieldKind.VALUE, type_name=scalar, value=value, prop=prop)
+    return Column(("a",), field, nullable=True)
+
+
+def written(writer: ArrowWriter, *pages: str) -> bytes:
+    try:
+        pieces = [writer.begin()]
+        for page in pages:
+            pieces += writer.page(msgspec.Raw(page.encode()))
+        return b"".join([*pieces, writer.end()])
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(("scalar", "text", "value", "kind"), CASES)
+def test_values_keep_type_and_digits(scalar: str, text: str, value: Any, kind: str) -> None:
+    pages = (f'[{{"a":{text}}},{{"a":null}}]', "[]", f'[{{"a":{text}}}]')
+    file = written(ArrowWriter([column(scalar)], "parquet"), *pages)
+    stream = written(ArrowWriter([column(scalar)], "arrow"), *pages)
+
+    table = pyarrow.parquet.read_table(io.BytesIO(file))
+    expected = Decimal(text.strip('"')) if value is None else value
+    assert str(table.schema.field("a").type) == kind
+    assert table.column("a").to_pylist() == [expected, None, expected]
+    assert pyarrow.ipc.open_stream(stream).read_all().equals(table)
+
+
+@pytest.mark.parametrize(
+    ("scalar", "facets", "text"),
+    [
+        ("Decimal", {}, '"1.12345678901234567"'),
+        ("Decimal", {}, '"12345678901234567890123"'),
+        ("Decimal", {}, '"1E-17"'),
+        ("Decimal", {"precision": 4, "scale": 2}, '"1.005"'),
+        ("Decimal", {"precision": 4, "scale": 2}, '"100.00"'),
+        ("Long", {}, '"9223372036854775808"'),
+        ("DateTime", {}, '"2024-01-31T12:00:00.1234567Z"'),
+        ("TimeOfDay", {}, '"10:11:12.1234567"'),
+        ("Date", {}, '"2024-02-30"'),
+    ],
+)
+def test_what_does_not_fit_fails(scalar: str, facets: dict[str, int], text: str) -> None:
+    writer = ArrowWriter([column(scalar, **facets)], "parquet")
+
+    with pytest.raises(UpstreamMalformed, match="does not fit"):
+        written(writer, f'[{{"a":{text}}}]')
+
+
+def test_facets_are_those_of_the_property() -> None:
+    file = written(ArrowWriter([column("Decimal", precision=9, scale=2)], "parquet"), '[{"a":"1"}]')
+
+    table = pyarrow.parquet.read_table(io.BytesIO(file))
+    assert str(table.schema.field("a").type) == "decimal128(9, 2)"
+
+
+def test_a_list_without_rows_is_a_file_with_columns() -> None:
+    table = pyarrow.parquet.read_table(
+        io.BytesIO(written(ArrowWriter([column("Int")], "parquet"), "[]"))
+    )
+
+    assert (table.num_rows, table.column_names) == (0, ["a"])
+
+
+def test_an_export_that_ends_early_ends_its_thread() -> None:
+    writer = ArrowWriter([column("Int")], "parquet")
+    writer.begin()
+    list(writer.page(msgspec.Raw(b'[{"a":1}]')))
+
+    writer.close()
+    writer._thread.join(10)
+
+    assert not writer._thread.is_alive()
+
+
+def test_without_the_extra_the_format_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "arro3.io", None)
+
+    with pytest.raises(NotInstalled, match="parquet is not installed"):
+        ArrowWriter([column("Int")], "parquet")

@@ -62,11 +62,12 @@ def create_app(
     progress: Progress | None = None,
     tell_others: Callable[[], None] | None = None,
     build_model: BuildModel = build_in_subprocess,
+    workers: int = 1,
 ) -> Starlette:
     """Return the application; ``app.state.live`` and ``app.state.reloader`` exist during its lifespan.
 
-    ``tell_others`` passes a reload on to the other workers; ``build_model`` makes the model of a reload. The lifespan
-    raises what ``open_gateway`` raises.
+    ``tell_others`` passes a reload on to the other workers; ``build_model`` makes the model of a reload;
+    ``workers``: processes that serve together. The lifespan raises what ``open_gateway`` raises.
     """
     follows = settings.inbound.api_keys or settings.stored_environments
     poller = open_poller(settings, observe) if follows else None
@@ -89,6 +90,7 @@ def create_app(
         registry=registry,
         poller=poller,
         documents=documents,
+        workers=workers,
         close_links=None if links is None else links.close,
     )
     choice = None if registry is None else EnvironmentChoice(settings, registry)

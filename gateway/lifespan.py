@@ -35,7 +35,7 @@ from gateway.metadata.model_process import BuildModel
 from gateway.metadata.shared_models import share_builds
 from gateway.process.daemon_call import daemon_call
 from gateway.replicas.opening import open_replicas
-from gateway.runtime.generations import open_generations
+from gateway.runtime.generations import join_workers, open_generations
 from gateway.status.comparison import RegisteredOperation
 from gateway.status.deployment_status import DeploymentStatus
 from gateway.store.api_keys import ApiKeys
@@ -66,6 +66,8 @@ class Lifespan:
     """None: nothing of the store is followed."""
     documents: TrustedStore | None = None
     """None: clients can name no documents."""
+    workers: int = 1
+    """Processes that serve together, of which this is one."""
     close_links: Callable[[], None] | None = None
     """Closes what the link page has opened; None: there is none."""
 
@@ -80,6 +82,8 @@ class Lifespan:
             )
             async with open_replicas(self.settings, self.observe) as replicas:
                 shared = SharedParts(audit=log, answers=answers, documents=self.documents)
+                if replicas is None and self.workers > 1:
+                    shared = replace(shared, join=join_workers(self.workers))
                 if replicas is not None:
                     shared = replace(
                         shared,

@@ -151,6 +151,12 @@ class Admission(Generic[R]):
         self._slots.limit = limit
         self._waits = waits
 
+    def divide(self, parts: int) -> None:
+        """Use an equal part of the limit, as others that cannot be asked use the rest; at least one request."""
+        lanes = self._lanes
+        highest = max(1, lanes.highest // parts)
+        self._slots.limit = Limit(start=max(1, lanes.start // parts), highest=highest)
+
     def wake(self) -> None:
         """Let those go on for whom there are slots, as the limit has become larger or a slot free."""
         for waiter in self._slots.next(self.now()):

@@ -204,7 +204,7 @@ def _serve_many(
             (announcement,) = announcements
             # Here and not only in the workers, so that a port that was taken meanwhile is reported once.
             listener.listen(BACKLOG)
-            app = partial(worker_app, shared)
+            app = partial(worker_app, shared, workers)
             config = _config(
                 app,
                 shared,
@@ -262,10 +262,10 @@ def _run(main: Callable[[], Coroutine[Any, Any, None]], opened: contextlib.Async
     return finished
 
 
-def make_worker_app(settings: Settings) -> Starlette:
-    """Return the application of one worker, a process that shares nothing with others but the listener."""
+def make_worker_app(settings: Settings, workers: int) -> Starlette:
+    """Return the application of one of so many workers, a process that shares nothing with others but the listener."""
     configure_logging(settings)
-    app = create_app(settings, tell_others=_notify_parent)
+    app = create_app(settings, tell_others=_notify_parent, workers=workers)
     lifespan = app.router.lifespan_context
 
     @contextlib.asynccontextmanager

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from gateway.config.settings import Settings
 
 
-def worker_app(settings: Settings) -> Starlette:
-    """Return the application of one worker."""
+def worker_app(settings: Settings, workers: int) -> Starlette:
+    """Return the application of one of so many workers."""
     with without_terminal_imports():
         from .serve import make_worker_app  # noqa: PLC0415 - see the module's docstring
-    return make_worker_app(settings)
+    return make_worker_app(settings, workers)

@@ -200,6 +200,11 @@ class ODataClient:
         """What admits the requests of the current task's work."""
         return self._way().sender.admission
 
+    @property
+    def admissions(self) -> tuple[Admission[Response], ...]:
+        """What admits requests: with the own credentials, and with those of lanes."""
+        return tuple(way.sender.admission for way in (self._own_way, *self._lanes.values()))
+
     def _way(self) -> _Way:
         """Return how requests of the current task's work are sent: a lane may have credentials of its own."""
         # The identity of a caller is the same in all lanes.

@@ -55,6 +55,18 @@ def _join_nobody(_client: ODataClient, _settings: Settings) -> AbstractContextMa
     return nullcontext()
 
 
+def join_workers(number: int) -> Join:
+    """Return what gives each of so many workers, which share nothing else, an equal part of the limits."""
+
+    @contextmanager
+    def join(client: ODataClient, _settings: Settings) -> Iterator[None]:
+        for admission in client.admissions:
+            admission.divide(number)
+        yield
+
+    return join
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessParts:
     """What all environments of a process share."""

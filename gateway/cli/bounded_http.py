@@ -23,6 +23,8 @@ from .uvicorn_parts import STATUS_LINE, HttpToolsProtocol
 
 HEAD_SECONDS = 15.0
 """Seconds for a request's head, counted from the connection or from the first byte of the head."""
+EXCESS_SECONDS = 1.0
+"""Likewise, beyond the limits: idle connections must not take the place of health probes."""
 LAST_REQUEST = 0.5
 """Seconds for which a stopping server still accepts a request on an idle connection."""
 LINGER = 1.0
@@ -221,7 +223,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def _watch(self) -> None:
         """Start the timer for the next head."""
         if self._timer is None:
-            self._timer = self.loop.call_later(HEAD_SECONDS, self._late)
+            seconds = EXCESS_SECONDS if self._is_excess else HEAD_SECONDS
+            self._timer = self.loop.call_later(seconds, self._late)
 
     def _unwatch(self) -> None:
         if self._timer is not None:

@@ -20,7 +20,7 @@ from gateway.http.proxies import Proxies
 
 MIN_BYTES = 65_536
 """Bytes that a client must read in ``send_timeout`` seconds, if as many wait for it."""
-EXCESS = 64
+EXCESS = 1_000
 """Connections beyond the limits whose requests are read, because health probes must be answered."""
 _MAX_PAUSE = 1.0
 """Maximum seconds between two checks of waiting responses."""

@@ -183,6 +183,21 @@ async def test_far_too_many_connections_are_not_read(monkeypatch: pytest.MonkeyP
         assert (await head(refused)).startswith(b"HTTP/1.1 503")
 
 
+async def test_idle_connections_take_no_place_of_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.cli.connections.EXCESS", 2)
+    monkeypatch.setattr("gateway.cli.bounded_http.EXCESS_SECONDS", 0.05)
+    async with serving(total=1) as (port, connections, _), Clients(port) as clients:
+        await clients.hold(1)
+        for _ in range(2):
+            clients.wires.append(await asyncio.open_connection("127.0.0.1", port))
+        await until(lambda: len(connections) == 3)
+
+        # One that serves a request stays; those that send nothing are closed.
+        await until(lambda: len(connections) == 1)
+        health = await asyncio.wait_for((await clients.ask(b"/healthz")).read(), PATIENCE)
+        assert health.startswith(b"HTTP/1.1 200")
+
+
 async def test_proxy_connections_count_for_their_clients() -> None:
     limits = {"per_peer": 2, "trusted_proxies": ("127.0.0.0/8",)}
     async with serving(**limits) as (port, connections, _), Clients(port) as clients:

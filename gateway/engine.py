@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Hashable, Iterator, MutableMapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from graphql import OperationType
@@ -45,7 +46,8 @@ from gateway.planning.limits import PlanLimits
 from gateway.planning.planner import Planner
 from gateway.planning.row_bounds import ViewRules
 from gateway.writes.audit_trail import WriteAudit, WriteTrail, trail_of
-from gateway.writes.once import IdempotentWrites
+from gateway.writes.idempotent import IdempotentWrites
+from gateway.writes.keyed_mutations import KeyedMutations
 from gateway.writes.operations import MutationOperation, MutationResult, Mutations, WriteLimits
 from gateway.writes.references import early_variables, has_references
 from schema.types.build import ODataSchema
@@ -185,25 +187,23 @@ class Engine:
         """Run a mutation operation, and answer it: once, if it has an idempotency key. Raises GatewayError."""
         # Only the first write has the deadline: what has begun goes on to its end.
         writer = TimelyWriter(self._evicting(upstream), deadline)
-        if operation.request.idempotency_key is None:
-            return await self._write_by(writer, operation, upstream, trace)
-        return await self.once.answer(
-            operation, writer, lambda by: self._write_by(by, operation, upstream, trace)
-        )
+        write = partial(self._write_by, operation, upstream, trace)
+        return await self.once.answer(operation, writer, write)
 
     async def _write_by(
         self,
-        writer: WriteUpstream,
         operation: ValidOperation,
         upstream: ReadUpstream,
         trace: Trace | None,
+        writer: WriteUpstream,
+        keyed: KeyedMutations | None,
     ) -> Answer:
         """Run a mutation operation by a writer, and answer it. Raises GatewayError."""
         ticket = await self._admit(operation)
         answer, sent = None, 0
         try:
             trail = None if self.audit is None else trail_of(self.audit, operation)
-            performed = await self.perform(operation, writer, upstream, trace, trail)
+            performed = await self.perform(operation, writer, upstream, trace, trail, keyed)
             sent = len(performed.requests)
             answer = await self._completer.complete_mutation(operation, performed)
             return answer
@@ -280,6 +280,7 @@ class Engine:
         upstream: ReadUpstream,
         trace: Trace | None,
         trail: WriteTrail | None = None,
+        keyed: KeyedMutations | None = None,
         *,
         assumes_rows: bool = False,
     ) -> MutationResult:
@@ -299,6 +300,7 @@ class Engine:
             companies=request.companies,
             caller=request.caller,
             trail=trail,
+            keyed=keyed,
             assumes_rows=assumes_rows,
         )
         return await self.mutations.perform(mutation, writer, reads)

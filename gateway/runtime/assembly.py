@@ -58,7 +58,7 @@ from gateway.planning.company_limit import CompanyLimit
 from gateway.planning.row_bounds import ViewRules
 from gateway.planning.row_rules import check_row_rules
 from gateway.writes.audit_trail import WriteAudit
-from gateway.writes.once import IdempotentWrites
+from gateway.writes.idempotent import IdempotentWrites
 from gateway.writes.presets import preset_problems
 from schema.catalog import Catalog
 from schema.model.relations import Relation

@@ -99,7 +99,7 @@ class Binder:
         arguments: Mapping[str, Any],
         companies: tuple[str, ...] | None,
     ) -> CallWrite:
-        parameters = self.writes.arguments(field)
+        parameters = self.writes.inputs_of_field(field)
         body = {
             a.source: self._parameter(a, arguments[a.name], operation)
             for a in parameters

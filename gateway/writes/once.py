@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeAlias
 
 import msgspec
 from graphql import print_ast
 
-from gateway.errors import GatewayError, OutcomeUnknown, UnsupportedQuery
+from gateway.errors import GatewayError, OutcomeUnknown
 from gateway.idempotency.ledger import Ledger, Run
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response
@@ -40,12 +40,16 @@ class NotingWriter:
         self.root = upstream.root
         self.unfinished = upstream.unfinished
         self.shutdown = upstream.shutdown
+        self._upstream = upstream
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was noted."""
         self.may_have_written = False
         self.was_refused = False
         """Whether the service has refused a write."""
         self.has_failed = False
         """Whether a write failed before the service processed it."""
-        self._upstream = upstream
 
     @property
     def is_final(self) -> bool:
@@ -81,29 +85,12 @@ Write: TypeAlias = Callable[[WriteUpstream], Awaitable[Answer]]
 """Runs an operation by a writer, and answers it."""
 
 
-class IdempotentWrites(msgspec.Struct, frozen=True):
-    """The idempotency keys of one API."""
-
-    ledger: Ledger | None = None
-    profile: str = ""
-    """Name of the API, for the same operation may mean something else in another one."""
-
-    async def answer(
-        self, operation: ValidOperation, writer: WriteUpstream, write: Write
-    ) -> Answer:
-        """Return the answer of ``write``, or the stored one of an earlier request with the same key.
-
-        Raises GatewayError as ``write`` and ``Ledger.begin`` do. A caller who is cancelled does not stop what has
-        begun.
-        """
-        if self.ledger is None:
-            raise UnsupportedQuery("This API has no idempotency keys.", hint="Send none.")
-        digest = input_digest(operation, self.profile)
-        once = _answer_once(self.ledger, operation.request, digest, NotingWriter(writer), write)
-        task = asyncio.ensure_future(once)
-        writer.unfinished.add(task)
-        task.add_done_callback(lambda ended: _end(writer, ended))
-        return await asyncio.shield(task)
+async def to_its_end(writer: WriteUpstream, answering: Coroutine[Any, Any, Answer]) -> Answer:
+    """Return an answer; a caller who is cancelled does not stop what has begun."""
+    task = asyncio.ensure_future(answering)
+    writer.unfinished.add(task)
+    task.add_done_callback(lambda ended: _end(writer, ended))
+    return await asyncio.shield(task)
 
 
 def _end(writer: WriteUpstream, task: asyncio.Task[Answer]) -> None:
@@ -113,9 +100,10 @@ def _end(writer: WriteUpstream, task: asyncio.Task[Answer]) -> None:
         task.exception()
 
 
-async def _answer_once(
+async def answer_once(
     ledger: Ledger, request: GraphQLRequest, digest: str, writer: NotingWriter, write: Write
 ) -> Answer:
+    """Return the answer of ``write``, or the stored one of an earlier request. Raises GatewayError."""
     assert request.idempotency_key is not None
     begun = await ledger.begin(request.caller.log_id, request.idempotency_key, digest)
     if isinstance(begun, bytes):

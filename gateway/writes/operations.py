@@ -29,6 +29,7 @@ from .field_binder import FieldBinder
 from .field_names import FieldNames
 from .fresh_reads import FreshReads, ReadFactory
 from .grants import WriteGrants
+from .keyed_mutations import KeyedMutations
 from .outline import MutationOutline, outline_mutation, payload_outline, with_defaults
 from .payload import Payload
 from .payload_builder import PayloadBuilder
@@ -70,6 +71,8 @@ class MutationOperation(Struct, frozen=True, kw_only=True):
     """Whether rows that are to be written are assumed to be there, and inside of what the caller may write."""
     trail: WriteTrail | None = None
     """Where its writes are recorded; None if they are not."""
+    keyed: KeyedMutations | None = None
+    """Its mutations with idempotency keys; None if keys have no effect."""
 
 
 class MutationResult(Struct, frozen=True, kw_only=True):
@@ -236,6 +239,7 @@ class Mutations:
             ),
             companies=planner.companies,
             grants=grants,
+            keyed=operation.keyed,
         )
 
     def _checks(

@@ -27,6 +27,7 @@ from .calls import CallRunner
 from .changesets import ChangesetWriter
 from .field_binder import FieldBinder
 from .grants import WriteGrants
+from .keyed_mutations import KeyedMutations
 from .outcome import NOT_SENT, UserError
 from .payload import Payload
 from .payload_builder import PayloadBuilder
@@ -46,6 +47,8 @@ class MutationRun(Struct):
     companies: tuple[str, ...] | None
     grants: WriteGrants | None = None
     """What the roles of the caller give; None without roles."""
+    keyed: KeyedMutations | None = None
+    """The mutations with idempotency keys; None if keys have no effect."""
     payloads: dict[str, Payload | GatewayError] = field(default_factory=dict)
     bound: dict[str, Mutation] = field(default_factory=dict)
     """What each mutation writes; those that could not be bound are missing."""
@@ -87,13 +90,25 @@ class MutationRunner:
             run.payloads[key] = Payload(errors=(UserError(code=NOT_SENT, message=message),))
             return
         try:
-            run.payloads[key] = await self._write(run, key, nodes)
+            run.payloads[key] = await self._write_once(run, key, nodes)
         except Exception as error:
             # Nothing was done yet, so the operation fails as a whole.
             if isinstance(error, AuditUnavailable) and not run.payloads:
                 raise
             # Whatever goes wrong here, the caller learns what became of the other mutations.
             run.payloads[key] = to_gateway_error(error)
+
+    async def _write_once(self, run: MutationRun, key: str, nodes: Nodes) -> Payload:
+        keyed = run.keyed
+        if keyed is None:
+            return await self._write(run, key, nodes)
+        if await keyed.replays(key, nodes, run.references):
+            # The stored one is put in its place when the operation is completed.
+            return Payload()
+        try:
+            return await self._write(run, key, nodes)
+        finally:
+            keyed.ended(key)
 
     async def _write(self, run: MutationRun, key: str, nodes: Nodes) -> Payload:
         mutation = run.bound[key] = self._bind(run, nodes)
@@ -109,6 +124,8 @@ class MutationRunner:
         return self._binder.bind(nodes[0], run.operation, variables, run.companies, run.grants)
 
     async def _run_atomic(self, run: MutationRun) -> None:
+        if run.keyed is not None:
+            run.keyed.require_none(run.mutations, run.references)
         mutations: dict[str, RowsMutation] = {}
         for key, nodes in run.mutations.items():
             mutation = _require_rows(key, self._bind(run, nodes))

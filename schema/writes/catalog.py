@@ -37,6 +37,11 @@ _OUTPUT_KINDS = (TypeKind.PAYLOAD, TypeKind.PAYLOADS, TypeKind.OPERATION_PAYLOAD
 _OF_ROWS = (RootKind.LIST, RootKind.BY_KEY)
 
 
+IDEMPOTENCY_KEY = Argument(
+    name="idempotencyKey", type_name="String", description=texts.IDEMPOTENCY_KEY
+)
+
+
 class Writes(Mapping[str, MutationField]):
     """The fields of ``Mutation`` by name, created on lookup; iterating over the names creates none.
 
@@ -149,7 +154,14 @@ class Writes(Mapping[str, MutationField]):
     # Arguments and results
 
     def arguments(self, field: MutationField) -> tuple[Argument, ...]:
-        """Return the arguments of a mutation."""
+        """Return the arguments of a mutation: what it writes, and the key under which that is done once."""
+        own = self.inputs_of_field(field)
+        # A parameter may have this name: that call can be repeated by the header only.
+        is_free = all(argument.name != IDEMPOTENCY_KEY.name for argument in own)
+        return (*own, IDEMPOTENCY_KEY) if is_free else own
+
+    def inputs_of_field(self, field: MutationField) -> tuple[Argument, ...]:
+        """Return the arguments that hold what a mutation writes."""
         if field.operation is not None:
             return self._parameters(field, field.operation)
         if field.service is not None:

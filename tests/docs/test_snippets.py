@@ -30,8 +30,9 @@ MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Gateway]:
-    async with open_gateway(SANDBOX, observe=lambda _: None) as gateway:
+async def sandbox(tmp_path: Path) -> AsyncIterator[Gateway]:
+    settings = SANDBOX.model_copy(update={"data_dir": tmp_path})
+    async with open_gateway(settings, observe=lambda _: None) as gateway:
         yield gateway
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from gateway.config.settings import Settings
 from gateway.idempotency.ledger import Ledger
 from gateway.request import GraphQLRequest
-from gateway.writes.once import IdempotentWrites
+from gateway.writes.idempotent import IdempotentWrites
 from tests.support.faulty_writes import Faulty
 from tests.support.journal_writes import JOURNAL, NUMBERED, TOGETHER, Nested, held, journal
 from tests.support.observers import raise_bugs
@@ -36,7 +37,9 @@ def keyed(over: Faulty, store: Ledger) -> Faulty:
     return over
 
 
-async def send(over: Faulty, query: str, key: str, **variables: Any) -> tuple[dict[str, Any], bool]:
+async def send(
+    over: Faulty, query: str, key: str | None, **variables: Any
+) -> tuple[dict[str, Any], bool]:
     """Return an answer, and whether it was stored."""
     request = GraphQLRequest(
         query=query, variables=variables, companies=("usmf",), idempotency_key=key
@@ -51,9 +54,15 @@ def codes_of(answer: dict[str, Any]) -> set[str]:
     return {e["code"] for e in [*errors, *(payload or {}).get("userErrors", [])]}
 
 
+@pytest.mark.parametrize("by", ["header", "argument"])
 @pytest.mark.parametrize("name", KINDS)
-async def test_a_write_that_breaks_is_repeated_without_harm(keyed: Faulty, name: str) -> None:
+async def test_a_write_that_breaks_is_repeated_without_harm(
+    keyed: Faulty, name: str, by: str
+) -> None:
     kind = KINDS[name]
+    if by == "argument":
+        query = re.sub(r"(x: \w+\()", r"\1idempotencyKey: $k, ", kind.query)
+        kind = replace(kind, query=query)
     for point, breaking in POINTS.items():
         key = prepare(keyed, name, kind)
         keyed.door.shut, keyed.door.method, keyed.door.path = (
@@ -63,10 +72,10 @@ async def test_a_write_that_breaks_is_repeated_without_harm(keyed: Faulty, name:
         )
         rule = breaking.rule
         keyed.faults(*([replace(rule, method=kind.method, path=kind.path)] if rule else ()))
-        first, _ = await send(keyed, kind.query, key, k=key)
+        first, _ = await send(keyed, kind.query, key if by == "header" else None, k=key)
         keyed.door.shut = 0
         keyed.faults()
-        second, is_stored = await send(keyed, kind.query, key, k=key)
+        second, is_stored = await send(keyed, kind.query, key if by == "header" else None, k=key)
 
         if codes_of(first) & NOTHING_WRITTEN:
             assert (is_stored, codes_of(second)) == (False, set()), point

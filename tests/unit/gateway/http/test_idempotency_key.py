@@ -165,3 +165,60 @@ async def test_queries_ignore_the_key(client: Client, tmp_path: Path) -> None:
         assert (await client.post(body, Idempotency_Key="k")).status_code == 200
 
     assert not (tmp_path / "store").exists()
+
+
+JOURNAL = """mutation ($name: String!, $journal: String! @valueFrom(path: "ALIAS.journalBatchNumber")) {
+  ALIAS: createLedgerJournalHeader(
+    idempotencyKey: "header"
+    input: {journalName: "GenJrn", description: $name, dataAreaId: "usmf"}
+  ) { ledgerJournalHeader { journalBatchNumber } userErrors { code } }
+  line: createLedgerJournalLine(idempotencyKey: KEY, input: {
+    dataAreaId: "usmf", journalBatchNumber: $journal, lineNumber: "1", accountType: LEDGER, currencyCode: "USD"
+    accountDisplayValue: "605120-001-022", debitAmount: "1", voucher: "V1"
+  }) { ledgerJournalLine { journalBatchNumber lineNumber } userErrors { code } }
+}"""
+
+
+async def journal(client: Client, name: str, alias: str, key: str) -> httpx.Response:
+    query = JOURNAL.replace("ALIAS", alias).replace("KEY", key)
+    return await client.post({"query": query, "variables": {"name": name}})
+
+
+async def test_single_mutations_have_keys_of_their_own(client: Client) -> None:
+    first = (await journal(client, "single", "a", '"line"')).json()
+    second = await journal(client, "single", "b", '"line"')
+    third = await journal(client, "single", "b", "null")
+
+    answer = second.json()["data"]
+    assert answer == {"b": first["data"]["a"], "line": first["data"]["line"]}
+    assert first["data"]["line"]["userErrors"] == []
+    assert second.headers["idempotent-replayed"] == "true"
+    # Its number comes from the ledger, so the line is that of a row which exists by now.
+    assert third.json()["data"]["b"] == first["data"]["a"]
+    assert [e["code"] for e in third.json()["data"]["line"]["userErrors"]] == ["DUPLICATE_KEY"]
+    assert "idempotent-replayed" not in third.headers
+    assert await count(client, "single") == 1
+
+
+async def test_a_key_of_another_mutation_is_an_error_of_its_field(client: Client) -> None:
+    await journal(client, "one", "a", '"line"')
+    answer = (await journal(client, "two", "a", '"line"')).json()
+
+    assert answer["data"]["a"] is None
+    assert [(e["path"], e["extensions"]["code"]) for e in answer["errors"]] == [
+        (["a"], "IDEMPOTENCY_MISMATCH")
+    ]
+    assert [e["code"] for e in answer["data"]["line"]["userErrors"]] == ["NOT_SENT"]
+    assert await count(client, "two") == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "name"), [("mutation", ""), ("mutation @atomic", "x")], ids=["empty", "atomic"]
+)
+async def test_keys_that_cannot_be_used_are_refused(client: Client, text: str, name: str) -> None:
+    row = '{customerGroupId: "q", description: "q"}'
+    call = f'createCustomerGroup(idempotencyKey: "{name}", input: {row})'
+    query = f"{text} {{ x: {call} {{ userErrors {{ code }} }} }}"
+    answer = await client.post({"query": query}, X_D365_Company="usmf")
+
+    assert answer.json()["errors"][0]["extensions"]["code"] == "BAD_ARGUMENT"

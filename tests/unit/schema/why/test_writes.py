@@ -85,6 +85,7 @@ Mutation.createCustomerV3
   CSDL         CustomersV3
   rows         {NS}.CustomerV3
   argument     input: CustomerV3CreateInput!
+  argument     idempotencyKey: String
   required     customerAccount, currency
   description  Creates a row of `CustomersV3`."""
     )

@@ -280,7 +280,7 @@ def test_if_match_is_required_where_the_settings_say_so(required: bool) -> None:
         if_match,
     ]
     assert fields(mutations, "ThingDeleteInput") == ["key: ThingKey!", if_match]
-    assert [a.nullable for a in mutations.arguments(mutations["deleteThing"])] == [
+    assert [a.nullable for a in mutations.inputs_of_field(mutations["deleteThing"])] == [
         False,
         not required,
     ]

@@ -16,7 +16,13 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct, field
 
-from gateway.errors import GatewayError, UpstreamError, UpstreamMalformed, UpstreamRejected
+from gateway.errors import (
+    GatewayError,
+    UpstreamError,
+    UpstreamMalformed,
+    UpstreamRejected,
+    UpstreamUnavailable,
+)
 from gateway.odata.batch import read_answers, read_batch
 from gateway.odata.error_details import ErrorDetails
 from gateway.odata.query import Request
@@ -154,7 +160,11 @@ def _fail(answer: asyncio.Future[Response], error: Exception) -> None:
 
 def is_batch_refusal(error: Exception) -> bool:
     """Return whether a service does not support a ``$batch``, or not in this form."""
-    return isinstance(error, UpstreamRejected) and error.upstream_status in _REFUSES_BATCH
+    # A proxy's 501 has no error of OData, so it is one of a service that does not answer.
+    return (
+        isinstance(error, UpstreamRejected | UpstreamUnavailable)
+        and error.upstream_status in _REFUSES_BATCH
+    )
 
 
 def _explained(error: Exception) -> Exception:

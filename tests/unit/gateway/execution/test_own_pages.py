@@ -94,14 +94,20 @@ async def test_a_list_that_is_cut_off_late_is_read_to_its_end() -> None:
     assert sets_of(await almost.execute(PAGES)) == ["Orders", "Lines", "Lines"]
 
 
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(501, b'{"error": {"code": "", "message": "no"}}'), (501, b""), (501, b"<html>"), (405, b"")],
+)
 @pytest.mark.parametrize("page_size", [None, 60])
-async def test_a_service_that_refuses_batches_is_read_whole(page_size: int | None) -> None:
+async def test_a_service_that_refuses_batches_is_read_whole(
+    page_size: int | None, status: int, body: bytes
+) -> None:
     refusing = zoo(lines=30, long_list_rows=10, page_size=page_size)
     answering = refusing.tables.answer
 
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path.endswith("$batch"):
-            return httpx.Response(501, json={"error": {"code": "", "message": "no"}})
+            return httpx.Response(status, content=body)
         return answering(request)
 
     refusing.tables.answer = answer  # type: ignore[method-assign]

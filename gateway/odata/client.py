@@ -201,9 +201,10 @@ class ODataClient:
         return self._way().sender.admission
 
     @property
-    def admissions(self) -> tuple[Admission[Response], ...]:
-        """What admits requests: with the own credentials, and with those of lanes."""
-        return tuple(way.sender.admission for way in (self._own_way, *self._lanes.values()))
+    def admissions(self) -> Mapping[str, Admission[Response]]:
+        """What admits requests: with the own credentials (an empty name), and with those of lanes, by name."""
+        lanes = {lane.name.lower(): way.sender.admission for lane, way in self._lanes.items()}
+        return {"": self._own_way.sender.admission, **lanes}
 
     def _way(self) -> _Way:
         """Return how requests of the current task's work are sent: a lane may have credentials of its own."""

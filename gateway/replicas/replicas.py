@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Hashable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from functools import partial
 
 from gateway.admission.admission import lanes_of
 from gateway.cache.environment_answers import EnvironmentAnswers
@@ -20,6 +21,7 @@ from .notices import Notice, Registered
 from .shared_answers import SharedAnswers
 from .shared_budgets import Costs, SharedBudgets
 from .shared_builds import SharedBuilds
+from .shared_limit import SharedLimit
 from .shared_pauses import SharedPauses
 from .shared_state import SharedState
 from .shared_watches import SharedWatches, WatchLog, watch_name
@@ -72,20 +74,27 @@ class Replicas:
         environment = environment_in(settings) or "-"
         # Environments of one name in two deployments are told apart by the prefix; accounts have limits of their own.
         name = f"{environment}:{_digest(client.root, settings.client_id or '')}"
-        limit = self._shares.join(name, client.admission, lanes_of(settings))
-        self._pauses.join(name, client.admission)
-        if isinstance(client.costs, Costs):
-            self._budgets.join(name, client.costs.budgets, lambda: limit.replicas)
-        if isinstance(client.answers, EnvironmentAnswers):
-            variant = _variant(client.root, settings)
-            stores = settings.replicas.answers and settings.cache.ttl > 0
-            SharedAnswers(self.state, client.answers, variant, stores=stores)
-        try:
+        with ExitStack() as leaving:
+            # Lanes with credentials of their own have limits of their own.
+            for lane, admission in client.admissions.items():
+                place = f"{name}:{lane}" if lane else name
+                limit = self._shares.join(place, admission, lanes_of(settings))
+                leaving.callback(self._shares.leave, place)
+                self._pauses.join(place, admission)
+                leaving.callback(self._pauses.leave, place)
+                if not lane and isinstance(client.costs, Costs):
+                    self._budgets.join(name, client.costs.budgets, partial(_number, limit))
+                    leaving.callback(self._budgets.leave, name)
+            if isinstance(client.answers, EnvironmentAnswers):
+                variant = _variant(client.root, settings)
+                stores = settings.replicas.answers and settings.cache.ttl > 0
+                shared = SharedAnswers(self.state, client.answers, variant, stores=stores)
+                leaving.callback(shared.leave)
             yield
-        finally:
-            self._shares.leave(name)
-            self._pauses.leave(name)
-            self._budgets.leave(name)
+
+
+def _number(limit: SharedLimit) -> float:
+    return limit.replicas
 
 
 def _variant(root: str, settings: Settings) -> str:

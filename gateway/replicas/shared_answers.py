@@ -75,6 +75,10 @@ class SharedAnswers:
         state.on_notice(self._heard)
         state.on_return(self._returned)
 
+    def leave(self) -> None:
+        """Hear nothing more: the environment is being closed."""
+        self._state.forget(self._heard, self._returned)
+
     async def find(self, key: Key, sets: frozenset[str]) -> Found | Before | None:
         """Return an answer with its age; else what ``store`` needs later, or None if the shared state is away."""
         if not self._stores or not self._untold.isdisjoint((_ALL, *sets)):

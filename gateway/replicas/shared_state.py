@@ -82,6 +82,11 @@ class SharedState:
         """Call this for each notice of another replica."""
         self._listeners.append(heard)
 
+    def forget(self, heard: Callable[[Notice], None], returned: Callable[[], None]) -> None:
+        """Call these no longer."""
+        self._listeners.remove(heard)
+        self._returned.remove(returned)
+
     def on_return(self, returned: Callable[[], None]) -> None:
         """Call this whenever it is up again: notices may have been missed."""
         self._returned.append(returned)
@@ -188,7 +193,7 @@ class SharedState:
         except msgspec.MsgspecError:
             return  # of another version
         if notice.replica != self.replica:
-            for heard in self._listeners:
+            for heard in tuple(self._listeners):
                 heard(notice)
 
     async def _probe(self) -> None:

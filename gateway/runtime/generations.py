@@ -60,7 +60,7 @@ def join_workers(number: int) -> Join:
 
     @contextmanager
     def join(client: ODataClient, _settings: Settings) -> Iterator[None]:
-        for admission in client.admissions:
+        for admission in client.admissions.values():
             admission.divide(number)
         yield
 

@@ -7,12 +7,14 @@ import asyncio
 import httpx
 import pytest
 
+from gateway.admission.work import Lane
 from gateway.config.cost_models import CostOptions
 from gateway.cost.budgets import Terms
 from gateway.cost.operation_costs import Costs
 from gateway.documents.automatic import AutomaticDocuments
 from gateway.documents.trusted import sha256_of
 from gateway.events.replicas import SharedStateFound, SharedStateLost
+from gateway.runtime.assembly import open_client
 from tests.support.held import GROUP
 from tests.support.manual_clock import until
 from tests.support.redis_server import RedisServer
@@ -215,6 +217,29 @@ async def test_what_a_client_registers_is_known_to_all(redis: RedisServer) -> No
             replica.replicas.share_documents(store)
         stores[0].register(sha256_of(GROUPS), GROUPS)
         await until(lambda: stores[1].get(sha256_of(GROUPS)) == GROUPS)
+
+
+async def test_a_closed_environment_is_forgotten(redis: RedisServer) -> None:
+    async with replicas(redis, 1, Upstream(), **CACHED) as (one,):
+        state = one.replicas.state
+        before = len(state._listeners), len(state._returned)
+        for _ in range(3):
+            async with open_client(one.gateway.settings, transport=Upstream()) as client:
+                with one.replicas.joined(client, one.gateway.settings):
+                    assert len(state._listeners) == before[0] + 1
+
+        assert (len(state._listeners), len(state._returned)) == before
+
+
+async def test_lanes_with_credentials_share_limits_of_their_own(redis: RedisServer) -> None:
+    async with replicas(redis, 2, Upstream()) as running:
+        for one in running:
+            async with open_client(one.gateway.settings, transport=Upstream()) as client:
+                client.use_credentials({Lane.EXPORT: httpx.BasicAuth("a", "b")})
+                with one.replicas.joined(client, one.gateway.settings):
+                    names = set(one.replicas._shares._lanes)
+
+    assert sum(name.endswith(":export") for name in names) == 1
 
 
 async def test_a_replica_that_is_killed_leaves_its_share(redis: RedisServer) -> None:

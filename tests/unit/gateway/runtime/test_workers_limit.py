@@ -27,7 +27,7 @@ async def test_each_has_an_equal_part(workers: int, concurrency: int, highest: i
     transport = httpx.ASGITransport(create_sandbox())
     app = create_app(settings, transport=transport, observe=lambda _: None, workers=workers)
     async with app.router.lifespan_context(app):
-        (admission,) = app.state.live.gateway.client.admissions
+        (admission,) = app.state.live.gateway.client.admissions.values()
         limit = admission._slots.limit
 
     assert limit.highest == highest

@@ -23,6 +23,7 @@ from gateway.environments.webhook_events import has_webhooks, open_webhook_queue
 from gateway.errors import StoreUnavailable
 from gateway.events import Observer, StoreFailed
 from gateway.events.environments import WebhookAbandoned, WebhookFailed, WebhookSent
+from gateway.failures import report_error
 from gateway.process.daemon_call import daemon_call
 
 if TYPE_CHECKING:  # it imports SQLAlchemy, which takes 0.4 s
@@ -72,7 +73,13 @@ class WebhookSender:
         """Send until it is cancelled."""
         async with self._client() as http:
             while True:
-                if not await self._send_next(http):
+                try:
+                    was_due = await self._send_next(http)
+                except Exception as error:
+                    # Whatever is wrong with one: the others are sent, and this one again when its claim ends.
+                    report_error(error, self._observe)
+                    was_due = False
+                if not was_due:
                     await asyncio.sleep(POLL)
 
     async def send_due(self) -> int:

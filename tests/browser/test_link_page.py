@@ -68,9 +68,11 @@ def test_an_environment_is_linked_by_clicks(watched, gateway, screenshot):
     screenshot(page, "link-sign-in")
     assert violations(page) == []
     page.get_by_role("button", name="Sign in with Microsoft").click()
+    page.get_by_role("link", name="Administrator").first.wait_for()
     screenshot(page, "link-login-host")
     assert violations(page) == []
     page.get_by_role("link", name="Administrator").first.click()
+    page.get_by_role("link", name="Accept").wait_for()
     screenshot(page, "link-consent")
     page.get_by_role("link", name="Accept").click()
     finish = page.get_by_role("button", name="Link this environment")

@@ -29,7 +29,7 @@ from gateway.config.linking_models import webhook_key
 from gateway.config.settings import Settings
 from gateway.environments.environment_store import open_environment_register
 from gateway.environments.webhook_events import open_webhook_queue
-from gateway.events import Event, StoreFailed
+from gateway.events import ErrorRaised, Event, StoreFailed
 from gateway.events.environments import (
     SignInRefused,
     WebhookAbandoned,
@@ -39,6 +39,7 @@ from gateway.events.environments import (
 from gateway.store.environment_register import EnvironmentRegister
 from gateway.store.stored_environment import Linked
 from gateway.store.webhook_queue import CLAIM, Webhook, WebhookQueue
+from tests.support.manual_clock import until
 from tests.support.sockets import PATIENCE, answering, listening
 from tests.support.stored_environments import URL, stored_settings
 
@@ -368,3 +369,23 @@ async def test_a_store_that_is_away_is_reported_once(tmp_path: Path) -> None:
     assert [await receiver.sender.send_due() for _ in range(3)] == [0, 0, 0]
     assert [type(event) for event in receiver.events] == [StoreFailed]
     queue.close()
+
+
+async def test_a_defect_stops_no_other_webhook(
+    settings: Settings, register: EnvironmentRegister, queue: WebhookQueue
+) -> None:
+    service_of(settings, register).add("acme", ACME, NOBODY)
+    receiver = Receiver(settings, queue)
+    events = receiver.events
+
+    def observe(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, WebhookSent):
+            raise ValueError("a defect")
+
+    receiver.sender._observe = observe
+    running = asyncio.ensure_future(receiver.sender.run())
+    await until(lambda: any(isinstance(event, ErrorRaised) for event in events))
+    assert not running.done()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)

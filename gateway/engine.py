@@ -159,12 +159,12 @@ class Engine:
         if operation.is_mutation:
             if request.cost == "estimate":
                 return self.estimate(operation)
-            with working(self.lanes.work(deadline.span, request.caller, request.lane)):
+            with working(self.lanes.work(deadline.began, request.caller, request.lane)):
                 return await self._write(operation, deadline, reads.upstream, trace)
         query = self.plan(operation)
         if request.cost == "estimate":
             return self.estimate(query)
-        with working(self.lanes.work(deadline.span, request.caller, request.lane, query.lane)):
+        with working(self.lanes.work(deadline.began, request.caller, request.lane, query.lane)):
             return await self._query(query, deadline, reads)
 
     async def _query(self, query: PlannedQuery, deadline: Deadline, reads: ReadContext) -> Answer:

@@ -31,11 +31,6 @@ class Deadline:
         """The beginning, by the event loop's clock."""
 
     @property
-    def span(self) -> tuple[float, float]:
-        """When it began, by the event loop's clock, and its seconds."""
-        return self.began, self.seconds
-
-    @property
     def at(self) -> float:
         """The end, in seconds of the event loop's clock."""
         return self.began + self.seconds

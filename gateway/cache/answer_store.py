@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -93,8 +93,3 @@ class AnswerStore:
     def evict_environment(self, environment: str) -> int:
         """Remove all answers of an environment; return their number."""
         return self.evict([place for place in self._by_place if place[0] == environment])
-
-    def ages(self, now: float) -> Iterator[float]:
-        """Yield the age of each answer in seconds."""
-        for answer in self._answers.values():
-            yield now - answer.read_at

@@ -71,13 +71,6 @@ def test_environments_are_evicted_apart() -> None:
     assert (len(store), store.size) == (0, 0)
 
 
-def test_ages_count_from_the_request() -> None:
-    store = AnswerStore(ENOUGH)
-    store.put(key("x"), stored("X", at=3.0))
-
-    assert list(store.ages(10.0)) == [7.0]
-
-
 NAMES = st.sampled_from("ABCDE")
 
 

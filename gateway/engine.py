@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from graphql import OperationType
-from msgspec import Struct, field
+from msgspec import Struct
 
 from gateway.admission.lanes import LaneChoice
 from gateway.admission.work import working
@@ -25,10 +25,9 @@ from gateway.cache.operation_reads import OperationReads, ReadSharing
 from gateway.cost.gate import OperationGate, Priceable, Ticket
 from gateway.documents.operation_choice import choose_operation
 from gateway.documents.refusal import OperationRefused, refusal
-from gateway.documents.store import DocumentLimits, Documents
+from gateway.documents.store import Documents
 from gateway.execution.caller_upstream import CallerIdentities, CallerUpstream
 from gateway.execution.deadline import Deadline, TimelyWriter
-from gateway.execution.fast_path import Slicing
 from gateway.execution.fetcher import Fetcher, ReadLimits
 from gateway.execution.key_batches import KeyBatchLoader
 from gateway.execution.plan_runner import PlanRunner
@@ -42,40 +41,21 @@ from gateway.odata.retry import operation_ends_at
 from gateway.odata.upstream import ReadUpstream, Upstream, WriteUpstream
 from gateway.operations.cache import PreparedOperations
 from gateway.operations.operation_caches import OperationCaches
-from gateway.planning.limits import PlanLimits
 from gateway.planning.planner import Planner
 from gateway.planning.row_bounds import ViewRules
 from gateway.writes.audit_trail import WriteAudit, WriteTrail, trail_of
 from gateway.writes.idempotent import IdempotentWrites
 from gateway.writes.keyed_mutations import KeyedMutations
-from gateway.writes.operations import MutationOperation, MutationResult, Mutations, WriteLimits
+from gateway.writes.operations import MutationOperation, MutationResult, Mutations
 from gateway.writes.references import early_variables, has_references
 from schema.types.build import ODataSchema
 
 from .completion import Completer
 from .errors import BudgetExceeded, UnsupportedQuery
 from .events import Observer, OperationServed
+from .execution_settings import ExecutionSettings
 from .failures import failure_answer, report_error
 from .request import Answer, GraphQLRequest, PlannedQuery, ValidOperation
-
-
-class ExecutionSettings(Struct, frozen=True, kw_only=True):
-    """The settings of execution."""
-
-    plans: PlanLimits = field(default_factory=PlanLimits)
-    documents: DocumentLimits = field(default_factory=DocumentLimits)
-    max_rows: int = 100_000
-    max_filtered_rows: int = 100_000
-    max_url_length: int = 2_000
-    """Characters."""
-    timeout: float = 120.0
-    """Seconds that an operation may take."""
-    writes: WriteLimits = field(default_factory=WriteLimits)
-    introspection: bool = True
-    """Whether ``__schema``, ``__type`` and ``_service`` are answered."""
-    slicing: Slicing = field(default_factory=Slicing)
-    compiled: bool = True
-    """Whether the compiled functions complete; else graphql-core completes everything, with the same answers."""
 
 
 class _MutationReads(Struct, frozen=True):

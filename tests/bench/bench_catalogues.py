@@ -10,7 +10,8 @@ from contextlib import suppress
 
 from gateway.config.settings import Settings
 from gateway.documents.refusal import OperationRefused
-from gateway.engine import Engine, ExecutionSettings
+from gateway.engine import Engine
+from gateway.execution_settings import ExecutionSettings
 from gateway.fallback_resolvers import LoadedResolvers
 from gateway.metadata.model_builder import make_catalog
 from gateway.odata.finops import FINOPS

@@ -18,8 +18,9 @@ import orjson
 
 from gateway.config.settings import Settings
 from gateway.documents.store import DocumentLimits
-from gateway.engine import Engine, ExecutionSettings
+from gateway.engine import Engine
 from gateway.events import Observer
+from gateway.execution_settings import ExecutionSettings
 from gateway.fallback_resolvers import LoadedResolvers
 from gateway.metadata.model_builder import make_catalog
 from gateway.odata.finops import FINOPS, NAMESPACE

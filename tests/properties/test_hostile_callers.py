@@ -13,7 +13,8 @@ import httpx
 import pytest
 
 from gateway.config.settings import Settings
-from gateway.engine import Engine, ExecutionSettings
+from gateway.engine import Engine
+from gateway.execution_settings import ExecutionSettings
 from gateway.odata.client import ODataClient
 from gateway.odata.dialect import ODATA
 from gateway.odata.retry import Clock

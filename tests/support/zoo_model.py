@@ -13,9 +13,10 @@ from typing import Any
 import httpx
 
 from gateway.config.settings import Settings
-from gateway.engine import Engine, ExecutionSettings
+from gateway.engine import Engine
 from gateway.events import Event, tee
 from gateway.execution.fast_path import Slicing
+from gateway.execution_settings import ExecutionSettings
 from gateway.fallback_resolvers import LoadedResolvers
 from gateway.metadata.model_builder import abilities_of
 from gateway.odata.client import ODataClient

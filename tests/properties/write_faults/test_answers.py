@@ -13,7 +13,8 @@ import httpx
 import orjson
 import pytest
 
-from gateway.engine import Engine, ExecutionSettings
+from gateway.engine import Engine
+from gateway.execution_settings import ExecutionSettings
 from gateway.fallback_resolvers import LoadedResolvers
 from gateway.metadata.model_builder import abilities_of
 from gateway.request import GraphQLRequest

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway.engine import Engine, ExecutionSettings
+from gateway.engine import Engine
+from gateway.execution_settings import ExecutionSettings
 from gateway.explain.explain import explain
 from gateway.fallback_resolvers import LoadedResolvers
 from gateway.metadata.model_builder import abilities_of

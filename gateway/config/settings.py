@@ -46,7 +46,6 @@ from .setting_models import (
     Profiles,
     SandboxOptions,
     SubscriptionOptions,
-    WriteOptions,
 )
 from .value_types import (
     DocsUrl,
@@ -60,6 +59,7 @@ from .value_types import (
     SecretKeys,
     Store,
 )
+from .write_models import WriteOptions
 
 PREFIX = "D365_"
 NESTED = "__"

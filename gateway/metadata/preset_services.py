@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
-from gateway.config.setting_models import Service
 from gateway.config.settings import Settings
+from gateway.config.write_models import Service
 from gateway.errors import GatewayError
 from gateway.odata.client import ODataClient
 

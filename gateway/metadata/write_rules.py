@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from gateway.config.profiles import ProfileSettings
-from gateway.config.setting_models import Service, ServiceValue
 from gateway.config.settings import Settings
+from gateway.config.write_models import Service, ServiceValue
 from gateway.errors import SettingsError
 from gateway.odata.dialects import SANDBOX
 from schema.catalog.records import ServiceField, ServiceInfo, Verb

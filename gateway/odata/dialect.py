@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
-from gateway.config.setting_models import Service
+from gateway.config.write_models import Service
 from gateway.errors import UnsupportedQuery
 from schema.model.relations import Relation
 from schema.operators import OperatorKind, WhereOperator, operators_of

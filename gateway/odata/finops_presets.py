@@ -11,7 +11,7 @@ metadata: https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/d
 
 from __future__ import annotations
 
-from gateway.config.setting_models import Service, ServiceValue
+from gateway.config.write_models import Service, ServiceValue
 from schema.model.relations import Relation
 
 # set, name of the relation, one|many, target set, pairs own=theirs (a lone name is the same on both sides),

@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 
-from gateway.config.setting_models import WriteOptions
+from gateway.config.write_models import WriteOptions
 from gateway.odata.transport import make_transport
 from gateway.runtime.assembly import Gateway
 from tests.support.faulty_writes import SETTINGS, Faulty, faulty

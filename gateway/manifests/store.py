@@ -161,7 +161,8 @@ class TrustedStore:
         while True:
             pause = interval * random.uniform(0.9, 1.1)  # noqa: S311 - no secret
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._is_due.wait(), pause or None)
+                async with asyncio.timeout(pause or None):
+                    await self._is_due.wait()
             self._is_due.clear()
             await self.refresh()
 

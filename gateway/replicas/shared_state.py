@@ -63,6 +63,10 @@ class SharedState:
             max_connections=CONNECTIONS,
             timeout=options.timeout,
             socket_connect_timeout=max(1.0, options.timeout),
+            # Commands have a time of their own (``call``). With one of the client's they are sent by
+            # ``asyncio.wait_for``, which loses a cancellation that comes as the command has left (until Python 3.12,
+            # https://github.com/python/cpython/issues/86296): a shutdown would wait for a task that goes on.
+            socket_timeout=None,
             **on_network,
         )
         self._client: Redis = Redis(connection_pool=pool)

@@ -239,7 +239,8 @@ class GenerationManager:
                 del gateway  # else it would survive the collection
             if has_new_metadata:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._idle.wait(), self._memory.idle_wait)
+                    async with asyncio.timeout(self._memory.idle_wait):
+                        await self._idle.wait()
                 self._memory.collect()
             else:
                 collect_new()

@@ -19,6 +19,7 @@ from gateway.events.documents import DocumentsLoaded, DocumentsRefused
 from gateway.manifests.store import TrustedStore, open_documents
 from tests.support.manifests import write
 from tests.support.manual_clock import until
+from tests.support.sockets import PATIENCE
 
 pytestmark = pytest.mark.anyio
 TEXT = "query Orders { salesOrderHeadersV2(first: 1) { totalCount } }"
@@ -189,6 +190,18 @@ async def test_it_is_read_at_once_on_demand(tmp_path: Path, poll: float) -> None
         write(path, {"b": TEXT})
         store.trigger()
         await until(lambda: served(store) == {"b"})
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_it_ends_while_it_is_read_on_demand(tmp_path: Path, turns: int) -> None:
+    store, _ = store_of(write(tmp_path / "m.json", {"a": TEXT}), poll=1_000.0)
+
+    async with asyncio.timeout(PATIENCE):
+        async with store.running():
+            await asyncio.sleep(0)
+            store.trigger()
+            for _ in range(turns):
+                await asyncio.sleep(0)
 
 
 class Cdn(httpx.AsyncBaseTransport):

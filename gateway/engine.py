@@ -54,7 +54,7 @@ from .completion import Completer
 from .errors import BudgetExceeded, UnsupportedQuery
 from .events import Observer, OperationServed
 from .execution_settings import ExecutionSettings
-from .failures import failure_answer, report_error
+from .failures import failure_answer, refused_answer, report_error
 from .request import Answer, GraphQLRequest, PlannedQuery, ValidOperation
 
 
@@ -139,12 +139,12 @@ class Engine:
         if operation.is_mutation:
             if request.cost == "estimate":
                 return self.estimate(operation)
-            with working(self.lanes.work(deadline.began, request.caller, request.lane)):
+            with working(self.lanes.work(deadline.span, request.caller, request.lane)):
                 return await self._write(operation, deadline, reads.upstream, trace)
         query = self.plan(operation)
         if request.cost == "estimate":
             return self.estimate(query)
-        with working(self.lanes.work(deadline.began, request.caller, request.lane, query.lane)):
+        with working(self.lanes.work(deadline.span, request.caller, request.lane, query.lane)):
             return await self._query(query, deadline, reads)
 
     async def _query(self, query: PlannedQuery, deadline: Deadline, reads: ReadContext) -> Answer:
@@ -154,6 +154,8 @@ class Engine:
         # Everything so far was done without I/O.
         try:
             answer = await self._before_deadline(deadline, self._run(query, reads.runner()), reads)
+            if answer.errors and ticket is not None and not ticket.has_sent:
+                answer = refused_answer(answer, [root.shape.key for root in query.roots])
             answer.requests, answer.rows = spent = reads.spent()
             return answer
         finally:

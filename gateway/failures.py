@@ -6,11 +6,12 @@ the answer, a part of a subscription) becomes an answer here.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from gateway.introspection.answers import LongAnswer
 
-from .errors import RateLimited, to_gateway_error
+from .errors import Overloaded, RateLimited, to_gateway_error
 from .events import ErrorRaised, Observer
 from .request import Answer
 
@@ -33,6 +34,24 @@ def failure_answer(error: Exception, observe: Observer) -> Answer:
     """Return the answer to an operation that failed as a whole."""
     fields = error.fields if isinstance(error, RateLimited) else ()
     return Answer(errors=[report_error(error, observe)], fields=fields)
+
+
+def refused_answer(answer: Answer, keys: Iterable[str]) -> Answer:
+    """Return the answer of a query that sent nothing: one that only waited has no data, so that it is a refusal.
+
+    ``keys`` are those of its root fields. What others have read for it is an answer all the same.
+    """
+    data = answer.data or {}
+    if any(error.get("extensions", {}).get("code") != Overloaded.code for error in answer.errors):
+        return answer
+    if not all(_is_empty(data.get(key)) for key in keys):
+        return answer
+    last = max(answer.errors, key=lambda error: error["extensions"].get("retryAfter", 0.0))
+    return Answer(errors=[{"message": last["message"], "extensions": last["extensions"]}])
+
+
+def _is_empty(value: object) -> bool:
+    return value is None or (isinstance(value, list) and all(item is None for item in value))
 
 
 def encode_answer(answer: Answer, observe: Observer) -> Answer:

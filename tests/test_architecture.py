@@ -326,6 +326,7 @@ def test_each_library_has_its_doors(library: str, doors: set[str]) -> None:
 
 WAITS = (ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await)
 CALLBACKS = {
+    "gateway.cache.in_flight": "begins tasks and hands out futures, which others await",
     "gateway.cli.bounded_http": "a protocol of the event loop, which calls it back",
     "gateway.cli.connections": "likewise",
     "gateway.cli.sockets": "likewise",

@@ -16,6 +16,8 @@ from gateway.identity.caller import ANONYMOUS, Caller
 
 from .work import Lane, Work
 
+LONGEST_WAIT = 0.9
+"""Share of an operation's time that a read may wait for its turn."""
 ANONYMOUS_ROLES = ("anonymous",)
 """Role of callers without any, if the policy has it."""
 
@@ -29,7 +31,7 @@ class LaneChoice:
         weights: Mapping[str, float] | None = None,
         longest: float | None = None,
     ) -> None:
-        """``lanes``, ``weights``: of each role; ``longest``: seconds that a request may wait for its turn."""
+        """``lanes``, ``weights``: of each role; ``longest``: seconds that a read may wait, if less."""
         self._lanes = lanes or {}
         self._weights = weights or {}
         self._longest = longest
@@ -48,10 +50,11 @@ class LaneChoice:
             settings.admission.wait,
         )
 
-    def work(self, now: float, caller: Caller, *lanes: Lane) -> Work:
-        """Return for whom the requests of an operation are that begins now, by the event loop's clock.
+    def work(self, span: tuple[float, float], caller: Caller, *lanes: Lane) -> Work:
+        """Return for whom the requests of an operation are.
 
-        ``lanes``: those of its door and of what it reads.
+        ``span``: when it began, by the event loop's clock, and the seconds that it may take; ``lanes``: those of its
+        door and of what it reads.
         """
         lane, weight, roles = max(lanes), 1.0, caller.roles or ANONYMOUS_ROLES
         if self._lanes:
@@ -59,6 +62,9 @@ class LaneChoice:
             lane = max(lane, min(own, default=Lane.INTERACTIVE))
         if self._weights:
             weight = max((self._weights[r] for r in roles if r in self._weights), default=1.0)
-        until = None if self._longest is None else now + self._longest
+        # So that one that has waited in vain is told to come again, and not that it took too long.
+        began, seconds = span
+        wait = seconds * LONGEST_WAIT
+        until = began + (wait if self._longest is None else min(wait, self._longest))
         name = "" if caller is ANONYMOUS else caller.log_id
         return Work(lane=lane, caller=name, weight=weight, may_wait_until=until)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import IntEnum
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 
 class Lane(IntEnum):
@@ -36,15 +36,21 @@ class Work(Struct, frozen=True, kw_only=True):
     """End of the wait, by the event loop's clock; None: none but the operation's own end."""
 
 
+class _Current(Struct):
+    """The work of an operation, for all of its tasks."""
+
+    work: Work
+
+
 ORDINARY = Work()
 """What is sent outside of any operation, or by a door that does not say more."""
-_CURRENT: ContextVar[Work] = ContextVar("work", default=ORDINARY)
+_CURRENT: ContextVar[_Current | None] = ContextVar("work", default=None)
 
 
 @contextmanager
 def working(work: Work) -> Iterator[None]:
     """Do the current task's work, and that of the tasks it starts, for somebody."""
-    token = _CURRENT.set(work)
+    token = _CURRENT.set(_Current(work))
     try:
         yield
     finally:
@@ -53,4 +59,12 @@ def working(work: Work) -> Iterator[None]:
 
 def current_work() -> Work:
     """Return for whom the current task works."""
-    return _CURRENT.get()
+    current = _CURRENT.get()
+    return ORDINARY if current is None else current.work
+
+
+def wait_to_the_end() -> None:
+    """Let the current work's requests wait as long as they must from now on: half of what was begun must not stay."""
+    current = _CURRENT.get()
+    if current is not None and current.work.may_wait_until is not None:
+        current.work = structs.replace(current.work, may_wait_until=None)

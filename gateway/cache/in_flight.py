@@ -90,22 +90,18 @@ class InFlight:
     def begin(self, key: Hashable, reading: Coroutine[Any, Any, Response], until: float) -> Flight:
         """Begin a read. Whoever does must ``leave`` it instead of cancelling its task."""
         reads = self._reads
-        task = asyncio.get_running_loop().create_task(_run(reads, key, reading))
+        task = asyncio.get_running_loop().create_task(reading)
         flight = reads[key] = Flight(task, until)
+
+        def ended(_: asyncio.Task[Response]) -> None:
+            if reads.get(key) is flight:
+                del reads[key]
+
+        # A callback, because one that is cancelled before it has begun runs no code of its own.
+        task.add_done_callback(ended)
         return flight
 
     def seal(self) -> None:
         """Let nobody join what is under way now: something was written, and it may have read what was before."""
         # Each read removes itself from the table that it was put in.
         self._reads = {}
-
-
-async def _run(
-    reads: dict[Hashable, Flight], key: Hashable, reading: Coroutine[Any, Any, Response]
-) -> Response:
-    try:
-        return await reading
-    finally:
-        read = reads.get(key)
-        if read is not None and read.task is asyncio.current_task():
-            del reads[key]

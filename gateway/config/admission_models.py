@@ -65,8 +65,8 @@ class AdmissionOptions(BaseModel):
     wait: float | None = Field(
         default=None,
         gt=0,
-        description="Longest time in seconds that a read waits for its turn; longer: OVERLOADED. Not set: the"
-        " operation's own time.",
+        description="Longest time in seconds that a read waits for its turn; longer: OVERLOADED. Not set: nine"
+        " tenths of the operation's time.",
     )
     weights: LaneWeights = Field(
         default=LaneWeights(),

@@ -49,6 +49,11 @@ def price_json(price: Price) -> dict[str, Any]:
 class Ticket(Protocol):
     """An admitted operation."""
 
+    @property
+    def has_sent(self) -> bool:
+        """Whether any request of it has left."""
+        ...
+
     def settle(self, requests: int, rows: int, answer: Answer | None) -> None:
         """Note what an operation has really spent, once it has ended; ``answer`` is None if it was cancelled or failed.
 

@@ -178,6 +178,11 @@ class CostTicket:
         self._price = price
         self._meter = meter
 
+    @property
+    def has_sent(self) -> bool:
+        """Whether any request of it has left."""
+        return self._meter.requests > 0
+
     def settle(self, requests: int, rows: int, answer: Answer | None) -> None:
         """Settle the operation; see ``gate.Ticket``."""
         stop_meter()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from gateway.admission.work import wait_to_the_end
 from gateway.errors import DeadlineExceeded
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response
@@ -29,6 +30,11 @@ class Deadline:
         self._loop = asyncio.get_running_loop()
         self.began = self._loop.time()
         """The beginning, by the event loop's clock."""
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """When it began, by the event loop's clock, and its seconds."""
+        return self.began, self.seconds
 
     @property
     def at(self) -> float:
@@ -86,6 +92,7 @@ class TimelyWriter:
             def begin() -> None:
                 shutdown.check()
                 self._has_begun = write.is_sent = True
+                wait_to_the_end()
                 # From here on the write must not be cancelled.
                 limit.reschedule(None)
                 if begins is not None:

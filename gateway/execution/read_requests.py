@@ -10,7 +10,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from gateway.cache.operation_reads import OperationReads
-from gateway.errors import BadArgument, UpstreamMalformed
+from gateway.errors import BadArgument, Overloaded, UpstreamMalformed
 from gateway.odata.dialect import Dialect
 from gateway.odata.lazy_request import LONGEST
 from gateway.odata.lower import Lowered
@@ -111,11 +111,25 @@ class ReadRequests:
         reused = self.shared.find(request)
         if reused is not None:
             self.note(request, reused.reason)
-            return reused.answer
+            answer = reused.answer
+            return answer if answer.done() else asyncio.ensure_future(self._joined(request, answer))
         if self.shared.may_be_shared(request):
             return self.shared.begin(request, self._send_noted)
         self.sent.append(request)
         return self.shared.begin(request, self.upstream.send)
+
+    async def _joined(self, request: Request, answer: asyncio.Future[Response]) -> Response:
+        """Return the answer that another operation waits for; send the request if that one may wait no longer."""
+        assert self.shared is not None
+        try:
+            return await answer
+        except Overloaded:
+            own = self._dispatch(request)
+        try:
+            return await asyncio.shield(own)
+        except asyncio.CancelledError:
+            self.shared.give_up(own)
+            raise
 
     async def _send_noted(self, request: Request) -> Response:
         """Send a request that turns out to be needed."""

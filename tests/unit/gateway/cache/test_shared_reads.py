@@ -10,10 +10,12 @@ import pytest
 
 from gateway.admission.work import Lane
 from gateway.cache.environment_answers import EnvironmentAnswers
+from gateway.cache.in_flight import InFlight
 from gateway.config.setting_models import SubscriptionOptions
 from gateway.config.settings import Settings
 from gateway.events import Event, RequestSent
 from gateway.identity.caller import Caller
+from gateway.odata.response_check import Response
 from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import SANDBOX_ROOT
 from gateway.runtime.generations import open_generations
@@ -143,6 +145,36 @@ async def test_short_operations_are_not_joined_by_long_ones() -> None:
         await running.until(lambda: len(running.upstream.asked) == 2)
         running.upstream.let_go.set()
         await asyncio.gather(short, long)
+
+
+async def test_who_joins_one_that_waits_no_longer_sends_its_own() -> None:
+    async with world(concurrency=1) as running:
+        running.upstream.holds = at("CustomersV3")
+        blocking = running.ask(CUSTOMERS)
+        await running.until(running.upstream.holding.is_set)
+        short, long = running.ask(GROUPS, timeout=10), running.ask(GROUPS, timeout=15)
+        await idle()
+        running.pass_time(9.5)
+        refused = await short
+        running.upstream.let_go.set()
+        await asyncio.gather(long, blocking)
+
+    assert refused["errors"][0]["extensions"]["code"] == "OVERLOADED"
+    assert "errors" not in long.result()
+    assert len(running.upstream.asked) == 2
+
+
+async def test_a_read_that_is_given_up_before_it_begins_leaves_nothing() -> None:
+    reads = InFlight()
+
+    async def never() -> Response:
+        raise AssertionError
+
+    flight = reads.begin("key", never(), 0.0)
+    flight.leave()
+    await idle()
+
+    assert (flight.task.cancelled(), len(reads)) == (True, 0)
 
 
 async def test_without_coalescing_every_read_is_sent() -> None:

@@ -27,6 +27,7 @@ class _Gate:
 
     refused: bool = False
     has_limits: bool = True
+    has_sent: bool = True
     admitted: list[Priceable] = field(default_factory=list)
     settled: list[tuple[int, int, bool]] = field(default_factory=list)
 

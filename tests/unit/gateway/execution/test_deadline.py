@@ -175,3 +175,53 @@ async def test_the_hint_names_the_header_and_the_setting() -> None:
     assert TIMEOUT_HEADER in HINT
     assert "operation_timeout" in HINT
     assert "operation_timeout" in Settings.model_fields
+
+
+UPDATE = """mutation { updateCustomerGroup(
+  key: {dataAreaId: "usmf", customerGroupId: "10"}, patch: {description: "new"}
+) { customerGroup { description } userErrors { code } } }"""
+
+
+async def test_what_a_mutation_reads_may_wait_once_it_has_written() -> None:
+    async with world(operation_timeout=300, concurrency=1) as here:
+        here.upstream.holds = lambda request: (
+            request.method == "PATCH" or at("/CustomersV3")(request)
+        )
+        pending = here.ask(UPDATE, timeout=ALLOWED)
+        await here.until(here.upstream.holding.is_set)
+        other = here.ask(ROWS)
+        await asyncio.sleep(0.01)
+        here.pass_time(ALLOWED - 2)
+        # The slot of the write is taken before the row is read.
+        written, here.upstream.let_go = here.upstream.let_go, asyncio.Event()
+        written.set()
+        await here.until(lambda: "GET /data/CustomersV3" in here.upstream.asked)
+        here.upstream.let_go.set()
+        await asyncio.gather(pending, other)
+
+    answer = pending.result()
+    assert "errors" not in answer
+    assert answer["data"]["updateCustomerGroup"]["customerGroup"] == {"description": "new"}
+
+
+async def test_what_a_mutation_reads_before_it_writes_waits_no_longer_than_it_may() -> None:
+    async with world(operation_timeout=ALLOWED, concurrency=1) as here:
+        here.upstream.holds = at("/CustomersV3")
+        other = here.ask(ROWS)
+        await here.until(here.upstream.holding.is_set)
+        # A list of upserts reads which of its rows are there.
+        pending = here.ask(UPSERTS, timeout=10)
+        await asyncio.sleep(0.01)
+        here.pass_time(9.5)
+        answer = await pending
+        here.upstream.let_go.set()
+        await other
+
+    assert answer["errors"][0]["extensions"]["code"] == "OVERLOADED"
+    assert here.upstream.writes == []
+
+
+UPSERTS = """mutation { upsertCustomerGroups(input: [
+  {dataAreaId: "usmf", customerGroupId: "10", description: "a"}
+  {dataAreaId: "usmf", customerGroupId: "20", description: "b"}
+]) { results { customerGroup { description } } userErrors { code } } }"""

@@ -11,6 +11,7 @@ import pytest
 from starlette.types import Message
 
 from tests.support.busy_gateway import begin, currencies, gateway, settle
+from tests.support.manual_clock import pass_time
 
 pytestmark = pytest.mark.anyio
 FEW_TURNS = 60
@@ -55,6 +56,27 @@ async def test_of_a_thousand_slow_operations_as_many_run_as_may() -> None:
         upstream.open.set()
         served = await asyncio.gather(*tasks)
     assert sum(answer.status_code == 200 for answer in served) == 100
+
+
+async def test_of_a_cold_flood_what_only_waited_is_told_to_come_again() -> None:
+    """Nothing was answered yet, so that nobody knows how long the wait will be."""
+    async with gateway(concurrency=2, operation_timeout=30) as (client, upstream):
+        upstream.open.clear()
+        tasks = begin(client, 40)
+        await settle()
+        pass_time(28)
+        await settle()
+        answers = refused(tasks)
+        assert len(upstream.lanes) == 2
+        upstream.open.set()
+        served = await asyncio.gather(*tasks)
+
+    assert len(answers) == 38
+    assert {answer.status_code for answer in answers} == {503}
+    assert all(int(answer.headers["retry-after"]) >= 1 for answer in answers)
+    assert {a.json()["errors"][0]["extensions"]["code"] for a in answers} == {"OVERLOADED"}
+    assert not any("data" in answer.json() for answer in answers)
+    assert sum(answer.status_code == 200 for answer in served) == 2
 
 
 async def test_health_is_answered_while_everything_waits() -> None:

@@ -111,6 +111,18 @@ class WriteOptions(BaseModel):
         le=1_000,
         description="Rows of a list, or nested below a new row, that are written in one changeset.",
     )
+    batch_size: int | None = Field(
+        default=None,
+        ge=0,
+        le=5_000,
+        description="Writes of one $batch that do not depend on each other; 0: they are sent one by one. Default: 1000"
+        " for Finance & Operations, 0 for other services.",
+    )
+    lists: Literal["changesets", "independent"] = Field(
+        default="changesets",
+        description="How lists of rows without rows below them are written: in changesets, each all or nothing, or"
+        " each row by itself, many in one $batch.",
+    )
     numbered: Names = Field(
         default=(),
         description="Properties, as Set.Property, that a number sequence fills although the metadata requires"

@@ -24,7 +24,7 @@ from .learned import LearnedSeconds
 from .learned_file import LearnedFile
 from .metering import Meter, metered, start_meter, stop_meter
 from .price import Pricing, price_roots
-from .write_price import price_mutations
+from .write_price import batch_sizes, price_mutations
 
 NOTHING = Price()
 
@@ -119,7 +119,7 @@ class CostGate:
             outlines,
             self._pricing,
             atomic=is_atomic(operation.operation),
-            size=mutations.limits.changeset_size,
+            sizes=batch_sizes(mutations),
         )
 
     async def admit(self, operation: Priceable) -> CostTicket:

@@ -16,6 +16,7 @@ from typing import assert_never
 
 from msgspec import Struct, structs
 
+from gateway.odata.batch import MAX_READS
 from gateway.odata.dialect import Dialect
 from gateway.odata.key_filters import long_list
 from gateway.odata.query import Query
@@ -110,9 +111,11 @@ def price_children(plan: ReadPlan, rows: float, pricing: Pricing, tally: Tally) 
     _Reads(tally, pricing).below(plan, rows)
 
 
-def price_by_key(plan: ReadPlan, rows: float, pricing: Pricing, tally: Tally) -> None:
-    """Add the price of so many rows by key, with what is below them."""
-    _Reads(tally, pricing).load([_Batch(plan, plan.level.info.key, rows)])
+def price_by_key(
+    plan: ReadPlan, rows: float, pricing: Pricing, tally: Tally, *, shared: bool = False
+) -> None:
+    """Add the price of so many rows by key, with what is below them; ``shared``: their reads share batches."""
+    _Reads(tally, pricing).load([_Batch(plan, plan.level.info.key, rows, shared=shared)])
 
 
 class _Batch(Struct):
@@ -128,6 +131,8 @@ class _Batch(Struct):
     """Rows that are expected for each key."""
     own_pages: bool = False
     """Whether the page of each key is a read of its own."""
+    shared: bool = False
+    """Whether its requests share batches."""
 
     def is_like(self, other: _Batch) -> bool:
         """Return whether the two are sent as one (see ``key_batches.BatchRequest.template``)."""
@@ -351,7 +356,8 @@ class _Reads:
         limit = self._pricing.dialect.page_limit
         if limit is not None and rows > limit:
             requests = max(requests, ceil(rows / limit))
-        self._tally.add(name, "page", requests, rows)
+        sent = ceil(requests / MAX_READS) if first.shared else requests
+        self._tally.add(name, "page", sent, rows, work=requests)
         # Lists between cursors hold the rows of the page only, so those to be counted are read once more.
         if window is not None and window.keyset and window.has_cursor and window.needs.total:
             self._tally.add(name, "page", requests, rows)

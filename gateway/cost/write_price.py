@@ -5,17 +5,38 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from math import ceil
 
+from msgspec import Struct
+
+from gateway.writes.operations import Mutations
 from gateway.writes.outline import MutationOutline
+from gateway.writes.payload_reader import selects_keys_only, shares_requests
 from schema.catalog.records import Verb
 
 from .gate import Price
 from .price import Pricing, Tally, price_by_key, price_children
 
 
+class BatchSizes(Struct, frozen=True):
+    """How many writes are sent together."""
+
+    changeset: int
+    """The most rows of a list's changeset."""
+    batch: int
+    """The most writes of a ``$batch`` that do not depend on each other; 0: such are sent one by one."""
+    is_independent: bool = False
+    """Whether the rows of a list are written by themselves."""
+
+
+def batch_sizes(mutations: Mutations) -> BatchSizes:
+    """Return how many writes of mutations are sent together."""
+    limits = mutations.limits
+    return BatchSizes(limits.changeset_size, mutations.batch_size, limits.is_independent)
+
+
 def price_mutations(
-    mutations: Sequence[MutationOutline], pricing: Pricing, *, atomic: bool, size: int
+    mutations: Sequence[MutationOutline], pricing: Pricing, *, atomic: bool, sizes: BatchSizes
 ) -> Price:
-    """Return the price of a mutation operation; ``size`` is the most rows of a list's changeset."""
+    """Return the price of a mutation operation."""
     tally = Tally(pricing.seconds)
     if atomic:
         _atomic(mutations, tally)
@@ -26,7 +47,7 @@ def price_mutations(
     for mutation in before:
         _reads_before(mutation, tally)
     for mutation in mutations:
-        _mutation(mutation, pricing, tally, None if atomic else size)
+        _mutation(mutation, pricing, tally, None if atomic else sizes)
     return tally.price()
 
 
@@ -37,8 +58,10 @@ def _atomic(mutations: Sequence[MutationOutline], tally: Tally) -> None:
         tally.add(_set_of(mutation), "write", 0 if number else 1, work=rows)
 
 
-def _mutation(mutation: MutationOutline, pricing: Pricing, tally: Tally, size: int | None) -> None:
-    """Add a mutation; ``size`` is None if its rows are in the operation's changeset."""
+def _mutation(
+    mutation: MutationOutline, pricing: Pricing, tally: Tally, sizes: BatchSizes | None
+) -> None:
+    """Add a mutation; ``sizes`` is None if its rows are in the operation's changeset."""
     field, name = mutation.field, _set_of(mutation)
     if field.operation is not None or field.service is not None:
         imported = field.operation_import
@@ -50,9 +73,9 @@ def _mutation(mutation: MutationOutline, pricing: Pricing, tally: Tally, size: i
         if mutation.payload is not None:
             price_children(mutation.payload.answered, 1, pricing, tally)
         return
-    if size is not None:
+    if sizes is not None:
         rows = mutation.rows + sum(mutation.below)
-        tally.add(name, "write", _requests(mutation, size), work=rows)
+        tally.add(name, "write", _requests(mutation, sizes), work=rows)
     _reads_after(mutation, pricing, tally)
 
 
@@ -61,12 +84,25 @@ def _set_of(mutation: MutationOutline) -> str:
     return "" if of is None else of.name
 
 
-def _requests(mutation: MutationOutline, size: int) -> int:
+def _requests(mutation: MutationOutline, sizes: BatchSizes) -> int:
     """Return the requests in which the rows of a mutation are written."""
+    size = sizes.changeset
+    if mutation.rows > 1 and sizes.batch > 1 and (mutation.below or sizes.is_independent):
+        return _in_batches(mutation, size, sizes.batch)
     if mutation.below:
         return sum(_with_rows_below(below, size, mutation) for below in mutation.below)
     # An upsert of one row is a change, and a creation if there is no such row.
     return ceil(mutation.rows / size)
+
+
+def _in_batches(mutation: MutationOutline, size: int, batch: int) -> int:
+    """Return the requests for rows that do not depend on each other: they go first, then the rows below them."""
+    below = [rows for rows in mutation.below if rows <= size]
+    alone = sum(_with_rows_below(rows, size, mutation) for rows in mutation.below if rows > size)
+    heads = len(below) if mutation.below else mutation.rows
+    if mutation.has_keys:
+        return alone + ceil((heads + sum(below)) / batch)
+    return alone + ceil(heads / batch) + ceil(sum(below) / batch)
 
 
 def _with_rows_below(below: int, size: int, mutation: MutationOutline) -> int:
@@ -90,7 +126,9 @@ def _reads_after(mutation: MutationOutline, pricing: Pricing, tally: Tally) -> N
     if payload is None or verb is Verb.DELETE:
         return
     # Rows below a header change its totals, so that the answer to its creation is out of date.
-    if verb is Verb.CREATE and not (mutation.is_ruled or mutation.below):
+    is_outdated = bool(mutation.below) and not selects_keys_only(payload.answered)
+    if verb is Verb.CREATE and not (mutation.is_ruled or is_outdated):
         price_children(payload.answered, mutation.rows, pricing, tally)
     else:
-        price_by_key(payload.fresh, mutation.rows, pricing, tally)
+        shared = shares_requests(mutation.rows, pricing.dialect)
+        price_by_key(payload.fresh, mutation.rows, pricing, tally, shared=shared)

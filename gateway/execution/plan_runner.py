@@ -102,7 +102,8 @@ class PlanRunner:
                 case ListRoot():
                     return await self._list(root, raw=raw and is_raw(root.plan))
                 case KeysRoot():
-                    return await self._keys(root)
+                    with in_batches(root.together):
+                        return await self._keys(root)
                 case CallRoot():
                     return Loaded(root, await self._call(root))
                 case FailedRoot():

@@ -23,7 +23,7 @@ from gateway.errors import (
     UpstreamRejected,
     UpstreamUnavailable,
 )
-from gateway.odata.batch import read_answers, read_batch
+from gateway.odata.batch import MAX_READS, read_answers, read_batch
 from gateway.odata.error_details import ErrorDetails
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response, raise_for_answer, subject_of
@@ -32,8 +32,6 @@ from gateway.odata.upstream import ReadUpstream
 from .field_attribution import current_fields
 from .trace import Trace
 
-MAX_PARTS = 20
-"""Reads in one batch. Services answer them one after the other, so more reads go in several batches side by side."""
 Sending: TypeAlias = Coroutine[Any, Any, None]
 _REFUSES_BATCH = frozenset({400, 404, 405, 406, 415, 501})
 """Statuses with which services answer a ``$batch`` that they do not support, or support in JSON only."""
@@ -111,8 +109,8 @@ class ReadBatches:
         await asyncio.sleep(0)
         waiting = list(self._waiting.values())
         self._waiting = {}
-        for start in range(0, len(waiting), MAX_PARTS):
-            self._run(self._send(waiting[start : start + MAX_PARTS]))
+        for start in range(0, len(waiting), MAX_READS):
+            self._run(self._send(waiting[start : start + MAX_READS]))
 
     def _run(self, sending: Sending) -> None:
         task = asyncio.ensure_future(sending)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from gateway.cost.write_price import batch_sizes
 from gateway.documents.refusal import OperationRefused
 from gateway.engine import Engine
 from gateway.errors import GatewayError
@@ -65,7 +66,7 @@ async def _explain_writes(engine: Engine, operation: ValidOperation) -> Explanat
     except GatewayError as error:
         return Explanation(steps=(), requests=(), errors=[error_json(error)])
     requests = tuple(map(_written, trace.requests))
-    is_atomic, size = atomic(operation.operation), engine.mutations.limits.changeset_size
+    is_atomic, sizes = atomic(operation.operation), batch_sizes(engine.mutations)
 
     def step(key: str, payload: object) -> Step:
         if isinstance(payload, GatewayError):
@@ -73,7 +74,7 @@ async def _explain_writes(engine: Engine, operation: ValidOperation) -> Explanat
         mutation = performed.bound.get(key)
         if mutation is None:
             return Step(field=key, how=_UNKNOWN)
-        how, notes = describe_mutation(mutation, is_atomic=is_atomic, size=size)
+        how, notes = describe_mutation(mutation, is_atomic=is_atomic, sizes=sizes)
         return Step(field=key, how=how, notes=notes)
 
     return Explanation(

@@ -24,9 +24,9 @@ from gateway.execution.addresses import (
 )
 from gateway.execution.fetcher import Fetcher
 from gateway.execution.plan_runner import Loaded
-from gateway.execution.read_batches import MAX_PARTS
 from gateway.execution.trace import Trace
 from gateway.execution.unkeyed import paging_method
+from gateway.odata.batch import MAX_READS
 from gateway.odata.dialect import Dialect
 from gateway.odata.query import (
     And,
@@ -190,7 +190,7 @@ def _how(child: ChildPlan) -> str:
     if not child.own_pages:
         return _VIA[child.via]
     length = round(child.child.lengths.average)
-    return f"page of each parent, up to {MAX_PARTS} in a $batch, as whole lists have about {length:,} rows"
+    return f"page of each parent, up to {MAX_READS} in a $batch, as whole lists have about {length:,} rows"
 
 
 _VIA = {

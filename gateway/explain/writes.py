@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.cost.write_price import BatchSizes
 from gateway.errors import UpstreamNotFound
 from gateway.odata.batch import BATCH_URL
 from gateway.odata.query import Request
@@ -27,6 +28,10 @@ from schema.catalog.records import FieldKind, Verb
 from .empty_service import PARTS, empty_answer
 
 _BOUNDARY = "answer_to_explain"
+_HEAD = b"Content-Type: application/http\r\n\r\n"
+_CHANGESET = b"Content-Type: multipart/mixed; boundary=changeset_"
+_GROUPS = re.compile(rb"--batch_gateway\d*\r\n(.*?)(?=\r\n--batch_gateway)", re.DOTALL)
+"""The parts of a batch: writes by themselves, and changesets."""
 
 
 @dataclass
@@ -56,15 +61,23 @@ class AcceptingUpstream:
         if request.url != BATCH_URL:
             row = self._row(request.method, request.url, request.body or b"")
             return Response(204 if row is None else 201, {}, row or b"", request.url)
-        parts = b"".join(map(self._part, PARTS.finditer(request.body or b"")))
+        parts = b"".join(map(self._answer, _GROUPS.findall(request.body or b"")))
         headers = {"content-type": f"multipart/mixed; boundary={_BOUNDARY}"}
         return Response(200, headers, parts + f"--{_BOUNDARY}--\r\n".encode(), request.url)
+
+    def _answer(self, group: bytes) -> bytes:
+        """Return the part that answers a write by itself, or a changeset."""
+        parts = [_HEAD + self._part(write) for write in PARTS.finditer(group)]
+        if _CHANGESET not in group:
+            return f"--{_BOUNDARY}\r\n".encode() + b"".join(parts)
+        inner = b"".join(f"--{_BOUNDARY}_group\r\n".encode() + part for part in parts)
+        head = f"--{_BOUNDARY}\r\nContent-Type: multipart/mixed; boundary={_BOUNDARY}_group\r\n\r\n"
+        return head.encode() + inner + f"--{_BOUNDARY}_group--\r\n".encode()
 
     def _part(self, write: re.Match[bytes]) -> bytes:
         row = self._row(write["method"].decode(), write["url"].decode(), write["body"])
         status = "204 No Content" if row is None else "201 Created"
-        head = f"--{_BOUNDARY}\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 {status}\r\n\r\n"
-        return head.encode() + (row or b"") + b"\r\n"
+        return f"HTTP/1.1 {status}\r\n\r\n".encode() + (row or b"") + b"\r\n"
 
     def _row(self, method: str, url: str, body: bytes) -> bytes | None:
         """Return the new row of a POST to an entity set; None for any other write."""
@@ -88,13 +101,16 @@ class AcceptingUpstream:
 
 
 def describe_mutation(
-    mutation: Mutation, *, is_atomic: bool, size: int
+    mutation: Mutation, *, is_atomic: bool, sizes: BatchSizes
 ) -> tuple[str, tuple[str, ...]]:
-    """Return what a mutation does, and notes; ``size`` is the maximum rows of a list's changeset."""
+    """Return what a mutation does, and notes."""
+    size = sizes.changeset
     if isinstance(mutation, CallMutation):
         return _call(mutation), ()
     if is_atomic:
         return f"{_rows(mutation)}{_below(mutation)}, in the operation's changeset", ()
+    if mutation.field.many and _goes_in_batches(mutation, sizes):
+        return _batched(mutation, size)
     if mutation.field.many:
         return f"{_rows(mutation)}{_below(mutation)}{_grouped(mutation, size)}", tuple(
             _notes_of_list(mutation, size)
@@ -155,6 +171,29 @@ def _grouped(mutation: RowsMutation, size: int) -> str:
         return ""
     requests = -(-number // size)
     return ", in one changeset" if requests == 1 else f", in {requests} requests of at most {size}"
+
+
+def _goes_in_batches(mutation: RowsMutation, sizes: BatchSizes) -> bool:
+    """Return whether the rows of a list are written independently of each other."""
+    has_rows_below = bool(_children(mutation))
+    return len(mutation.writes) > 1 and sizes.batch > 1 and (has_rows_below or sizes.is_independent)
+
+
+def _batched(mutation: RowsMutation, size: int) -> tuple[str, tuple[str, ...]]:
+    """Return what a list of rows does that do not depend on each other."""
+    how = f"{_rows(mutation)}{_below(mutation)}"
+    notes = ["a row that is refused does not stop the others"]
+    below = [w for w in mutation.writes if w.has_rows_below]
+    if not below:
+        return f"{how}, each by itself, in a $batch", tuple(notes)
+    if all(write.key is not None for write in below):
+        how = f"{how}, each with the rows below it in a changeset, all in a $batch"
+    else:
+        how = f"{how}: the rows in a $batch, then a $batch with a changeset of rows below each"
+        notes.append("a row whose rows below are refused is deleted again")
+    if any(sum(len(c.rows) for c in write.children) > size for write in below):
+        notes.append(f"a row with more than {size} rows below it goes by itself, after the others")
+    return how, tuple(notes)
 
 
 def _notes_of_list(mutation: RowsMutation, size: int) -> Iterator[str]:

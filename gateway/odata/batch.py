@@ -1,4 +1,4 @@
-"""``$batch`` in multipart form: a changeset of writes, all or nothing, or several reads; and the parsing of its answer.
+"""``$batch`` in multipart form: of reads, of writes by themselves or in changesets; and the parsing of its answer.
 
 Request and answer are nested ``multipart/mixed`` (RFC 2046) of ``application/http`` parts, OData 4.0 Protocol section
 11.7, https://docs.oasis-open.org/odata/odata/v4.0/odata-v4.0-part1-protocol.html. The outer status is 200 even if
@@ -9,23 +9,26 @@ from __future__ import annotations
 
 import re
 from codecs import BOM_UTF8
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from msgspec import Struct, structs
 
 from gateway.errors import UpstreamMalformed
 
 from .query import Request
-from .response_check import Response, failure_of, malformed_answer
+from .response_check import UNPROCESSED, Response, failure_of, malformed_answer
 from .retry import Failure
 
 BATCH_URL = "$batch"
+MAX_READS = 20
+"""Reads in one batch. Services answer them one after the other, so more reads go in several batches side by side."""
 CONTENT_ID = "content-id"
 """Header of a part; it is added to those of the answer in it."""
 _BOUNDARY = re.compile(r'boundary=(?:"([^"]+)"|([^\s;"]+))', re.IGNORECASE)
 _LF = ord("\n")
 _REFUSAL = re.compile(rb"HTTP/\d\.\d [3-9]\d\d\b")
 _BUSY = re.compile(rb"HTTP/\d\.\d (?:408|429|50[234])\b")
+_UNPROCESSED = re.compile(rb"HTTP/\d\.\d (?:401|403|429)\b")
 _PART_HEADERS = (
     "Content-Type: application/http\r\nContent-Transfer-Encoding: binary\r\nContent-ID: {}\r\n\r\n"
 )
@@ -33,37 +36,64 @@ _PART_HEADERS = (
 
 def changeset(writes: Sequence[Request]) -> Request:
     """Return one changeset of the writes; Content-IDs count from 1, URLs stay relative to the service root."""
-    parts = [_part(number, write) for number, write in enumerate(writes, 1)]
-    request = _changeset(parts)
-    if all(write.shown_body is None for write in writes):
+    return _shown([writes], lambda groups: _batch_of([_changeset(1, groups[0])]))
+
+
+def write_batch(groups: Sequence[Sequence[Request]]) -> Request:
+    """Return a batch of groups that do not depend on each other: a write by itself, or several as a changeset.
+
+    ``odata.continue-on-error``: without it a service stops at the first group that it refuses (OData 4.0 Protocol,
+    section 8.2.8.3). Content-IDs count through the whole batch.
+    """
+    batch = _shown(groups, _independent)
+    headers = {**batch.headers, "Prefer": "odata.continue-on-error"}
+    return structs.replace(batch, headers=headers)
+
+
+def _shown(
+    groups: Sequence[Sequence[Request]], batch_of: Callable[[Sequence[Sequence[Request]]], Request]
+) -> Request:
+    """Return the batch of writes, with the body that it shows if some of them show another than they have."""
+    request = batch_of(groups)
+    if all(write.shown_body is None for group in groups for write in group):
         return request
-    shown = (
-        write if write.shown_body is None else structs.replace(write, body=write.shown_body)
-        for write in writes
-    )
-    shown_parts = [_part(number, write) for number, write in enumerate(shown, 1)]
-    return structs.replace(request, shown_body=_changeset(shown_parts).body)
+    shown = [
+        [w if w.shown_body is None else structs.replace(w, body=w.shown_body) for w in group]
+        for group in groups
+    ]
+    return structs.replace(request, shown_body=batch_of(shown).body)
 
 
-def _changeset(parts: Sequence[bytes]) -> Request:
-    inner = _boundary("changeset", parts)
-    outer = _boundary("batch", parts)
-    body = b"".join(
+def _independent(groups: Sequence[Sequence[Request]]) -> Request:
+    parts, first = [], 1
+    for group in groups:
+        parts.append(_part(first, group[0]) if len(group) == 1 else _changeset(first, group))
+        first += len(group)
+    return _batch_of(parts)
+
+
+def _changeset(first: int, writes: Sequence[Request]) -> bytes:
+    """Return the part that holds a changeset, whose Content-IDs count from ``first``."""
+    parts = [_part(number, write) for number, write in enumerate(writes, first)]
+    boundary = _boundary("changeset", parts)
+    return b"".join(
         (
-            f"--{outer}\r\nContent-Type: multipart/mixed; boundary={inner}\r\n\r\n".encode(),
-            *(f"--{inner}\r\n".encode() + part + b"\r\n" for part in parts),
-            f"--{inner}--\r\n\r\n--{outer}--\r\n".encode(),
+            f"Content-Type: multipart/mixed; boundary={boundary}\r\n\r\n".encode(),
+            *(f"--{boundary}\r\n".encode() + part + b"\r\n" for part in parts),
+            f"--{boundary}--\r\n".encode(),
         )
     )
-    return _batch(outer, body)
+
+
+def _batch_of(parts: Sequence[bytes]) -> Request:
+    boundary = _boundary("batch", parts)
+    pieces = (f"--{boundary}\r\n".encode() + part + b"\r\n" for part in parts)
+    return _batch(boundary, b"".join((*pieces, f"--{boundary}--\r\n".encode())))
 
 
 def read_batch(reads: Sequence[Request]) -> Request:
     """Return one ``$batch`` of the reads; web servers do not check addresses inside. URLs stay relative to the root."""
-    parts = [_part(number, read) for number, read in enumerate(reads, 1)]
-    boundary = _boundary("batch", parts)
-    pieces = (f"--{boundary}\r\n".encode() + part + b"\r\n" for part in parts)
-    batch = _batch(boundary, b"".join((*pieces, f"--{boundary}--\r\n".encode())))
+    batch = _batch_of([_part(number, read) for number, read in enumerate(reads, 1)])
     has_rule = any(read.shown is not None for read in reads)
     return structs.replace(batch, shown=BATCH_URL) if has_rule else batch
 
@@ -105,13 +135,21 @@ def parse_answers(response: Response) -> list[Response]:
 
     Raises UpstreamMalformed if it is no batch answer.
     """
+    return [answer for group in parse_groups(response) for answer in group]
+
+
+def parse_groups(response: Response) -> list[list[Response]]:
+    """Return the answers in a batch's answer, those of a changeset together. Raises UpstreamMalformed likewise."""
     content_type = response.headers.get("content-type", "")
     if not _is_multipart(content_type):
         raise malformed_answer(response, "a batch was sent, but the answer is not multipart")
-    answers = [_answer(part, response) for part in _leaves(content_type, response.body)]
-    if not answers:
+    groups = [
+        [_answer(leaf, response) for leaf in _leaves_of(part)]
+        for part in _parts(content_type, response.body)
+    ]
+    if not any(groups):
         raise malformed_answer(response, "the answer to a batch holds no answers")
-    return answers
+    return groups
 
 
 def read_answers(response: Response, reads: Sequence[Request], root: str) -> list[Response]:
@@ -151,6 +189,21 @@ def refusing_part(response: Response) -> Response:
     return answers[0] if is_refused else response
 
 
+def unprocessed_part(response: Response) -> Response:
+    """Return the first part of a batch's answer if no part was processed, and all for one reason; else the answer.
+
+    A batch of which one part was too busy must not be sent again as a whole.
+    """
+    if response.status >= 300 or not _UNPROCESSED.search(response.body) or not is_whole(response):
+        return response
+    try:
+        answers = parse_answers(response)
+    except UpstreamMalformed:
+        return response
+    statuses = {answer.status for answer in answers}
+    return answers[0] if len(statuses) == 1 and statuses <= UNPROCESSED else response
+
+
 class _Part(Struct, frozen=True):
     headers: Mapping[str, str]
     content: bytes
@@ -160,21 +213,32 @@ def _is_multipart(content_type: str) -> bool:
     return content_type.lower().startswith("multipart/")
 
 
-def _leaves(content_type: str, body: bytes) -> Iterator[_Part]:
-    """Yield the parts that hold no others. A last boundary may be missing, and lines may end in LF alone.
+def _parts(content_type: str, body: bytes) -> Iterator[_Part]:
+    """Yield the parts of a body. A last boundary may be missing, and lines may end in LF alone.
 
     The standard library's ``email`` would do, but takes a millisecond for each part.
     """
     named = _BOUNDARY.search(content_type)
-    if named is None:
+    if named is not None:
+        yield from map(_part_of, _between(named[1] or named[2], body))
+
+
+def _leaves_of(part: _Part) -> Iterator[_Part]:
+    """Yield the parts that hold no others: the part itself, or those of a changeset."""
+    inner = part.headers.get("content-type", "")
+    if not _is_multipart(inner):
+        yield part
         return
-    for piece in _between(named[1] or named[2], body):
-        part = _part_of(piece)
-        inner = part.headers.get("content-type", "")
-        if _is_multipart(inner):
-            yield from _leaves(inner, part.content)
-        else:
-            yield part
+    for below in _parts(inner, part.content):
+        yield from _leaves_of(below)
+
+
+def is_whole(response: Response) -> bool:
+    """Return whether a batch's answer ends in its last boundary, so that no part of it is missing."""
+    named = _BOUNDARY.search(response.headers.get("content-type", ""))
+    if named is None:
+        return False
+    return response.body.rstrip().endswith(f"--{named[1] or named[2]}--".encode())
 
 
 def _between(boundary: str, body: bytes) -> Iterator[bytes]:

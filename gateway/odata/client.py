@@ -53,6 +53,7 @@ from .query import Request
 from .response_check import (
     CALLER,
     GATEWAY,
+    UNPROCESSED,
     Response,
     is_expected_json,
     raise_for_answer,
@@ -77,8 +78,6 @@ HEADERS: Mapping[str, str] = {
     "User-Agent": "d365-graphql-gateway",
 }
 """Of every request that does not say otherwise."""
-_REFUSED_UNPROCESSED = frozenset({401, 403, 429})
-"""Statuses of services that refuse a write before they read it."""
 
 
 class CallerTokens(Protocol):
@@ -363,7 +362,7 @@ class ODataClient:
     def _check_written(self, sent: Request, part: Response) -> None:
         """Raise if nothing was written, or if the answer does not show whether anything was."""
         # An error of the operation and not of the row: other values would change nothing.
-        if part.status in _REFUSED_UNPROCESSED:
+        if part.status in UNPROCESSED:
             self._raise_for(sent, part)
         if not shows_outcome(part):
             raise OutcomeUnknown(

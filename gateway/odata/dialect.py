@@ -197,6 +197,12 @@ class Dialect:
     The specification requires it at the advanced conformance level only.
     https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part1-protocol.html#sec_BatchRequests"""
 
+    batch_writes: int = 0
+    """The most writes of a ``$batch`` that do not depend on each other, in changesets or by themselves; 0 if such
+    batches are not known to be answered. Overridden by the setting ``writes.batch_size``. The specification requires
+    them at the advanced conformance level only, and has no limit.
+    https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part1-protocol.html#sec_BatchRequests"""
+
     relations: tuple[Relation, ...] = ()
     """Relations that the product has but does not publish; those are added whose sets and fields exist.
     https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/odata"""

@@ -148,6 +148,10 @@ FINOPS = replace(
     update_may_create=False,
     # https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/odata (Batch requests)
     batches_reads=True,
+    # https://github.com/microsoft/Dynamics-AX-Integration, BatchWithIndependentOperations. How many is not documented
+    # for F&O: Dataverse, with which it shares the page of limits, takes 1,000.
+    # https://learn.microsoft.com/en-us/power-apps/developer/data-platform/webapi/execute-batch-operations-using-web-api
+    batch_writes=1_000,
     relations=RELATIONS,
     services=SERVICES,
 )

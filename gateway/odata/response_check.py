@@ -65,6 +65,8 @@ class Response(Struct, frozen=True):
 
 TRANSIENT = frozenset({502, 503, 504})
 SLOW = frozenset({408})
+UNPROCESSED = frozenset({401, 403, 429})
+"""Statuses of services that refuse a write before they read it."""
 _MARKUP = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html|head|body)", re.IGNORECASE)
 _SIGN_IN = re.compile(r"login|signin|sign-in|adfs|/oauth2?/|/authorize", re.IGNORECASE)
 PLAIN = ("/$count", "/$value")

@@ -94,6 +94,8 @@ class KeysRoot(Struct, frozen=True):
     """Index of a gap → its error."""
     types: tuple[str, ...] = ()
     """CSDL types that the rows must have, if they were requested by type: a set holds rows of derived types, too."""
+    together: bool = False
+    """Whether they are read in a ``$batch``, as their keys fill several addresses."""
 
 
 class CallRoot(Struct, frozen=True):

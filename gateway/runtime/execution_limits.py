@@ -32,7 +32,10 @@ def execution_settings(settings: Settings) -> ExecutionSettings:
         ),
         introspection=settings.introspection,
         writes=WriteLimits(
-            max_rows=settings.writes.max_rows, changeset_size=settings.writes.changeset_size
+            max_rows=settings.writes.max_rows,
+            changeset_size=settings.writes.changeset_size,
+            batch_size=settings.writes.batch_size,
+            is_independent=settings.writes.lists == "independent",
         ),
         max_rows=settings.max_rows,
         max_filtered_rows=settings.max_filtered_rows,

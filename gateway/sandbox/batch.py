@@ -58,10 +58,13 @@ class Batches:
         answers: list[bytes] = []
         for number, (part, requests) in enumerate(zip(parts, inner, strict=True), 1):
             if part.is_changeset:
-                answers.append(self._changeset(incoming, requests))
+                answer, is_refused = self._changeset(incoming, requests)
             else:
-                answers.append(write_answer(self._one(incoming, part), part.content_id))
+                answer, is_refused = self._independent(incoming, part)
+            answers.append(answer)
             after_part(number)
+            if is_refused and self._stops(incoming):
+                break
         boundary = f"batchresponse_{uuid.uuid4()}"
         return Outgoing(
             status=self._settings.batch_status,
@@ -69,21 +72,33 @@ class Batches:
             body=write_parts(boundary, answers),
         )
 
+    def _stops(self, incoming: Incoming) -> bool:
+        """Return whether a batch ends at a part that is refused (OData 4.0 Protocol, section 8.2.8.3)."""
+        stops = self._settings.batch_stops
+        prefers = "odata.continue-on-error" in incoming.headers.get("prefer", "")
+        return stops == "always" or (stops == "unless-preferred" and not prefers)
+
+    def _independent(self, outer: Incoming, part: Part) -> tuple[bytes, bool]:
+        """Return the answer to a part outside of changesets, and whether it is a refusal."""
+        answer = self._one(outer, part)
+        return write_answer(answer, part.content_id), answer.status >= 400
+
     def _one(self, outer: Incoming, part: Part) -> Outgoing:
         try:
             return self._part(part.request(outer))
         except Refusal as refusal:
             return Outgoing.of_refusal(refusal)
 
-    def _changeset(self, outer: Incoming, parts: list[Part]) -> bytes:
+    def _changeset(self, outer: Incoming, parts: list[Part]) -> tuple[bytes, bool]:
+        """Return the answer to a changeset, and whether it is a refusal."""
         boundary = f"changesetresponse_{uuid.uuid4()}"
         try:
             with self._transaction():
                 answers = self._write_all(outer, parts)
         except _RolledBack as error:
             content_id = self._error_id(parts, error.part)
-            answers = [write_answer(error.answer, content_id)]
-        return write_changeset(boundary, answers)
+            return write_changeset(boundary, [write_answer(error.answer, content_id)]), True
+        return write_changeset(boundary, answers), False
 
     def _error_id(self, parts: list[Part], culprit: Part) -> str | None:
         """Return the Content-ID of the error part of a changeset."""

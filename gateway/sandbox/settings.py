@@ -176,6 +176,9 @@ class SandboxSettings:
     """Status of a ``$batch`` whose parts were answered ([R: G1]: 200)."""
     batch_needs_crlf: bool = True
     """Whether a batch whose lines end in a bare LF is refused (section 4.3)."""
+    batch_stops: Literal["never", "unless-preferred", "always"] = "never"
+    """[U]: whether a ``$batch`` ends at the first part that is refused, as OData requires without the preference
+    ``odata.continue-on-error``; BatchWithIndependentOperations ([D: S14]) shows no such preference."""
     changeset_error_id: Literal["first", "culprit", "none"] = "first"
     """Content-ID of the one error part of a failed changeset: it does not point at the culprit ([R: G1])."""
     content_id_references: bool | None = None

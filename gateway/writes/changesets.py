@@ -1,5 +1,7 @@
 """Writes rows in groups: lists in changesets, a new row with rows below it, a whole operation.
 
+Rows of a list that have rows below them are written independently of each other (``bulk``).
+
 F&O has no deep insert. A header with lines is one changeset if the caller sets the header's key and the lines fit into
 one; else the header goes first, and the lines follow (``header_first``).
 """
@@ -12,12 +14,13 @@ from dataclasses import replace
 from gateway.errors import UnsupportedQuery
 from schema.catalog.records import Verb
 
+from .batch_sender import BatchSender
 from .binder import Binder
 from .bounds import FindExisting
+from .bulk import BulkWriter
 from .header_first import HeaderFirstWriter
 from .outcome import Outcome, root_errors, unsent_outcome
 from .plan import Identity, RowsMutation, RowWrite
-from .sender import WriteSender
 from .success import ENTITY_ID, json_object_of
 
 
@@ -25,14 +28,27 @@ class ChangesetWriter:
     """Writes the rows of one operation in groups; ``size`` is the most rows of a list's changeset."""
 
     def __init__(
-        self, sender: WriteSender, binder: Binder, find_existing: FindExisting, size: int
+        self,
+        sender: BatchSender,
+        binder: Binder,
+        find_existing: FindExisting,
+        size: int,
+        *,
+        is_independent: bool,
     ) -> None:
-        """``find_existing`` returns the rows that an upsert changes."""
+        """``find_existing`` returns the rows that an upsert changes.
+
+        ``is_independent``: the rows of a list are written by themselves, and not in changesets.
+        """
         self._sender = sender
         self._binder = binder
         self._find_existing = find_existing
         self._size = size
+        self._is_independent = is_independent
         self._header_first = HeaderFirstWriter(sender, binder, size, self.with_key)
+        self._bulk = BulkWriter(
+            sender, self._header_first, size, self._with_children, self.with_key
+        )
 
     async def write(self, mutation: RowsMutation) -> list[Outcome]:
         """Write a mutation's rows, and return the outcome of each in their order.
@@ -42,6 +58,8 @@ class ChangesetWriter:
         if not mutation.field.many:
             return [await self._write_row(mutation.writes[0])]
         existing = await self._existing(mutation.writes)
+        if self._goes_in_batches(mutation.writes):
+            return await self._bulk.write(_resolve_upserts(mutation.writes, existing)[0])
         outcomes: list[Outcome] = []
         for group in self._groups(mutation.writes):
             # A refused row does not stop the list, but an upstream that fails does.
@@ -58,6 +76,12 @@ class ChangesetWriter:
                 existing = existing_after
             outcomes.extend(results)
         return outcomes
+
+    def _goes_in_batches(self, writes: Sequence[RowWrite]) -> bool:
+        """Return whether the rows of a list are written independently of each other, many in one request."""
+        if len(writes) < 2 or self._sender.batch_size < 2:
+            return False
+        return self._is_independent or any(write.has_rows_below for write in writes)
 
     def _groups(self, writes: Sequence[RowWrite]) -> Iterator[list[RowWrite]]:
         """Yield the parts of a list that are sent together; a row with rows below it is one by itself."""

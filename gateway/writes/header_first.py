@@ -45,17 +45,19 @@ class HeaderFirstWriter:
         header = self.with_key(await self.sender.write_row(write))
         if not header.is_done:
             return header
-        rows = self._join(write, _known_values(header))
+        rows = self.join(write, known_values(header))
         if rows is None:
-            return _partly(header, "its rows could not be joined to it: the answer lacks its key")
+            return partly_written(
+                header, "its rows could not be joined to it: the answer lacks its key"
+            )
         written: list[Outcome] = []
         for group in self._groups(rows):
             outcomes = await self.sender.write_changeset(group)
             errors = root_errors(outcomes)
             # Rows whose fate is unknown are not deleted: the caller has to check them first.
             if any(e.code == OUTCOME_UNKNOWN for e in errors):
-                reason = _unknown_rows(len(written), len(group), len(rows))
-                return _partly(header, reason, errors)
+                reason = unknown_rows(len(written), len(group), len(rows))
+                return partly_written(header, reason, errors)
             if errors:
                 return await self._take_back(header, written, errors)
             written.extend(map(self.with_key, outcomes))
@@ -65,7 +67,7 @@ class HeaderFirstWriter:
         for start in range(0, len(rows), self.size):
             yield rows[start : start + self.size]
 
-    def _join(self, write: RowWrite, header: Mapping[str, Any]) -> list[RowWrite] | None:
+    def join(self, write: RowWrite, header: Mapping[str, Any]) -> list[RowWrite] | None:
         """Return the rows below, joined to the header; None if not all values that join them are known."""
         needed = {source for children in write.children for source, _ in children.join}
         if any(header.get(name) is None for name in needed):
@@ -77,26 +79,25 @@ class HeaderFirstWriter:
     ) -> Outcome:
         """Delete a row and the rows below it that were written, and return what became of them."""
         if header.write.key is None:
-            return _partly(header, "its key is not known, so that it was not deleted", errors)
+            return partly_written(
+                header, "its key is not known, so that it was not deleted", errors
+            )
         # Without etags: lines touch their header (reference d365-odata 5.2), so its version may be another by now.
         keyed = [o.write for o in written if o.write.key is not None]
-        deletions = [_deletion(write) for write in (*reversed(keyed), header.write)]
+        deletions = [deletion_of(write) for write in (*reversed(keyed), header.write)]
         deleted = 0
         for group in self._groups(deletions):
             outcomes = await self._delete(group)
             if not all(outcome.is_done for outcome in outcomes):
-                return _not_taken_back(header, outcomes, len(written) - deleted, errors)
+                return not_taken_back(header, outcomes, len(written) - deleted, errors)
             deleted += len(group)
         if len(keyed) < len(written):
             left = len(written) - len(keyed)
             reason = (
                 f"deleted again; {left:,} of the rows below it could not, their keys are unknown"
             )
-            return replace(_partly(header, reason, errors), response=None)
-        reason = "The row was created and deleted again: the rows below it were refused."
-        cause = replace(header, errors=tuple(errors))
-        outcome = rolled_back_outcome(header, reason, cause=cause)
-        return replace(outcome, errors=(*errors, *outcome.errors))
+            return replace(partly_written(header, reason, errors), response=None)
+        return taken_back(header, errors)
 
     async def _delete(self, group: Sequence[RowWrite]) -> list[Outcome]:
         if len(group) == 1:
@@ -104,19 +105,19 @@ class HeaderFirstWriter:
         return await self.sender.write_changeset(group)
 
 
-def _deletion(write: RowWrite) -> RowWrite:
+def deletion_of(write: RowWrite) -> RowWrite:
     return replace(
         write, verb=Verb.DELETE, body={}, children=(), if_match=None, version=None, takes_back=True
     )
 
 
-def _known_values(header: Outcome) -> Mapping[str, Any]:
+def known_values(header: Outcome) -> Mapping[str, Any]:
     """Return what is known of a new row: what was sent, its key, and the row in the answer."""
     row = json_object_of(header.response) or {}
     return {**header.write.body, **header.write.key_values, **row}
 
 
-def _unknown_rows(written: int, unknown: int, rows: int) -> str:
+def unknown_rows(written: int, unknown: int, rows: int) -> str:
     """Return what is known of the rows below a header if an answer was lost."""
     if unknown == rows:
         return "it is not known whether its rows were written"
@@ -127,7 +128,15 @@ def _unknown_rows(written: int, unknown: int, rows: int) -> str:
     )
 
 
-def _not_taken_back(
+def taken_back(header: Outcome, errors: Sequence[UserError]) -> Outcome:
+    """Return the outcome of a row that was deleted again because of ``errors`` of rows below it."""
+    reason = "The row was created and deleted again: the rows below it were refused."
+    cause = replace(header, errors=tuple(errors))
+    outcome = rolled_back_outcome(header, reason, cause=cause)
+    return replace(outcome, errors=(*errors, *outcome.errors))
+
+
+def not_taken_back(
     header: Outcome, deletions: Sequence[Outcome], rows: int, errors: Sequence[UserError]
 ) -> Outcome:
     """Return the outcome of a row that could not be taken back.
@@ -141,14 +150,14 @@ def _not_taken_back(
     below = f" with {rows:,} of its rows" if rows > 0 else ""
     if is_unknown and not touches_header:
         reason = f"it was not deleted again, and {rows:,} of its rows may be there: {messages}"
-        return _partly(header, reason, errors)
+        return partly_written(header, reason, errors)
     if is_unknown:
         reason = f"it is not known whether it{below} was deleted again: {messages}"
-        return replace(_partly(header, reason, errors), response=None)
-    return _partly(header, f"it{below} could not be deleted again: {messages}", errors)
+        return replace(partly_written(header, reason, errors), response=None)
+    return partly_written(header, f"it{below} could not be deleted again: {messages}", errors)
 
 
-def _partly(header: Outcome, reason: str, more: Sequence[UserError] = ()) -> Outcome:
+def partly_written(header: Outcome, reason: str, more: Sequence[UserError] = ()) -> Outcome:
     error = UserError(
         code=PARTLY_WRITTEN,
         message=f"The row was created, but {reason.rstrip('.')}. {what_to_check(header.write)}",

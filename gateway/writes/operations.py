@@ -21,6 +21,7 @@ from gateway.planning.planner import OperationPlanner, Planner
 from schema.writes import Writes
 
 from .audit_trail import WriteTrail
+from .batch_sender import BatchSender
 from .binder import Binder
 from .bounds import CompanyBounds, FindExisting
 from .calls import CallRunner
@@ -42,7 +43,6 @@ from .references import is_atomic, placeholder_values, references_of, with_nulla
 from .role_bounds import RoleBounds
 from .rows_before import RowsBefore
 from .runner import MutationRun, MutationRunner
-from .sender import WriteSender
 from .shown_refusals import ShownRefusals
 
 
@@ -53,6 +53,10 @@ class WriteLimits(Struct, frozen=True, kw_only=True):
     """Rows of one mutation, nested ones included."""
     changeset_size: int = 100
     """Rows of a list, or below a new row, that are written together."""
+    batch_size: int | None = None
+    """Writes of one ``$batch`` that do not depend on each other; None: what the dialect says."""
+    is_independent: bool = False
+    """Whether the rows of a list are written by themselves, and not in changesets."""
 
 
 class MutationOperation(Struct, frozen=True, kw_only=True):
@@ -124,6 +128,12 @@ class Mutations:
             if rules is None
             else Presets(rules.rules.catalog, rules.rules.core, planner.dialect)
         )
+
+    @property
+    def batch_size(self) -> int:
+        """The most writes of one ``$batch`` that do not depend on each other; 0 if they are not sent in one."""
+        size = self.limits.batch_size
+        return self._planner.dialect.batch_writes if size is None else size
 
     async def perform(
         self, operation: MutationOperation, writer: WriteUpstream, reads: ReadFactory
@@ -276,7 +286,7 @@ class Mutations:
         catalog = self._writes.catalog
         reader = PayloadReader(catalog, planner, bare, reads)
         checks = self._checks(operation, planner, reader, reads, grants)
-        sender = WriteSender(
+        sender = BatchSender(
             writer=writer,
             dialect=self._planner.dialect,
             field_name=self._field_names,
@@ -284,9 +294,16 @@ class Mutations:
             bounds=checks.bounds,
             refusals=checks.refusals,
             trail=operation.trail,
+            batch_size=self.batch_size,
         )
         size = self.limits.changeset_size
-        rows = ChangesetWriter(sender, self._binder, checks.find_existing, size)
+        rows = ChangesetWriter(
+            sender,
+            self._binder,
+            checks.find_existing,
+            size,
+            is_independent=self.limits.is_independent,
+        )
         sender.with_key = rows.with_key
         return MutationRunner(
             self._field_binder,

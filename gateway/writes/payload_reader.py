@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from gateway.documents.collect_fields import Nodes
 from gateway.errors import GatewayError, UpstreamMalformed, UpstreamNotFound
+from gateway.odata.dialect import Dialect
 from gateway.odata.query import Query, Resource
 from gateway.odata.render import render
 from gateway.operations.lenient_rows import lenient_row
@@ -31,6 +32,8 @@ from .success import json_object_of
 from .values import comparable_number
 
 _ETAG = "@odata.etag"
+_FEW = 32
+"""Rows whose keys mostly fit into one address."""
 _WITHOUT_KEY = "The row was written, but the upstream's answer does not tell its key."
 
 
@@ -99,10 +102,11 @@ class PayloadReader:
         is_bounded = (
             bounds is not None and bounds.rule(level.info.csdl, selection.set_name) is not None
         )
+        has_keys_only = selects_keys_only(bare)
         answered: list[Any] = []
         unread: list[int] = []
         for number, outcome in enumerate(outcomes):
-            is_fresh = not (is_bounded or _is_outdated(outcome))
+            is_fresh = not is_bounded and (has_keys_only or not _is_outdated(outcome))
             raw = json_object_of(outcome.response) if is_fresh else None
             if raw is not None and bare.row_type.own_names.issubset(raw):
                 row = lenient_row(bare.row_type, raw)
@@ -135,10 +139,11 @@ class PayloadReader:
     ) -> list[Any]:
         """Read rows by key, all at once: a row, None or a Failure for each."""
         items = tuple((plan, _key(plan.level, write)) for write in writes)
+        is_shared = shares_requests(len(items), self._planner.dialect)
         root = RootField(name=selection.key, kind=RootKind.BY_KEY)
         shape = RootShape(key=selection.key, root=root, nodes=selection.nodes)
         runner = self._reads.open().runner
-        loaded = (await runner.run([KeysRoot(shape, items, many=True)]))[0]
+        loaded = (await runner.run([KeysRoot(shape, items, many=True, together=is_shared)]))[0]
         return loaded.value if isinstance(loaded.value, list) else [loaded.value] * len(items)
 
     async def existing_rows(self, writes: Sequence[RowWrite]) -> frozenset[Identity]:
@@ -201,6 +206,18 @@ class PayloadReader:
                 values = {"current": _api_value(field, now), "sent": _api_value(field, sent)}
                 differences.append({"field": field.name, **values})
         return differences
+
+
+def selects_keys_only(plan: ReadPlan) -> bool:
+    """Return whether a payload selects nothing of its rows that rows below them could change, nor anything below."""
+    if plan.children or _ETAG in plan.level.by_source:
+        return False
+    return plan.row_type.own_names <= {f.source for f in plan.level.info.key}
+
+
+def shares_requests(keys: float, dialect: Dialect) -> bool:
+    """Return whether so many rows are read in a ``$batch``: their keys fill several addresses."""
+    return keys > _FEW and dialect.batches_reads
 
 
 def _is_outdated(outcome: Outcome) -> bool:

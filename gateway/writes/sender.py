@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from gateway.errors import AuditUnavailable, GatewayError, OutcomeUnknown, UpstreamMalformed
 from gateway.events import loggable
-from gateway.odata.batch import BATCH_URL, changeset, parse_answers, refusing_part
+from gateway.odata.batch import BATCH_URL, changeset, parse_groups, refusing_part
 from gateway.odata.dialect import Dialect
 from gateway.odata.error_details import NOT_FOUND, Problem
 from gateway.odata.query import Request
@@ -145,7 +145,7 @@ class WriteSender:
         """Return the outcome of a row by the answer to its write."""
         if response.status >= 300 or is_done(write, response):
             return read_outcome(write, response, self.field_name, self.dialect.errors)
-        error = _unknown(response)
+        error = unknown_by(response)
         return failed_outcome(write, error, _advice(error, write))
 
     async def _shown(self, outcomes: list[Outcome]) -> list[Outcome]:
@@ -168,22 +168,31 @@ class WriteSender:
             checked = await self._check(writes)
         except GatewayError as error:
             return [failed_outcome(write, error) for write in writes]
-        refused = {n: self._refuse(w, p) for n, (w, p) in enumerate(checked) if p is not None}
-        if refused:
-            cause = next(iter(refused.values()))
-            return [
-                refused.get(number)
-                or rolled_back_outcome(Outcome(write=write), ROLLED_BACK_REASON, cause=cause)
-                for number, write in enumerate(writes)
-            ]
+        refused = self._refused_together(checked)
+        if refused is not None:
+            return refused
         return await self._send_changeset([write for write, _ in checked])
+
+    def _refused_together(
+        self, checked: Sequence[tuple[RowWrite, Problem | None]]
+    ) -> list[Outcome] | None:
+        """Return the outcomes of rows of one changeset of which some must not be sent; None if all may."""
+        refused = {n: self._refuse(w, p) for n, (w, p) in enumerate(checked) if p is not None}
+        if not refused:
+            return None
+        cause = next(iter(refused.values()))
+        return [
+            refused.get(number)
+            or rolled_back_outcome(Outcome(write=write), ROLLED_BACK_REASON, cause=cause)
+            for number, (write, _) in enumerate(checked)
+        ]
 
     async def _send_changeset(self, writes: Sequence[RowWrite]) -> list[Outcome]:
         requests = [row_request(write, self.dialect) for write in writes]
         try:
             answers = await self._changeset_answers(requests)
         except GatewayError as error:
-            return [failed_outcome(write, error, _advice(error, write)) for write in writes]
+            return self._failed(writes, error)
         if answers[0].status >= 300:
             return await self._shown(
                 attribute_refusal(writes, answers[0], self.field_name, self.dialect.errors)
@@ -191,17 +200,14 @@ class WriteSender:
         pairs = zip(writes, answers, strict=True)
         return [self._outcome(write, answer) for write, answer in pairs]
 
+    def _failed(self, writes: Sequence[RowWrite], error: GatewayError) -> list[Outcome]:
+        """Return the outcomes of rows of one request that failed."""
+        return [failed_outcome(write, error, _advice(error, write)) for write in writes]
+
     async def _changeset_answers(self, requests: Sequence[Request]) -> list[Response]:
         """Return the answer to each write, or the answers of a changeset that was refused. Raises GatewayError."""
-        request = changeset(requests)
-        response = await self._send(request, outcome_part=refusing_part)
-        if response.status >= 500:
-            raise OutcomeUnknown(f"The upstream failed on a changeset (status {response.status}).")
-        raise_for_answer(request, response, BATCH_URL, time.time(), self.dialect.errors)
-        try:
-            answers = parse_answers(response)
-        except UpstreamMalformed as error:
-            raise OutcomeUnknown(error.message, detail=error.detail) from error
+        response = await self._batch_answer(changeset(requests), refusing_part)
+        answers = [answer for group in groups_in(response) for answer in group]
         # A changeset is all or nothing; an answer that says otherwise cannot be believed.
         good = sum(answer.status < 300 for answer in answers)
         if good and good != len(requests):
@@ -210,6 +216,15 @@ class WriteSender:
                 f" and answered {len(answers)}."
             )
         return answers
+
+    async def _batch_answer(self, request: Request, outcome_part: OutcomePart) -> Response:
+        """Return the answer to a batch of writes. Raises GatewayError if it is none."""
+        response = await self._send(request, outcome_part)
+        if response.status >= 500:
+            what = "changeset" if outcome_part is refusing_part else "batch"
+            raise OutcomeUnknown(f"The upstream failed on a {what} (status {response.status}).")
+        raise_for_answer(request, response, BATCH_URL, time.time(), self.dialect.errors)
+        return response
 
     async def check_call(self, call: CallWrite) -> Problem | None:
         """Return why a call must not be sent; None if it may. Raises GatewayError."""
@@ -220,7 +235,7 @@ class WriteSender:
         try:
             response = await self._send(call_request(call))
             if response.status < 300 and not is_call_done(call, response):
-                raise _unknown(response)
+                raise unknown_by(response)
             return response
         except OutcomeUnknown as error:
             name = call.path.partition("?")[0]
@@ -235,7 +250,15 @@ class WriteSender:
         return response
 
 
-def _unknown(response: Response) -> OutcomeUnknown:
+def groups_in(response: Response) -> list[list[Response]]:
+    """Return the answers in the answer to a batch of writes. Raises OutcomeUnknown if it cannot be read."""
+    try:
+        return parse_groups(response)
+    except UpstreamMalformed as error:
+        raise OutcomeUnknown(error.message, detail=error.detail) from error
+
+
+def unknown_by(response: Response) -> OutcomeUnknown:
     """Return the error for an answer below 300 that is not how the service says that a write was done."""
     return OutcomeUnknown(
         f"The upstream's answer (status {response.status}) does not show whether it wrote.",

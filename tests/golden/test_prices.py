@@ -9,7 +9,7 @@ import pytest
 
 from gateway.cost.learned import USUAL
 from gateway.cost.price import Pricing, price_roots
-from gateway.cost.write_price import price_mutations
+from gateway.cost.write_price import batch_sizes, price_mutations
 from gateway.documents.refusal import OperationRefused
 from gateway.runtime.assembly import Gateway
 from gateway.writes.operations import MutationOperation
@@ -96,7 +96,7 @@ async def test_writes_are_priced_as_they_are_sent(case: WriteCase) -> None:
             outlines,
             pricing_of(gateway, 2_000),
             atomic=is_atomic(operation.operation),
-            size=by.mutations.limits.changeset_size,
+            sizes=batch_sizes(by.mutations),
         )
     sent = len(_REQUEST.findall(case.path.with_suffix(".exchange").read_text("utf-8")))
 

@@ -229,8 +229,9 @@ def _input_type(op: Op | Journal) -> str:
 def changesets(step: Step) -> Iterator[list[int]]:
     """Return the places of the rows that are written together."""
     together: list[int] = []
-    for at, op in enumerate(step.ops):
-        alone = step.kind == "each" or (isinstance(op, Journal) and op.currencies)
+    # Of a list with rows below any of its rows, no row depends on another.
+    alone = step.kind == "each" or any(isinstance(op, Journal) and op.currencies for op in step.ops)
+    for at in range(len(step.ops)):
         if step.kind != "atomic" and together and (alone or len(together) == SIZE):
             yield together
             together = []

@@ -114,7 +114,8 @@ class Faulty:
     client: ODataClient
     door: GraphQLEndpoint
     waits: list[float] = field(default_factory=list)
-    _from: int = 0
+    start: int = 0
+    """The first request that counts."""
 
     async def ask(self, query: str, **variables: Any) -> Told:
         request = GraphQLRequest(query=query, variables=variables, companies=("usmf",))
@@ -126,7 +127,7 @@ class Faulty:
         """Put rules in force, and count from here."""
         self.sandbox.state.faults.clear()
         self.sandbox.state.faults.add(*rules)
-        self._from = len(self.sandbox.state.requests)
+        self.start = len(self.sandbox.state.requests)
 
     def reached(self, method: str = "*", path: str = "*") -> int:
         """How many requests that write came to the sandbox, by themselves or as a batch."""
@@ -135,7 +136,7 @@ class Faulty:
             and not r.in_batch
             and method in ("*", r.method)
             and fnmatchcase(unquote(r.path), path)
-            for r in self.sandbox.state.requests[self._from :]
+            for r in self.sandbox.state.requests[self.start :]
         )
 
     def rows(self, name: str, **values: Any) -> list[dict[str, Any]]:

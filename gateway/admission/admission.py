@@ -200,9 +200,11 @@ class Admission(Generic[R]):
 
         ``requests``: how many it will probably send.
         """
-        queue = self._slots.queue
-        is_full = queue.size_of(work.lane) >= self._lanes.queue
-        if is_full and queue.last_of_longest(work) is None:
+        queue, most = self._slots.queue, self._lanes.queue
+        # Of an operation with more of them the rest comes later: pages one after the other.
+        needed = max(1, min(ceil(requests), most // 2))
+        is_full = queue.size_of(work.lane) + needed > most
+        if is_full and queue.last_of_longest(work, needed) is None:
             raise self.refusal(self.estimate(work, identity=identity))
         if work.may_wait_until is not None:
             seconds = self.estimate(work, identity=identity)

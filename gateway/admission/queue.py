@@ -93,13 +93,16 @@ class _Line(Generic[T]):
             self._order = [entry for entry in self._order if entry[2] != name]
             heapify(self._order)
 
-    def last_of_longest(self, work: Work) -> T | None:
-        """Return the newest item of the caller with the most for its weight; None if this one would have as many."""
+    def last_of_longest(self, work: Work, count: int) -> T | None:
+        """Return the newest item of the caller with the most for its weight.
+
+        None if this one would have as many, with so many new ones.
+        """
         if not self._callers:
             return None
         longest = max(self._callers.values(), key=_load)
         own = self._callers.get(work.caller)
-        count = 1 if own is None else len(own.waiting) + 1
+        count += 0 if own is None else len(own.waiting)
         return longest.waiting[-1] if _load(longest) > count / work.weight else None
 
     def turns_before(self, work: Work) -> int:
@@ -157,12 +160,12 @@ class FairQueue(Generic[T]):
         self._lines[item.work.lane, item.is_write].remove(item)
         self.size -= 1
 
-    def last_of_longest(self, work: Work) -> T | None:
-        """Return the read of its lane that should give way to a new one; None if that should be refused.
+    def last_of_longest(self, work: Work, count: int = 1) -> T | None:
+        """Return the read of its lane that should give way to so many new ones; None if these should be refused.
 
         It is the newest of the caller with the most, for its weight.
         """
-        return self._lines[work.lane, False].last_of_longest(work)
+        return self._lines[work.lane, False].last_of_longest(work, count)
 
     def turns_before(self, work: Work) -> int:
         """Return how many reads of its lane would begin before a new one, if weights are equal."""

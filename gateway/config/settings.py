@@ -162,7 +162,7 @@ class Settings(ReadingSettings):
         default=1_000,
         ge=1,
         description="Maximum operations that run at a time, per worker; beyond: 503. Half of them may be background"
-        " work, or of one of several environments.",
+        " work, or of one of several environments; callers share them.",
     )
     max_waiting_bytes: int = Field(
         default=256_000_000,

@@ -104,7 +104,7 @@ class _Exports:
             if live is None:
                 raise HttpError(503, "STARTING", "The gateway is starting.", "Try again soon.")
             prepared = await self._prepare(scope, headers, caller, live)
-            with self._endpoint.running.holding(Lane.EXPORT, scope):
+            with self._endpoint.running.holding(Lane.EXPORT, scope, caller):
                 await _Stream(self._endpoint, prepared, scope, headers, send).run(receive)
         except UnknownApi:
             await no_route(scope, receive, send)

@@ -196,6 +196,8 @@ class GraphQLEndpoint:
         self, scope: Scope, error: HttpError, caller: Caller, *, is_recorded: bool = False
     ) -> None:
         """Log a refusal, and record it unless that was done where the caller was refused."""
+        if error.code == Overloaded.code:
+            self.running.note_refusal(caller)
         self.observe(RequestRefused(status=error.status, code=error.code, message=str(error)))
         if not is_recorded:
             record_refusal(scope, error.status, error.code, caller)
@@ -249,7 +251,7 @@ class GraphQLEndpoint:
         """Return the encoded answer, its status and header fields. Raises HttpError, ClientDisconnected."""
         watcher = _DisconnectWatcher(receive, lambda: engine.changes_data(request))
         try:
-            with self.running.holding(request.lane, scope):
+            with self.running.holding(request.lane, scope, request.caller):
                 answer = await engine.execute(request)
             status = status_of(answer, media)
             fields = (*answer.fields, *error_fields(answer.errors))

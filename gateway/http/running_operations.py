@@ -3,13 +3,14 @@
 What waits for a slow environment holds memory: its document, its rows, its connection. Beyond the limit requests are
 refused at once, which costs next to nothing. Background work may use half of the limit, so that an export with a
 thousand requests leaves room for people; and so may each of several environments, so that one that hangs leaves room
-for the others.
+for the others. Callers share what there is (``caller_shares``).
 """
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from starlette.types import Scope
@@ -17,16 +18,20 @@ from starlette.types import Scope
 from gateway.admission.slots import BACKGROUND
 from gateway.admission.work import Lane
 from gateway.errors import Overloaded
+from gateway.identity.caller import Caller
 
+from .caller_shares import CallerShares
 from .presence import presence_of
 
 
 class RunningOperations:
     """The operations that run, and their limit."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, now: Callable[[], float] = time.monotonic) -> None:
         self.most = most
         self.running = 0
+        self._now = now
+        self._shares = CallerShares(most)
         self._background = 0
         self._by_environment: Counter[str] = Counter()
 
@@ -35,23 +40,32 @@ class RunningOperations:
         """Whether the limit is reached."""
         return self.running >= self.most
 
+    def note_refusal(self, caller: Caller) -> None:
+        """Leave room for a caller whose request was refused."""
+        self._shares.refused(_name_of(caller), self._now())
+
     @contextmanager
-    def holding(self, lane: Lane, scope: Scope) -> Iterator[None]:
+    def holding(self, lane: Lane, scope: Scope, caller: Caller) -> Iterator[None]:
         """Count an operation of a request while it runs. Raises Overloaded if there are too many."""
         half = max(1, self.most // 2)
         is_background, presence = lane in BACKGROUND, presence_of(scope)
+        caller_name, now = _name_of(caller), self._now()
         if (
             self.is_full
             or (is_background and self._background >= half)
             or (presence is not None and self._by_environment[presence.name] >= half)
+            or not self._shares.may_begin(caller_name, self.most - self.running, now)
         ):
+            self._shares.refused(caller_name, now)
             raise too_many_operations()
         name = None if presence is None else presence.name
         self._add(1, name, is_background=is_background)
+        self._shares.add(caller_name, 1)
         try:
             yield
         finally:
             self._add(-1, name, is_background=is_background)
+            self._shares.add(caller_name, -1)
 
     def _add(self, count: int, environment: str | None, *, is_background: bool) -> None:
         self.running += count
@@ -60,6 +74,10 @@ class RunningOperations:
             self._by_environment[environment] += count
             if not self._by_environment[environment]:
                 del self._by_environment[environment]
+
+
+def _name_of(caller: Caller) -> tuple[str, str, str]:
+    return caller.kind, caller.issuer, caller.subject
 
 
 def too_many_operations() -> Overloaded:

@@ -435,7 +435,8 @@ class Connection:
                     tasks.add(task)
                     task.add_done_callback(tasks.discard)
             if not subscribes:
-                with self._terms.running.holding(request.lane, self._websocket.scope):
+                scope = self._websocket.scope
+                with self._terms.running.holding(request.lane, scope, request.caller):
                     answer = await engine.execute(request)
         if subscribes:
             await self._stream(self._streams, name, request)

@@ -160,6 +160,46 @@ async def test_who_has_most_gives_way_in_a_full_queue(many: Work, few: Work, ref
     assert (admission.waiting, admission.under_way) == (0, 0)
 
 
+@pytest.mark.parametrize(
+    ("who", "requests", "is_admitted"),
+    [
+        ("new", 2, True),
+        ("new", 2.2, True),  # the other has more, and gives way
+        ("new", 7, True),
+        ("new", 1_000, True),  # at most half of the queue is needed at a time
+        ("many", 2, True),
+        ("many", 3, False),
+        ("many", 1_000, False),
+    ],
+)
+async def test_there_is_room_for_all_requests_of_an_operation(
+    who: str, requests: float, *, is_admitted: bool
+) -> None:
+    admission = full(Time().admission(structs.replace(LANES, queue=10)))
+    waiting = [waits(admission, caller("many")) for _ in range(8)]
+    await settle()
+
+    if is_admitted:
+        admission.check(caller(who), None, requests)
+    else:
+        with pytest.raises(Overloaded):
+            admission.check(caller(who), None, requests)
+    for task in waiting:
+        task.cancel()
+
+
+async def test_nobody_gives_way_to_one_who_would_have_more() -> None:
+    admission = full(Time().admission(structs.replace(LANES, queue=10)))
+    waiting = [waits(admission, caller(f"caller {n}")) for n in range(8)]
+    await settle()
+
+    admission.check(caller("new"), None, 2)
+    with pytest.raises(Overloaded):
+        admission.check(caller("new"), None, 3)
+    for task in waiting:
+        task.cancel()
+
+
 @pytest.mark.parametrize("is_first", [False, True])
 async def test_who_is_given_up_as_it_gives_way_frees_no_slot(*, is_first: bool) -> None:
     admission = full(Time().admission(structs.replace(LANES, queue=2)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import httpx
@@ -11,9 +12,14 @@ import pytest
 from starlette.types import Message
 
 from tests.support.busy_gateway import begin, currencies, gateway, settle
+from tests.support.issuer import AUDIENCE, ISS, jwk, token
 from tests.support.manual_clock import pass_time
 
 pytestmark = pytest.mark.anyio
+INBOUND = {
+    "anonymous": True,
+    "issuers": [{"issuer": ISS, "audiences": [AUDIENCE], "jwks": {"keys": [jwk("k1")]}}],
+}
 FEW_TURNS = 60
 """Turns of the event loop in which something small is answered."""
 
@@ -123,6 +129,31 @@ async def test_an_environment_that_hangs_leaves_half_of_the_operations_to_others
 
     assert other.status_code == 200
     assert "errors" not in other.json()
+
+
+async def test_a_caller_with_all_operations_leaves_what_ends_to_others() -> None:
+    async with gateway(concurrency=4, max_operations=20, inbound=INBOUND) as (client, upstream):
+        upstream.open.clear()
+        bearer = {"Authorization": f"Bearer {token(exp=int(time.time() + 600))}"}
+        greedy = begin(client, 20)
+        await settle()
+        assert refused(greedy) == []
+        (first,) = begin(client, 1, **bearer)
+        await settle()
+        assert (await first).status_code == 503
+
+        for task in greedy[10:]:
+            task.cancel()
+        await settle()
+        more = begin(client, 5)
+        others = begin(client, 10, **bearer)
+        await settle()
+        upstream.open.set()
+        answers = await asyncio.gather(*others, *more, *greedy[:10])
+
+    assert [answer.status_code for answer in answers[:10]] == [200] * 10
+    assert [answer.status_code for answer in answers[10:15]] == [503] * 5
+    assert [answer.status_code for answer in answers[15:]] == [200] * 10
 
 
 async def test_an_operation_over_a_websocket_is_refused_likewise() -> None:

@@ -32,6 +32,7 @@ from gateway.http.explain_endpoint import explain_routes, explains_to
 from gateway.http.export_endpoint import export_routes
 from gateway.http.graphql_endpoint import GraphQLEndpoint
 from gateway.http.health import liveness, readiness, reload_endpoint
+from gateway.http.job_endpoint import export_job_routes, job_routes
 from gateway.http.presence import begin, is_below, presence_of
 from gateway.http.refusals import HttpError, UnknownApi, no_route
 from gateway.http.schema_explorer import explorer_routes
@@ -269,6 +270,7 @@ def _routes(
         Route("/healthz", liveness),
         Route("/readyz", readiness),
     ]
+    routes.extend(job_routes(endpoints[0]))
     if settings.admin_token is not None:
         token = settings.admin_token.get_secret_value()
         routes.append(Route(RELOAD, reload_endpoint(token, tell_others), methods=["POST"]))
@@ -290,6 +292,7 @@ PER_ENDPOINT: tuple[RoutesOf, ...] = (
     explain_routes,
     explorer_routes,
     export_routes,
+    export_job_routes,
     subscription_routes,
 )
 """Route factories, called once for each API."""

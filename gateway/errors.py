@@ -13,11 +13,14 @@
     │   ├── RateLimited             RATE_LIMITED: its caller has spent all points for now
     │   ├── InvalidOption           INVALID_OPTION: an option of an environment that cannot be stored
     │   ├── NoSuchEnvironment       UNKNOWN_ENVIRONMENT: the store has no environment of this name
+    │   ├── UnknownSet              UNKNOWN_SET: an export of a list that does not exist for its caller
+    │   ├── UnknownJob, WrongJobState, TooManyJobs       what a caller cannot do with jobs
     │   ├── IdempotencyMismatch     IDEMPOTENCY_MISMATCH: a key that was used with another input
     │   ├── IdempotencyInProgress   IDEMPOTENCY_IN_PROGRESS: the first request with this key still runs
     │   ├── Forbidden               FORBIDDEN: outside company_limit or roles
     │   └── Unauthenticated         UNAUTHENTICATED: the caller must sign in, again or with further claims
     ├── IssuerUnavailable           ISSUER_UNAVAILABLE: a token cannot be verified for now
+    ├── JobsUnavailable, JobSpaceExceeded                nothing has room for jobs
     ├── NotInstalled                NOT_INSTALLED: a format of exports whose extra is not installed
     ├── DeadlineExceeded            DEADLINE_EXCEEDED: an operation took longer than its time limit
     ├── NotSent                     NOT_SENT: a write that was not sent because the gateway shuts down
@@ -177,6 +180,30 @@ class NoSuchEnvironment(RequestError):
     code = "UNKNOWN_ENVIRONMENT"
 
 
+class UnknownSet(RequestError):
+    """An export of a list that does not exist for its caller."""
+
+    code = "UNKNOWN_SET"
+
+
+class UnknownJob(RequestError):
+    """There is no such job, or it is not the caller's: nothing may tell which."""
+
+    code = "UNKNOWN_JOB"
+
+
+class WrongJobState(RequestError):
+    """Something that a job cannot do in its state."""
+
+    code = "WRONG_JOB_STATE"
+
+
+class TooManyJobs(RequestError):
+    """A job whose caller has as many as it may that have not ended."""
+
+    code = "TOO_MANY_JOBS"
+
+
 class CostExceeded(RequestError):
     """An operation whose price is above what one may cost."""
 
@@ -207,6 +234,18 @@ class Forbidden(RequestError):
     """Outside what the settings allow: ``company_limit``, and the roles of the caller."""
 
     code = "FORBIDDEN"
+
+
+class JobsUnavailable(GatewayError):
+    """There is no store for jobs, or no folder for their files."""
+
+    code = "JOBS_UNAVAILABLE"
+
+
+class JobSpaceExceeded(GatewayError):
+    """The files of all jobs take as many bytes as the settings allow."""
+
+    code = "JOB_SPACE_EXCEEDED"
 
 
 class NotInstalled(GatewayError):

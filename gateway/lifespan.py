@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,6 +18,7 @@ from gateway.cache.answer_store import AnswerStore
 from gateway.config.environments import own_settings
 from gateway.config.settings import Settings
 from gateway.documents.trusted import NO_DOCUMENTS
+from gateway.environments.job_environments import JobEnvironments
 from gateway.environments.open_environment import (
     OpenEnvironment,
     SharedParts,
@@ -28,6 +29,11 @@ from gateway.environments.opened import OpenEnvironments
 from gateway.environments.registry import Environment, Registry
 from gateway.http.request_audit import auditing
 from gateway.identity.authenticator import Authenticator
+from gateway.jobs.exporting import ExportKind
+from gateway.jobs.job_store import JobStore
+from gateway.jobs.runner import JobRunner
+from gateway.jobs.running import JobKind
+from gateway.jobs.service import Jobs
 from gateway.manifests.store import TrustedStore
 from gateway.metadata.document_loader import MetadataDocument
 from gateway.metadata.model_builder import LoadedModel, Progress
@@ -99,6 +105,7 @@ class Lifespan:
                         sending_webhooks(self.settings, self.observe),
                         self._own(app, shared, status),
                         self._others(app, shared, status),
+                        self._jobs(app),
                     ):
                         yield
 
@@ -203,6 +210,31 @@ class Lifespan:
             await opened.close()
             await watch.close()
             app.state.environments = None
+
+    @asynccontextmanager
+    async def _jobs(self, app: Starlette) -> AsyncIterator[None]:
+        """Run the jobs of this process, and those of killed ones."""
+        environments = JobEnvironments(
+            settings=self.settings,
+            own=lambda: app.state.environment,
+            others=app.state.environments,
+            knows_callers=self.authenticator is not None,
+            api_keys=self.api_keys,
+        )
+        store = JobStore(self.settings)
+        runner = JobRunner(store, job_kinds(self.settings), environments.enter, self.observe)
+        async with runner.running():
+            app.state.jobs = Jobs(store, runner)
+            try:
+                yield
+            finally:
+                del app.state.jobs
+
+
+def job_kinds(settings: Settings) -> Sequence[JobKind]:
+    """Return what jobs can do: whoever writes another kind adds it here."""
+    options = settings.jobs
+    return (ExportKind(options.part_rows, options.parallel),)
 
 
 def _sharing(shared: SharedParts, build_model: BuildModel) -> BuildModel:

@@ -42,6 +42,7 @@ FLOORS = (  # lowest first: a module imports its own room and lower floors
     {"runtime"},
     {"subscriptions"},
     {"explain", "export", "status"},
+    {"jobs"},
     {"environments"},
     {"administration"},
     {"linking"},

@@ -37,6 +37,7 @@ TOPICS = (
     ("inbound.", "`[inbound]`"),
     ("audit.", "`[audit]`"),
     ("admin.", "`[admin]`"),
+    ("jobs.", "`[jobs]`"),
     ("sandbox.", "`[sandbox]`"),
 )
 """Name of the first setting of a section (or how the names of its table begin), and the section's title."""

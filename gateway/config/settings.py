@@ -28,6 +28,7 @@ from .document_models import DocumentOptions
 from .encryption_keys import EncryptionKey, EncryptionKeys
 from .environment_models import Environments, HostPattern
 from .inbound_models import InboundOptions
+from .job_models import JobOptions
 from .linking_models import LinkingOptions
 from .reading_settings import ReadingSettings
 from .replica_models import ReplicaOptions
@@ -318,6 +319,7 @@ class Settings(ReadingSettings):
         description="Environments that are added at run time: their addresses, and the page on which customers link"
         " theirs.",
     )
+    jobs: JobOptions = Field(default=JobOptions(), description="Jobs, which run in the background.")
     cost: CostOptions = Field(
         default=CostOptions(), description="What operations may cost the environment."
     )

@@ -36,6 +36,7 @@ from .environments import (
 )
 from .exports import ExportServed
 from .idempotency import IdempotencyKeyStuck
+from .jobs import JobDelayed, JobEnded
 from .metadata import CategoriesStale as CategoriesStale
 from .metadata import LabelsUnavailable as LabelsUnavailable
 from .metadata import MetadataLoaded as MetadataLoaded
@@ -299,6 +300,8 @@ Event: TypeAlias = (
     | ConnectionCut
     | OperationServed
     | ExportServed
+    | JobEnded
+    | JobDelayed
     | CostSettled
     | CostRefused
     | SubscriptionPolled
@@ -327,7 +330,7 @@ def level_of(event: Event) -> LogLevel:
             | (RoleViewOpened() | EnvironmentOpened() | EnvironmentClosed() | WebhookSent())
             | (DocumentsLoaded() | DocumentsChecked())
             | (RequestRefused() | ClientLeft() | OperationServed() | TypesRenewed())
-            | (CallerRefused() | KeysLoaded() | SharedStateFound() | ExportServed())
+            | (CallerRefused() | KeysLoaded() | SharedStateFound() | ExportServed() | JobEnded())
             | (
                 CostRefused()
                 | SubscriptionEnded()
@@ -351,7 +354,7 @@ def level_of(event: Event) -> LogLevel:
             (WatchFailed() | StoreFailed() | StorePolled())
             | (KeysUnavailable() | EnvironmentFailed() | StatusNotWritten() | IdempotencyKeyStuck())
             | (SignInRefused() | WebhookFailed() | SharedStateLost())
-            | (DocumentsRefused() | DocumentBroken())
+            | (DocumentsRefused() | DocumentBroken() | JobDelayed())
         ):
             return "warning"
         case FastPathFailed():

@@ -10,6 +10,7 @@ import asyncio
 
 from msgspec import structs
 
+from gateway.errors import UnsupportedQuery
 from gateway.odata.query import Query
 from gateway.operations.pages import Page
 from gateway.planning.page_window import empty_page, ends_on_upstream_page, keyset_page, with_window
@@ -37,6 +38,8 @@ async def read_connection(
     if not window.keyset:
         return await unkeyed_page(fetcher, query, plan, raw=raw)
     if fetcher.dialect.lower(query).residual is not None and not window.needs.total:
+        if window.skip:
+            raise UnsupportedQuery("Rows of a list that the gateway filters cannot be skipped.")
         return keyset_page(await matching_rows(fetcher, query, plan), window, row_type, None)
     page_query = with_window(query, window, fetcher.dialect)
     fills = ends_on_upstream_page(window, fetcher.dialect)

@@ -19,7 +19,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from gateway.errors import UpstreamMalformed
+from gateway.errors import UnsupportedQuery, UpstreamMalformed
 from gateway.odata.collation import certain_order, fold_text
 from gateway.odata.key_filters import long_list, split_by_length
 from gateway.odata.local_filter import comparable, order_key
@@ -93,6 +93,8 @@ async def rows_of(
     cut = split_list(fetcher, query)
     if cut is None:
         return await fetcher.rows(query, row_type, raw=raw, most=most)
+    if window.skip:
+        raise UnsupportedQuery("Rows of a list that is read in several requests cannot be skipped.")
     merging = RunMerger(window, row_type, fetcher)
     cut = [structs.replace(piece, top=merging.top) for piece in cut]
     for number, piece in enumerate(cut, 1):

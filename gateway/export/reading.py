@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any, TypeAlias
 
 import msgspec
@@ -36,18 +37,23 @@ class ExportFailed(Exception):
         """With the errors for the client."""
 
 
-class _PageInfo(Struct, rename="camel"):
-    has_next_page: bool
+class PageInfo(Struct, rename="camel"):
+    """What a page says of its place in the list."""
+
+    has_next_page: bool = False
     end_cursor: str | None = None
+    start_cursor: str | None = None
 
 
-class _List(Struct, rename="camel"):
-    nodes: msgspec.Raw
-    page_info: _PageInfo
+class Rows(Struct, rename="camel"):
+    """The rows of a page as a JSON array."""
+
+    page_info: PageInfo
+    nodes: msgspec.Raw = msgspec.Raw(b"[]")
 
 
 class _Data(Struct):
-    rows: _List
+    rows: Rows
 
 
 class _Body(Struct):
@@ -74,8 +80,21 @@ def read_where(text: str) -> Any:
         ) from error
 
 
-def document_of(catalog: Catalog, root: RootField, selection: Selection, *, filters: bool) -> str:
-    """Return the operation that reads a page. Raises BadArgument if ``filters``, and nothing can filter the list."""
+class Documents(Struct, frozen=True):
+    """The operations of an export."""
+
+    page: str
+    """Reads a page of the list."""
+    bounded_page: str
+    """Reads a page of a part, which ends before a cursor."""
+    place: str
+    """Reads the cursor of one row."""
+
+
+def documents_of(
+    catalog: Catalog, root: RootField, selection: Selection, *, filters: bool
+) -> Documents:
+    """Return the operations. Raises BadArgument if ``filters``, and nothing can filter the list."""
     where, use = "", ""
     if filters:
         if not catalog.can_filter(root.csdl):
@@ -84,10 +103,15 @@ def document_of(catalog: Catalog, root: RootField, selection: Selection, *, filt
             f", $where: {catalog.name_of(TypeKind.WHERE, root.csdl)}",
             ", where: $where",
         )
-    return (
-        f"query {_NAME}($first: Int!, $after: String{where})"
-        f" {{ rows: {root.name}(first: $first, after: $after{use})"
-        f" {{ nodes {{ {selection.text} }} pageInfo {{ hasNextPage endCursor }} }} }}"
+    head = f"query {_NAME}($first: Int!, $after: String"
+    rows = f"rows: {root.name}(first: $first, after: $after"
+    nodes = f"nodes {{ {selection.text} }}"
+    return Documents(
+        page=f"{head}{where}) {{ {rows}{use})"
+        f" {{ {nodes} pageInfo {{ hasNextPage endCursor }} }} }}",
+        bounded_page=f"{head}, $before: String{where}) {{ {rows}, before: $before{use})"
+        f" {{ {nodes} pageInfo {{ hasNextPage startCursor endCursor }} }} }}",
+        place=f"{head}{where}) {{ {rows}{use}) {{ pageInfo {{ startCursor }} }} }}",
     )
 
 
@@ -96,27 +120,42 @@ async def read_pages(read: Read, first: GraphQLRequest) -> AsyncGenerator[msgspe
 
     Raises ExportFailed if a page has an error anywhere.
     """
+    async with aclosing(read_rows(read, first)) as pages:
+        async for rows in pages:
+            yield rows.nodes
+
+
+def has_next(rows: Rows) -> bool:
+    """Return whether a page says that there is another one."""
+    return rows.page_info.has_next_page
+
+
+async def read_rows(
+    read: Read, first: GraphQLRequest, goes_on: Callable[[Rows], bool] = has_next
+) -> AsyncGenerator[Rows, None]:
+    """Yield pages; ``goes_on`` decides after which of them another one is read. Raises as ``read_pages``."""
     pending: asyncio.Future[Answer] | None = asyncio.ensure_future(read(first))
     last: str | None = None
     try:
         while pending is not None:
-            rows = _rows_of(await pending)
+            rows = rows_of(await pending)
             pending = None
-            if rows.page_info.has_next_page:
+            if goes_on(rows):
                 cursor = rows.page_info.end_cursor
                 if cursor is None or cursor == last:
                     raise UpstreamMalformed("The upstream sent the same page twice.")
                 last = cursor
                 variables = {**first.variables, "after": cursor}
                 pending = asyncio.ensure_future(read(structs.replace(first, variables=variables)))
-            yield rows.nodes
+            yield rows
     finally:
         if pending is not None:
             pending.cancel()
             await asyncio.gather(pending, return_exceptions=True)
 
 
-def _rows_of(answer: Answer) -> _List:
+def rows_of(answer: Answer) -> Rows:
+    """Return the rows of an answer. Raises ExportFailed if it has an error anywhere."""
     # An error below a row would leave a null in its place.
     if answer.errors:
         raise ExportFailed(answer)

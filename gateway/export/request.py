@@ -20,7 +20,7 @@ from schema.policy.records import Right
 from schema.policy.view import RoleView
 
 from .formats import CsvWriter, NdjsonWriter, RowWriter
-from .reading import document_of, read_where
+from .reading import Documents, documents_of, read_where
 from .selection import Column, select
 
 Format: TypeAlias = Literal["ndjson", "csv", "parquet", "arrow"]
@@ -53,9 +53,13 @@ class Export(Struct, frozen=True, kw_only=True):
     """The entity set."""
     request: ExportRequest
     columns: tuple[Column, ...]
-    document: str
-    """The operation that reads a page."""
+    documents: Documents
     variables: Mapping[str, Any]
+
+    @property
+    def document(self) -> str:
+        """The operation that reads a page."""
+        return self.documents.page
 
     def first(self, request: GraphQLRequest) -> GraphQLRequest:
         """Return the request for the first page, with the caller and scope of ``request``."""
@@ -154,6 +158,6 @@ def prepare(gateway: Gateway, root: RootField, request: ExportRequest) -> Export
         set=root.entity_set.name,
         request=request,
         columns=selection.columns,
-        document=document_of(catalog, root, selection, filters=request.where is not None),
+        documents=documents_of(catalog, root, selection, filters=request.where is not None),
         variables=variables,
     )

@@ -5,6 +5,7 @@
     /e/acme/graphql/ap               the same in the environment acme (see ``environment_choice``)
     /graphql/documents/ID            a trusted document       (see ``trusted_documents``)
     /export/SET, /export/ap/SET      a whole list             (see ``export_endpoint``)
+    /exports, /exports/ap            the same as a job        (see ``job_endpoint``)
 
 Routes that exist once for each API come from functions of its ``Endpoint``, listed in ``app.PER_ENDPOINT``. At a
 request, ``await endpoint.admit(scope)`` returns its caller and the generation manager that serves this caller.
@@ -53,6 +54,8 @@ _NOBODY = ""
 API = "/graphql"
 PAGE = "/graphiql"
 EXPORT = "/export"
+EXPORTS = "/exports"
+JOBS = "/jobs"
 SET_PARAMETER = "set"
 """Name of the path parameter with the list that is exported."""
 
@@ -114,6 +117,11 @@ class Endpoint:
         return f"{EXPORT}{below}/{{{SET_PARAMETER}}}"
 
     @property
+    def exports(self) -> str:
+        """Path at which its export jobs are started: ``/exports/ap``."""
+        return EXPORTS if self.profile is None else f"{EXPORTS}/{self.profile}"
+
+    @property
     def page(self) -> str:
         """Path of its GraphiQL page: ``/graphiql/ap``."""
         return PAGE if self.profile is None else f"{PAGE}/{self.profile}"
@@ -133,6 +141,18 @@ class Endpoint:
         except HttpError as refused:
             if self.bound_roles and refused.status < 500:
                 raise UnknownApi from refused
+            raise
+
+    async def identify(self, scope: Scope) -> Caller:
+        """Return the caller of a request that is about its environment, and about no API. Raises HttpError."""
+        caller = await self._verified(scope, None)
+        try:
+            if self.choice is not None:
+                await self._enter(scope, None, caller)
+            return await self._with_user(environment_of(scope), caller)
+        except HttpError as refused:
+            is_hidden = isinstance(refused, UnknownEnvironment)
+            record_refusal(scope, refused.status, refused.code, caller, always=is_hidden)
             raise
 
     async def _serving(
@@ -292,15 +312,20 @@ def other_profiles(endpoints: Sequence[Endpoint]) -> Iterable[Endpoint]:
         return
 
 
-def with_cors(api: ASGIApp, origins: Sequence[str]) -> ASGIApp:
+def with_cors(
+    api: ASGIApp,
+    origins: Sequence[str],
+    methods: Sequence[str] = ("GET", "HEAD", "POST", "QUERY"),
+) -> ASGIApp:
     """Let pages of these origins call an application (CORS); without origins it is returned as it is."""
     # Without origins the middleware would only cost time.
     if not origins:
         return api
-    methods = ("GET", "HEAD", "POST", "QUERY")
     exposed = (
         "ETag",
         "Idempotent-Replayed",
+        "Location",
+        "Content-Range",
         "Retry-After",
         "WWW-Authenticate",
         "RateLimit",

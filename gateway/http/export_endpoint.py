@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -20,16 +20,24 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from gateway.admission.work import Lane
-from gateway.errors import BadArgument, Forbidden, NotInstalled, Overloaded, Unauthenticated
+from gateway.errors import (
+    BadArgument,
+    Forbidden,
+    NotInstalled,
+    Overloaded,
+    Unauthenticated,
+    UnknownSet,
+)
 from gateway.events import RequestRefused
 from gateway.events.exports import ExportServed
 from gateway.export.reading import ExportFailed, read_pages
-from gateway.export.request import ENDINGS, Export, exporting_view, prepare, read_export
-from gateway.export.selection import find_list
+from gateway.export.request import ENDINGS, Export, ExportRequest, Format, read_export
+from gateway.export.serving import ReadyExport, prepare_for
 from gateway.failures import failure_answer
 from gateway.identity.caller import ANONYMOUS, Caller
 from gateway.request import Answer, GraphQLRequest
 from gateway.runtime.generations import GenerationManager
+from gateway.runtime.served_api import ServedApi
 from gateway.shutdown import STOPPING
 from gateway.storage.content_coding import (
     IDENTITY,
@@ -58,7 +66,7 @@ from .request_parameters import Headers, client_of, companies_of, headers_of, is
 from .responses import send_body
 from .running_operations import too_many_operations
 
-MEDIA = {
+MEDIA: Mapping[Format, bytes] = {
     "ndjson": b"application/x-ndjson; charset=utf-8",
     "csv": b"text/csv; charset=utf-8; header=present",
     "parquet": b"application/vnd.apache.parquet",
@@ -80,9 +88,36 @@ def export_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
 class _Prepared(Struct, frozen=True):
     """An export of a request, and what serves it."""
 
-    export: Export
-    live: GenerationManager
+    ready: ReadyExport
     first: GraphQLRequest
+
+    @property
+    def export(self) -> Export:
+        """What is exported."""
+        return self.ready.export
+
+
+async def ready_export(
+    endpoint: Endpoint,
+    scope: Scope,
+    caller: Caller,
+    live: GenerationManager,
+    name: str,
+    read: Callable[[], ExportRequest],
+) -> ReadyExport:
+    """Return the export that a request describes, for its caller. Raises HttpError."""
+    environment = environment_of(scope)
+    views = None if environment is None else environment.views
+    api = ServedApi(live=live, views=views, profile=endpoint.profile)
+    try:
+        return await prepare_for(api, name, read())
+    except UnknownSet as error:
+        raise HttpError(404, error.code, error.message, error.hint) from error
+    except Forbidden as error:
+        record_refusal(scope, 403, error.code, caller)
+        raise HttpError(403, error.code, error.message, error.hint) from error
+    except BadArgument as error:
+        raise HttpError(400, error.code, error.message, error.hint) from error
 
 
 class _Exports:
@@ -134,25 +169,10 @@ class _Exports:
         """Return the export of a request. Raises HttpError."""
         name: str = scope["path_params"][SET_PARAMETER]
         parameters = QueryParams(scope["query_string"])
-        try:
-            gateway = live.gateway
-            root = find_list(gateway.catalog, name)
-            if root is None:
-                hint = "Name a list of Query, such as customersV3, or its entity set."
-                raise HttpError(404, "UNKNOWN_SET", f"There is no list called {name}.", hint)
-            own, view = gateway.view, exporting_view(gateway, root)
-            environment = environment_of(scope)
-            if view is not None and own is not None and view.roles != own.roles:
-                assert environment is not None
-                assert environment.views is not None
-                live = await environment.views.live(self._endpoint.profile, view)
-                gateway = live.gateway
-            export = prepare(gateway, root, read_export(parameters))
-        except Forbidden as error:
-            record_refusal(scope, 403, error.code, caller)
-            raise HttpError(403, error.code, error.message, error.hint) from error
-        except BadArgument as error:
-            raise HttpError(400, error.code, error.message, error.hint) from error
+        ready = await ready_export(
+            self._endpoint, scope, caller, live, name, lambda: read_export(parameters)
+        )
+        export, own = ready.export, live.gateway.view
         documents = self._documents
         if documents.store is not None:
             documents = documents.of_caller(caller, own)
@@ -167,7 +187,7 @@ class _Exports:
             client=client_of(scope),
             request_id=headers.get("x-request-id"),
         )
-        return _Prepared(export, live, export.first(request))
+        return _Prepared(ready, export.first(request))
 
 
 class _Stream:
@@ -250,7 +270,9 @@ class _Stream:
     async def _send_all(self) -> str | None:
         """Send all rows; return the code of the error that has ended it early. Raises HttpError before the first."""
         try:
-            async with aclosing(read_pages(self._read, self._prepared.first)) as pages:
+            async with aclosing(
+                read_pages(self._prepared.ready.read, self._prepared.first)
+            ) as pages:
                 async for nodes in pages:
                     await self._begin()
                     for piece in self._writer.page(nodes):
@@ -266,10 +288,6 @@ class _Stream:
         self._size += len(rest)
         await self._send({"type": "http.response.body", "body": rest})
         return None
-
-    async def _read(self, request: GraphQLRequest) -> Answer:
-        with self._prepared.live.serving() as gateway:
-            return await gateway.engine.execute_unlogged(request)
 
     async def _begin(self) -> None:
         """Send the head of the response, and of the file, unless that was done."""

@@ -77,7 +77,7 @@ async def read_request(
     if method in READS:
         parameters = _url_parameters(QueryParams(scope["query_string"]))
     elif method in ("POST", QUERY):
-        parameters = await _body_parameters(headers, receive, max_body)
+        parameters = await body_parameters(headers, receive, max_body)
     else:
         raise HttpError(405, "METHOD_NOT_ALLOWED", "GraphQL requests are GET, POST or QUERY.")
     return request_of(
@@ -220,7 +220,8 @@ def _url_parameters(query: Mapping[str, str]) -> dict[str, Any]:
     return parameters
 
 
-async def _body_parameters(headers: Headers, receive: Receive, max_body: int) -> dict[str, Any]:
+async def body_parameters(headers: Headers, receive: Receive, max_body: int) -> dict[str, Any]:
+    """Return the JSON object of a body. Raises HttpError, ClientDisconnected."""
     _check_content(headers)
     try:
         async with asyncio.timeout(BODY_TIMEOUT):

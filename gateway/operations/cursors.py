@@ -6,6 +6,9 @@ A cursor holds one of three places:
 * the row's position (offset), for lists that cannot be filtered by their order;
 * the skip token of a next link, with the row's position behind it.
 
+An ``=`` before a cursor in ``after`` means "from its row on", and ``+N`` behind it "so many rows further": parts of an
+export begin there, so that neighbours share no row and miss none.
+
 It also holds the fingerprint of its list: set, order, filter and company scope. In any other list it is refused with
 ``INVALID_CURSOR``, because it would silently skip rows there.
 """
@@ -13,6 +16,7 @@ It also holds the fingerprint of its list: set, order, filter and company scope.
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING
@@ -48,6 +52,23 @@ class Cursor(Struct, frozen=True):
     """Rows behind the token up to and including the cursor's own."""
     backward: bool = False
     """Whether token and position belong to the reversed order."""
+    is_inclusive: bool = False
+    """Whether its own row is on the side that is read."""
+
+
+_SHIFTED = re.compile(r"(=?)([A-Za-z0-9_-]*)(?:\+([0-9]{1,15}))?")
+
+
+def shifted(cursor: str | None, rows: int = 0) -> str:
+    """Return the place so many rows behind the row of a cursor, which counts; None: behind the start of the list."""
+    beginning = "" if cursor is None else f"={cursor}"
+    return f"{beginning}+{rows}" if rows else beginning
+
+
+def parse_shift(text: str) -> tuple[str, bool, int]:
+    """Return the cursor in a place, whether its row counts, and how many rows further it is."""
+    match = _SHIFTED.fullmatch(text)
+    return (text, False, 0) if match is None else (match[2], bool(match[1]), int(match[3] or 0))
 
 
 def fingerprint(*parts: object) -> bytes:

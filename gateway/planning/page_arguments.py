@@ -14,7 +14,7 @@ from msgspec import Struct, structs
 from gateway.errors import BadArgument, InvalidCursor, PageLimitExceeded
 from gateway.odata.dialect import Dialect, NullOrder
 from gateway.odata.literals import parse_value
-from gateway.operations.cursors import Cursor, fingerprint, parse_cursor
+from gateway.operations.cursors import Cursor, fingerprint, parse_cursor, parse_shift
 from gateway.operations.shapes import ConnectionRequirements
 from schema.catalog.records import ObjectInfo
 
@@ -41,8 +41,12 @@ class Paging(Struct, frozen=True):
         arguments: Mapping[str, Any],
         needs: ConnectionRequirements,
         bound_to: tuple[object, ...],
+        *,
+        may_shift: bool = False,
     ) -> Window:
         """Return the window. ``bound_to`` identifies the list for its cursors: place, filter, company scope.
+
+        ``may_shift``: whether ``after`` may be a shifted cursor, see ``operations.cursors``.
 
         Raises BadArgument, PageLimitExceeded or InvalidCursor.
         """
@@ -54,27 +58,38 @@ class Paging(Struct, frozen=True):
         # Rows after a cursor are found by comparison, which enums and Guids may lack.
         keyset = bool(info.key) and all(self._comparable(t) for t in order)
 
+        skip = 0
+
         def cursor(name: str) -> Cursor | None:
-            text = arguments.get(name)
+            nonlocal skip
+            text, is_inclusive = arguments.get(name), False
             if text is None:
                 return None
+            if may_shift and keyset and not backward and name == "after" and text[:1] in ("=", "+"):
+                text, is_inclusive, skip = parse_shift(text)
+                if skip and not text:
+                    return None
             parsed = parse_cursor(
                 text, binding=binding, terms=len(order), argument=name, sealer=self.sealer
             )
+            if is_inclusive:
+                parsed = structs.replace(parsed, is_inclusive=True)
             return _with_typed_values(parsed, order, name) if keyset else _with_offset(parsed, name)
 
+        after, before = cursor("after"), cursor("before")
         return Window(
             size=size,
             backward=backward,
             order=order,
             keyset=keyset,
             is_default_order=not order_argument,
-            after=cursor("after"),
-            before=cursor("before"),
+            after=after,
+            before=before,
             binding=binding,
             needs=needs,
             null_order=self._null_order(order) if keyset else None,
             sealer=self.sealer,
+            skip=skip,
         )
 
     def _null_order(self, order: Sequence[OrderTerm]) -> NullOrder | None:

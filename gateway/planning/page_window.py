@@ -79,11 +79,13 @@ class Window(Struct, frozen=True, kw_only=True):
     """Where the upstream sorts nulls; None if no term of the order can be null."""
     sealer: Sealer | None = None
     """Seals its cursors."""
+    skip: int = 0
+    """Rows between its start and the first row that is read."""
 
     @property
     def has_cursor(self) -> bool:
         """Whether the window starts or ends at a cursor."""
-        return self.after is not None or self.before is not None
+        return self.after is not None or self.before is not None or self.skip > 0
 
     @property
     def reads_order(self) -> bool:
@@ -125,10 +127,12 @@ def rows_beyond(
     backward: bool,
     nulls: bool,
     nulls_last: bool = False,
+    inclusive: bool = False,
 ) -> Expr:
     """Return the filter for rows after (``backward``: before) the row with these order values.
 
-    ``nulls``: whether values may be null at all; ``nulls_last``: whether they come last in ascending order.
+    ``inclusive``: with this row; ``nulls``: whether values may be null at all; ``nulls_last``: whether they come last
+    in ascending order.
     """
     # One term at a time: past the value, or at it and past the rest.
     (term, *rest), (value, *others) = terms, values
@@ -136,8 +140,10 @@ def rows_beyond(
     nulls_end = falling != nulls_last
     past, at_or_past = _bounds(term, value, falling=falling, nulls_end=nulls_end, nulls=nulls)
     if not rest:
-        return past
-    inner = rows_beyond(rest, others, backward=backward, nulls=nulls, nulls_last=nulls_last)
+        return at_or_past if inclusive else past
+    inner = rows_beyond(
+        rest, others, backward=backward, nulls=nulls, nulls_last=nulls_last, inclusive=inclusive
+    )
     return _and(at_or_past, _or(past, inner))
 
 
@@ -176,6 +182,7 @@ def with_window(query: Query, window: Window, dialect: Dialect) -> Query:
         query,
         where=all_of(query.where, cursor_filter(window, dialect)),
         order=order_by(window.order, backward=window.backward),
+        skip=window.skip or None,
         top=window.size + window.one_more,
         count=window.needs.total and not window.has_cursor,
     )
@@ -190,6 +197,7 @@ def cursor_filter(window: Window, dialect: Dialect) -> Expr | None:
             backward=backward,
             nulls=dialect.has_nulls,
             nulls_last=dialect.nulls_last,
+            inclusive=cursor.is_inclusive,
         )
         for cursor, backward in ((window.after, False), (window.before, True))
         if cursor is not None

@@ -205,7 +205,7 @@ class OperationPlanner:
         name = shape.root.entity_set.name
         scope = self.bounds.scoped_predicate(info, name, self.companies)
         where = all_of(scope, self.where(info.csdl, arguments.get("where")))
-        window = self.window(name, info, arguments, where, shape.needs)
+        window = self.window(name, info, arguments, where, shape.needs, may_shift=True)
         return ListRoot(shape, self.read(shape.level, name, where=where, window=window))
 
     def _by_key(self, shape: RootShape, arguments: Mapping[str, Any]) -> KeysRoot:
@@ -252,12 +252,17 @@ class OperationPlanner:
         arguments: Mapping[str, Any],
         where: Expr | None,
         needs: ConnectionRequirements,
+        *,
+        may_shift: bool = False,
     ) -> Window:
-        """Return the page that the arguments of a connection ask for. Cursors are bound to place, filter and scope."""
+        """Return the page that the arguments of a connection ask for. Cursors are bound to place, filter and scope.
+
+        ``may_shift``: see ``Paging.window``.
+        """
         bound_to: tuple[object, ...] = (place, where, self.companies)
         if self.row_bounds is not None:
             bound_to += self.row_bounds.scope
-        return self.planner.paging.window(info, arguments, needs, bound_to)
+        return self.planner.paging.window(info, arguments, needs, bound_to, may_shift=may_shift)
 
     def where(self, csdl: str, argument: object) -> Expr | None:
         """Return the filter of a ``where`` argument for rows of a type; None if it excludes nothing."""

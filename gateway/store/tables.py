@@ -134,3 +134,34 @@ IDEMPOTENCY_KEYS = sa.Table(
     sa.Column("sealed", sa.LargeBinary),
 )
 """Which mutations have run under a key of their client, with the encrypted answers."""
+JOBS = sa.Table(
+    "jobs",
+    METADATA,
+    sa.Column("id", sa.String(32), primary_key=True),
+    # empty: that of the settings
+    sa.Column("environment", sa.String(40), nullable=False),
+    sa.Column("profile", sa.String(64)),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False, index=True),
+    # digest of the caller
+    sa.Column("creator", sa.String(64), nullable=False, index=True),
+    # encrypted: filters, and what is known of the caller
+    sa.Column("request", sa.LargeBinary, nullable=False),
+    # encrypted: keys of rows
+    sa.Column("checkpoint", sa.LargeBinary),
+    # JSON
+    sa.Column("progress", sa.Text, nullable=False),
+    # bytes of its parts
+    sa.Column("size", sa.BigInteger, nullable=False),
+    # JSON, as clients see it
+    sa.Column("error", sa.Text),
+    # the process that has it, which renews its lease
+    sa.Column("owner", sa.String(32)),
+    # seconds since the epoch
+    sa.Column("leased_until", sa.Float, nullable=False),
+    sa.Column("created", sa.Float, nullable=False),
+    sa.Column("updated", sa.Float, nullable=False),
+    # null: it has not ended
+    sa.Column("expires_at", sa.Float, index=True),
+)
+"""What runs in the background for callers, with what is needed to go on after the end of a process."""

@@ -53,6 +53,12 @@ DOORS = (
     Door("/graphql/{profile}/slice", Check.CALLER, of_environments=True),
     Door("/export/{set}", Check.CALLER, of_profiles=True, of_environments=True),
     Door("/export/{profile}/{set}", Check.CALLER, of_environments=True),
+    Door("/exports", Check.CALLER, of_profiles=True, of_environments=True),
+    Door("/exports/{profile}", Check.CALLER, of_environments=True),
+    *(
+        Door(f"/jobs{below}", Check.CALLER, of_environments=True)
+        for below in ("", "/{job}", "/{job}/resume", "/{job}/manifest", "/{job}/parts/{part}")
+    ),
     Door("/graphiql", Check.PAGE, of_profiles=True, of_environments=True),
     Door("/graphiql/config.json", Check.PAGE, of_profiles=True, of_environments=True),
     Door("/graphiql/{profile}", Check.PAGE, of_environments=True),

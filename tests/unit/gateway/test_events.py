@@ -71,6 +71,7 @@ from gateway.events.environments import (
 )
 from gateway.events.exports import ExportServed
 from gateway.events.idempotency import IdempotencyKeyStuck
+from gateway.events.jobs import JobDelayed, JobEnded
 from gateway.events.replicas import SharedStateFound, SharedStateLost
 from gateway.events.streams import SocketClosed, SubscriptionEnded, SubscriptionPolled, WatchFailed
 from gateway.logs import configure_logging
@@ -156,6 +157,8 @@ LEVELS: list[tuple[Event, str]] = [
     (ReloadFailed(reason="poll", metadata="0" * 64, code="C", message="away", hint=None), "error"),
     (RequestRefused(status=415, code="UNSUPPORTED_MEDIA_TYPE", message="m"), "info"),
     (OperationServed(name=None, seconds=0.1, requests=2, rows=10, errors=0), "info"),
+    (JobEnded(job="3f79bb7b", kind="export", state="SUCCEEDED", rows=9, seconds=1.0), "info"),
+    (JobDelayed(job="3f79bb7b", kind="export", error="UPSTREAM_TIMEOUT", wait=2.0), "warning"),
     (ExportServed(set="CustomersV3", format="csv", rows=9, size=99, seconds=0.1), "info"),
     (
         CostSettled(estimated_requests=2, requests=2, estimated_points=6.0, points=5.1),

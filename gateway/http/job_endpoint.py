@@ -1,0 +1,294 @@
+"""Jobs over HTTP: ``POST /exports`` starts one; ``/jobs`` shows, cancels and resumes them, and has their files.
+
+    POST   /exports, /exports/PROFILE    {"set": "CustomersV3", "format": "csv", …}  ──▶ 202, Location: /jobs/ID
+    GET    /jobs, /jobs/ID               DELETE /jobs/ID       POST /jobs/ID/resume
+    GET    /jobs/ID/manifest             GET    /jobs/ID/parts/1    with Range and ETag
+
+A job is its caller's: for everybody else it does not exist. It is read in the environment in which it was started.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, TypeAlias
+
+import msgspec
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from gateway.errors import (
+    BadArgument,
+    Forbidden,
+    GatewayError,
+    JobSpaceExceeded,
+    JobsUnavailable,
+    NotInstalled,
+    TooManyJobs,
+    UnknownJob,
+    WrongJobState,
+)
+from gateway.events import RequestRefused
+from gateway.export.request import ENDINGS, ExportRequest, read_export
+from gateway.identity.caller import Caller
+from gateway.jobs.exporting import ExportJob, ExportKind
+from gateway.jobs.job_json import job_json, manifest_json
+from gateway.jobs.records import FileFacts, Job, NewJob
+from gateway.jobs.service import Jobs
+
+from .edge import send_refusal
+from .endpoints import JOBS, Endpoint, with_cors
+from .export_endpoint import MEDIA, ready_export
+from .graphql_endpoint import is_foreign
+from .job_files import send_part
+from .presence import environment_of
+from .refusals import (
+    HttpError,
+    UnknownApi,
+    cross_site_error,
+    no_route,
+    overload_error,
+)
+from .request_parameters import (
+    ClientDisconnected,
+    Headers,
+    body_parameters,
+    companies_of,
+    headers_of,
+)
+from .responses import send_body
+
+_STATUS: Mapping[type[GatewayError], int] = {
+    BadArgument: 400,
+    Forbidden: 403,
+    UnknownJob: 404,
+    WrongJobState: 409,
+    TooManyJobs: 429,
+    JobsUnavailable: 501,
+    NotInstalled: 501,
+    JobSpaceExceeded: 507,
+}
+_FIELDS = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
+_METHODS = ("GET", "HEAD", "POST", "DELETE")
+_EXPORT = ("set", "where", "fields", "format", "companies", "formulas")
+
+Answer: TypeAlias = Callable[["JobRequest"], Awaitable[None]]
+
+
+class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request of a caller that was let in."""
+
+    endpoint: Endpoint
+    scope: Scope
+    receive: Receive
+    send: Send
+    headers: Headers
+    caller: Caller
+
+    @property
+    def jobs(self) -> Jobs:
+        """The jobs of the process."""
+        jobs: Jobs | None = getattr(self.scope["app"].state, "jobs", None)
+        if jobs is None:
+            raise starting()
+        return jobs
+
+    @property
+    def environment(self) -> str:
+        """Name of the environment; empty: that of the settings."""
+        environment = environment_of(self.scope)
+        return "" if environment is None else environment.name
+
+    @property
+    def path(self) -> str:
+        """Where jobs are for this caller: ``/e/acme/jobs``."""
+        return f"{self.scope.get('root_path', '')}{JOBS}"
+
+    async def job(self) -> Job:
+        """Return the job that the path names. Raises UnknownJob."""
+        job_id: str = self.scope["path_params"]["job"]
+        return await self.jobs.find(job_id, self.environment, self.caller)
+
+    async def answer(self, status: int, content: object, *fields: tuple[bytes, bytes]) -> None:
+        """Send JSON."""
+        body = b"" if self.scope["method"] == "HEAD" else msgspec.json.encode(content) + b"\n"
+        await send_body(self.send, status, body, (*_FIELDS, *fields))
+
+
+def starting() -> HttpError:
+    """Return the error of a request that comes while the gateway starts."""
+    return HttpError(503, "STARTING", "The gateway is starting.", "Try again soon.")
+
+
+def export_job_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
+    """Return the route at which export jobs of an API are started."""
+    yield _route(endpoint, endpoint.exports, {"POST": _start_export})
+
+
+def job_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
+    """Return the routes of jobs, which exist once; ``endpoint`` is any of the gateway's."""
+    yield _route(endpoint, JOBS, {"GET": _list})
+    yield _route(endpoint, f"{JOBS}/{{job}}", {"GET": _show, "DELETE": _cancel})
+    yield _route(endpoint, f"{JOBS}/{{job}}/resume", {"POST": _resume})
+    yield _route(endpoint, f"{JOBS}/{{job}}/manifest", {"GET": _manifest})
+    yield _route(endpoint, f"{JOBS}/{{job}}/parts/{{part}}", {"GET": _part})
+
+
+def _route(endpoint: Endpoint, path: str, methods: Mapping[str, Answer]) -> Route:
+    return Route(
+        path, with_cors(_Resource(endpoint, methods), endpoint.settings.cors_origins, _METHODS)
+    )
+
+
+class _Resource:
+    """One path, as an ASGI application. A class: to a function, Starlette's router would pass GET only."""
+
+    def __init__(self, endpoint: Endpoint, methods: Mapping[str, Answer]) -> None:
+        self._endpoint = endpoint
+        self._methods = methods
+        names = [*methods, *(["HEAD"] if "GET" in methods else []), "OPTIONS"]
+        self._allow = (b"allow", ", ".join(names).encode())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method = scope["method"]
+        if method == "OPTIONS":
+            await send_body(send, 200, b"", (self._allow,))
+            return
+        try:
+            answer = self._methods.get("GET" if method == "HEAD" else method)
+            if answer is None:
+                message = f"This path has no {method}."
+                raise HttpError(405, "METHOD_NOT_ALLOWED", message, fields=(self._allow,))
+            await self._answer(answer, scope, receive, send)
+        except UnknownApi:
+            await no_route(scope, receive, send)
+        except ClientDisconnected:
+            return
+        except HttpError as refused:
+            event = RequestRefused(status=refused.status, code=refused.code, message=str(refused))
+            self._endpoint.observe(event)
+            await send_refusal(refused, scope, receive, send)
+
+    async def _answer(self, answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request of the caller. Raises HttpError."""
+        headers = headers_of(scope)
+        if self._endpoint.waiting.is_full:
+            raise overload_error()
+        if is_foreign(headers, self._endpoint.settings.cors_origins):
+            raise cross_site_error()
+        caller = await self._endpoint.identify(scope)
+        request = JobRequest(
+            endpoint=self._endpoint,
+            scope=scope,
+            receive=receive,
+            send=send,
+            headers=headers,
+            caller=caller,
+        )
+        try:
+            await answer(request)
+        except GatewayError as error:
+            raise _refused(error) from error
+
+
+def _refused(error: GatewayError) -> HttpError:
+    status = _STATUS.get(type(error))
+    if status is None:
+        status = 503 if error.retry_after is not None else 500
+    return HttpError(status, error.code, error.message, error.hint, retry_after=error.retry_after)
+
+
+async def _start_export(request: JobRequest) -> None:
+    endpoint, scope = request.endpoint, request.scope
+    caller, live = await endpoint.admit(scope)
+    if live is None:
+        raise starting()
+    parameters = await body_parameters(
+        request.headers, request.receive, endpoint.settings.max_body_bytes
+    )
+    name, export, companies = _read(parameters, request.headers)
+    ready = await ready_export(endpoint, scope, caller, live, name, lambda: export)
+    documents = endpoint.documents
+    gateway = live.gateway
+    if documents.store is not None:
+        documents = documents.of_caller(caller, gateway.view)
+        documents.find({"query": ready.export.document}, request.headers)
+    ready.export.writer().close()  # raises if the format is not installed
+    job = await request.jobs.start(
+        NewJob(
+            environment=request.environment,
+            profile=endpoint.profile,
+            kind=ExportKind.name,
+            request=msgspec.json.encode(ExportJob(set=name, export=export, companies=companies)),
+            files=FileFacts(
+                name=ready.export.set,
+                ending=ENDINGS[export.format],
+                media=MEDIA[export.format].decode(),
+            ),
+            caller=caller,
+            is_personal=gateway.settings.identity == "caller",
+        )
+    )
+    location = f"{request.path}/{job.id}".encode()
+    await request.answer(202, job_json(job, request.path), (b"location", location))
+
+
+def _read(
+    parameters: Mapping[str, Any], headers: Headers
+) -> tuple[str, ExportRequest, tuple[str, ...] | None]:
+    """Return the list, the export and the company scope of a body. Raises BadArgument."""
+    for name in parameters:
+        if name not in _EXPORT:
+            raise BadArgument(f"There is no {name}.", hint=f"There are: {', '.join(_EXPORT)}.")
+    values = {name: value for name, value in parameters.items() if value is not None}
+    if isinstance(values.get("where"), dict):
+        values["where"] = msgspec.json.encode(values["where"]).decode()
+    if isinstance(values.get("companies"), list):
+        values["companies"] = ",".join(map(str, values["companies"]))
+    for name, value in values.items():
+        if not isinstance(value, str):
+            raise BadArgument(f"{name} is no text.")
+    if "set" not in values:
+        raise BadArgument("set is missing.", hint='For example: {"set": "CustomersV3"}')
+    name = values.pop("set")
+    companies = values.pop("companies", headers.get("x-d365-company"))
+    return name, read_export(values), companies_of(companies)
+
+
+async def _list(request: JobRequest) -> None:
+    jobs = await request.jobs.list(request.environment, request.caller)
+    await request.answer(200, {"jobs": [job_json(job, request.path) for job in jobs]})
+
+
+async def _show(request: JobRequest) -> None:
+    await request.answer(200, job_json(await request.job(), request.path))
+
+
+async def _cancel(request: JobRequest) -> None:
+    job = await request.jobs.cancel(await request.job())
+    await request.answer(200, job_json(job, request.path))
+
+
+async def _resume(request: JobRequest) -> None:
+    job = await request.jobs.resume(await request.job(), request.caller)
+    await request.answer(202, job_json(job, request.path))
+
+
+async def _manifest(request: JobRequest) -> None:
+    await request.answer(200, manifest_json(await request.job(), request.path))
+
+
+async def _part(request: JobRequest) -> None:
+    job = await request.job()
+    number: str = request.scope["path_params"]["part"]
+    part = next((part for part in job.checkpoint.parts if str(part.number) == number), None)
+    if part is None or job.state == "CANCELLED":
+        raise UnknownJob("There is no such part.", hint="The manifest lists those that are there.")
+    await send_part(
+        request.jobs.parts,
+        job,
+        part,
+        request.scope,
+        request.headers,
+        request.send,
+        request.endpoint.waiting,
+    )

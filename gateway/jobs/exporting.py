@@ -1,0 +1,262 @@
+"""Export jobs: a list as parts, which begin at rows that are found first, and are read side by side.
+
+    place of row 49,999, of the next one, …      one small request a part: rows are skipped from the last place
+    part 1 │ part 2 │ part 3 │ …                 each begins with the row of a place, and ends before the next place
+
+Each row is in one part, whatever is added or deleted meanwhile. A list that cannot be skipped through, or has no order
+that a cursor can hold, is cut one part after the other instead: the next one begins where the last one has ended.
+
+A part is written again from its start if its process was killed. Over unchanged data it has the same bytes then, and
+with them the same name; no other part is touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct, structs
+
+from gateway.errors import InvalidCursor, UnsupportedQuery
+from gateway.export.reading import ExportFailed, Rows, has_next, read_rows, rows_of
+from gateway.export.request import Export, ExportRequest
+from gateway.export.serving import ReadyExport, prepare_for
+from gateway.operations.cursors import shifted
+from gateway.request import GraphQLRequest
+
+from .part_file import PartFile
+from .records import Part, Progress
+from .running import RunningJob
+
+_INDIVISIBLE = frozenset({InvalidCursor.code, UnsupportedQuery.code})
+"""Codes of lists whose rows cannot be skipped."""
+
+
+_rows = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+class ExportJob(Struct, frozen=True, kw_only=True):
+    """The request of an export job."""
+
+    set: str
+    export: ExportRequest
+    companies: tuple[str, ...] | None = None
+
+
+class _State(Struct, frozen=True, kw_only=True):
+    """Where an export goes on."""
+
+    places: tuple[str, ...] = ()
+    """Cursors of the first rows of the parts after the first one."""
+    is_cut: bool = False
+    """Whether all places are known."""
+    is_chain: bool = False
+    """Whether parts follow one after the other, as rows cannot be skipped."""
+
+
+class ExportKind:
+    """Runs export jobs."""
+
+    name = "export"
+
+    def __init__(self, part_rows: int, parallel: int) -> None:
+        self._part_rows = part_rows
+        self._parallel = parallel
+
+    async def run(self, job: RunningJob) -> None:
+        """Write all parts that are missing."""
+        request = msgspec.json.decode(job.request, type=ExportJob)
+        ready = await prepare_for(job.api, request.set, request.export)
+        reads = GraphQLRequest(query="", companies=request.companies, caller=job.caller)
+        await _ExportRun(job, ready, reads, self._part_rows, self._parallel).run()
+
+
+class _ExportRun:
+    """One run of an export job."""
+
+    def __init__(
+        self,
+        job: RunningJob,
+        ready: ReadyExport,
+        reads: GraphQLRequest,
+        part_rows: int,
+        parallel: int,
+    ) -> None:
+        self._job = job
+        self._ready = ready
+        self._export: Export = ready.export
+        self._first = ready.export.first(reads)
+        page: int = self._first.variables["first"]
+        # The last page of a part is one row short of a whole one, so that no request is needed to see its end.
+        self._part_rows = max(part_rows // page, 1) * page - 1 or 1
+        self._page = page
+        self._parallel = parallel
+        self._state = job.state(_State, _State())
+        self._parts = {part.number: part for part in job.parts}
+        self._saving = asyncio.Lock()
+        self._found = asyncio.Condition()
+        self._taken: set[int] = set()
+
+    async def run(self) -> None:
+        """Write all parts that are missing."""
+        if not self._state.is_chain:
+            await _all_of(self._find_places(), *(self._work() for _ in range(self._parallel)))
+        if self._state.is_chain:
+            await self._chain()
+
+    async def _find_places(self) -> None:
+        """Find where parts begin, and note each place durably before a part depends on it."""
+        while not self._state.is_cut:
+            places = self._state.places
+            after = shifted(places[-1] if places else None, self._part_rows)
+            variables = {**self._first.variables, "first": 1, "after": after}
+            request = structs.replace(
+                self._first, query=self._export.documents.place, variables=variables
+            )
+            try:
+                page = rows_of(await self._ready.read(request))
+            except ExportFailed as failed:
+                if places or not any(failed.answer.has_error(code) for code in _INDIVISIBLE):
+                    raise
+                self._state = _State(is_chain=True)
+            else:
+                place = page.page_info.start_cursor
+                if place is None:
+                    self._state = structs.replace(self._state, is_cut=True)
+                else:
+                    self._state = structs.replace(self._state, places=(*places, place))
+            await self._save()
+            async with self._found:
+                self._found.notify_all()
+            if self._state.is_chain:
+                return
+
+    async def _work(self) -> None:
+        """Write one part after the other, each as soon as its ends are known."""
+        while (number := await self._next()) is not None:
+            places = self._state.places
+            variables = dict(self._first.variables)
+            if number > 1:
+                variables["after"] = shifted(places[number - 2])
+            if number > len(places):
+                await self._write(number, self._page_request(variables), has_next)
+            else:
+                variables["before"] = places[number - 1]
+                await self._write(number, self._page_request(variables), self._is_full)
+
+    async def _next(self) -> int | None:
+        """Return a part that nobody writes, once its ends are known; None if there is none left."""
+        async with self._found:
+            while True:
+                state = self._state
+                ready = len(state.places) + state.is_cut
+                if state.is_chain:
+                    return None
+                for number in range(1, ready + 1):
+                    if number not in self._parts and number not in self._taken:
+                        self._taken.add(number)
+                        return number
+                if state.is_cut:
+                    return None
+                await self._found.wait()
+
+    async def _chain(self) -> None:
+        """Write parts one after the other."""
+        while not self._state.is_cut:
+            number = len(self._parts) + 1
+            variables = dict(self._first.variables)
+            if number > 1:
+                variables["after"] = self._parts[number - 1].last
+            pages = max(self._part_rows // self._page, 1)
+            is_end = False
+
+            def goes_on(rows: Rows) -> bool:
+                nonlocal pages, is_end
+                pages -= 1
+                is_end = not rows.page_info.has_next_page
+                return pages > 0 and not is_end
+
+            part = await self._written(number, self._page_request(variables), goes_on)
+            # Together: a part that is the last one must not be followed by an empty one.
+            self._state = structs.replace(self._state, is_cut=is_end)
+            self._parts[number] = part
+            await self._save()
+
+    def _is_full(self, rows: Rows) -> bool:
+        """Return whether more rows may follow before the end of a part: its page has as many as it may."""
+        return len(_rows(rows.nodes)) >= self._page
+
+    def _page_request(self, variables: Mapping[str, Any]) -> GraphQLRequest:
+        document = self._export.documents.bounded_page
+        return structs.replace(self._first, query=document, variables=variables)
+
+    async def _write(
+        self, number: int, first: GraphQLRequest, goes_on: Callable[[Rows], bool]
+    ) -> None:
+        self._parts[number] = await self._written(number, first, goes_on)
+        await self._save()
+
+    async def _written(
+        self, number: int, first: GraphQLRequest, goes_on: Callable[[Rows], bool]
+    ) -> Part:
+        """Write a part, and return it."""
+        writer = self._export.writer()
+        start: str | None = None
+        end: str | None = None
+        try:
+            with self._job.folder() as folder:
+                with PartFile(Path(folder) / "part") as file:
+                    head = writer.begin()
+                    # Parts of CSV are one file in a row.
+                    if number == 1 or self._export.request.format != "csv":
+                        file.write(head)
+                    async with aclosing(read_rows(self._ready.read, first, goes_on)) as pages:
+                        async for rows in pages:
+                            start = start or rows.page_info.start_cursor
+                            end = rows.page_info.end_cursor or end
+                            for piece in writer.page(rows.nodes):
+                                file.write(piece)
+                                await asyncio.sleep(0)
+                    file.write(await asyncio.to_thread(writer.end))
+                await self._job.put(file.path, file.sha256)
+        finally:
+            writer.close()
+        return Part(
+            number=number,
+            rows=writer.rows,
+            bytes=file.size,
+            sha256=file.sha256,
+            first=start,
+            last=end,
+        )
+
+    async def _save(self) -> None:
+        async with self._saving:
+            parts = tuple(self._parts.values())
+            progress = Progress(
+                rows=sum(part.rows for part in parts),
+                parts=len(parts),
+                of_parts=self._all_parts(len(parts)),
+                bytes=sum(part.bytes for part in parts),
+            )
+            await self._job.checkpoint(self._state, progress, parts)
+
+    def _all_parts(self, complete: int) -> int | None:
+        if not self._state.is_cut:
+            return None
+        return complete if self._state.is_chain else len(self._state.places) + 1
+
+
+async def _all_of(*works: Coroutine[Any, Any, None]) -> None:
+    """Run works side by side; the first error ends all of them, and is raised."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

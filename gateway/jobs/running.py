@@ -1,0 +1,81 @@
+"""A job while it runs: what its kind works with."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from gateway.identity.caller import Caller
+from gateway.runtime.served_api import ServedApi
+
+from .part_store import PartStore
+from .records import Checkpoint, Job, Part, Progress
+
+_T = TypeVar("_T")
+
+
+class JobLost(Exception):
+    """The job is no longer this process's: it was cancelled, or another process has it."""
+
+
+class RunningJob:
+    """What a kind of job sees of its job, and what it reports."""
+
+    def __init__(
+        self,
+        job: Job,
+        caller: Caller,
+        api: ServedApi,
+        parts: PartStore,
+        save: Callable[[Checkpoint, Progress], Awaitable[None]],
+    ) -> None:
+        self.id = job.id
+        self.request = job.request
+        """JSON."""
+        self.caller = caller
+        """As whom it runs."""
+        self.api = api
+        self.parts: tuple[Part, ...] = job.checkpoint.parts
+        """The complete ones."""
+        self._checkpoint = job.checkpoint
+        self._store = parts
+        self._save = save
+
+    def state(self, of_type: type[_T], default: _T) -> _T:
+        """Return the state of the last checkpoint."""
+        raw = bytes(self._checkpoint.state)
+        return default if raw == b"null" else msgspec.json.decode(raw, type=of_type)
+
+    async def checkpoint(self, state: object, progress: Progress, parts: Sequence[Part]) -> None:
+        """Store where the job goes on, durably. Raises JobLost, StoreUnavailable, JobSpaceExceeded."""
+        raw = msgspec.Raw(msgspec.json.encode(state))
+        ordered = tuple(sorted(parts, key=lambda part: part.number))
+        checkpoint = replace(self._checkpoint, state=raw, parts=ordered)
+        await self._save(checkpoint, progress)
+        self._checkpoint, self.parts = checkpoint, ordered
+
+    def folder(self) -> tempfile.TemporaryDirectory[str]:
+        """Return a folder for files that are being written."""
+        return self._store.scratch(self.id)
+
+    async def put(self, file: Path, sha256: str) -> None:
+        """Make a file a part, which is there under this digest from now on. Raises OSError."""
+        await self._store.put(self.id, file, sha256)
+
+
+class JobKind(Protocol):
+    """What a job does. It begins at its last checkpoint, in whichever process has it."""
+
+    name: str
+
+    async def run(self, job: RunningJob) -> None:
+        """Do the work, and return when all is done.
+
+        Raises GatewayError or ExportFailed, JobLost if it is no longer this process's.
+        """
+        ...

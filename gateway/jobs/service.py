@@ -1,0 +1,83 @@
+"""Jobs, as their callers use them: started, read, cancelled and resumed by those whose jobs they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.config.audit_models import ADMIN_ROLE
+from gateway.errors import UnknownJob, WrongJobState
+from gateway.identity.caller import Caller
+
+from .job_store import JobStore
+from .part_store import PartStore
+from .records import Job, NewJob
+from .runner import JobRunner
+
+
+class Jobs:
+    """The jobs of a deployment, for the requests of one process."""
+
+    def __init__(self, store: JobStore, runner: JobRunner) -> None:
+        self._store = store
+        self._runner = runner
+
+    @property
+    def parts(self) -> PartStore:
+        """The files of jobs. Raises JobsUnavailable."""
+        return self._store.parts
+
+    async def start(self, new: NewJob) -> Job:
+        """Start a job, which this process runs. Raises what ``JobStore.create`` raises."""
+        job = await self._store.create(new, self._runner.owner)
+        self._runner.take(job, new.caller)
+        return job
+
+    async def list(self, environment: str, caller: Caller) -> Sequence[Job]:
+        """Return the newest jobs of a caller in an environment; for an administrator, those of all callers."""
+        creator = None if is_administrator(caller) else caller.log_id
+        return await self._store.list(environment, creator)
+
+    async def find(self, job_id: str, environment: str, caller: Caller) -> Job:
+        """Return a job that its caller may read. Raises UnknownJob, JobsUnavailable, StoreUnavailable."""
+        job = await self._store.find(job_id)
+        if (
+            job is None
+            or job.environment != environment
+            or not (job.creator == caller.log_id or is_administrator(caller))
+        ):
+            raise UnknownJob("There is no such job.", hint="Jobs are forgotten after jobs.keep.")
+        return job
+
+    async def cancel(self, job: Job) -> Job:
+        """Cancel a job, and return it. Raises WrongJobState, StoreUnavailable."""
+        if not await self._store.cancel(job.id):
+            raise WrongJobState("The job has ended.")
+        self._runner.drop(job.id)
+        return await self._again(job)
+
+    async def resume(self, job: Job, caller: Caller) -> Job:
+        """Go on with a job as its caller is now, and return it. Raises WrongJobState, UnknownJob, StoreUnavailable.
+
+        An administrator resumes a job of somebody else as that one was.
+        """
+        is_own = job.creator == caller.log_id
+        if not is_own and job.is_personal:
+            raise WrongJobState("The job waits for its own caller, whose token it needs.")
+        if not await self._store.resume(job, caller if is_own else None, self._runner.owner):
+            raise WrongJobState(
+                f"The job is {job.state}.", hint="What needs its caller, or has failed, is resumed."
+            )
+        resumed = await self._again(job)
+        self._runner.take(resumed, caller if is_own else resumed.caller)
+        return resumed
+
+    async def _again(self, job: Job) -> Job:
+        again = await self._store.find(job.id)
+        if again is None:
+            raise UnknownJob("There is no such job.")
+        return again
+
+
+def is_administrator(caller: Caller) -> bool:
+    """Return whether a caller has the key of an administrator."""
+    return caller.kind == "key" and ADMIN_ROLE in caller.roles

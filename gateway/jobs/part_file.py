@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 
 class PartFile:
-    """A file that is digested while it is written. Raises OSError."""
+    """A file for our user alone that is digested while it is written. Raises OSError."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.size = 0
         self._digest = hashlib.sha256()
-        self._file = path.open("wb")
+        self._file = os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb")
 
     def __enter__(self) -> Self:
         return self

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,6 +19,8 @@ from gateway.config.job_models import JobOptions
 from gateway.config.settings import Settings
 from gateway.events import Event, RequestSent
 from tests.support.app_client import Client, calling, code_of, serving
+from tests.support.issuer import token
+from tests.support.role_doors import settings
 
 pytestmark = pytest.mark.anyio
 FIELDS = "customerAccount,creditLimit"
@@ -27,7 +30,7 @@ FIELDS = "customerAccount,creditLimit"
 async def app(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[tuple[Starlette, list[Event]]]:
-    settings = Settings(
+    small = Settings(
         cache_dir=None,
         data_dir=tmp_path_factory.mktemp("data"),
         language="none",
@@ -35,7 +38,7 @@ async def app(
         max_page_size=10,
         jobs=JobOptions(part_rows=100, parallel=2, max_bytes=10_000_000),
     )
-    async with serving(settings) as opened:
+    async with serving(small) as opened:
         yield opened
 
 
@@ -210,3 +213,71 @@ async def test_a_job_that_has_ended_is_neither_cancelled_nor_resumed(client: Cli
         assert (response.status_code, code_of(response)) == (409, "WRONG_JOB_STATE")
     missing = await client.http.get(f"{own}/parts/2")
     assert (missing.status_code, code_of(missing)) == (404, "UNKNOWN_JOB")
+
+
+async def test_a_job_has_the_rights_of_its_caller_and_is_nobody_elses(tmp_path: Path) -> None:
+    roles = {
+        "reader": {"sets": {"CustomersV3": {"export": False}}},
+        "exporter": {
+            "sets": {
+                "CustomersV3": {
+                    "where": {"dataAreaId": {"eq": "usmf"}},
+                    "deny_columns": ["*Credit*"],
+                    "masks": {"OrganizationName": "null"},
+                }
+            }
+        },
+    }
+    own = settings(roles=roles, profiles={}, data_dir=tmp_path, jobs={"part_rows": 100})
+    async with serving(own) as (app, events), calling(app, events) as client:
+
+        async def call(
+            method: str, path: str, *of: str, sub: str = "ann", **more: Any
+        ) -> httpx.Response:
+            bearer = {"authorization": f"Bearer {token('k1', roles=list(of), sub=sub)}"}
+            return await client.http.request(method, path, headers=bearer, **more)
+
+        body = {"set": "CustomersV3"}
+        for denied in (
+            await call("POST", "/exports", "reader", json=body),
+            await call("POST", "/exports", json=body),
+        ):
+            assert (denied.status_code, code_of(denied)) == (403, "FORBIDDEN")
+        started = await call("POST", "/exports", "exporter", "reader", json=body)
+        path = started.headers["location"]
+        async with asyncio.timeout(20):
+            while (job := (await call("GET", path, "exporter")).json())["state"] != "SUCCEEDED":
+                assert job["state"] in {"QUEUED", "RUNNING"}, job
+                await asyncio.sleep(0.02)
+
+        part = await call("GET", f"{path}/parts/1", "exporter")
+        rows = [json.loads(line) for line in part.text.splitlines()]
+        assert {row["dataAreaId"] for row in rows} == {"usmf"}
+        assert {row["organizationName"] for row in rows} == {None}
+        assert "creditLimit" not in rows[0]
+        listed = await call("GET", "/jobs", "exporter", sub="bob")
+        assert listed.json() == {"jobs": []}
+        for method, below in (
+            ("GET", ""),
+            ("DELETE", ""),
+            ("POST", "/resume"),
+            ("GET", "/manifest"),
+            ("GET", "/parts/1"),
+        ):
+            for refused in (
+                await call(method, f"{path}{below}", "exporter", sub="bob"),
+                await client.http.request(method, f"{path}{below}"),
+            ):
+                assert (refused.status_code, code_of(refused)) == (404, "UNKNOWN_JOB")
+
+
+async def test_without_a_store_jobs_are_refused() -> None:
+    async with (
+        serving(Settings(cache_dir=None, data_dir=None, language="none")) as (app, events),
+        calling(app, events) as client,
+    ):
+        for refused in (
+            await client.http.post("/exports", json={"set": "CustomersV3"}),
+            await client.http.get("/jobs"),
+        ):
+            assert (refused.status_code, code_of(refused)) == (501, "JOBS_UNAVAILABLE")

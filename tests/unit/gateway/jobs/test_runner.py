@@ -1,0 +1,361 @@
+"""Who runs a job, until when, and what becomes of it: with kinds of jobs that wait, fail and stop as a test says."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from msgspec.structs import replace
+
+from gateway.config.job_models import JobOptions
+from gateway.config.settings import Settings
+from gateway.errors import (
+    Forbidden,
+    GatewayError,
+    JobSpaceExceeded,
+    JobsUnavailable,
+    TooManyJobs,
+    UnknownJob,
+    UpstreamUnavailable,
+    WrongJobState,
+)
+from gateway.events import Event
+from gateway.events.jobs import JobDelayed, JobEnded
+from gateway.identity.caller import Assertion, Caller
+from gateway.jobs import runner as runners
+from gateway.jobs.job_store import JobStore
+from gateway.jobs.part_file import PartFile
+from gateway.jobs.records import FileFacts, Job, NewJob, Part, Progress
+from gateway.jobs.runner import JobRunner
+from gateway.jobs.running import RunningJob
+from gateway.jobs.service import Jobs
+from gateway.runtime.served_api import ServedApi
+
+pytestmark = pytest.mark.anyio
+ANN = Caller(kind="token", issuer="i", subject="ann", roles=("clerk",), user={"id": "1"})
+BOB = Caller(kind="token", issuer="i", subject="bob")
+ADMIN = Caller(kind="key", issuer="k", subject="boss", roles=("admin",))
+FILES = FileFacts(name="Rows", ending="txt", media="text/plain")
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    time = 1_000.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+class Steps:
+    """A kind of job: writes parts until there are three, and does what the test says before each."""
+
+    name = "steps"
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.callers: list[Caller] = []
+        self.before: Callable[[int], Any] = lambda _number: None
+
+    async def run(self, job: RunningJob) -> None:
+        self.begun += 1
+        self.callers.append(job.caller)
+        count = job.state(int, 0)
+        while count < 3:
+            waits = self.before(count)
+            if waits is not None:
+                await waits
+            count += 1
+            with job.folder() as folder:
+                with PartFile(Path(folder) / "part") as file:
+                    file.write(f"part {count}\n".encode())
+                await job.put(file.path, file.sha256)
+            part = Part(number=count, rows=1, bytes=file.size, sha256=file.sha256)
+            parts = (*job.parts, part)
+            size = sum(p.bytes for p in parts)
+            await job.checkpoint(count, Progress(rows=count, parts=count, bytes=size), parts)
+
+
+class Process:
+    """A process of a deployment: its store, its runner, and what it logs."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.kind = Steps()
+        self.events: list[Event] = []
+        self.store = JobStore(settings, now=clock)
+        self.refusal: GatewayError | None = None
+        self.runner = JobRunner(self.store, (self.kind,), self._enter, self.events.append)
+        self.jobs = Jobs(self.store, self.runner)
+
+    @asynccontextmanager
+    async def _enter(
+        self, _environment: str, _profile: str | None, caller: Caller
+    ) -> AsyncIterator[tuple[Caller, ServedApi]]:
+        if self.refusal is not None:
+            raise self.refusal
+        yield caller, cast("ServedApi", None)
+
+    async def start(self, caller: Caller = ANN, *, is_personal: bool = False) -> Job:
+        new = NewJob(
+            environment="",
+            profile=None,
+            kind="steps",
+            request=b"{}",
+            files=FILES,
+            caller=caller,
+            is_personal=is_personal,
+        )
+        return await self.jobs.start(new)
+
+    async def until(self, job: Job, *states: str) -> Job:
+        async with asyncio.timeout(10):
+            while True:
+                current = await self.store.find(job.id)
+                assert current is not None
+                if current.state in states:
+                    return current
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    monkeypatch.setattr(runners, "POLL", 0.02)
+    monkeypatch.setattr(runners, "CLEANING", 0.02)
+    monkeypatch.setattr(runners, "PAUSES", (0.01, 0.01))
+    return Clock()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    options = JobOptions(per_caller=2, lease=1.0, keep=60, max_bytes=1_000_000)
+    return Settings(data_dir=tmp_path, jobs=options)
+
+
+@pytest.fixture
+async def process(settings: Settings, clock: Clock) -> AsyncIterator[Process]:
+    process = Process(settings, clock)
+    async with process.runner.running():
+        yield process
+
+
+async def test_a_job_has_its_parts_and_their_digest(process: Process) -> None:
+    job = await process.until(await process.start(), "SUCCEEDED")
+
+    whole = b"part 1\npart 2\npart 3\n"
+    parts = [b"".join(process.store.parts.read(job.id, p.sha256)) for p in job.checkpoint.parts]
+    assert b"".join(parts) == whole
+    assert job.checkpoint.sha256 == hashlib.sha256(whole).hexdigest()
+    assert job.progress == Progress(rows=3, parts=3, bytes=len(whole))
+    (event,) = [e for e in process.events if isinstance(e, JobEnded)]
+    assert (event.state, event.rows, event.error) == ("SUCCEEDED", 3, None)
+
+
+async def test_another_process_goes_on_at_the_last_part(
+    settings: Settings, clock: Clock, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached = asyncio.Event()
+
+    async def before(count: int) -> None:
+        if count == 2:
+            reached.set()
+            await asyncio.sleep(3600)
+
+    async def never(_owner: str, names: Sequence[str]) -> frozenset[str]:
+        return frozenset(names)
+
+    killed = Process(settings, clock)
+    killed.kind.before = before
+    async with killed.runner.running():
+        job = await killed.start()
+        await reached.wait()
+        assert process.kind.begun == 0
+        monkeypatch.setattr(killed.store, "renew", never)
+        clock.time += 2
+        done = await process.until(job, "SUCCEEDED")
+
+    assert [part.number for part in done.checkpoint.parts] == [1, 2, 3]
+    assert (killed.kind.begun, process.kind.begun) == (1, 1)
+    assert process.kind.callers == [replace(ANN, user={})]
+
+
+async def test_a_process_that_stops_returns_its_jobs_at_once(
+    settings: Settings, clock: Clock, process: Process
+) -> None:
+    stopped = Process(settings, clock)
+    stopped.kind.before = lambda _count: asyncio.sleep(3600)
+    async with stopped.runner.running():
+        job = await stopped.start()
+        await stopped.until(job, "RUNNING")
+
+    await process.until(job, "SUCCEEDED")
+
+
+async def test_a_token_is_never_stored_and_its_job_waits_for_it(
+    settings: Settings, clock: Clock, process: Process
+) -> None:
+    signed_in = replace(ANN, assertion=Assertion("s3cret"), expires_at=clock.time + 900)
+    killed = Process(settings, clock)
+    killed.kind.before = lambda _count: asyncio.sleep(3600)
+    async with killed.runner.running():
+        job = await killed.start(signed_in, is_personal=True)
+        await killed.until(job, "RUNNING")
+    waiting = await process.until(job, "NEEDS_AUTH")
+
+    assert waiting.error is not None
+    assert waiting.error["extensions"]["code"] == "UNAUTHENTICATED"
+    assert settings.data_dir is not None
+    for file in settings.data_dir.rglob("*"):
+        assert not file.is_file() or b"s3cret" not in file.read_bytes()
+    with pytest.raises(WrongJobState):
+        await process.jobs.resume(waiting, ADMIN)
+    await process.jobs.resume(waiting, signed_in)
+    await process.until(job, "SUCCEEDED")
+    assert process.kind.callers == [signed_in]
+
+
+async def test_a_job_ends_with_the_token_of_its_caller(process: Process, clock: Clock) -> None:
+    process.kind.before = lambda _count: asyncio.sleep(3600)
+    signed_in = replace(ANN, assertion=Assertion("t"), expires_at=clock.time + 0.1)
+
+    job = await process.start(signed_in, is_personal=True)
+
+    await process.until(job, "NEEDS_AUTH")
+    assert process.kind.begun == 1
+
+
+async def test_what_may_pass_delays_and_all_else_fails(process: Process) -> None:
+    def fail(error: Exception) -> Callable[[int], None]:
+        def before(_count: int) -> None:
+            raise error
+
+        return before
+
+    failures = iter([fail(UpstreamUnavailable("away")), fail(UpstreamUnavailable("away"))])
+
+    def before(count: int) -> None:
+        next(failures, lambda _count: None)(count)
+
+    process.kind.before = before
+    job = await process.until(await process.start(), "SUCCEEDED")
+    assert process.kind.begun == 3
+    assert sum(isinstance(e, JobDelayed) for e in process.events) == 2
+
+    process.kind.before = fail(UpstreamUnavailable("for ever"))
+    job = await process.until(await process.start(), "FAILED")
+    assert process.kind.begun == 6
+
+    process.refusal = Forbidden("The role is gone.")
+    await process.jobs.resume(job, ANN)
+    job = await process.until(job, "FAILED")
+    assert job.error is not None
+    assert job.error["extensions"]["code"] == "FORBIDDEN"
+
+    process.refusal = None
+    process.kind.before = fail(ZeroDivisionError("a defect"))
+    await process.jobs.resume(job, ANN)
+    job = await process.until(job, "FAILED")
+    assert job.error is not None
+    assert job.error["extensions"]["code"] == "INTERNAL_ERROR"
+    assert "defect" not in str(job.error)
+
+
+async def test_a_cancelled_job_stops_wherever_it_runs(
+    settings: Settings, clock: Clock, process: Process
+) -> None:
+    go_on = asyncio.Event()
+    process.kind.before = lambda _count: go_on.wait()
+    job = await process.start()
+    await process.until(job, "RUNNING")
+    other = Process(settings, clock)
+
+    cancelled = await other.jobs.cancel(job)
+    go_on.set()
+    await asyncio.sleep(0.1)
+
+    assert cancelled.state == "CANCELLED"
+    assert (await process.until(job, "CANCELLED")).progress.parts == 0
+    assert not [e for e in process.events if isinstance(e, JobEnded)]
+    await other.store.close()
+
+
+async def test_a_job_is_its_callers_alone(process: Process) -> None:
+    job = await process.until(await process.start(), "SUCCEEDED")
+
+    assert await process.jobs.find(job.id, "", ANN) == job
+    assert await process.jobs.find(job.id, "", ADMIN) == job
+    for environment, caller in (("", BOB), ("other", ANN), ("", replace(ADMIN, kind="token"))):
+        with pytest.raises(UnknownJob):
+            await process.jobs.find(job.id, environment, caller)
+    assert await process.jobs.list("", BOB) == []
+    assert await process.jobs.list("other", ADMIN) == []
+    assert await process.jobs.list("", ADMIN) == await process.jobs.list("", ANN) == [job]
+
+
+async def test_the_jobs_of_a_caller_and_their_bytes_are_limited(
+    process: Process, settings: Settings, clock: Clock
+) -> None:
+    process.kind.before = lambda _count: asyncio.sleep(3600)
+    jobs = [await process.start(), await process.start()]
+    with pytest.raises(TooManyJobs):
+        await process.start()
+    await process.start(BOB)
+    await process.jobs.cancel(jobs[0])
+    await process.start()
+
+    small = settings.model_copy(update={"jobs": settings.jobs.model_copy(update={"max_bytes": 8})})
+    tight = Process(small, clock)
+    async with tight.runner.running():
+        job = await tight.until(await tight.start(ADMIN), "FAILED")
+        with pytest.raises(JobSpaceExceeded):
+            await tight.start(ADMIN)
+    assert job.error is not None
+    assert job.error["extensions"]["code"] == "JOB_SPACE_EXCEEDED"
+
+
+async def test_a_job_and_its_files_go_when_their_time_is_over(
+    process: Process, settings: Settings, clock: Clock
+) -> None:
+    job = await process.until(await process.start(), "SUCCEEDED")
+    assert settings.data_dir is not None
+    folder = settings.data_dir / "jobs" / job.id
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert [file.stat().st_mode & 0o077 for file in folder.iterdir()] == [0, 0, 0]
+
+    clock.time += 61
+    async with asyncio.timeout(10):
+        while await process.store.find(job.id) is not None:  # noqa: ASYNC110 - a loop of its own removes it
+            await asyncio.sleep(0.01)
+    assert not folder.exists()
+
+
+async def test_without_a_store_jobs_are_refused(clock: Clock, tmp_path: Path) -> None:
+    for settings in (Settings(data_dir=None), Settings(data_dir=tmp_path, store="none")):
+        process = Process(settings, clock)
+        assert process.store.is_idle
+        with pytest.raises(JobsUnavailable, match="no store") as refused:
+            await process.start()
+        assert refused.value.hint is not None
+        with pytest.raises(JobsUnavailable):
+            await process.jobs.list("", ANN)
+
+
+async def test_a_job_of_another_secret_fails_once(
+    settings: Settings, clock: Clock, process: Process
+) -> None:
+    killed = Process(settings, clock)
+    job = await killed.start()  # which nobody runs
+    assert settings.data_dir is not None
+    (settings.data_dir / "keys" / "secret_key").write_bytes(bytes(32))
+    other = Process(settings, clock)
+    clock.time += 2
+
+    async with other.runner.running():
+        await asyncio.sleep(0.2)
+        assert await other.jobs.list("", ADMIN) == []
+    assert (await killed.until(job, "FAILED")).error is not None
+    await killed.store.close()

@@ -16,6 +16,7 @@ import typer
 from .document_commands import document_commands
 from .environment_commands import environment_commands
 from .export_commands import export
+from .job_commands import job_commands
 from .key_commands import audit_commands, key_commands
 from .option_types import AsRoles, Config, Json, Profile, Sandbox
 from .policy_commands import policy_commands
@@ -399,3 +400,4 @@ app.add_typer(secret_commands, name="secrets")
 app.add_typer(audit_commands, name="audit")
 app.add_typer(policy_commands, name="policy")
 app.add_typer(document_commands, name="documents")
+app.add_typer(job_commands, name="jobs")

@@ -1,26 +1,27 @@
 """``export``: writes a whole list to a file, which appears when it is complete.
 
 The rows are read as ``/export/{set}`` reads them, by a gateway of the command's own. They are written to a file beside
-the target, which takes its place at the end: a failed export leaves an older file as it was.
+the target, which takes its place at the end: a failed export leaves an older file as it was. With ``--resume`` the
+pages are written to a log beside it first (``page_log``), so that the same command goes on where it was killed.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import msgspec
 import typer
+from msgspec import structs
 
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError, client_error_codes
 from gateway.export.formats import RowWriter
-from gateway.export.reading import ExportFailed, read_pages
+from gateway.export.reading import ExportFailed, Read, read_pages, read_rows
 from gateway.export.request import ENDINGS, Export, exporting_view, prepare, read_export
 from gateway.export.selection import find_list
 from gateway.http.request_parameters import companies_of
@@ -29,6 +30,8 @@ from gateway.runtime.assembly import Gateway
 from schema.errors import did_you_mean
 
 from .options import fail
+from .page_log import PageLog
+from .replaced_file import replacing
 from .schema_commands import with_gateway
 
 Show = Callable[[int, int], None]
@@ -43,6 +46,7 @@ def export_list(
     *,
     profile: str | None = None,
     roles: str | None = None,
+    resume: bool = False,
 ) -> None:
     """Write a list to a file, and print how many rows it has. Exits with 1 or 2 if it is not complete.
 
@@ -59,8 +63,16 @@ def export_list(
         request = export.first(
             GraphQLRequest(query="", companies=companies_of(parameters.get("companies")))
         )
-        with _replacing(target) as file, _progress(export.set) as show:
-            return await _write(gateway, export, request, file, show)
+        with _progress(export.set) as show:
+            read = gateway.engine.execute_unlogged
+            if not resume:
+                with replacing(target) as file:
+                    return await _write(export, read_pages(read, request), file, show)
+            scope = (settings.url, profile, roles, export.set)
+            with PageLog(target, scope, request) as log:
+                await _read_rest(log, read, request, show)
+                with replacing(target) as file:
+                    return await _write(export, log.pages(), file, show)
 
     try:
         rows = with_gateway(settings, run, profile=profile, roles=roles)
@@ -89,14 +101,25 @@ def _prepared(gateway: Gateway, name: str, parameters: Mapping[str, str]) -> Exp
     return prepare(gateway, root, read_export(parameters))
 
 
+async def _read_rest(log: PageLog, read: Read, first: GraphQLRequest, show: Show) -> None:
+    """Read the pages that a log lacks. Raises ExportFailed, GatewayError, OSError."""
+    if log.is_complete:
+        return
+    variables = {**first.variables, **({} if log.after is None else {"after": log.after})}
+    async with aclosing(read_rows(read, structs.replace(first, variables=variables))) as pages:
+        async for rows in pages:
+            log.append(rows)
+            show(log.rows, log.size)
+
+
 async def _write(
-    gateway: Gateway, export: Export, first: GraphQLRequest, file: BinaryIO, show: Show
+    export: Export, pages: AsyncGenerator[msgspec.Raw, None], file: BinaryIO, show: Show
 ) -> int:
     """Write all rows, and return their number. Raises ExportFailed, GatewayError, OSError."""
     writer: RowWriter = export.writer()
     try:
         size = file.write(writer.begin())
-        async with aclosing(read_pages(gateway.engine.execute_unlogged, first)) as pages:
+        async with aclosing(pages):
             async for nodes in pages:
                 for piece in writer.page(nodes):
                     size += file.write(piece)
@@ -105,25 +128,6 @@ async def _write(
     finally:
         writer.close()
     return writer.rows
-
-
-@contextlib.contextmanager
-def _replacing(target: Path) -> Iterator[BinaryIO]:
-    """Yield a file that takes the place of another one at the end, unless there is an error. Raises OSError."""
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes files that only their owner can read.
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(name).chmod(0o666 & ~mask)
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 @contextlib.contextmanager

@@ -49,6 +49,13 @@ def export(  # noqa: PLR0913, PLR0917 - one argument an option of the command
             help="Begin texts that a spreadsheet would take for formulas with an apostrophe. CSV only.",
         ),
     ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on where the same command was interrupted; what it has read is beside the file until it is there.",
+        ),
+    ] = False,
     profile: Profile = None,
     roles: AsRoles = None,
     config: Config = None,
@@ -68,4 +75,4 @@ def export(  # noqa: PLR0913, PLR0917 - one argument an option of the command
         if neutralize:
             parameters["formulas"] = "neutralize"
         settings = read_settings(config, sandbox=sandbox)
-        export_list(settings, set_name, to, parameters, profile=profile, roles=roles)
+        export_list(settings, set_name, to, parameters, profile=profile, roles=roles, resume=resume)

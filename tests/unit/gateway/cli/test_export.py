@@ -84,30 +84,66 @@ def test_roles_bound_the_file(tmp_path: Path) -> None:
         export_list(settings, "CustomersV3", target, {}, roles="reader,exporter")
 
 
+def refusing(monkeypatch: pytest.MonkeyPatch, *, after: int) -> list[str]:
+    """Let the service refuse all pages after the first ones; return the pages that are requested."""
+    pages: list[str] = []
+    real = assembly.open_gateway
+
+    class Refusing(httpx.AsyncBaseTransport):
+        def __init__(self) -> None:
+            self._sandbox = httpx.ASGITransport(create_sandbox())
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if "CustomersV3?" in str(request.url):
+                pages.append(str(request.url))
+                if len(pages) > after:
+                    return httpx.Response(400, json={}, request=request)
+            return await self._sandbox.handle_async_request(request)
+
+    def open_gateway(*arguments: Any, **options: Any) -> Any:
+        return real(*arguments, **{**options, "transport": Refusing()})
+
+    monkeypatch.setattr(schema_commands, "open_gateway", open_gateway)
+    return pages
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_resumed_export_reads_the_rest_and_has_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    whole, target = tmp_path / f"whole.{ending}", tmp_path / f"a.{ending}"
+    small = SETTINGS.model_copy(update={"max_page_size": 50})
+    with monkeypatch.context() as patched:
+        first = refusing(patched, after=3)
+        with pytest.raises(typer.Exit):
+            export_list(small, "CustomersV3", target, {}, resume=True)
+    assert not target.exists()
+    log = tmp_path / f".a.{ending}.resume"
+    assert [file.stat().st_mode & 0o777 for file in log.iterdir() if file.name == "pages"] == [
+        0o600
+    ]
+    with (log / "pages").open("ab") as pages:
+        pages.write(b"[{torn")  # by a kill
+    with pytest.raises(SettingsError, match="another export"):
+        export_list(small, "CustomersV3", target, {"fields": "id"}, resume=True)
+
+    with monkeypatch.context() as patched:
+        rest = refusing(patched, after=100)
+        export_list(small, "CustomersV3", target, {}, resume=True)
+    refusing(monkeypatch, after=100)
+    export_list(small, "CustomersV3", whole, {})
+
+    assert target.read_bytes() == whole.read_bytes()
+    assert {path.name for path in tmp_path.iterdir()} == {target.name, whole.name}
+    assert not set(first[:3]).intersection(rest)
+
+
 def test_a_failed_export_leaves_the_older_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "a.csv"
     target.write_text("old")
-    requests: list[str] = []
-    real = assembly.open_gateway
-
-    class Failing(httpx.AsyncBaseTransport):
-        """The sandbox, which refuses the second page."""
-
-        def __init__(self) -> None:
-            self._sandbox = httpx.ASGITransport(create_sandbox())
-
-        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-            requests.append(str(request.url))
-            if "CustomersV3?" in requests[-1] and "filter" in requests[-1]:
-                return httpx.Response(400, json={}, request=request)
-            return await self._sandbox.handle_async_request(request)
-
-    def failing(*arguments: Any, **options: Any) -> Any:
-        return real(*arguments, **{**options, "transport": Failing()})
-
-    monkeypatch.setattr(schema_commands, "open_gateway", failing)
+    refusing(monkeypatch, after=1)
     with pytest.raises(typer.Exit) as exited:
         export_list(SETTINGS, "CustomersV3", target, {})
 

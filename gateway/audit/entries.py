@@ -12,7 +12,9 @@ from msgspec import Struct, field
 EntryKind: TypeAlias = Literal["intent", "write", "refused", "admin", "key"]
 """A write that is about to be sent; a write and its outcome; a request that was refused; an administrative act; the use
 of an API key."""
-OutcomeWord: TypeAlias = Literal["done", "refused", "rolled_back", "not_sent", "unknown", "failed"]
+OutcomeWord: TypeAlias = Literal[
+    "done", "existed", "refused", "rolled_back", "not_sent", "unknown", "failed"
+]
 
 
 def now_text() -> str:

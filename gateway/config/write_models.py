@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_settings import NoDecode
@@ -67,6 +67,10 @@ class Service(BaseModel):
         return self
 
 
+NaturalKeys: TypeAlias = Annotated[dict[str, Names], NoDecode, Json]
+"""Entity set → the properties that name one of its rows."""
+
+
 class WriteOptions(BaseModel):
     """Which writes are allowed, and how they are sent."""
 
@@ -127,6 +131,17 @@ class WriteOptions(BaseModel):
         default=(),
         description="Properties, as Set.Property, that a number sequence fills although the metadata requires"
         " them.",
+    )
+    natural_keys: NaturalKeys = Field(
+        default={},
+        description="Properties by which a new row is looked up before it is created, by entity set:"
+        ' Set = ["Property"]. An empty list turns a preset off.',
+    )
+    settle_pause: float = Field(
+        default=5.0,
+        ge=0,
+        le=30,
+        description="Seconds after which a create whose answer was lost is looked up for the second time.",
     )
     services: Annotated[tuple[Service, ...], NoDecode, Json] = Field(
         default=(),

@@ -211,6 +211,9 @@ class Dialect:
     """Services that are not in the metadata; those are offered that the environment describes.
     https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/custom-services"""
 
+    natural_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Entity set → the properties that senders of such rows make unique; those count whose set and properties exist."""
+
     @property
     def has_nulls(self) -> bool:
         """Whether the product stores nulls."""

@@ -28,7 +28,7 @@ from types import MappingProxyType
 from .account import AccountSets, Lookup, UserSet
 from .dialect import EQUALITY, LISTS, NULL, ODATA, ORDERING, TEXT, EnvironmentKind
 from .finops_companies import COMPANY_COLUMNS
-from .finops_presets import RELATIONS, SERVICES
+from .finops_presets import NATURAL_KEYS, RELATIONS, SERVICES
 from .infolog import INFOLOG
 from .query import Operator
 
@@ -154,4 +154,5 @@ FINOPS = replace(
     batch_writes=1_000,
     relations=RELATIONS,
     services=SERVICES,
+    natural_keys=NATURAL_KEYS,
 )

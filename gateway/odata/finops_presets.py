@@ -5,6 +5,8 @@ the public data entities (https://learn.microsoft.com/en-us/dynamics365/fin-ops-
 rows that do not fit a version of F&O, or that it publishes itself, are left out (``relations.preset``). If two rows
 give one set a relation of the same name, the first that fits counts: newer versions of an entity come first.
 
+``NATURAL_KEYS`` are properties by which senders tell their rows from each other, whatever the number sequences give.
+
 ``SERVICES`` are custom services (``/api/services``), offered if the environment describes them. They are not in the
 metadata: https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/custom-services
 """
@@ -92,6 +94,13 @@ def _read(row: str) -> Relation:
 
 
 RELATIONS = tuple(_read(row) for row in _TABLE.strip().splitlines())
+
+NATURAL_KEYS = {
+    "LedgerJournalHeaders": ("IntegrationKey",),
+    # The reference is the customer's own: two customers may use the same one.
+    "SalesOrderHeadersV2": ("OrderingCustomerAccountNumber", "CustomersOrderReference"),
+    "VendorInvoiceHeaders": ("InvoiceAccount", "InvoiceNumber"),
+}
 
 SERVICES = (
     Service(

@@ -72,6 +72,11 @@ def fault_of(exc: Exception) -> Fault:
     return next(FAULTS[kind] for kind in type(exc).__mro__ if kind in FAULTS)
 
 
+def is_slow(error: BaseException | None) -> bool:
+    """Return whether a request took too long, so that the service may still be at it."""
+    return isinstance(error, httpx.TimeoutException)
+
+
 RetryRule: TypeAlias = Callable[[Failure, httpx.RequestError | None], bool]
 """Returns whether a request may be sent again after a failure; the error is None if there was an answer."""
 

@@ -36,6 +36,8 @@ def execution_settings(settings: Settings) -> ExecutionSettings:
             changeset_size=settings.writes.changeset_size,
             batch_size=settings.writes.batch_size,
             is_independent=settings.writes.lists == "independent",
+            natural_keys=settings.writes.natural_keys,
+            settle_pause=settings.writes.settle_pause,
         ),
         max_rows=settings.max_rows,
         max_filtered_rows=settings.max_filtered_rows,

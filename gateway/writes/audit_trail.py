@@ -113,6 +113,11 @@ class WriteTrail:
         """Return the entries of rows, without outcomes."""
         return [self._row(write) for write in writes]
 
+    def entries_of_existing(self, writes: Sequence[RowWrite]) -> list[Entry]:
+        """Return the entries of rows that were found by their natural keys: nothing of them was set."""
+        entries = self.entries_of(writes)
+        return [structs.replace(e, outcome="existed", fields=(), values={}) for e in entries]
+
     def entry_of_call(self, call: CallWrite) -> Entry:
         """Return the entry of a call, without its outcome."""
         row, path = call.row, call.path.partition("?")[0]

@@ -30,7 +30,17 @@ from schema.model.records import Operation, short
 from schema.writes import Writes
 
 from .grants import WriteGrants
-from .plan import CallMutation, CallWrite, ChildWrites, Mutation, Place, RowsMutation, RowWrite
+from .natural_keys import NaturalKeys
+from .plan import (
+    CallMutation,
+    CallWrite,
+    ChildWrites,
+    Mutation,
+    NaturalKey,
+    Place,
+    RowsMutation,
+    RowWrite,
+)
 from .values import BodyBuilder
 
 MAX_ROWS = 1_000
@@ -39,12 +49,20 @@ MAX_ROWS = 1_000
 class Binder:
     """Binds the mutations of one schema; ``max_rows`` is the most rows of one mutation, nested ones included."""
 
-    def __init__(self, writes: Writes, dialect: Dialect, *, max_rows: int = MAX_ROWS) -> None:
+    def __init__(
+        self,
+        writes: Writes,
+        dialect: Dialect,
+        *,
+        max_rows: int = MAX_ROWS,
+        natural_keys: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         self.writes = writes
         self.catalog = writes.catalog
         self.dialect = dialect
         self._bodies = BodyBuilder(writes, dialect.title)
         self._max_rows = max_rows
+        self._natural_keys = NaturalKeys(writes, dialect, natural_keys or {})
 
     def bind(
         self,
@@ -72,7 +90,11 @@ class Binder:
         else:
             writes = (rows.bind(arguments, ()),)
         self.check_count(sum(1 + sum(len(c.rows) for c in w.children) for w in writes))
-        return RowsMutation(field, writes)
+        bounds = None if grants is None else grants.bounds
+        natural_key = self._natural_keys.of(field, arguments, bounds)
+        if natural_key is not None and natural_key.is_requested:
+            _require_values(natural_key, writes)
+        return RowsMutation(field, writes, natural_key)
 
     def check_count(self, count: int) -> None:
         """Raise BudgetExceeded if one mutation, or one @atomic operation, writes more rows than it may."""
@@ -369,6 +391,15 @@ class _RowBinder:
                 )
             )
         return ChildWrites(of, join, tuple(writes))
+
+
+def _require_values(natural_key: NaturalKey, writes: Iterable[RowWrite]) -> None:
+    """Raise BadArgument for a row that lacks a part of the natural key that the caller has named."""
+    for write in writes:
+        if natural_key.values(write) is None:
+            raise BadArgument(
+                f"{'.'.join(write.place)} does not set all of uniqueBy: {natural_key.describe()}."
+            )
 
 
 def _check_nested(

@@ -5,11 +5,16 @@ Each read of a mutation has loaders of its own, so nothing that was read before 
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from collections.abc import Hashable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from gateway.execution.fetcher import Fetcher
+from gateway.execution.key_chunks import RowsByKey, columns_of, read_chunks, split_keys, types_of
+from gateway.execution.key_matching import normal_forms
 from gateway.execution.plan_runner import PlanRunner
-from gateway.odata.query import Request
+from gateway.odata.query import Query, Request
+from gateway.operations.row_types import RowType
+from schema.catalog.records import Field
 
 
 class ReadFactory(Protocol):
@@ -46,7 +51,26 @@ class FreshReads:
         self._open.append(fetcher)
         return Loaders(fetcher, self._factory.runner(fetcher))
 
+    async def rows_of(
+        self, query: Query, row_type: RowType, fields: Sequence[Field], keys: Sequence[Any]
+    ) -> RowsByKey:
+        """Return the rows of a query whose fields have the values of each key, in as few requests as addresses allow.
+
+        In the place of rows that could not be read stands a Failure.
+        """
+        fetcher = self.open().fetcher
+        limit = fetcher.requests.max_url_length
+        chunks = split_keys(fetcher, query, columns_of(fields), keys, limit)
+        return await read_chunks(fetcher, chunks, row_type, fields, keys, many=True)
+
     async def close(self) -> None:
         """Cancel the reads that are still under way."""
         for fetcher in self._open:
             await fetcher.close()
+
+
+def forms_of(
+    fields: Sequence[Field], keys: Sequence[Any], *, case_insensitive: bool
+) -> Sequence[Hashable]:
+    """Return what two keys share if the upstream takes them as equal."""
+    return normal_forms(types_of(fields), keys, case_insensitive=case_insensitive)

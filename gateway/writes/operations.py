@@ -31,6 +31,7 @@ from .field_names import FieldNames
 from .fresh_reads import FreshReads, ReadFactory
 from .grants import WriteGrants
 from .keyed_mutations import KeyedMutations
+from .natural_key_writer import NaturalKeyWriter
 from .outline import MutationOutline, outline_mutation, payload_outline, with_defaults
 from .payload import Payload
 from .payload_builder import PayloadBuilder
@@ -41,7 +42,9 @@ from .presets import Presets
 from .reference_values import ReferenceValues
 from .references import is_atomic, placeholder_values, references_of, with_nullable_references
 from .role_bounds import RoleBounds
+from .row_lookup import RowLookup
 from .rows_before import RowsBefore
+from .rows_below import RowsBelow
 from .runner import MutationRun, MutationRunner
 from .shown_refusals import ShownRefusals
 
@@ -57,6 +60,10 @@ class WriteLimits(Struct, frozen=True, kw_only=True):
     """Writes of one ``$batch`` that do not depend on each other; None: what the dialect says."""
     is_independent: bool = False
     """Whether the rows of a list are written by themselves, and not in changesets."""
+    natural_keys: Mapping[str, tuple[str, ...]] = {}
+    """Entity set → properties; they come before the presets of the dialect, and an empty list turns one off."""
+    settle_pause: float = 5.0
+    """Seconds before the second look for a row whose create has got lost."""
 
 
 class MutationOperation(Struct, frozen=True, kw_only=True):
@@ -119,7 +126,12 @@ class Mutations:
             replace(planner.limits, can_expand=False),
             planner.rules,
         )
-        self._binder = Binder(writes, planner.dialect, max_rows=limits.max_rows)
+        self._binder = Binder(
+            writes,
+            planner.dialect,
+            max_rows=limits.max_rows,
+            natural_keys=limits.natural_keys,
+        )
         self._field_binder = FieldBinder(core, writes, self._binder)
         self._field_names = FieldNames(writes.catalog)
         rules = planner.rules
@@ -264,14 +276,17 @@ class Mutations:
         company = CompanyBounds(self._planner.company_limit, reader.existing_rows)
         if grants is None:
             return _Checks(company, reader.existing_rows)
-        bounds = grants.bounds
-        whole = OperationPlanner(
-            self._planner, planner.prepared, planner.variables, planner.companies
-        )
+        bounds, whole = grants.bounds, self._without_roles(planner)
         before = RowsBefore(bounds.rules.catalog, whole, reads, assumes_rows=operation.assumes_rows)
         find_readable = reader.existing_rows
         of_roles = RoleBounds(grants, company, before, find_readable, self._binder.key_of_body)
         return _Checks(of_roles, of_roles.find_existing, ShownRefusals(bounds, find_readable))
+
+    def _without_roles(self, planner: OperationPlanner) -> OperationPlanner:
+        """Return a planner that ``company_limit`` alone bounds."""
+        return OperationPlanner(
+            self._planner, planner.prepared, planner.variables, planner.companies
+        )
 
     def _runner(
         self,
@@ -305,9 +320,20 @@ class Mutations:
             is_independent=self.limits.is_independent,
         )
         sender.with_key = rows.with_key
+        pause = self.limits.settle_pause
+        whole = catalog if grants is None else grants.bounds.rules.catalog
+        every = RowLookup(whole, self._without_roles(planner), reads)
+        once = NaturalKeyWriter(
+            rows,
+            RowLookup(catalog, planner, reads),
+            RowsBelow(every, sender, self._binder, size, pause),
+            sender,
+            self._binder,
+            pause,
+        )
         return MutationRunner(
             self._field_binder,
-            rows,
+            once,
             CallRunner(catalog, sender, bare, reads),
             PayloadSelector(self._writes, planner.prepared.shaper),
             PayloadBuilder(reader),

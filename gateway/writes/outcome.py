@@ -60,6 +60,10 @@ class Outcome:
     """A failure of the upstream rather than of the row; rows of one request share it."""
     because: RowWrite | None = field(default=None, repr=False)
     """The row whose refusal rolled this one back."""
+    row: Mapping[str, Any] | None = field(default=None, repr=False)
+    """What is known of a row that was found by its natural key: property → JSON value."""
+    is_new: bool = False
+    """Of such a row: whether this operation has created it."""
 
     @property
     def is_done(self) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.operations.pages import Failure
-from schema.catalog.records import PayloadField, PayloadRole
+from schema.catalog.records import PayloadField, PayloadRole, Verb
 
 from .outcome import Outcome, UserError
 from .payload_reader import PayloadRow
@@ -20,6 +20,8 @@ class Payload:
     row: Any = None
     """A row, None, or a Failure."""
     etag: str | None = None
+    created: bool | None = None
+    """Of a row that is there after a create: whether it is new."""
     errors: tuple[UserError, ...] = ()
     results: tuple[Payload, ...] = ()
     """Those of the rows of a list."""
@@ -29,16 +31,24 @@ class Payload:
     """What a custom service returned, by JSON property."""
 
 
-def row_payload(outcome: Outcome, row: PayloadRow) -> Payload:
-    """Return the payload of one row."""
-    return Payload(row=row.row, etag=row.etag, errors=outcome.errors)
+def row_payload(outcome: Outcome, row: PayloadRow, verb: Verb) -> Payload:
+    """Return the payload of one row; ``verb`` is that of the mutation."""
+    created = _is_created(outcome) if verb is Verb.CREATE else None
+    return Payload(row=row.row, etag=row.etag, created=created, errors=outcome.errors)
 
 
-def list_payload(outcomes: Sequence[Outcome], rows: Sequence[PayloadRow]) -> Payload:
+def _is_created(outcome: Outcome) -> bool | None:
+    """Return whether a create has made the row that is there; None if there is none."""
+    if outcome.row is not None:
+        return outcome.is_new
+    return True if outcome.is_done or outcome.response is not None else None
+
+
+def list_payload(outcomes: Sequence[Outcome], rows: Sequence[PayloadRow], verb: Verb) -> Payload:
     """Return the payload of a list of rows; a failure of the upstream stands beside the rows, once."""
     causes = {(o.cause.code, o.cause.message): None for o in outcomes if o.cause is not None}
     errors = tuple(UserError(code=code, message=text, path=("input",)) for code, text in causes)
-    results = tuple(row_payload(o, row) for o, row in zip(outcomes, rows, strict=True))
+    results = tuple(row_payload(o, row, verb) for o, row in zip(outcomes, rows, strict=True))
     return Payload(results=results, errors=errors)
 
 
@@ -53,6 +63,7 @@ def with_conflicts(outcome: Outcome, conflicts: tuple[Mapping[str, Any], ...]) -
 _READ: Mapping[PayloadRole, Callable[[Payload, PayloadField], Any]] = {
     PayloadRole.ROW: lambda payload, _: payload.row,
     PayloadRole.ETAG: lambda payload, _: payload.etag,
+    PayloadRole.CREATED: lambda payload, _: payload.created,
     PayloadRole.RESULT: lambda payload, _: payload.result,
     PayloadRole.RESULTS: lambda payload, _: list(payload.results),
     PayloadRole.OUTPUT: lambda payload, field: payload.output.get(field.source),

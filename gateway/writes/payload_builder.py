@@ -22,9 +22,10 @@ class PayloadBuilder:
         """Return the payload of a mutation that was sent; its rows are read as far as they are selected."""
         outcomes = [await self._explain_conflict(outcome) for outcome in outcomes]
         rows = await self._reader.rows(selection, outcomes)
+        verb = mutation.field.verb
         if mutation.field.many:
-            return list_payload(outcomes, rows)
-        return row_payload(outcomes[0], rows[0])
+            return list_payload(outcomes, rows, verb)
+        return row_payload(outcomes[0], rows[0], verb)
 
     async def _explain_conflict(self, outcome: Outcome) -> Outcome:
         """Return the outcome with the fields in which another writer's version of the row differs."""

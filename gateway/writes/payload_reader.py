@@ -228,7 +228,7 @@ def _is_outdated(outcome: Outcome) -> bool:
 def _is_there(outcome: Outcome) -> bool:
     """Return whether there is a row to read: one that was written and not deleted, or another version of it."""
     is_deleted = outcome.write.verb is Verb.DELETE
-    is_written = outcome.is_done or outcome.response is not None
+    is_written = outcome.is_done or outcome.response is not None or outcome.row is not None
     return outcome.is_conflict or (is_written and not is_deleted)
 
 

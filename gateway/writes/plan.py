@@ -8,11 +8,14 @@ from typing import Any
 
 from msgspec import Struct
 
+from gateway.odata.literals import parse_value
 from gateway.odata.query import KeyPart
 from schema.catalog.records import Field, MutationField, Verb
 
 Place = tuple[str, ...]
 """Where something stands in the arguments: ``("input", "3", "salesOrderLines")``."""
+KeyValues = tuple[Any, ...]
+"""Values of the fields of a key."""
 Identity = tuple[Any, ...]
 """Entity set and key values of a row."""
 
@@ -93,11 +96,37 @@ class CallWrite(Struct, frozen=True, kw_only=True):
         return self.path.startswith("/")
 
 
+class NaturalKey(Struct, frozen=True):
+    """The properties that name the rows of one mutation."""
+
+    fields: tuple[Field, ...]
+    """The company first, if rows belong to one."""
+    is_requested: bool = False
+    """Whether the caller has named them."""
+
+    def values(self, write: RowWrite) -> KeyValues | None:
+        """Return the values of a new row; None if it does not set all of them."""
+        values = []
+        for part in self.fields:
+            value = write.body.get(part.source)
+            kind = part.value
+            if value in (None, "") or kind is None:
+                return None
+            values.append(value if kind.is_enum else parse_value(kind.edm, value))
+        return tuple(values)
+
+    def describe(self) -> str:
+        """Return the names of its fields in one text."""
+        return ", ".join(field.name for field in self.fields)
+
+
 class RowsMutation(Struct, frozen=True):
     """A mutation of rows: one, or a list."""
 
     field: MutationField
     writes: tuple[RowWrite, ...]
+    natural_key: NaturalKey | None = None
+    """By what rows that are there are found; None: new rows are created without a look."""
 
 
 class CallMutation(Struct, frozen=True):

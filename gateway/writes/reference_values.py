@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -43,14 +44,22 @@ class ReferenceValues:
                 return reference
         return None
 
+    def fields_of(self, key: str) -> tuple[str, ...]:
+        """Return the fields that variables take of the row of a mutation."""
+        return tuple(reference.field for reference in self.references if reference.key == key)
+
     def record(self, key: str, mutation: RowsMutation, outcomes: Sequence[Outcome]) -> None:
         """Fill in the variables that refer to a mutation whose row was written."""
         if mutation.field.many or not outcomes[0].is_done:
             return
+        write, there = outcomes[0].write, outcomes[0].row
+        if there is not None:
+            # What was sent is not in the row that was there before.
+            write = replace(write, body=there, own={})
         row = json_object_of(outcomes[0].response) or {}
         for reference in self.references:
             if reference.key == key:
-                value = self._value(outcomes[0].write, reference.field, row)
+                value = self._value(write, reference.field, row)
                 if value is not None:
                     self.variables[reference.variable] = value
 

@@ -24,10 +24,10 @@ from gateway.errors import (
 from gateway.execution.field_attribution import set_fields
 
 from .calls import CallRunner
-from .changesets import ChangesetWriter
 from .field_binder import FieldBinder
 from .grants import WriteGrants
 from .keyed_mutations import KeyedMutations
+from .natural_key_writer import NaturalKeyWriter
 from .outcome import NOT_SENT, UserError
 from .payload import Payload
 from .payload_builder import PayloadBuilder
@@ -60,7 +60,7 @@ class MutationRunner:
     def __init__(
         self,
         binder: FieldBinder,
-        writer: ChangesetWriter,
+        writer: NaturalKeyWriter,
         calls: CallRunner,
         selector: PayloadSelector,
         payloads: PayloadBuilder,
@@ -115,7 +115,7 @@ class MutationRunner:
         selection = self._selector.selection(key, nodes, mutation.field)
         if isinstance(mutation, CallMutation):
             return await self._calls.call(mutation, selection)
-        outcomes = await self._writer.write(mutation)
+        outcomes = await self._writer.write(mutation, run.references.fields_of(key))
         run.references.record(key, mutation, outcomes)
         return await self._payloads.build(mutation, selection, outcomes)
 

@@ -18,6 +18,7 @@ from gateway.odata.dialect import Dialect
 from gateway.odata.error_details import NOT_FOUND, Problem
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response, raise_for_answer
+from gateway.odata.transport_errors import is_slow
 from gateway.odata.upstream import OutcomePart, WriteUpstream, whole_response
 from schema.catalog.records import Verb
 
@@ -39,6 +40,7 @@ from .shown_refusals import ShownRefusals
 from .success import is_call_done, is_done
 
 _PLAIN = (str, int, Decimal)
+_TIMES_OUT = (408, 504)
 _MAX_IDENTIFYING = 4
 """Properties that identify a row in a message if its key is not known."""
 
@@ -64,6 +66,8 @@ class WriteSender:
     """The upstream's id of the last write; None if it was not sent, or its answer has none."""
     has_sent: bool = field(default=False, init=False)
     """Whether anything was written or tried."""
+    may_still_run: bool = field(default=False, init=False)
+    """Whether the service has not answered a write in time: it may still be at it."""
 
     async def write_row(self, write: RowWrite) -> Outcome:
         """Write one row. An upsert is an update, and a create if there is no such row.
@@ -245,7 +249,11 @@ class WriteSender:
     async def _send(self, request: Request, outcome_part: OutcomePart = whole_response) -> Response:
         self.sent.append(request)
         self.has_sent = True
-        response = await self.writer.write(request, outcome_part)
+        try:
+            response = await self.writer.write(request, outcome_part)
+        except OutcomeUnknown as error:
+            self.may_still_run |= error.upstream_status in _TIMES_OUT or is_slow(error.__cause__)
+            raise
         self.answer_id = response.request_id
         return response
 

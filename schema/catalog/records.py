@@ -323,6 +323,7 @@ class PayloadRole(Enum):
 
     ROW = "row"
     ETAG = "etag"
+    CREATED = "created"
     RESULT = "result"
     RESULTS = "results"
     OUTPUT = "output"

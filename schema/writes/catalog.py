@@ -40,6 +40,7 @@ _OF_ROWS = (RootKind.LIST, RootKind.BY_KEY)
 IDEMPOTENCY_KEY = Argument(
     name="idempotencyKey", type_name="String", description=texts.IDEMPOTENCY_KEY
 )
+UNIQUE_BY = Argument(name="uniqueBy", type_name="String", many=True, description=texts.UNIQUE_BY)
 
 
 class Writes(Mapping[str, MutationField]):
@@ -154,8 +155,10 @@ class Writes(Mapping[str, MutationField]):
     # Arguments and results
 
     def arguments(self, field: MutationField) -> tuple[Argument, ...]:
-        """Return the arguments of a mutation: what it writes, and the key under which that is done once."""
+        """Return the arguments of a mutation: what it writes, and by what it is done once."""
         own = self.inputs_of_field(field)
+        if field.verb is Verb.CREATE:
+            return (*own, UNIQUE_BY, IDEMPOTENCY_KEY)
         # A parameter may have this name: that call can be repeated by the header only.
         is_free = all(argument.name != IDEMPOTENCY_KEY.name for argument in own)
         return (*own, IDEMPOTENCY_KEY) if is_free else own

@@ -35,9 +35,9 @@ INPUTS = "The rows, in order."
 KEY = "The key of the row."
 PATCH = "The fields to change; all others keep their values."
 IF_MATCH = "The expected `etag` of the row; if it differs, nothing is written (`CONFLICT`)."
-IDEMPOTENCY_KEY = (
-    "Under which this is done once: sent again with the same key, it gets the first answer."
-)
+IDEMPOTENCY_KEY = "Key under which this is done once, and then answered again."
+UNIQUE_BY = "Fields by whose values a row that is there is found: it is not created again."
+CREATED = "For a create: whether the row is new. False: it was there (`uniqueBy`)."
 NESTED = "Rows to create below the new row."
 NESTED_CREATE = (
     "The rows, in order; the fields that join them to the new row are filled in automatically."

@@ -18,7 +18,7 @@ from schema.catalog.records import (
 from . import descriptions as texts
 from .naming import companion_name
 
-_RESERVED = frozenset({"etag", "userErrors", "results", "result"})
+_RESERVED = frozenset({"etag", "created", "userErrors", "results", "result"})
 _ERRORS = PayloadField(
     name="userErrors",
     role=PayloadRole.USER_ERRORS,
@@ -43,6 +43,12 @@ class Payloads:
         )
         yield PayloadField(
             name="etag", role=PayloadRole.ETAG, result=Result("String"), description=texts.ETAG
+        )
+        yield PayloadField(
+            name="created",
+            role=PayloadRole.CREATED,
+            result=Result("Boolean"),
+            description=texts.CREATED,
         )
         yield _ERRORS
 

@@ -85,6 +85,7 @@ Mutation.createCustomerV3
   CSDL         CustomersV3
   rows         {NS}.CustomerV3
   argument     input: CustomerV3CreateInput!
+  argument     uniqueBy: [String!]
   argument     idempotencyKey: String
   required     customerAccount, currency
   description  Creates a row of `CustomersV3`."""
@@ -139,7 +140,7 @@ Mutation.createCustomerV3
                 "OldOrders (create, update, upsert, delete), Closed (not written)"
             },
         ),
-        ("CustomerV3Payload", {"kind": "payload", "fields": "3"}),
+        ("CustomerV3Payload", {"kind": "payload", "fields": "4"}),
         ("CustomerV3BlockPayload", {"kind": "payload", "of": "Mutation.customerV3Block"}),
         ("CustomerV3Payload.etag", {"type": "String", "meaning": "etag"}),
         (

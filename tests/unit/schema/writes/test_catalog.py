@@ -211,12 +211,12 @@ def test_a_type_named_like_one_of_the_gateway_gets_a_suffix() -> None:
     check(mutations)
 
 
-@pytest.mark.parametrize("name", ["Etag", "UserErrors", "Results", "Result"])
+@pytest.mark.parametrize("name", ["Etag", "Created", "UserErrors", "Results", "Result"])
 def test_a_row_does_not_take_the_place_of_what_every_payload_has(name: str) -> None:
     mutations = writes(entity(name, CODE, NAME, key=("Code",)), sets={"Things": name})
 
     row = name[0].lower() + name[1:] + "Row"
-    assert list(mutations.payload_of(f"{name}Payload")) == [row, "etag", "userErrors"]
+    assert list(mutations.payload_of(f"{name}Payload")) == [*(row, "etag", "created", "userErrors")]
     check(mutations)
 
 

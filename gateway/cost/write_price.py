@@ -15,6 +15,9 @@ from schema.catalog.records import Verb
 from .gate import Price
 from .price import Pricing, Tally, price_by_key, price_children
 
+_NATURAL_KEYS = 30
+"""Natural keys for which the address of a read has room."""
+
 
 class BatchSizes(Struct, frozen=True):
     """How many writes are sent together."""
@@ -113,8 +116,10 @@ def _with_rows_below(below: int, size: int, mutation: MutationOutline) -> int:
 
 
 def _reads_before(mutation: MutationOutline, tally: Tally) -> None:
-    """Add the reads of rows that rules, or a list of upserts, depend on."""
+    """Add the reads of rows that rules, a list of upserts, or natural keys depend on."""
     verb = mutation.field.verb
+    if mutation.looked_up:
+        tally.add(_set_of(mutation), "page", ceil(mutation.looked_up / _NATURAL_KEYS), 0)
     is_list_of_upserts = verb is Verb.UPSERT and mutation.field.many
     if is_list_of_upserts or (mutation.is_ruled and verb is not Verb.CREATE):
         tally.add(_set_of(mutation), "page" if mutation.rows > 1 else "key", 1, mutation.rows)

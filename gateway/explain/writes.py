@@ -104,9 +104,20 @@ def describe_mutation(
     mutation: Mutation, *, is_atomic: bool, sizes: BatchSizes
 ) -> tuple[str, tuple[str, ...]]:
     """Return what a mutation does, and notes."""
-    size = sizes.changeset
     if isinstance(mutation, CallMutation):
         return _call(mutation), ()
+    how, notes = _describe_rows(mutation, is_atomic=is_atomic, sizes=sizes)
+    key = mutation.natural_key
+    if key is None or all(key.values(write) is None for write in mutation.writes):
+        return how, notes
+    look = f"looked up by {key.describe()} first; rows that are there are not created; shown as if there were none"
+    return how, (*notes, look)
+
+
+def _describe_rows(
+    mutation: RowsMutation, *, is_atomic: bool, sizes: BatchSizes
+) -> tuple[str, tuple[str, ...]]:
+    size = sizes.changeset
     if is_atomic:
         return f"{_rows(mutation)}{_below(mutation)}, in the operation's changeset", ()
     if mutation.field.many and _goes_in_batches(mutation, sizes):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError
 from schema.catalog import Catalog
+from schema.errors import did_you_mean
 from schema.model.exposure import require_matches
 from schema.model.records import short
 from schema.types.build import ODataSchema, build_schema
@@ -38,6 +39,7 @@ def check_names(settings: Settings, catalog: Catalog) -> None:
     Only for the whole catalogue: a profile may lack it. Raises ExposureError, SettingsError.
     """
     _check_account_numbers(settings, catalog)
+    _check_natural_keys(settings, catalog)
     if settings.federation.enabled:
         model = catalog.model
         names = (*model.entity_sets, *model.singletons)
@@ -46,6 +48,24 @@ def check_names(settings: Settings, catalog: Catalog) -> None:
         from gateway.planning.change_queries import check_stamps  # noqa: PLC0415 - few have stamps
 
         check_stamps(catalog, settings.subscriptions.stamps)
+
+
+def _check_natural_keys(settings: Settings, catalog: Catalog) -> None:
+    """Raise SettingsError for an entity set or a property that does not exist."""
+    for set_name, names in settings.writes.natural_keys.items():
+        entity_set = catalog.model.entity_sets.get(set_name)
+        if entity_set is None:
+            raise SettingsError(
+                f"writes.natural_keys: there is no entity set {set_name}."
+                + did_you_mean(set_name, catalog.model.entity_sets)
+            )
+        properties = {p.name for p in catalog.model.properties_of(entity_set.type)}
+        for name in names:
+            if name not in properties:
+                raise SettingsError(
+                    f"writes.natural_keys: {set_name} has no property {name}."
+                    + did_you_mean(name, properties)
+                )
 
 
 def _check_account_numbers(settings: Settings, catalog: Catalog) -> None:

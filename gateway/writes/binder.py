@@ -62,7 +62,7 @@ class Binder:
         self.dialect = dialect
         self._bodies = BodyBuilder(writes, dialect.title)
         self._max_rows = max_rows
-        self._natural_keys = NaturalKeys(writes, dialect, natural_keys or {})
+        self.natural_keys = NaturalKeys(writes, dialect, natural_keys or {})
 
     def bind(
         self,
@@ -91,7 +91,7 @@ class Binder:
             writes = (rows.bind(arguments, ()),)
         self.check_count(sum(1 + sum(len(c.rows) for c in w.children) for w in writes))
         bounds = None if grants is None else grants.bounds
-        natural_key = self._natural_keys.of(field, arguments, bounds)
+        natural_key = self.natural_keys.of(field, arguments, bounds)
         if natural_key is not None and natural_key.is_requested:
             _require_values(natural_key, writes)
         return RowsMutation(field, writes, natural_key)

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from graphql import DocumentNode, GraphQLSchema, OperationDefinitionNode
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    GraphQLError,
+    GraphQLSchema,
+    OperationDefinitionNode,
+)
 from graphql.execution.values import VariableValues
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway.documents.collect_fields import Nodes
 from gateway.errors import GatewayError
@@ -18,7 +25,10 @@ from gateway.odata.query import Request
 from gateway.odata.upstream import WriteUpstream
 from gateway.operations.prepared_operation import Prepared, prepare_mutation
 from gateway.planning.planner import OperationPlanner, Planner
+from gateway.planning.row_bounds import RowBounds
+from schema.catalog.records import MutationField
 from schema.writes import Writes
+from schema.writes.catalog import UNIQUE_BY
 
 from .audit_trail import WriteTrail
 from .batch_sender import BatchSender
@@ -32,12 +42,19 @@ from .fresh_reads import FreshReads, ReadFactory
 from .grants import WriteGrants
 from .keyed_mutations import KeyedMutations
 from .natural_key_writer import NaturalKeyWriter
-from .outline import MutationOutline, outline_mutation, payload_outline, with_defaults
+from .outline import (
+    MutationOutline,
+    outline_mutation,
+    payload_outline,
+    rows_looked_up,
+    unique_by,
+    with_defaults,
+)
 from .payload import Payload
 from .payload_builder import PayloadBuilder
 from .payload_reader import PayloadReader, PayloadSelection
 from .payload_selection import PayloadSelector
-from .plan import Mutation
+from .plan import Mutation, NaturalKey
 from .presets import Presets
 from .reference_values import ReferenceValues
 from .references import is_atomic, placeholder_values, references_of, with_nullable_references
@@ -218,7 +235,7 @@ class Mutations:
     ) -> MutationOutline:
         field = self._writes[selection.nodes[0].name.value]
         bounds, name = planner.row_bounds, selection.set_name
-        return outline_mutation(
+        outline = outline_mutation(
             field,
             selection.nodes,
             sent,
@@ -227,6 +244,25 @@ class Mutations:
             payload_outline(selection, planner, bare),
             is_ruled=bounds is not None and bounds.rule(field.csdl, name) is not None,
         )
+        key = self._natural_key(field, selection.nodes[0], sent, bounds)
+        if key is None:
+            return outline
+        company = self._planner.dialect.company_property
+        looked_up = rows_looked_up(field, selection.nodes[0], sent, key, company)
+        return structs.replace(outline, looked_up=looked_up)
+
+    def _natural_key(
+        self,
+        field: MutationField,
+        node: FieldNode,
+        sent: Mapping[str, Any],
+        bounds: RowBounds | None,
+    ) -> NaturalKey | None:
+        """Return the natural key of the rows of a mutation; None also if what is named cannot be one."""
+        with suppress(GatewayError, GraphQLError):
+            names = unique_by(node, sent)
+            return self._binder.natural_keys.of(field, {UNIQUE_BY.name: names}, bounds)
+        return None
 
     def _prepare(self, operation: MutationOperation) -> Prepared:
         """Return the shapes of the payloads' rows. Raises GatewayError."""

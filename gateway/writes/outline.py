@@ -18,8 +18,10 @@ from gateway.planning.plan import ReadPlan
 from gateway.planning.planner import OperationPlanner
 from schema.catalog import Catalog
 from schema.catalog.records import MutationField, Verb
+from schema.writes.catalog import UNIQUE_BY
 
 from .payload_reader import PayloadSelection
+from .plan import NaturalKey
 
 
 class PayloadOutline(Struct, frozen=True):
@@ -41,6 +43,8 @@ class MutationOutline(Struct, frozen=True, kw_only=True):
     """Whether the caller names the keys of new rows, so that they can be written together with what is below them."""
     payload: PayloadOutline | None = None
     """None if nothing of a row is selected."""
+    looked_up: int = 0
+    """Rows that are looked up by their natural keys first."""
     is_ruled: bool = False
     """Whether the caller's roles have a rule for the rows, which is checked before and after the write."""
 
@@ -83,6 +87,27 @@ def outline_mutation(
         payload=payload,
         is_ruled=is_ruled,
     )
+
+
+def rows_looked_up(
+    field: MutationField,
+    node: FieldNode,
+    variables: Mapping[str, Any],
+    key: NaturalKey,
+    company_property: str | None,
+) -> int:
+    """Return how many rows of a mutation set all fields of a natural key; the company comes from the scope."""
+    names = [f.name for f in key.fields if f.source != company_property]
+    rows = _input_rows(field, node, variables)
+    return sum(all(row.get(name) for name in names) for row in rows)
+
+
+def unique_by(node: FieldNode, variables: Mapping[str, Any]) -> Any:
+    """Return the value of the argument ``uniqueBy``; None if there is none."""
+    argument = next((a for a in node.arguments or () if a.name.value == UNIQUE_BY.name), None)
+    value = None if argument is None else value_from_ast_untyped(argument.value, dict(variables))
+    # A single value stands for a list of one (GraphQL section 3.12).
+    return [value] if isinstance(value, str) else value
 
 
 def _input_rows(

@@ -57,8 +57,6 @@ class RowsBelow:
             return list(headers)
         await asyncio.sleep(self.pause)
         missing = await self._missing(headers)
-        if self.sender.may_still_run:
-            writes = False
         pairs = zip(headers, missing, strict=True)
         return [await self._completed(header, rows, writes=writes) for header, rows in pairs]
 
@@ -67,6 +65,10 @@ class RowsBelow:
             return replace(header, errors=(missing,))
         if missing and not writes:
             return replace(header, errors=(_differing(header.write, missing[0].entity_set),))
+        if missing and self.sender.may_still_run:
+            return _incomplete(
+                header, (), " The service may still be writing them: send it again later."
+            )
         for tries_left in (True, False):
             if not missing:
                 return header
@@ -208,10 +210,10 @@ def _differing(write: RowWrite, set_name: str) -> UserError:
     return UserError(code=DUPLICATE_KEY, message=message, path=write.place)
 
 
-def _incomplete(header: Outcome, errors: Iterable[UserError]) -> Outcome:
+def _incomplete(header: Outcome, errors: Iterable[UserError], advice: str = "") -> Outcome:
     error = UserError(
         code=PARTLY_WRITTEN,
-        message="The row is there, but not all of the rows below it.",
+        message=f"The row is there, but not all of the rows below it.{advice}",
         path=header.write.place,
     )
     return replace(header, errors=(*errors, error))

@@ -36,6 +36,7 @@ SETTINGS = Settings.model_validate(
         "retries": 2,
         "writes": {
             "changeset_size": 2,
+            "settle_pause": 0,
             "services": [
                 {
                     "name": "postLedgerJournal",

@@ -134,7 +134,7 @@ async def test_a_list_is_looked_up_by_one_read(over: Faulty) -> None:
 async def test_a_lost_list_is_settled_and_goes_on(over: Faulty) -> None:
     for where in ("before", "after", "mid-answer"):
         names = [fresh() for _ in range(5)]
-        batch = FaultRule(at=where, method="POST", path="/data/$batch")  # type: ignore[arg-type]
+        batch = FaultRule(at=where, method="POST", path="/data/$batch")
         over.faults(batch)
 
         answer = await over.ask(LIST, input=[plain(name) for name in names])

@@ -21,6 +21,7 @@ from gateway.storage.private_files import make_own_folder, open_own
 
 PIECE = 1 << 18
 """Bytes that are read at a time."""
+_WRITING = ".writing-"
 
 
 class PartStore(Protocol):
@@ -28,6 +29,10 @@ class PartStore(Protocol):
 
     def scratch(self, job_id: str) -> tempfile.TemporaryDirectory[str]:
         """Return a folder of this machine for files that are being written."""
+        ...
+
+    async def sweep(self, job_id: str) -> None:
+        """Remove what a killed process was writing. Raises OSError."""
         ...
 
     async def put(self, job_id: str, file: Path, sha256: str) -> None:
@@ -70,8 +75,13 @@ class FolderParts:
         """Return a folder beside the files, from which they are moved. Raises OSError."""
         self.prepare(job_id)
         return tempfile.TemporaryDirectory(
-            prefix=".writing-", dir=self._folder / job_id, ignore_cleanup_errors=True
+            prefix=_WRITING, dir=self._folder / job_id, ignore_cleanup_errors=True
         )
+
+    async def sweep(self, job_id: str) -> None:
+        """Remove folders that were not removed by who wrote there. Raises OSError."""
+        for folder in (self._folder / job_id).glob(f"{_WRITING}*"):
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     async def put(self, job_id: str, file: Path, sha256: str) -> None:
         """Move a file to its name, on disk. Raises OSError."""

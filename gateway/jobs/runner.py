@@ -233,6 +233,7 @@ class JobRunner:
             await self._store.save(job, self.owner, checkpoint, progress)
             held.job = replace(held.job, checkpoint=checkpoint, progress=progress)
 
+        await self._store.parts.sweep(job.id)
         async with self._enter(job.environment, job.profile, held.caller) as (caller, api):
             running = RunningJob(held.job, caller, api, self._store.parts, save)
             await kind.run(running)

@@ -55,7 +55,7 @@ from .errors import BudgetExceeded, UnsupportedQuery
 from .events import Observer, OperationServed
 from .execution_settings import ExecutionSettings
 from .failures import failure_answer, refused_answer, report_error
-from .request import Answer, GraphQLRequest, PlannedQuery, ValidOperation
+from .request import Answer, ChangeQueries, GraphQLRequest, PlannedQuery, ValidOperation
 
 
 class _MutationReads(Struct, frozen=True):
@@ -91,6 +91,8 @@ class Engine:
         self.audit: WriteAudit | None = None
         """Records writes; None: they are not recorded."""
         self.once = IdempotentWrites()
+        self.changes: ChangeQueries | None = None
+        """Answers queries with ``changes``."""
         self.lanes = LaneChoice()
         self.gate: OperationGate | None = None
         """Prices operations, and admits or refuses them before their first upstream request; None: all may run."""
@@ -142,6 +144,8 @@ class Engine:
             with working(self.lanes.work(deadline.span, request.caller, request.lane)):
                 return await self._write(operation, deadline, reads.upstream, trace)
         query = self.plan(operation)
+        if query.prepared.has_changes and self.changes is not None:
+            return await self.changes.answer(query, deadline, trace)
         if request.cost == "estimate":
             return self.estimate(query)
         with working(self.lanes.work(deadline.span, request.caller, request.lane, query.lane)):
@@ -332,6 +336,14 @@ class Engine:
                 answer.extend("cache", cached)
         return answer
 
+    async def answer_part(
+        self, request: GraphQLRequest, deadline: Deadline, trace: Trace | None
+    ) -> Answer:
+        """Answer a request that is a part of an operation, within its time. Raises nothing but CancelledError."""
+        reads = self._reads(request, deadline, trace)
+        answer = await self.answer_or_error(self.answer(request, deadline, reads, trace))
+        return self._as_signed_in(answer, reads)
+
     async def answer_or_error(self, answering: Awaitable[Answer]) -> Answer:
         """Await an answer; errors become an answer too. Raises nothing but CancelledError."""
         try:
@@ -365,6 +377,10 @@ class Engine:
             return Answer(None, [report_error(error, self._observe)])
         finally:
             await reads.leave()
+
+    def report(self, error: Exception) -> dict[str, Any]:
+        """Log an error, and return what clients may see of it."""
+        return report_error(error, self._observe)
 
     def deadline(self, request: GraphQLRequest) -> Deadline:
         """Return the end of an operation that begins now."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
 from graphql import OperationDefinitionNode, OperationType
@@ -13,7 +13,9 @@ from msgspec import Struct, field
 from gateway.admission.work import Lane
 from gateway.documents.store import Document
 from gateway.documents.trusted import TrustedDocument
+from gateway.execution.deadline import Deadline
 from gateway.execution.fast_path import encode
+from gateway.execution.trace import Trace
 from gateway.identity.caller import ANONYMOUS, Caller
 from gateway.introspection.answers import LongAnswer
 from gateway.odata.query import Request
@@ -137,3 +139,25 @@ class _Response(msgspec.Struct, omit_defaults=True):
     data: Any = msgspec.UNSET
     errors: Any = msgspec.UNSET
     extensions: Any = msgspec.UNSET
+
+
+class FeedOutline(Struct, frozen=True, kw_only=True):
+    """What a ``changes`` field does first, whatever has changed."""
+
+    key: str
+    how: str
+    notes: tuple[str, ...]
+    roots: tuple[BoundRoot, ...]
+    """The plans of its first reads."""
+
+
+class ChangeQueries(Protocol):
+    """Answers queries with ``changes``, by reads of its own."""
+
+    def outline(self, query: PlannedQuery) -> tuple[FeedOutline, ...]:
+        """Return what each ``changes`` field of a query does first. Raises GatewayError, OperationRefused."""
+        ...
+
+    async def answer(self, query: PlannedQuery, deadline: Deadline, trace: Trace | None) -> Answer:
+        """Answer a query. Raises GatewayError, OperationRefused."""
+        ...

@@ -33,6 +33,7 @@ TOPICS = (
     ("credentials.", "`[credentials]`"),
     ("writes.", "`[writes]`"),
     ("subscriptions.", "`[subscriptions]`"),
+    ("changes.", "`[changes]`"),
     ("federation.", "`[federation]`"),
     ("inbound.", "`[inbound]`"),
     ("audit.", "`[audit]`"),

@@ -22,6 +22,7 @@ from schema.errors import did_you_mean
 from .admission_models import AdmissionOptions
 from .audit_models import AdminOptions, AuditOptions
 from .cache_models import CacheOptions
+from .change_models import ChangeOptions
 from .cost_models import CostOptions
 from .credential_models import CredentialOptions
 from .document_models import DocumentOptions
@@ -289,6 +290,9 @@ class Settings(ReadingSettings):
     )
     subscriptions: SubscriptionOptions = Field(
         default=SubscriptionOptions(), description="Subscriptions."
+    )
+    changes: ChangeOptions = Field(
+        default=ChangeOptions(), description="Changes of lists since a cursor."
     )
     documents: DocumentOptions = Field(
         default=DocumentOptions(), description="Trusted documents, which clients name."

@@ -32,7 +32,7 @@ from .fetcher import Fetcher
 from .field_attribution import current_fields, set_fields
 from .key_batches import BatchRequest
 from .key_chunks import RowsByKey
-from .read_batches import in_batches
+from .read_batches import in_batches, is_batching
 
 
 @dataclass
@@ -102,7 +102,7 @@ class PlanRunner:
                 case ListRoot():
                     return await self._list(root, raw=raw and is_raw(root.plan))
                 case KeysRoot():
-                    with in_batches(root.together):
+                    with in_batches(root.together or is_batching()):
                         return await self._keys(root)
                 case CallRoot():
                     return Loaded(root, await self._call(root))
@@ -129,7 +129,7 @@ class PlanRunner:
                 return Loaded(root, page)
         else:
             try:
-                with in_batches(root.together):
+                with in_batches(root.together or is_batching()):
                     page = await read_connection(self._fetcher, plan.query, plan, raw=raw)
             except AnswerTooLarge:
                 self._note_long_lists(plan)

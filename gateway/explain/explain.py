@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from msgspec import structs
+
 from gateway.cost.write_price import batch_sizes
 from gateway.documents.refusal import OperationRefused
 from gateway.engine import Engine
@@ -48,8 +50,19 @@ async def _explain_query(engine: Engine, query: PlannedQuery) -> Explanation:
     """Run a query's plan against an upstream without rows."""
     trace = Trace()
     loaded = await dry_run(engine, query.roots, trace)
+    feeds: list[Step] = []
+    if query.prepared.has_changes and engine.changes is not None:
+        try:
+            outlines = engine.changes.outline(query)
+        except GatewayError as error:
+            return Explanation(steps=(), requests=(), errors=[error_json(error)])
+        for outline in outlines:
+            await dry_run(engine, outline.roots, trace)
+            feeds.append(Step(field=outline.key, how=outline.how, notes=outline.notes))
+        own = (root for outline in outlines for root in outline.roots)
+        query = structs.replace(query, roots=(*query.roots, *own))
     return Explanation(
-        steps=tuple(explain_root(item, engine) for item in loaded),
+        steps=(*(explain_root(item, engine) for item in loaded), *feeds),
         requests=tuple(map(planned_request, trace.requests)),
         failed=any(root_error(item) is not None for item in loaded),
         cost=None if engine.gate is None else engine.gate.price(query),

@@ -15,6 +15,8 @@ from schema.writes import Writes
 from .federation_options import federation_options
 from .write_rules import write_rules
 
+CHANGES_TEXT = "What has changed in a list since a cursor; without one, the whole list first."
+
 
 def build_api_schema(
     settings: Settings, catalog: Catalog, resolvers: Resolvers, *, subgraph: bool = True
@@ -29,6 +31,7 @@ def build_api_schema(
         resolvers,
         writes=None if rules is None else Writes(catalog, rules),
         subscriptions=settings.subscriptions.enabled,
+        changes=CHANGES_TEXT if settings.changes.enabled else None,
         federation=federation_options(settings) if subgraph else None,
     )
 
@@ -48,6 +51,10 @@ def check_names(settings: Settings, catalog: Catalog) -> None:
         from gateway.planning.change_queries import check_stamps  # noqa: PLC0415 - few have stamps
 
         check_stamps(catalog, settings.subscriptions.stamps)
+    if settings.changes.enabled and settings.changes.twins:
+        from gateway.planning.twins import check_twins  # noqa: PLC0415 - likewise
+
+        check_twins(catalog, settings.changes.twins)
 
 
 def _check_natural_keys(settings: Settings, catalog: Catalog) -> None:

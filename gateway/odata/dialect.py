@@ -207,6 +207,11 @@ class Dialect:
     """Relations that the product has but does not publish; those are added whose sets and fields exist.
     https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/odata"""
 
+    twins: tuple[str, ...] = ()
+    """Sets over the same table that have the time of the last change, as in the setting ``changes.twins``; those are
+    used whose sets and fields exist.
+    https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/odata"""
+
     services: tuple[Service, ...] = ()
     """Services that are not in the metadata; those are offered that the environment describes.
     https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/custom-services"""

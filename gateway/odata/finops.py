@@ -28,7 +28,7 @@ from types import MappingProxyType
 from .account import AccountSets, Lookup, UserSet
 from .dialect import EQUALITY, LISTS, NULL, ODATA, ORDERING, TEXT, EnvironmentKind
 from .finops_companies import COMPANY_COLUMNS
-from .finops_presets import NATURAL_KEYS, RELATIONS, SERVICES
+from .finops_presets import NATURAL_KEYS, RELATIONS, SERVICES, TWINS
 from .infolog import INFOLOG
 from .query import Operator
 
@@ -153,6 +153,7 @@ FINOPS = replace(
     # https://learn.microsoft.com/en-us/power-apps/developer/data-platform/webapi/execute-batch-operations-using-web-api
     batch_writes=1_000,
     relations=RELATIONS,
+    twins=TWINS,
     services=SERVICES,
     natural_keys=NATURAL_KEYS,
 )

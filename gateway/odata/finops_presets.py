@@ -7,6 +7,8 @@ give one set a relation of the same name, the first that fits counts: newer vers
 
 ``NATURAL_KEYS`` are properties by which senders tell their rows from each other, whatever the number sequences give.
 
+``TWINS`` are sets over the same table that have the time of the last change, which the entity itself lacks.
+
 ``SERVICES`` are custom services (``/api/services``), offered if the environment describes them. They are not in the
 metadata: https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/custom-services
 """
@@ -117,4 +119,10 @@ SERVICES = (
             "vouchers": ServiceValue(type="[String!]", wire="Vouchers"),
         },
     ),
+)
+
+TWINS = (
+    "CustomersV3 by CustTableBiEntities.SysModifiedDateTime on dataAreaId CustomerAccount=AccountNum",
+    "VendorsV2 by VendTableBiEntities.SysModifiedDateTime on dataAreaId VendorAccountNumber=AccountNum",
+    "VendorsV3 by VendTableBiEntities.SysModifiedDateTime on dataAreaId VendorAccountNumber=AccountNum",
 )

@@ -20,6 +20,7 @@ from gateway.documents.collect_fields import Nodes, Selection, fragments_of
 from gateway.documents.fingerprint import fingerprint_of
 from schema.catalog import Catalog
 from schema.catalog.records import RootField, RootKind
+from schema.types.changes import CHANGES
 
 from .completion_compiler import Compiler, Complete, RootCompletion
 from .expectations import Expectation
@@ -70,6 +71,8 @@ class Prepared(Struct, frozen=True, eq=False, kw_only=True):
     roots: tuple[RootShape, ...] = ()
     order: tuple[tuple[str, str], ...] = ()
     """Response keys in order, with their field names."""
+    has_changes: bool = False
+    """Whether a root field is ``changes``."""
     row_types: RowTypes
     shaper: Shaper
     compiler: Compiler
@@ -148,6 +151,7 @@ def prepare(
         fields=fields,
         roots=shapes,
         order=tuple((key, nodes[0].name.value) for key, nodes in collected.items()),
+        has_changes=any(nodes[0].name.value == CHANGES for nodes in collected.values()),
         row_types=RowTypes(catalog),
         shaper=shaper,
         compiler=compiler,

@@ -46,6 +46,10 @@ class ChangeQuery:
     """Answers ``rows { nodes { id etag changed created } pageInfo { hasNextPage endCursor } }`` for the variables
     ``first``, ``after`` and, if the set can be filtered, ``where``."""
     entity_set: str = ""
+    row_type: str = ""
+    """The GraphQL type of its rows."""
+    created: str | None = None
+    """By stamp: the field with the time of creation."""
     newest: str = ""
     """By stamp: answers ``rows { nodes { id changed } }`` for ``first`` and ``where``, the latest change first."""
 
@@ -77,6 +81,7 @@ def find_change_query(catalog: Catalog, name: str, stamps: Collection[str] = ())
         {"where", "orderBy"} <= arguments and _can_be_queried(catalog, stamp)
     ):
         stamp = None
+    created = None if stamp is None else _stamp(catalog, csdl, CREATED_STAMPS)
     query = ChangeQuery(
         name=root.name,
         has_company="companies" in arguments,
@@ -84,13 +89,10 @@ def find_change_query(catalog: Catalog, name: str, stamps: Collection[str] = ())
         where=catalog.name_of(TypeKind.WHERE, csdl) if "where" in arguments else None,
         stamp=None if stamp is None else stamp.name,
         entity_set=root.entity_set.name,
+        row_type=catalog.reference_name(csdl),
+        created=None if created is None else created.name,
     )
-    created = None if stamp is None else _stamp(catalog, csdl, CREATED_STAMPS)
-    return replace(
-        query,
-        rows=_rows(query, None if created is None else created.name),
-        newest=_newest(query),
-    )
+    return replace(query, rows=_rows(query), newest=_newest(query))
 
 
 def check_stamps(catalog: Catalog, stamps: Collection[str]) -> None:
@@ -117,10 +119,12 @@ def _stamps_of(root: RootField, stamps: Collection[str]) -> Collection[str]:
     return [name for of, _, name in split if of == root.entity_set.name] or CHANGED_STAMPS
 
 
-def _rows(of: ChangeQuery, created: str | None) -> str:
+def _rows(of: ChangeQuery) -> str:
     fields, order = "id etag", ""
     if of.stamp is not None:
-        fields += f" changed: {of.stamp}" + ("" if created is None else f" created: {created}")
+        fields += f" changed: {of.stamp}" + (
+            "" if of.created is None else f" created: {of.created}"
+        )
         order = f", orderBy: [{{ {of.stamp}: ASC }}]"
     declared, used = of.filtering
     return (

@@ -21,6 +21,7 @@ from gateway.cache.answer_store import AnswerStore
 from gateway.cache.environment_answers import EnvironmentAnswers
 from gateway.cache.operation_reads import ReadSharing
 from gateway.cache.touched_sets import TouchedSets
+from gateway.changes.operations import ChangeFeeds
 from gateway.config.profiles import ProfileSettings, environment_in, profile_in
 from gateway.config.setting_models import SandboxOptions
 from gateway.config.settings import Settings
@@ -372,6 +373,9 @@ def executable(
         engine.sharing = ReadSharing(answers=client.answers, touched=touched)
     if isinstance(client.costs, Costs):
         engine.gate = EarlyRefusal(client, cost_gate(client.costs, settings, engine, observe))
+    engine.changes = ChangeFeeds(
+        engine, settings.changes, settings.subscriptions.stamps, settings.max_page_size
+    )
     return schema, engine
 
 

@@ -11,6 +11,7 @@ from .infolog import Infolog
 from .numbers import Numbers
 from .stock import move
 from .store import Store
+from .twins import follow
 from .values import Stored, decimal_text
 from .world import COMPANY
 
@@ -73,10 +74,11 @@ class Business:
             for total, name in totals.items()
         }
 
-    def move_stock(self, storage: str, row: Row | None, before: Row | None) -> None:
-        """Update the stock for an order line that was created, changed or deleted."""
+    def update_tables(self, storage: str, row: Row | None, before: Row | None) -> None:
+        """Update what depends on a row that was created, changed or deleted: stock, and tables that show it, too."""
         if not self.active:
             return
+        follow(self.store, storage, row, before)
         if before is not None:
             move(self.store, storage, before, -1)
         if row is not None:

@@ -80,7 +80,7 @@ class RowWriter:
             self._refuse_duplicate(at, key)
             number = self._store.add(at.storage, at.type_name, row)
             self._note_numbers(at, given, row)
-            self._business.move_stock(at.storage.name, row, None)
+            self._business.update_tables(at.storage.name, row, None)
             self._after(at, row, None)
         return number
 
@@ -106,7 +106,7 @@ class RowWriter:
             self._store.change(
                 at.storage, number, {n: after[n] for n in at.storage.fields if after[n] != row[n]}
             )
-            self._business.move_stock(at.storage.name, after, row)
+            self._business.update_tables(at.storage.name, after, row)
             self._after(at, after, row)
 
     def delete(self, at: WriteTarget, row: Row) -> None:
@@ -133,7 +133,7 @@ class RowWriter:
         number = row[ID]
         assert isinstance(number, int)
         self._store.remove(at.storage, number)
-        self._business.move_stock(at.storage.name, None, row)
+        self._business.update_tables(at.storage.name, None, row)
 
     def _company(self, at: WriteTarget, given: Row) -> str:
         """Return the company of a new row: the body's, else the caller's default (section 1.2)."""

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from datetime import datetime, timedelta
 
 from msgspec import Struct, field
 
+from gateway.changes.records import Kind
+from gateway.changes.stamps import parse_stamp
 from gateway.errors import UnsupportedQuery
-
-
-class Kind(StrEnum):
-    """How a row has changed."""
-
-    CREATED = "CREATED"
-    UPDATED = "UPDATED"
-    CHANGED = "CHANGED"
-    """Created or updated: the row does not say which."""
-    DELETED = "DELETED"
 
 
 class PolledRow(Struct, frozen=True):
@@ -161,19 +152,3 @@ class ByStamp(Struct):
         since = self.since(now)
         if since is not None:
             self._seen = {row: seen for row, seen in self._seen.items() if seen[0] >= since}
-
-
-def parse_stamp(text: str | None) -> datetime | None:
-    """Return a stamp such as ``"2024-05-01T10:00:00.1234567Z"``; None if it is absent or not a time."""
-    if text is None:
-        return None
-    try:
-        stamp = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return stamp if stamp.tzinfo is not None else stamp.replace(tzinfo=UTC)
-
-
-def format_stamp(at: datetime) -> str:
-    """Return a time as a literal of filters."""
-    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -34,12 +34,13 @@ from graphql import (
 )
 from graphql.execution.values import VariableValues
 
+from gateway.changes.records import Kind
 from gateway.documents.collect_fields import Nodes, Selection, fragments_of
 from gateway.documents.input_coercion import coerce_arguments
 from gateway.errors import BadArgument
 from schema.types.subscriptions import ENTITY_CHANGED
 
-from .changes import Change, Kind
+from .changes import Change
 
 BATCH = 500
 """Maximum changes whose rows are read by one query."""

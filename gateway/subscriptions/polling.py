@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.admission.work import Lane
+from gateway.changes.stamps import format_stamp
 from gateway.errors import BudgetExceeded, GatewayError, to_gateway_error
 from gateway.events import Observer
 from gateway.events.streams import SubscriptionPolled
@@ -19,7 +20,7 @@ from gateway.planning.change_queries import WATCH, ChangeQuery
 from gateway.request import Answer, GraphQLRequest
 from schema.operators import WhereOperator
 
-from .changes import ByEtag, ByStamp, Change, PolledRow, StampState, format_stamp
+from .changes import ByEtag, ByStamp, Change, PolledRow, StampState
 
 Execute: TypeAlias = Callable[[GraphQLRequest], Awaitable[Answer]]
 """Executes an operation in the current generation."""

@@ -12,11 +12,12 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from gateway.changes.records import Kind
 from gateway.engine import Engine
 from gateway.execution.shared_reads import ReadContext
 from gateway.request import GraphQLRequest
 
-from .changes import Change, Kind
+from .changes import Change
 from .operation import BATCH
 from .start import ActiveSubscription
 

@@ -464,7 +464,7 @@ class Catalog(CatalogInputs):
         return not structured[0] or self.is_served(names[0])
 
 
-_RESERVED = ("node", "nodes", "_service", "_entities")
+_RESERVED = ("node", "nodes", "changes", "_service", "_entities")
 _PAGING = (
     Argument(name="first", type_name="Int", description=describe.FIRST),
     Argument(name="after", type_name="String", description=describe.AFTER),

@@ -18,6 +18,7 @@ SCALARS = ("Decimal", "Long", "DateTime", "Date", "TimeOfDay", "Duration", "UUID
 RESERVED_TYPES = (
     *("Query", "Mutation", "Subscription", "Node", "PageInfo", "SortDirection"),
     *("UserError", "FieldConflict", "EntityChanged", "ChangeKind"),
+    *("Changes", "ChangedRow", "RemovedRow", "RemovalReason", "ChangeSource", "ChangeGuarantee"),
     *("_Any", "_Entity", "_Service"),
     *("String", "Int", "Float", "Boolean", "ID", *SCALARS),
 )

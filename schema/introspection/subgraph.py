@@ -19,6 +19,7 @@ from functools import lru_cache
 
 from schema.catalog.records import RootField, TypeKind
 from schema.types.build import ODataSchema
+from schema.types.changes import CHANGES, CHANGES_TYPES
 from schema.types.federation import Federation
 from schema.types.subscriptions import SUBSCRIPTION_TYPES
 
@@ -72,12 +73,15 @@ class Federated(Marks):
     def shows(self, name: str) -> bool:
         """Return False for ``Node`` if the settings omit it."""
         # Subscriptions are omitted: routers offer them by other means, and they refer to Node, which may be omitted.
-        if name in SUBSCRIPTION_TYPES:
+        if name in SUBSCRIPTION_TYPES or name in CHANGES_TYPES:
             return False
         return name != "Node" or self._federation.node != "omit"
 
     def shows_field(self, owner: str, name: str) -> bool:
-        """Return False for ``node`` and ``nodes`` if the settings omit them."""
+        """Return False for ``node`` and ``nodes`` if the settings omit them, and for ``changes``."""
+        # Two gateways have two of them, and a supergraph has one.
+        if owner == "Query" and name == CHANGES:
+            return False
         return owner != "Query" or name not in _NODE_FIELDS or self._federation.node != "omit"
 
     def of_type(self, shown: DescribedType) -> str:

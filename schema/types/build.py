@@ -23,6 +23,7 @@ from schema.errors import NameCollisionError, SchemaError
 from schema.writes import Writes
 
 from . import scalars
+from .changes import CHANGES, ChangesTypes
 from .federation import ENTITY, SCALARS, Federation, FederationTypes, Named
 from .inputs import INPUT_KINDS, InputTypes
 from .lazy import LazyFields, LazySchema, LazyTypes
@@ -55,19 +56,21 @@ _FIXED = ("Node", "PageInfo", "SortDirection")
 _FIXED_BY_WRITES = ("UserError", "FieldConflict")
 
 
-def build_schema(
+def build_schema(  # noqa: PLR0913 - the parts of an API
     catalog: Catalog,
     resolvers: Resolvers,
     *,
     writes: Writes | None = None,
     subscriptions: bool = False,
+    changes: str | None = None,
     federation: Federation | None = None,
     extra_query: type | None = None,
     extra_types: Sequence[type] = (),
 ) -> ODataSchema:
     """Return the schema of a catalogue.
 
-    Without ``writes`` it has no mutations. ``subscriptions`` needs rows with global ids. With ``federation`` the schema
+    Without ``writes`` it has no mutations. ``subscriptions`` and ``changes`` need rows with global ids; ``changes`` is
+    the description of that field, None: there is none. With ``federation`` the schema
     is a subgraph. ``extra_query`` is an ordinary ``@strawberry.type`` class whose fields are added to ``Query`` and
     resolved by Strawberry as usual. Raises NameCollisionError if a hand-written name equals a generated one.
     """
@@ -76,6 +79,7 @@ def build_schema(
         resolvers,
         writes=writes,
         subscriptions=subscriptions,
+        changes=changes,
         federation=federation,
         extra_query=extra_query,
         extra_types=extra_types,
@@ -85,13 +89,14 @@ def build_schema(
 class ODataSchema(strawberry.Schema):
     """A Strawberry schema over a catalogue."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - likewise
         self,
         catalog: Catalog,
         resolvers: Resolvers,
         *,
         writes: Writes | None = None,
         subscriptions: bool = False,
+        changes: str | None = None,
         federation: Federation | None = None,
         extra_query: type | None = None,
         extra_types: Sequence[type] = (),
@@ -102,6 +107,7 @@ class ODataSchema(strawberry.Schema):
             ODataSchema,
             resolvers=resolvers,
             subscriptions=subscriptions,
+            changes=changes,
             extra_query=extra_query,
             extra_types=extra_types,
         )
@@ -113,10 +119,17 @@ class ODataSchema(strawberry.Schema):
             else FederationTypes(resolvers, self._types, has_entities="node" in catalog.roots)
         )
         has_subscriptions = subscriptions and catalog.has_watchable
+        has_companies = catalog.abilities.company_property is not None
+        self._changes = (
+            ChangesTypes(self._types, changes, companies=has_companies, streams=has_subscriptions)
+            if changes is not None and catalog.has_watchable
+            else None
+        )
         fixed = (
             *_FIXED,
             *(_FIXED_BY_WRITES if self.writes else ()),
             *(_FIXED_BY_SUBSCRIPTIONS if has_subscriptions else ()),
+            *(() if self._changes is None else self._changes.names),
             *(() if self._federated is None else self._federated.names),
         )
         self._fixed = tuple(
@@ -129,9 +142,10 @@ class ODataSchema(strawberry.Schema):
         self._mutations = (
             None if self.writes is None else MutationTypes(self.writes, resolvers, self._types)
         )
-        has_companies = catalog.abilities.company_property is not None
         self._subscriptions = (
-            SubscriptionTypes(self._types, companies=has_companies) if has_subscriptions else None
+            SubscriptionTypes(self._types, self._changes, companies=has_companies)
+            if has_subscriptions
+            else None
         )
         # Strawberry rejects a Query without fields; the placeholder goes when the lazy schema replaces Strawberry's.
         extra = _extra_fields(extra_query)
@@ -197,6 +211,8 @@ class ODataSchema(strawberry.Schema):
         fields: Mapping[str, Named] = catalog.roots
         if self._federated is not None:
             fields = self._federated.fields(catalog.roots)
+        if self._changes is not None:
+            fields = self._changes.fields(fields)
         for name in ordinary:
             if name in fields:
                 raise _collision(f"Query.{name}")
@@ -233,6 +249,8 @@ class ODataSchema(strawberry.Schema):
         self._schema._strawberry_schema = self  # type: ignore[attr-defined]  # noqa: SLF001
 
     def _root_field(self, record: Named) -> GeneratedField:
+        if self._changes is not None and record.name == CHANGES:
+            return self._changes.field()
         if isinstance(record, RootField) and record.kind is not RootKind.ENTITIES:
             return self._objects.root_field(record)
         assert self._federated is not None
@@ -317,6 +335,8 @@ class ODataSchema(strawberry.Schema):
             fixed = self._mutations.fixed(name)
         if fixed is None and self._subscriptions is not None:
             fixed = self._subscriptions.fixed(name)
+        if fixed is None and self._changes is not None:
+            fixed = self._changes.fixed(name)
         return fixed
 
     def _generated_type(self, name: str) -> GeneratedDefinition | StrawberryEnumDefinition:

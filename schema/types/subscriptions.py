@@ -13,6 +13,7 @@ from strawberry.types.enum import StrawberryEnumDefinition
 
 from schema.catalog import descriptions as describe
 
+from .changes import KINDS, ChangesTypes
 from .objects import Wire, enum_of
 from .strawberry_definitions import (
     GeneratedArgument,
@@ -26,12 +27,6 @@ ENTITY_CHANGED = "entityChanged"
 FIXED_TYPES = ("ChangeKind", "EntityChanged")
 SUBSCRIPTION_TYPES = frozenset({"Subscription", *FIXED_TYPES})
 
-KINDS = {
-    "CREATED": "A new row.",
-    "UPDATED": "The row has new values, or was written again with the same values.",
-    "CHANGED": "Created or updated; the upstream service does not say which.",
-    "DELETED": "The row was deleted, or no longer matches `where`; `node` is null.",
-}
 _FIELDS = (
     Wire("kind", Ref("ChangeKind", nullable=False), "How the row changed."),
     Wire(
@@ -59,9 +54,12 @@ _COMPANIES = Wire("companies", Ref("String", many=True), describe.COMPANIES)
 class SubscriptionTypes:
     """Creates the definitions of ``Subscription`` and of the types of its events, by name."""
 
-    def __init__(self, types: TypeTable, *, companies: bool) -> None:
+    def __init__(
+        self, types: TypeTable, changes: ChangesTypes | None = None, *, companies: bool
+    ) -> None:
         """``companies``: whether rows of this product belong to companies."""
         self._types = types
+        self._changes = changes
         self._companies = companies
 
     def root(self) -> GeneratedDefinition:
@@ -71,7 +69,10 @@ class SubscriptionTypes:
             Ref("EntityChanged", nullable=False),
             "Changes to rows of a set from now on, detected by polling.",
         )
-        return GeneratedDefinition("Subscription", lambda: {wire.name: wire}, self._field)
+        fields = {wire.name: wire}
+        if self._changes is not None:
+            fields = {**fields, self._changes.wire.name: self._changes.wire}
+        return GeneratedDefinition("Subscription", lambda: fields, self._field)
 
     def fixed(self, name: str) -> GeneratedDefinition | StrawberryEnumDefinition | None:
         """Return a type of the events; None for any other name."""
@@ -85,6 +86,8 @@ class SubscriptionTypes:
         )
 
     def _field(self, wire: Wire) -> GeneratedField:
+        if self._changes is not None and wire is self._changes.wire:
+            return self._changes.field()
         arguments: tuple[Wire, ...] = ()
         if wire.name == ENTITY_CHANGED:
             first, *others = _ARGUMENTS

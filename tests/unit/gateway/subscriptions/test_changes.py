@@ -6,17 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from gateway.changes.records import Kind
+from gateway.changes.stamps import format_stamp, parse_stamp
 from gateway.errors import UnsupportedQuery
-from gateway.subscriptions.changes import (
-    ByEtag,
-    ByStamp,
-    Change,
-    Kind,
-    PolledRow,
-    format_stamp,
-    parse_stamp,
-)
-from schema.types.subscriptions import KINDS
+from gateway.subscriptions.changes import ByEtag, ByStamp, Change, PolledRow
+from schema.types.changes import KINDS
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from graphql import parse, validate
 
+from gateway.changes.records import Kind
 from gateway.errors import BadArgument, SettingsError, UnsupportedQuery
 from gateway.events import Event, RequestSent
 from gateway.events.streams import SubscriptionPolled
 from gateway.planning.change_queries import check_stamps, find_change_query
 from gateway.request import Answer, GraphQLRequest
 from gateway.runtime.assembly import Gateway
-from gateway.subscriptions.changes import Change, Kind
+from gateway.subscriptions.changes import Change
 from gateway.subscriptions.operation import SubscriptionRequest, payloads, read_subscription
 from gateway.subscriptions.polling import Poll
 from schema.catalog import Catalog

@@ -13,12 +13,13 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.changes.records import Kind
 from gateway.config.setting_models import SubscriptionOptions
 from gateway.config.settings import Settings
 from gateway.errors import BadArgument
 from gateway.request import GraphQLRequest
 from gateway.runtime.generations import open_generations
-from gateway.subscriptions.changes import Change, Kind
+from gateway.subscriptions.changes import Change
 from gateway.subscriptions.hub import Hub
 from gateway.subscriptions.sharing import Batch, Part, Reader
 from gateway.subscriptions.start import ActiveSubscription, start_subscription

@@ -1,0 +1,215 @@
+"""Answers operations with ``changes``: each such field by its feed, the others as an operation of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from graphql import GraphQLError
+from msgspec.structs import replace
+
+from gateway.config.change_models import ChangeOptions
+from gateway.documents.collect_fields import Nodes, Selection, fragments_of
+from gateway.documents.input_coercion import coerce_arguments
+from gateway.documents.refusal import OperationRefused
+from gateway.engine import Engine
+from gateway.errors import BadArgument, UnsupportedQuery
+from gateway.execution.deadline import Deadline
+from gateway.execution.trace import Trace
+from gateway.planning.change_queries import find_change_query
+from gateway.planning.plan import FailedRoot, ListRoot
+from gateway.planning.twins import find_twin
+from gateway.request import Answer, FeedOutline, GraphQLRequest, PlannedQuery
+from schema.types.changes import CHANGES
+
+from .answers import joined
+from .feed import Feed, feed_companies, feed_fingerprint, feed_size, feed_where
+from .payload import payload_errors, payload_of
+from .reading import Ask, ReadFailed, RowReader, request_of
+from .selection import ChangesSelection, select_changes, without_changes
+
+_VARIABLE = re.compile(r"Variable '\$(where|first|after)_+'")
+"""How graphql-core names the arguments of the reads."""
+
+
+class ChangeFeeds:
+    """The feeds of one schema: what the engine runs for ``changes``."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        options: ChangeOptions,
+        stamps: tuple[str, ...],
+        max_page: int,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._engine = engine
+        self._options = options
+        self._stamps = stamps
+        self._max_page = max_page
+        self.now = now
+        """The time in seconds since the epoch."""
+
+    async def answer(self, query: PlannedQuery, deadline: Deadline, trace: Trace | None) -> Answer:
+        """Answer a query whose root fields are ``changes`` and perhaps others."""
+        if query.request.cost == "estimate":
+            return self._estimate(query)
+
+        async def ask(part: GraphQLRequest) -> Answer:
+            return await self._engine.answer_part(part, deadline, trace)
+
+        own, rest = _root_fields(query)
+        answers = await asyncio.gather(
+            *(self._field(query, key, of, ask) for key, of in own.items()),
+            *([self._rest(query, rest, ask)] if rest else []),
+        )
+        return joined(answers, [key for key, _ in query.prepared.order])
+
+    def _estimate(self, query: PlannedQuery) -> Answer:
+        """Return what the first reads of each field would cost. Raises GatewayError, OperationRefused."""
+        own = (root for outline in self.outline(query) for root in outline.roots)
+        return self._engine.estimate(replace(query, roots=(*query.roots, *own)))
+
+    def outline(self, query: PlannedQuery) -> tuple[FeedOutline, ...]:
+        """Return what each field does first. Raises GatewayError, OperationRefused."""
+        return tuple(
+            self._outline(query, key, nodes) for key, nodes in _root_fields(query)[0].items()
+        )
+
+    def _outline(self, query: PlannedQuery, key: str, nodes: Nodes) -> FeedOutline:
+        arguments = self._arguments(query, nodes)
+        feed = self.feed(query.request, arguments, _selected(query, nodes), _nothing)
+        requests = feed.first_requests(arguments.get("since"))
+        return FeedOutline(
+            key=key,
+            how=feed.how,
+            notes=feed.notes,
+            roots=tuple(
+                root
+                for request in requests
+                for root in self._engine.plan(self._engine.read(request)).roots
+            ),
+        )
+
+    async def _field(self, query: PlannedQuery, key: str, nodes: Nodes, ask: Ask) -> Answer:
+        """Answer one field. Raises nothing but CancelledError."""
+        reader = None
+        try:
+            selection = _selected(query, nodes)
+            arguments = self._arguments(query, nodes)
+            feed = self.feed(query.request, arguments, selection, ask)
+            reader = feed.reader
+            step = await feed.step(arguments.get("since"))
+            answer = Answer(
+                {key: payload_of(feed, step, selection)},
+                payload_errors(step, selection, key),
+            )
+        except ReadFailed as failed:
+            answer = Answer(None, [_placed(error, key) for error in failed.errors])
+        except OperationRefused as refused:
+            answer = Answer(None, [_placed(error, key) for error in refused.errors])
+        except Exception as error:
+            answer = Answer(None, [{**self._engine.report(error), "path": [key]}])
+        if reader is not None:
+            reader.spent.settle(answer)
+        return answer
+
+    def _arguments(self, query: PlannedQuery, nodes: Nodes) -> Mapping[str, Any]:
+        core = self._engine.schema.core
+        assert core.query_type is not None
+        try:
+            return coerce_arguments(core.query_type.fields[CHANGES], nodes[0], query.variables)
+        except GraphQLError as error:
+            # Only a null in a nullable variable: validation finds everything else.
+            raise BadArgument(error.message) from error
+
+    def feed(
+        self,
+        request: GraphQLRequest,
+        arguments: Mapping[str, Any],
+        selection: ChangesSelection,
+        ask: Ask,
+    ) -> Feed:
+        """Return the feed for the arguments of a field. Raises GatewayError, OperationRefused."""
+        engine = self._engine
+        catalog = engine.schema.catalog
+        query = find_change_query(catalog, arguments["set"], self._stamps)
+        twins = (*self._options.twins, *engine.dialect.twins)
+        twin = None if query.stamp is not None else find_twin(catalog, query, twins)
+        if query.stamp is None and twin is None:
+            raise UnsupportedQuery(
+                f"{query.name} has no time of the last change.",
+                hint="If a property has it, name it in the setting subscriptions.stamps.",
+            )
+        companies = feed_companies(query, arguments.get("companies")) or request.companies
+        where = feed_where(query, arguments.get("where"))
+        reader = RowReader(
+            query=query,
+            selection=selection,
+            core=engine.schema.core,
+            request=request_of(request, companies),
+            where=where,
+            ask=ask,
+            page_size=self._max_page,
+        )
+        size = feed_size(arguments.get("first"), self._max_page)
+        root = self._list(reader, size)
+        assert root.plan.window is not None
+        return Feed(
+            reader=reader,
+            twin=twin,
+            of=feed_fingerprint(query, where, companies, catalog.tag),
+            # As of the list's own cursors: rules, masks and companies of the caller decide it.
+            scope=root.plan.window.binding,
+            first=size,
+            options=self._options,
+            now=self.now,
+            sealer=root.plan.window.sealer,
+        )
+
+    def _list(self, reader: RowReader, size: int) -> ListRoot:
+        """Return the plan of the list's first page. Raises GatewayError, OperationRefused."""
+        request, _ = reader.page_request(size, None, reader.where)
+        (root,) = self._engine.plan(self._engine.read(request)).roots
+        if isinstance(root, FailedRoot):
+            raise root.error
+        assert isinstance(root, ListRoot)
+        return root
+
+    async def _rest(self, query: PlannedQuery, rest: Mapping[str, Nodes], ask: Ask) -> Answer:
+        """Answer the other root fields."""
+        text, used = without_changes(query.prepared.document, query.prepared.operation, rest)
+        sent = query.request.variables
+        variables = {name: value for name, value in sent.items() if name in used}
+        return await ask(
+            replace(query.request, query=text, variables=variables, operation_name=None)
+        )
+
+
+def _root_fields(query: PlannedQuery) -> tuple[dict[str, Nodes], dict[str, Nodes]]:
+    """Return the ``changes`` fields of a query, and its others."""
+    operation = query.prepared.operation
+    fragments = fragments_of(query.prepared.document)
+    selection = Selection(operation, fragments, query.variables.coerced)
+    collected = selection.fields((operation.selection_set,), frozenset(("Query",)))
+    own = {key: of for key, of in collected.items() if of[0].name.value == CHANGES}
+    return own, {key: of for key, of in collected.items() if key not in own}
+
+
+def _selected(query: PlannedQuery, nodes: Nodes) -> ChangesSelection:
+    prepared = query.prepared
+    return select_changes(prepared.document, prepared.operation, query.variables.coerced, nodes)
+
+
+async def _nothing(_: GraphQLRequest) -> Answer:
+    raise NotImplementedError
+
+
+def _placed(error: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return an error of a read at the field; locations are in a document that the client has not seen."""
+    placed = {name: value for name, value in error.items() if name == "extensions"}
+    message = _VARIABLE.sub(r"\1", str(error["message"]))
+    return {"message": message, "path": [key], **placed}

@@ -23,7 +23,7 @@ from starlette.routing import Route
 from gateway.app import create_app
 from gateway.config.settings import Settings
 from gateway.graphiql import BUILT, Page, asset_routes, page_routes
-from tests.support.graphiql import SECONDS
+from tests.support.graphiql import SECONDS, WINDOW, open_graphiql, reset
 from tests.support.process import PATIENCE
 from tests.support.requirements import need
 from tests.support.threaded import free_port, threaded
@@ -100,9 +100,8 @@ def browser(chromium_path):
 @contextmanager
 def profile(browser, foreign, **more):
     """Yield a fresh browser profile whose requests to other hosts are recorded."""
-    window = {"width": 1400, "height": 850}
     proxy = {"server": foreign.proxy, "bypass": "127.0.0.1"}
-    with closing(browser.new_context(viewport=window, proxy=proxy, **more)) as context:
+    with closing(browser.new_context(viewport=WINDOW, proxy=proxy, **more)) as context:
         context.set_default_timeout(SECONDS)
         yield context
 
@@ -113,7 +112,7 @@ def context(browser, foreign):
         yield context
 
 
-class ChangeQuery:
+class WatchedPage:
     """A page, its requests and its console messages."""
 
     def __init__(self, context, url, foreign):
@@ -131,6 +130,14 @@ class ChangeQuery:
             " e => console.error('CSP', e.violatedDirective, e.blockedURI, e.sourceFile))"
         )
 
+    def begin(self):
+        """Forget the requests and messages of an earlier test, and bring GraphiQL back to how it was opened."""
+        reset(self.page)
+        self.requests.clear()
+        self.console.clear()
+        self._asked_before = len(self._foreign.asked)
+        return self
+
     def assert_clean(self):
         own = (f"{self._url}/", "data:", f"blob:{self._url}/")
 
@@ -139,28 +146,50 @@ class ChangeQuery:
         assert [text for kind, text in self.console if kind in {"error", "warning"}] == []
 
 
+@contextmanager
+def opened(browser, foreign, url):
+    """Yield a GraphiQL page for several tests, which opened cleanly: opening takes seconds of computing."""
+    with profile(browser, foreign) as context:
+        watched = WatchedPage(context, url, foreign)
+        open_graphiql(watched, url)
+        watched.assert_clean()
+        yield watched
+
+
+@pytest.fixture(scope="module")
+def opened_page(browser, foreign, gateway):
+    with opened(browser, foreign, gateway) as watched:
+        yield watched
+
+
+@pytest.fixture
+def shared(opened_page):
+    """The page that the tests of a module share, as it was opened."""
+    return opened_page.begin()
+
+
 @pytest.fixture
 def admitted(browser, foreign, profiled):
     """A page of a gateway with profiles, opened with its admin token."""
     me = {"username": "me", "password": PASSWORD}
     with profile(browser, foreign, http_credentials=me) as context:
-        yield ChangeQuery(context, profiled, foreign)
+        yield WatchedPage(context, profiled, foreign)
 
 
 @pytest.fixture
 def watched(context, gateway, foreign):
-    return ChangeQuery(context, gateway, foreign)
+    return WatchedPage(context, gateway, foreign)
 
 
 @pytest.fixture
 def watching():
     """Return what makes a watched page, for modules with gateways of their own."""
-    return ChangeQuery
+    return WatchedPage
 
 
 @pytest.fixture
 def watched_plain(context, plain_gateway, foreign):
-    return ChangeQuery(context, plain_gateway, foreign)
+    return WatchedPage(context, plain_gateway, foreign)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.app import create_app
 from gateway.config.settings import Settings
-from tests.browser.conftest import ChangeQuery, profile
+from tests.browser.conftest import WatchedPage, profile
 from tests.support.graphiql import open_graphiql
 from tests.support.threaded import threaded
 
@@ -26,7 +26,7 @@ def links_of(page):
 
 def test_chapters_are_linked_where_they_help(browser, foreign, documented, screenshot):
     with profile(browser, foreign) as context:
-        watched = ChangeQuery(context, documented, foreign)
+        watched = WatchedPage(context, documented, foreign)
         open_graphiql(watched, documented)
         page = watched.page
         page.get_by_label("Show Explain").click()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.graphiql import examples
-from tests.browser.conftest import ChangeQuery, profile
+from tests.browser.conftest import WatchedPage, profile
 from tests.support.graphiql import SECONDS, is_run, open_graphiql, run, text_of, write
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("built_page")]
@@ -59,7 +59,7 @@ class Panel:
 def shared(browser, foreign, gateway):
     """One page for all tests that fill it: opening it is what takes long."""
     with profile(browser, foreign) as context:
-        yield Panel(ChangeQuery(context, gateway, foreign), gateway)
+        yield Panel(WatchedPage(context, gateway, foreign), gateway)
 
 
 @pytest.fixture

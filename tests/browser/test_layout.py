@@ -2,11 +2,11 @@
 
 import pytest
 
-from tests.browser.conftest import ChangeQuery, profile
 from tests.support.graphiql import SECONDS, open_graphiql, run, violations
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("built_page")]
 WINDOWS = {"laptop": (1366, 657), "desktop": (1440, 789), "tablet": (768, 900), "phone": (390, 844)}
+EDITOR_THEMES = {"light": "vs", "dark": "vs-dark"}
 PANELS = ("Documentation Explorer", "Search", "History", "Explain")
 BOX = """selector => {
   const { left, right, top, bottom } = document.querySelector(selector).getBoundingClientRect();
@@ -14,26 +14,17 @@ BOX = """selector => {
 }"""
 
 
-@pytest.fixture(params=WINDOWS, ids=str)
-def window(request):
-    return WINDOWS[request.param]
-
-
-@pytest.fixture(params=["light", "dark"])
-def themed(request, browser, foreign, gateway):
-    with profile(browser, foreign, color_scheme=request.param) as context:
-        yield ChangeQuery(context, gateway, foreign)
-
-
 def box(page, selector):
     return page.evaluate(BOX, selector)
 
 
-def test_nothing_lies_outside_the_window(watched, gateway, window, screenshot):
+def resize(page, window):
     width, height = window
-    page = watched.page
     page.set_viewport_size({"width": width, "height": height})
-    open_graphiql(watched, gateway)
+
+
+def assert_nothing_lies_outside(page, window):
+    width, height = window
     run(page)
     page.mouse.move(width / 2, height / 2)
     page.mouse.wheel(0, 5_000)
@@ -52,16 +43,29 @@ def test_nothing_lies_outside_the_window(watched, gateway, window, screenshot):
         left, right, top, bottom = box(page, selector)
         assert (left >= 0, right <= width, top >= 0, bottom <= height) == (True,) * 4, selector
         assert min(right - left, bottom - top) > 15, selector
-    screenshot(page, f"layout-{width}")
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+def test_nothing_lies_outside_the_window(shared, name, screenshot):
+    resize(shared.page, WINDOWS[name])
+
+    assert_nothing_lies_outside(shared.page, WINDOWS[name])
+    screenshot(shared.page, f"layout-{WINDOWS[name][0]}")
+    shared.assert_clean()
+
+
+def test_a_page_that_a_phone_opens_fits_it(watched, gateway):
+    resize(watched.page, WINDOWS["phone"])
+    open_graphiql(watched, gateway)
+
+    assert_nothing_lies_outside(watched.page, WINDOWS["phone"])
     watched.assert_clean()
 
 
 @pytest.mark.parametrize("name", ["tablet", "phone"])
-def test_the_response_stands_below_the_editors_of_a_narrow_window(watched, gateway, name):
-    width, height = WINDOWS[name]
-    page = watched.page
-    page.set_viewport_size({"width": width, "height": height})
-    open_graphiql(watched, gateway)
+def test_the_response_stands_below_the_editors_of_a_narrow_window(shared, name):
+    page = shared.page
+    resize(page, WINDOWS[name])
     page.get_by_label("Show Search").click()
     page.get_by_label("Search sets, fields, types").wait_for(timeout=SECONDS)
 
@@ -70,13 +74,13 @@ def test_the_response_stands_below_the_editors_of_a_narrow_window(watched, gatew
     )
     assert plugin[3] <= editors[2] + 1
     assert editors[3] <= response[2] + 1
+    width = WINDOWS[name][0]
     assert all(right - left > 0.85 * width for left, right, _, _ in (plugin, editors, response))
-    watched.assert_clean()
+    shared.assert_clean()
 
 
-def test_the_active_tab_stays_in_sight_when_a_panel_takes_its_room(watched, gateway):
-    page = watched.page
-    open_graphiql(watched, gateway)
+def test_the_active_tab_stays_in_sight_when_a_panel_takes_its_room(shared):
+    page = shared.page
     page.locator(".graphiql-tab-button").nth(6).click()
     page.get_by_label("Show Search").click()
 
@@ -90,10 +94,12 @@ def test_the_active_tab_stays_in_sight_when_a_panel_takes_its_room(watched, gate
     )
 
 
-def test_all_text_can_be_read(themed, gateway):
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_all_text_can_be_read(shared, theme):
     """By axe-core's rules for WCAG 2.1 A and AA: 4.5:1 is the least contrast of text."""
-    page = themed.page
-    open_graphiql(themed, gateway)
+    page = shared.page
+    page.emulate_media(color_scheme=theme)
+    page.locator(f".graphiql-query-editor .monaco-editor.{EDITOR_THEMES[theme]}").wait_for()
     run(page)
 
     unexpected = {"page": violations(page)}
@@ -104,9 +110,7 @@ def test_all_text_can_be_read(themed, gateway):
     assert not any(unexpected.values()), unexpected
 
 
-def test_the_badge_says_which_environment_it_is(watched, gateway):
-    open_graphiql(watched, gateway)
-
-    badge = watched.page.locator(".environment")
+def test_the_badge_says_which_environment_it_is(shared):
+    badge = shared.page.locator(".environment")
     assert badge.inner_text().startswith("Sandbox")
     assert "reads and writes" in badge.get_attribute("title")

@@ -5,7 +5,7 @@ import pytest
 from gateway.app import create_app
 from gateway.config.settings import Settings
 from gateway.http import schema_explorer as explorer
-from tests.browser.conftest import ChangeQuery
+from tests.browser.conftest import WatchedPage
 from tests.support.graphiql import (
     SECONDS,
     all_is_valid,
@@ -30,7 +30,7 @@ def sliced():
 
 @pytest.fixture
 def watched(context, sliced, foreign):
-    return ChangeQuery(context, sliced, foreign)
+    return WatchedPage(context, sliced, foreign)
 
 
 def search(page, text, first):

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
 from playwright.sync_api import TimeoutError as NotInTime
 
+from gateway.graphiql import examples
 from tests.support.node import ROOT, missing
 from tests.support.requirements import need
 
 SECONDS = 90_000
 """Milliseconds for anything that a page must show."""
+WINDOW = {"width": 1400, "height": 850}
 _CLIENTS = ROOT / "tests" / "clients"
 _AXE = _CLIENTS / "node_modules" / "axe-core" / "axe.min.js"
+_PRESET = {"X-D365-Company": "usmf"}
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
 _KNOWN = {"nested-interactive", "label-content-name-mismatch"}
 """GraphiQL's own: its tabs hold buttons (graphql/graphiql#3470), its history labels them all "Set active"."""
-_VIOLATIONS = """async tags => (await axe.run(document, { runOnly: tags })).violations
+_VIOLATIONS = """async tags => (await axe.run(document, { runOnly: tags, resultTypes: ["violations"] })).violations
   .map(({ id, nodes }) => [
     id, nodes.slice(0, 5).map(node => `${node.target}: ${node.failureSummary}`),
   ])"""
@@ -30,6 +34,24 @@ def open_graphiql(watched: Any, gateway: str, path: str = "/graphiql") -> float:
     watched.page.goto(f"{gateway}{path}")
     watched.page.wait_for_selector(".graphiql-query-editor .view-line", timeout=SECONDS)
     return time.perf_counter() - start
+
+
+def reset(page: Any) -> None:
+    """Bring an open page back to how it was opened: window, theme, panels, tabs, and the texts of the first one."""
+    page.unroute_all()
+    page.set_viewport_size(WINDOW)
+    page.emulate_media(color_scheme="light")
+    page.keyboard.press("Escape")
+    for panel in page.locator(".graphiql-sidebar [aria-label^=Hide]").all():
+        panel.click()
+    tabs, example = examples(), examples()[0]
+    while page.locator(".graphiql-tab").count() > len(tabs):
+        page.locator(".graphiql-tab-close").last.click()
+    page.locator(".graphiql-tab-button").first.click()
+    write(page, example.query)
+    write(page, json.dumps(example.variables), "variables.json")
+    write(page, json.dumps(_PRESET), "request-headers.json")
+    write(page, "", "response.json")
 
 
 def is_run(request: Any) -> bool:

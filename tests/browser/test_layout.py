@@ -54,10 +54,12 @@ def test_nothing_lies_outside_the_window(shared, name, screenshot):
     shared.assert_clean()
 
 
-def test_a_page_that_a_phone_opens_fits_it(watched, gateway):
+def test_a_page_that_a_phone_opens_fits_it_in_the_dark(watched, gateway):
     resize(watched.page, WINDOWS["phone"])
+    watched.page.emulate_media(color_scheme="dark")
     open_graphiql(watched, gateway)
 
+    watched.page.locator(".graphiql-query-editor .monaco-editor.vs-dark").wait_for()
     assert_nothing_lies_outside(watched.page, WINDOWS["phone"])
     watched.assert_clean()
 

@@ -3,7 +3,14 @@
 import pytest
 
 from gateway.graphiql import examples
-from tests.support.graphiql import SECONDS, is_run, open_graphiql, run, type_until_suggested
+from tests.support.graphiql import (
+    SECONDS,
+    is_run,
+    open_graphiql,
+    run,
+    type_until_suggested,
+    write,
+)
 
 pytestmark = [pytest.mark.browser]
 
@@ -18,25 +25,18 @@ class TestGraphiQL:
         tabs = page.locator(".graphiql-tab").all_inner_texts()
         assert tabs[0].strip() == "Customers"
         assert len(tabs) == len(examples())
-        result = run(page)
+        with page.expect_request(is_run) as sent:
+            result = run(page)
+        assert sent.value.headers["x-d365-company"] == "usmf"
+        assert sent.value.post_data_json["variables"] == examples()[0].variables
         assert "customersV3" in result
         assert '"errors"' not in result
         screenshot(page, "graphiql-light")
         watched.assert_clean()
 
-    def test_the_first_request_has_the_preset_company_and_variables(self, watched, gateway):
-        open_graphiql(watched, gateway)
-        with watched.page.expect_request(is_run) as sent:
-            run(watched.page)
-
-        assert sent.value.headers["x-d365-company"] == "usmf"
-        assert sent.value.post_data_json["variables"] == examples()[0].variables
-        watched.assert_clean()
-
-    def test_a_tab_runs_as_soon_as_it_is_open(self, watched, gateway):
+    def test_a_tab_runs_as_soon_as_it_is_open(self, shared):
         """GraphiQL reads an operation's name a moment after the text: the last tab's must not be asked for."""
-        open_graphiql(watched, gateway)
-        page = watched.page
+        page = shared.page
         run(page)
         tab = page.locator(".graphiql-tab-button").nth(1).element_handle()
         execute = page.get_by_label("Execute query").element_handle()
@@ -45,33 +45,27 @@ class TestGraphiQL:
 
         assert answered.value.request.post_data_json["query"] == examples()[1].query
         assert "errors" not in answered.value.json()
-        watched.assert_clean()
+        shared.assert_clean()
 
-    def test_dark_mode_and_history(self, watched, gateway, screenshot):
-        watched.page.emulate_media(color_scheme="dark")
-        open_graphiql(watched, gateway)
-        page = watched.page
+    def test_the_page_follows_the_system_into_the_dark(self, shared, screenshot):
+        page = shared.page
+        editor = page.locator(".graphiql-query-editor .monaco-editor.vs")
+        editor.wait_for(timeout=SECONDS)
+        page.emulate_media(color_scheme="dark")
+        page.locator(".graphiql-query-editor .monaco-editor.vs-dark").wait_for()
+        write(page, "query InTheDark { customersV3(first: 1) { totalCount } }")
         run(page)
         page.get_by_label("Show History").click()
-        page.wait_for_selector(".graphiql-history-item", timeout=SECONDS)
-
+        page.locator(".graphiql-history-item", has_text="InTheDark").wait_for(timeout=SECONDS)
         screenshot(page, "graphiql-dark-history")
-        watched.assert_clean()
 
-    def test_the_editors_follow_the_system_into_the_dark(self, watched, gateway):
-        open_graphiql(watched, gateway)
-        editor = watched.page.locator(".graphiql-query-editor .monaco-editor.vs")
-        editor.wait_for(timeout=SECONDS)
-
-        watched.page.emulate_media(color_scheme="dark")
-        watched.page.locator(".graphiql-query-editor .monaco-editor.vs-dark").wait_for()
-        watched.page.emulate_media(color_scheme="light")
+        page.emulate_media(color_scheme="light")
         editor.wait_for()
+        shared.assert_clean()
 
-    def test_a_new_tab_is_in_sight(self, watched, gateway):
+    def test_a_new_tab_is_in_sight(self, shared):
         """There are more of them than fit beside each other."""
-        open_graphiql(watched, gateway)
-        page = watched.page
+        page = shared.page
         last = page.locator(".graphiql-tab").last
         right = page.get_by_label("New tab").bounding_box()["x"]
         assert last.bounding_box()["x"] > right
@@ -84,27 +78,25 @@ class TestGraphiQL:
             timeout=SECONDS,
         )
 
-    def test_the_schema_completes_what_is_typed(self, watched, gateway, screenshot):
+    def test_the_schema_completes_what_is_typed(self, shared, screenshot):
         """So Monaco's workers run, under our content security policy."""
-        open_graphiql(watched, gateway)
-        page = watched.page
+        page = shared.page
         page.wait_for_selector("[aria-label='Show Documentation Explorer']")
         page.get_by_label("New tab").click()
         page.locator(".graphiql-query-editor .monaco-editor").click()
         type_until_suggested(page, "{ customersV", "customersV3")
 
         screenshot(page, "graphiql-completion")
-        watched.assert_clean()
+        shared.assert_clean()
 
-    def test_the_documentation_shows_the_schema(self, watched, gateway, screenshot):
-        open_graphiql(watched, gateway)
-        page = watched.page
+    def test_the_documentation_shows_the_schema(self, shared, screenshot):
+        page = shared.page
         page.get_by_label("Show Documentation Explorer").click()
         page.get_by_role("link", name="Query").first.click()
         page.get_by_role("link", name="customersV3").first.wait_for(timeout=SECONDS)
 
         screenshot(page, "graphiql-docs")
-        watched.assert_clean()
+        shared.assert_clean()
 
 
 class TestPlainPage:

@@ -19,9 +19,8 @@ def stored(page):
     return json.loads(page.evaluate(STORED))
 
 
-def test_a_token_among_the_headers_is_sent_and_not_kept(watched, gateway):
-    open_graphiql(watched, gateway)
-    page = watched.page
+def test_a_token_among_the_headers_is_sent_and_not_kept(shared):
+    page = shared.page
     page.get_by_role("button", name="Headers").click()
     page.locator(".graphiql-editor-tool .monaco-editor >> nth=1").wait_for(timeout=SECONDS)
     write(page, json.dumps(HEADERS), "request-headers.json")
@@ -43,7 +42,7 @@ def test_a_token_among_the_headers_is_sent_and_not_kept(watched, gateway):
     # none where the tab was slower still
     assert json.loads(favorite.get("headers", "null")) in ({"X-D365-Company": "usmf"}, None)
     assert [key for key, value in kept.items() if "s3cret" in value] == []
-    watched.assert_clean()
+    shared.assert_clean()
 
 
 def test_what_an_earlier_visit_left_is_cleaned(watched, gateway):
@@ -69,9 +68,8 @@ def test_what_an_earlier_visit_left_is_cleaned(watched, gateway):
     assert kept["graphiql:shouldPersistHeaders"] == "false"
 
 
-def test_headers_cannot_be_persisted(watched, gateway):
-    open_graphiql(watched, gateway)
-    page = watched.page
+def test_headers_cannot_be_persisted(shared):
+    page = shared.page
     page.get_by_label("Open settings dialog").click()
     page.get_by_text("Clear storage", exact=True).first.wait_for(timeout=SECONDS)
 

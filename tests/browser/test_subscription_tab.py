@@ -5,7 +5,7 @@ import time
 import httpx
 import pytest
 
-from tests.support.graphiql import SECONDS, open_graphiql, result_of, text_of, write
+from tests.support.graphiql import SECONDS, result_of, text_of, write
 from tests.support.process import PATIENCE
 
 pytestmark = [pytest.mark.browser]
@@ -23,9 +23,8 @@ def rename(gateway, turn):
 
 
 @pytest.mark.usefixtures("built_page")
-def test_changes_are_shown_as_they_come_until_it_is_stopped(watched, gateway, screenshot):
-    open_graphiql(watched, gateway)
-    page = watched.page
+def test_changes_are_shown_as_they_come_until_it_is_stopped(shared, gateway, screenshot):
+    page = shared.page
     page.locator(".graphiql-tab-button", has_text="Changes").click()
     query = text_of(page, "operation.graphql")
     assert "subscription Changes" in query
@@ -51,13 +50,12 @@ def test_changes_are_shown_as_they_come_until_it_is_stopped(watched, gateway, sc
     page.get_by_label("Stop query").click()
     page.get_by_label("Execute query").wait_for(timeout=SECONDS)
     status.wait_for(state="detached", timeout=SECONDS)
-    watched.assert_clean()
+    shared.assert_clean()
 
 
 @pytest.mark.usefixtures("built_page")
-def test_what_is_awaited_is_shown_before_anything_changes(watched, gateway, screenshot):
-    open_graphiql(watched, gateway)
-    page = watched.page
+def test_what_is_awaited_is_shown_before_anything_changes(shared, screenshot):
+    page = shared.page
     page.locator(".graphiql-tab-button", has_text="Changes").click()
     page.get_by_label("Execute query").click()
     page.wait_for_function(
@@ -69,4 +67,5 @@ def test_what_is_awaited_is_shown_before_anything_changes(watched, gateway, scre
     assert page.locator(".graphiql-spinner").count() == 0
     screenshot(page, "graphiql-subscription-waiting")
     page.get_by_label("Stop query").click()
-    watched.assert_clean()
+    page.get_by_label("Execute query").wait_for(timeout=SECONDS)
+    shared.assert_clean()

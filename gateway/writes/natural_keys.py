@@ -4,8 +4,7 @@
     writes.natural_keys      named by the settings, else by the dialect's presets: rows that do not set them have none
 
 The company is a part of each, if rows belong to one. A natural key is looked up with the caller's rights, so it holds
-only columns that they see in plain; without the right to read rows of the set, ``uniqueBy`` is refused, and what the
-settings name does not apply.
+only columns that they see in plain: else ``uniqueBy`` is refused, and what the settings name does not apply.
 """
 
 from __future__ import annotations
@@ -64,14 +63,12 @@ class NaturalKeys:
                     f"uniqueBy: {name} is no plain field of a new row.{did_you_mean(name, inputs)}"
                 )
         fields = [of for name in names if (of := inputs[name].of) is not None]
-        if bounds is not None and not bounds.view.readers(set_name):
-            raise Forbidden(
-                f"uniqueBy: rows of {set_name} cannot be looked up: the caller may not read them.",
-                hint="Send an Idempotency-Key instead.",
-            )
         hidden = [f.name for f in fields if bounds is not None and not bounds.shows(f, set_name)]
         if hidden:
-            raise Forbidden(f"uniqueBy: the caller may not read {', '.join(hidden)}.")
+            raise Forbidden(
+                f"uniqueBy: the caller may not read all of {', '.join(hidden)}.",
+                hint="Send an Idempotency-Key instead.",
+            )
         return NaturalKey(self._with_company(field, fields), is_requested=True)
 
     def _of_settings(
@@ -84,9 +81,7 @@ class NaturalKeys:
         if not all(self._can_name_rows(inputs.get(name)) for name in names):
             return None
         fields = [of for name in names if (of := inputs[name].of) is not None]
-        if bounds is not None and not (
-            bounds.view.readers(set_name) and all(bounds.shows(f, set_name) for f in fields)
-        ):
+        if bounds is not None and not all(bounds.shows(f, set_name) for f in fields):
             return None
         return NaturalKey(self._with_company(field, fields))
 

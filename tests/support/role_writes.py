@@ -63,6 +63,7 @@ class RoleWrites:
         can_expand: bool = True,
         changeset_size: int = 100,
         versions: bool = True,
+        natural_keys: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
         self.tables = WritableTables(
             {name: list(map(dict, rows.get(name, ()))) for name in SETS},
@@ -74,7 +75,9 @@ class RoleWrites:
         )
         settings = ExecutionSettings(
             plans=PlanLimits(can_expand=can_expand),
-            writes=WriteLimits(changeset_size=changeset_size),
+            writes=WriteLimits(
+                changeset_size=changeset_size, natural_keys=natural_keys or {}, settle_pause=0
+            ),
         )
         self.after_reads: Callable[[], None] | None = None
         """What others do between the reads and the writes of an operation."""

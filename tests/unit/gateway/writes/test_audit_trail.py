@@ -124,6 +124,23 @@ def audit_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.jsonl"))
 
 
+async def test_a_row_that_is_there_is_recorded_without_values(tmp_path: Path) -> None:
+    query = """mutation { createLedgerJournalHeader(uniqueBy: "integrationKey", input: {
+      journalName: "GenJrn", integrationKey: "K" }) { created } }"""
+    async with serving(tmp_path, values=["*.IntegrationKey"]) as gateway:
+        first, second = [(await gateway.post(query)).json() for _ in range(2)]
+        created, existed = await gateway.lines(2)
+
+    assert [a["data"]["createLedgerJournalHeader"]["created"] for a in (first, second)] == [
+        True,
+        False,
+    ]
+    assert (created["outcome"], created["values"]) == ("done", {"IntegrationKey": "K"})
+    assert (existed["outcome"], existed["key"]) == ("existed", created["key"])
+    assert "fields" not in existed
+    assert "values" not in existed
+
+
 async def test_a_write_is_one_line(tmp_path: Path) -> None:
     async with serving(tmp_path) as gateway:
         response = await gateway.post(UPDATE, terms="Net30")

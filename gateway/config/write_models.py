@@ -42,6 +42,8 @@ class Service(BaseModel):
     path: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+/[\w.-]+$")]
     """``{group}/{service}/{operation}``."""
     description: str = ""
+    done: str = Field(default="", pattern=r"^(\w+\.\w+)?$")
+    """Where it shows that a call was done: a by-key field of ``Query`` and a Boolean field of its row."""
     input: dict[str, ServiceValue] = {}
     output: dict[str, ServiceValue] = {}
 
@@ -145,5 +147,5 @@ class WriteOptions(BaseModel):
     )
     services: Annotated[tuple[Service, ...], NoDecode, Json] = Field(
         default=(),
-        description="Custom services served as mutations: name, path, description, input, output.",
+        description="Custom services served as mutations: name, path, description, input, output, done.",
     )

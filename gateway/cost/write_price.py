@@ -118,6 +118,8 @@ def _with_rows_below(below: int, size: int, mutation: MutationOutline) -> int:
 def _reads_before(mutation: MutationOutline, tally: Tally) -> None:
     """Add the reads of rows that rules, a list of upserts, or natural keys depend on."""
     verb = mutation.field.verb
+    if mutation.field.service is not None and mutation.field.service.done:
+        tally.add("", "key", 1, 1)
     if mutation.looked_up:
         tally.add(_set_of(mutation), "page", ceil(mutation.looked_up / _NATURAL_KEYS), 0)
     is_list_of_upserts = verb is Verb.UPSERT and mutation.field.many

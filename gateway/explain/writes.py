@@ -105,7 +105,9 @@ def describe_mutation(
 ) -> tuple[str, tuple[str, ...]]:
     """Return what a mutation does, and notes."""
     if isinstance(mutation, CallMutation):
-        return _call(mutation), ()
+        done = None if mutation.call.done is None else mutation.call.done.check
+        shown = f"not called if {done.flag.name} of the row shows that it was done" if done else ""
+        return _call(mutation), (shown,) if shown else ()
     how, notes = _describe_rows(mutation, is_atomic=is_atomic, sizes=sizes)
     key = mutation.natural_key
     if key is None or all(key.values(write) is None for write in mutation.writes):

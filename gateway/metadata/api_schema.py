@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError
+from gateway.planning.done_checks import find_done_check
 from schema.catalog import Catalog
 from schema.errors import did_you_mean
 from schema.model.exposure import require_matches
@@ -13,7 +14,8 @@ from schema.types.resolvers import Resolvers
 from schema.writes import Writes
 
 from .federation_options import federation_options
-from .write_rules import write_rules
+from .model_builder import dialect_of
+from .write_rules import service_info, write_rules
 
 CHANGES_TEXT = "What has changed in a list since a cursor; without one, the whole list first."
 
@@ -37,12 +39,15 @@ def build_api_schema(
 
 
 def check_names(settings: Settings, catalog: Catalog) -> None:
-    """Check that what the settings of federation, subscriptions and account numbers name exists.
+    """Check that what the settings of federation, subscriptions, writes and account numbers name exists.
 
     Only for the whole catalogue: a profile may lack it. Raises ExposureError, SettingsError.
     """
     _check_account_numbers(settings, catalog)
     _check_natural_keys(settings, catalog)
+    dialect = dialect_of(settings, catalog.model)
+    for service in settings.writes.services:
+        find_done_check(catalog, dialect, service_info(service))
     if settings.federation.enabled:
         model = catalog.model
         names = (*model.entity_sets, *model.singletons)

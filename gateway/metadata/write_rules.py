@@ -34,7 +34,7 @@ def write_rules(settings: Settings) -> WriteRules | None:
         },
         given_by_service=frozenset(writes.numbered),
         if_match_required=writes.if_match == "required",
-        services=tuple(map(_service, services)),
+        services=tuple(map(service_info, services)),
     )
 
 
@@ -59,13 +59,15 @@ def _named(services: tuple[Service, ...], settings: ProfileSettings) -> Iterator
         yield by_name[name]
 
 
-def _service(declared: Service) -> ServiceInfo:
+def service_info(declared: Service) -> ServiceInfo:
+    """Return the record of a declared service."""
     return ServiceInfo(
         declared.name,
         declared.path,
         tuple(_value(n, v) for n, v in declared.input.items()),
         tuple(_value(n, v) for n, v in declared.output.items()),
         declared.description,
+        declared.done,
     )
 
 

@@ -115,8 +115,7 @@ class WriteTrail:
 
     def entries_of_existing(self, writes: Sequence[RowWrite]) -> list[Entry]:
         """Return the entries of rows that were found by their natural keys: nothing of them was set."""
-        entries = self.entries_of(writes)
-        return [structs.replace(e, outcome="existed", fields=(), values={}) for e in entries]
+        return list(map(as_existing, self.entries_of(writes)))
 
     def entry_of_call(self, call: CallWrite) -> Entry:
         """Return the entry of a call, without its outcome."""
@@ -156,6 +155,11 @@ class WriteTrail:
             for name, value in body.items()
             if any(fnmatchcase(f"{owner}.{name}", pattern) for pattern in patterns)
         }
+
+
+def as_existing(entry: Entry) -> Entry:
+    """Return the entry of a write that was found done: nothing was sent."""
+    return structs.replace(entry, outcome="existed", fields=(), values={})
 
 
 def with_outcome(entry: Entry, outcome: Outcome, request_id: str | None) -> Entry:

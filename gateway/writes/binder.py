@@ -6,15 +6,17 @@ Pure: everything that can be wrong with the arguments is found before anything i
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from gateway.errors import BadArgument, BudgetExceeded
+from gateway.errors import BadArgument, BudgetExceeded, SettingsError
 from gateway.odata.dialect import Dialect
 from gateway.odata.entity_id import key_of_address
 from gateway.odata.literals import parse_value
 from gateway.odata.query import KeyPart, Literal, Query, Resource
 from gateway.odata.render import render
+from gateway.planning.done_checks import find_done_check
 from gateway.planning.joins import pairs_of
 from schema.catalog.records import (
     Argument,
@@ -23,6 +25,7 @@ from schema.catalog.records import (
     InputRole,
     MutationField,
     ObjectInfo,
+    ServiceInfo,
     TypeKind,
     Verb,
 )
@@ -35,6 +38,7 @@ from .plan import (
     CallMutation,
     CallWrite,
     ChildWrites,
+    DoneRow,
     Mutation,
     NaturalKey,
     Place,
@@ -76,7 +80,7 @@ class Binder:
         ``grants`` are what the caller's roles give.
         """
         if field.service is not None:
-            return CallMutation(field, self._service(field, arguments))
+            return CallMutation(field, self._service(field, arguments, companies))
         if field.operation is not None:
             return CallMutation(field, self._action(field, field.operation, arguments, companies))
         rows = _RowBinder(self, field, companies, grants)
@@ -104,7 +108,12 @@ class Binder:
                 hint="Write in several mutations, or raise writes.max_rows.",
             )
 
-    def _service(self, field: MutationField, arguments: Mapping[str, Any]) -> CallWrite:
+    def _service(
+        self,
+        field: MutationField,
+        arguments: Mapping[str, Any],
+        companies: tuple[str, ...] | None,
+    ) -> CallWrite:
         assert field.service is not None
         body = {p.wire: arguments[p.name] for p in field.service.input if p.name in arguments}
         return CallWrite(
@@ -112,7 +121,23 @@ class Binder:
             body=body,
             has_result=bool(field.service.output),
             names=(field.service.name,),
+            done=self._done_row(field.service, arguments, companies),
         )
+
+    def _done_row(
+        self,
+        service: ServiceInfo,
+        arguments: Mapping[str, Any],
+        companies: tuple[str, ...] | None,
+    ) -> DoneRow | None:
+        """Return the row that shows whether a call was done; None if the caller does not see it."""
+        check = None
+        with suppress(SettingsError):  # of a profile, or of roles, that lack the row or its field
+            check = find_done_check(self.catalog, self.dialect, service)
+        if check is None:
+            return None
+        key = self.key(check.key, check.key_values(arguments), companies, ())
+        return DoneRow(check, tuple(part.value.value for part in key))
 
     def _action(
         self,

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
-from gateway.errors import GatewayError, UpstreamMalformed
+from gateway.errors import GatewayError, OutcomeUnknown, UpstreamMalformed
 from gateway.odata.error_details import Problem
 from gateway.odata.response_check import Response
 from gateway.operations.lenient_rows import lenient_row, untyped_json
 from gateway.operations.pages import Failure
-from gateway.operations.value_conversion import from_untyped
+from gateway.operations.value_conversion import from_untyped, from_upstream
 from gateway.planning.planner import OperationPlanner
 from schema.catalog import Catalog
 from schema.catalog.records import MutationField
 
-from .audit_trail import with_error, with_result
+from .audit_trail import as_existing, with_error, with_result
 from .fresh_reads import FreshReads
 from .outcome import UserError, problems_in
 from .payload import Payload
 from .payload_reader import PayloadSelection
-from .plan import CallMutation, CallWrite
+from .plan import CallMutation, CallWrite, DoneRow
+from .row_lookup import RowLookup
 from .sender import WriteSender
 
 
@@ -30,16 +33,37 @@ class CallRunner:
     """Runs the calls of one operation; ``planner`` plans what is below the rows that a call returns."""
 
     def __init__(
-        self, catalog: Catalog, sender: WriteSender, planner: OperationPlanner, reads: FreshReads
+        self,
+        catalog: Catalog,
+        sender: WriteSender,
+        planner: OperationPlanner,
+        reads: FreshReads,
+        lookup: RowLookup,
+        pause: float,
     ) -> None:
+        """``lookup`` finds rows that show what was done, ``pause`` seconds apart after a lost answer."""
+        self._lookup = lookup
+        self._pause = pause
         self._catalog = catalog
         self._sender = sender
         self._planner = planner
         self._reads = reads
 
     async def call(self, mutation: CallMutation, selection: PayloadSelection) -> Payload:
-        """Send a call and return its payload. Raises GatewayError."""
-        response, problems = await self._send(mutation.call)
+        """Send a call and return its payload; if it shows that it was done before, one without outputs.
+
+        Raises GatewayError.
+        """
+        done = mutation.call.done
+        if done is not None and await self._is_done(done):
+            await self._record_done(mutation.call)
+            return Payload()
+        response, problems = await self._send_once(mutation.call)
+        if problems and done is not None and await self._is_done(done):
+            # Somebody else was as fast.
+            return Payload()
+        if response is None and not problems:
+            return Payload()
         if response is None or problems:
             return Payload(
                 errors=tuple(UserError(code=p.code, message=p.message) for p in problems)
@@ -52,6 +76,43 @@ class CallRunner:
             if field.service is not None:
                 raise
             return Payload(result=Failure(error))
+
+    async def _is_done(self, row: DoneRow) -> bool:
+        """Return whether a row shows that a call was done; not if the caller cannot see it. Raises GatewayError."""
+        check, flag = row.check, row.check.flag
+        rows = await self._lookup.find(
+            check.entity_set, check.csdl, check.key, [row.key], (flag.source,)
+        )
+        return any(
+            flag.value is not None and from_upstream(flag.value, values.get(flag.source)) is True
+            for values in rows[row.key]
+        )
+
+    async def _record_done(self, call: CallWrite) -> None:
+        trail = self._sender.trail
+        if trail is not None:
+            await trail.close([as_existing(trail.entry_of_call(call))])
+
+    async def _send_once(self, call: CallWrite) -> tuple[Response | None, Sequence[Problem]]:
+        """Send a call, and find out whether it was done if its answer is lost; send it once more if it was not.
+
+        Without answer and problems it was done, and nothing else is known of it. Raises GatewayError.
+        """
+        for is_repeated in (False, True):
+            try:
+                return await self._send(call)
+            except OutcomeUnknown:
+                if call.done is None:
+                    raise
+                for pause in (0.0, self._pause):
+                    await asyncio.sleep(pause)
+                    with suppress(GatewayError):  # the lost answer says more
+                        if await self._is_done(call.done):
+                            return None, ()
+                # What has not ended in time may still be under way.
+                if is_repeated or self._sender.may_still_run:
+                    raise
+        raise AssertionError
 
     async def _send(self, call: CallWrite) -> tuple[Response | None, Sequence[Problem]]:
         """Send a call, and record it before and after. Raises GatewayError."""

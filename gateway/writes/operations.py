@@ -359,9 +359,10 @@ class Mutations:
         pause = self.limits.settle_pause
         whole = catalog if grants is None else grants.bounds.rules.catalog
         every = RowLookup(whole, self._without_roles(planner), reads)
+        lookup = RowLookup(catalog, planner, reads)
         once = NaturalKeyWriter(
             rows,
-            RowLookup(catalog, planner, reads),
+            lookup,
             RowsBelow(every, sender, self._binder, size, pause),
             sender,
             self._binder,
@@ -370,7 +371,7 @@ class Mutations:
         return MutationRunner(
             self._field_binder,
             once,
-            CallRunner(catalog, sender, bare, reads),
+            CallRunner(catalog, sender, bare, reads, lookup, pause),
             PayloadSelector(self._writes, planner.prepared.shaper),
             PayloadBuilder(reader),
         )

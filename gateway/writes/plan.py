@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from gateway.odata.literals import parse_value
 from gateway.odata.query import KeyPart
+from gateway.planning.done_checks import DoneCheck
 from schema.catalog.records import Field, MutationField, Verb
 
 Place = tuple[str, ...]
@@ -77,6 +78,13 @@ class ChildWrites(Struct, frozen=True):
     rows: tuple[RowWrite, ...]
 
 
+class DoneRow(Struct, frozen=True):
+    """A row that shows whether a call was done."""
+
+    check: DoneCheck
+    key: KeyValues
+
+
 class CallWrite(Struct, frozen=True, kw_only=True):
     """A call of an action or custom service."""
 
@@ -89,6 +97,8 @@ class CallWrite(Struct, frozen=True, kw_only=True):
     """The row that an action is bound to."""
     names: tuple[str, ...] = ()
     """Names by which roles may give it."""
+    done: DoneRow | None = None
+    """Where it shows that it was done; None: nowhere."""
 
     @property
     def is_service(self) -> bool:

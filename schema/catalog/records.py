@@ -316,6 +316,8 @@ class ServiceInfo(Struct, frozen=True):
     input: tuple[ServiceField, ...] = ()
     output: tuple[ServiceField, ...] = ()
     description: str = ""
+    done: str = ""
+    """By-key field of ``Query`` and Boolean field of its row, which shows that a call was done; empty: nothing does."""
 
 
 class PayloadRole(Enum):

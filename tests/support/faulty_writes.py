@@ -46,7 +46,17 @@ SETTINGS = Settings.model_validate(
                         "journal": {"type": "String!", "wire": "_journalBatchNumber"},
                     },
                     "output": {"isPosted": {"type": "String", "wire": "IsPosted"}},
-                }
+                },
+                {
+                    "name": "postLedgerJournalOnce",
+                    "path": SERVICE.removeprefix("/api/services/"),
+                    "done": "ledgerJournalHeader.isPosted",
+                    "input": {
+                        "company": {"type": "String!", "wire": "_dataAreaId"},
+                        "number": {"type": "String!", "wire": "_journalBatchNumber"},
+                    },
+                    "output": {"isPosted": {"type": "String", "wire": "IsPosted"}},
+                },
             ],
         },
     }

@@ -9,7 +9,7 @@ import pytest
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError
 from gateway.metadata.api_schema import check_names
-from schema.policy import Role, SetGrant
+from schema.policy import Mask, Role, SetGrant
 from tests.support.role_writes import CATALOG, RoleWrites, role, writing
 
 pytestmark = pytest.mark.anyio
@@ -33,7 +33,7 @@ BY_TEXT, VALUES = '"text"', 'orderId: 7, text: "T*", number: 2'
 WHOLE = role("all", {"Orders": writing(), "Lines": writing()})
 MASKED = (
     role("some", {"Orders": writing({"number": {"eq": 2}})}),
-    role("others", {"Orders": SetGrant(masks={"Text": "hash"})}),
+    role("others", {"Orders": SetGrant(masks={"Text": Mask.HASH})}),
 )
 CASES: dict[str, tuple[tuple[Role, ...], str, str, object, int]] = {
     "without roles": ((), BY_TEXT, VALUES, False, 0),

@@ -288,6 +288,7 @@ class Engine:
             trail=trail,
             keyed=keyed,
             assumes_rows=assumes_rows,
+            independent=request.independent,
         )
         return await self.mutations.perform(mutation, writer, reads)
 

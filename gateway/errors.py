@@ -6,6 +6,7 @@
     │   ├── BadArgument             BAD_ARGUMENT
     │   │   ├── InvalidCursor       INVALID_CURSOR
     │   │   └── InvalidId           INVALID_ID
+    │   ├── UnknownSet              UNKNOWN_SET: a list that does not exist for the caller
     │   ├── PageLimitExceeded       PAGE_LIMIT_EXCEEDED
     │   ├── UnsupportedQuery        UNSUPPORTED_QUERY: valid GraphQL that this product cannot answer
     │   ├── BudgetExceeded          BUDGET_EXCEEDED: a document, or a list, is larger than it may be
@@ -131,6 +132,12 @@ class BadArgument(RequestError):
     """An argument of the right type with a value that cannot be used."""
 
     code = "BAD_ARGUMENT"
+
+
+class UnknownSet(RequestError):
+    """A list that is named outside of GraphQL, and does not exist for the caller."""
+
+    code = "UNKNOWN_SET"
 
 
 class InvalidCursor(BadArgument):

@@ -49,6 +49,8 @@ class GraphQLRequest(Struct, frozen=True, kw_only=True):
     """Whether its cost counts against limits and budgets; not that of reads that the gateway makes for many callers."""
     idempotency_key: str | None = None
     """Under which a mutation is run once, however often it is sent (header Idempotency-Key)."""
+    independent: bool = False
+    """Whether the rows of lists are written by themselves, whatever ``writes.lists`` says."""
     lane: Lane = Lane.INTERACTIVE
     """Lane of its door; by its caller and what it reads it may be a less urgent one (header X-D365-Priority)."""
     caller: Caller = ANONYMOUS

@@ -129,6 +129,12 @@ class WriteOptions(BaseModel):
         description="How lists of rows without rows below them are written: in changesets, each all or nothing, or"
         " each row by itself, many in one $batch.",
     )
+    import_rows: int = Field(
+        default=200,
+        ge=1,
+        le=5_000,
+        description="Rows of an import that are written by one mutation, nested rows included; at most max_rows.",
+    )
     numbered: Names = Field(
         default=(),
         description="Properties, as Set.Property, that a number sequence fills although the metadata requires"

@@ -119,7 +119,7 @@ class CostGate:
             outlines,
             self._pricing,
             atomic=is_atomic(operation.operation),
-            sizes=batch_sizes(mutations),
+            sizes=batch_sizes(mutations, request),
         )
 
     async def admit(self, operation: Priceable) -> CostTicket:

@@ -7,6 +7,7 @@ from math import ceil
 
 from msgspec import Struct
 
+from gateway.request import GraphQLRequest
 from gateway.writes.operations import Mutations
 from gateway.writes.outline import MutationOutline
 from gateway.writes.payload_reader import selects_keys_only, shares_requests
@@ -30,10 +31,11 @@ class BatchSizes(Struct, frozen=True):
     """Whether the rows of a list are written by themselves."""
 
 
-def batch_sizes(mutations: Mutations) -> BatchSizes:
-    """Return how many writes of mutations are sent together."""
+def batch_sizes(mutations: Mutations, request: GraphQLRequest) -> BatchSizes:
+    """Return how many writes of the mutations of a request are sent together."""
     limits = mutations.limits
-    return BatchSizes(limits.changeset_size, mutations.batch_size, limits.is_independent)
+    is_independent = limits.is_independent or request.independent
+    return BatchSizes(limits.changeset_size, mutations.batch_size, is_independent)
 
 
 def price_mutations(

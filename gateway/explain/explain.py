@@ -79,7 +79,7 @@ async def _explain_writes(engine: Engine, operation: ValidOperation) -> Explanat
     except GatewayError as error:
         return Explanation(steps=(), requests=(), errors=[error_json(error)])
     requests = tuple(map(_written, trace.requests))
-    is_atomic, sizes = atomic(operation.operation), batch_sizes(engine.mutations)
+    is_atomic, sizes = atomic(operation.operation), batch_sizes(engine.mutations, operation.request)
 
     def step(key: str, payload: object) -> Step:
         if isinstance(payload, GatewayError):

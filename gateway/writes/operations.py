@@ -101,6 +101,8 @@ class MutationOperation(Struct, frozen=True, kw_only=True):
     """Where its writes are recorded; None if they are not."""
     keyed: KeyedMutations | None = None
     """Its mutations with idempotency keys; None if keys have no effect."""
+    independent: bool = False
+    """Whether the rows of its lists are written by themselves, whatever the settings say."""
 
 
 class MutationResult(Struct, frozen=True, kw_only=True):
@@ -353,7 +355,7 @@ class Mutations:
             self._binder,
             checks.find_existing,
             size,
-            is_independent=self.limits.is_independent,
+            is_independent=self.limits.is_independent or operation.independent,
         )
         sender.with_key = rows.with_key
         pause = self.limits.settle_pause

@@ -96,7 +96,7 @@ async def test_writes_are_priced_as_they_are_sent(case: WriteCase) -> None:
             outlines,
             pricing_of(gateway, 2_000),
             atomic=is_atomic(operation.operation),
-            sizes=batch_sizes(by.mutations),
+            sizes=batch_sizes(by.mutations, case.request),
         )
     sent = len(_REQUEST.findall(case.path.with_suffix(".exchange").read_text("utf-8")))
 

@@ -1,0 +1,168 @@
+"""The fields of imported rows: by their names in GraphQL or in the metadata, with values in the form of either.
+
+JSON values are those of the API; besides, numbers may stand for ``Decimal`` and ``Long``, and the members of enums may
+have their names of the metadata. The cells of CSV are read by the type of their field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from gateway.errors import BadArgument
+from schema.catalog.records import InputField, InputRole, ValueType
+from schema.errors import did_you_mean
+from schema.writes import Writes
+
+_YES = frozenset({"true", "yes", "1"})
+_NO = frozenset({"false", "no", "0"})
+_AS_TEXT = frozenset({"Decimal", "Long"})
+_JSON = frozenset({"JSON"})
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+
+
+class ImportFields:
+    """The fields of one input type, and of the types below it."""
+
+    def __init__(self, writes: Writes, type_name: str) -> None:
+        self._writes = writes
+        self._type = type_name
+        self._names: dict[str, Mapping[str, InputField]] = {}
+
+    def of_json(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a row as the input object of a mutation. Raises BadArgument."""
+        return self._object(self._type, values, "")
+
+    def of_cells(self, cells: Mapping[str, str], *, empties: bool) -> dict[str, Any]:
+        """Return a row of CSV likewise; ``address.city`` is a field of a complex value. Raises BadArgument.
+
+        ``empties``: whether an empty cell is null; else it is left out.
+        """
+        row: dict[str, Any] = {}
+        for name, cell in cells.items():
+            if not (cell or empties):
+                continue
+            path = self.path(name)
+            below = row
+            for field in path[:-1]:
+                below = below.setdefault(field.name, {})
+            below[path[-1].name] = self._cell(path[-1], cell, name) if cell else None
+        return row
+
+    def path(self, name: str) -> tuple[InputField, ...]:
+        """Return the field that a column names, with those above it. Raises BadArgument."""
+        type_name, path = self._type, []
+        for part in name.split("."):
+            field = self._field(type_name, part, name)
+            path.append(field)
+            type_name = field.type_name
+        last = path[-1]
+        is_plain = last.of is not None and last.of.value is not None
+        if not is_plain or any(field.many or field.role is InputRole.NESTED for field in path[:-1]):
+            raise BadArgument(f"{name} is no field of one value.", hint="Import it as NDJSON.")
+        return tuple(path)
+
+    def _field(self, type_name: str, name: str, what: str) -> InputField:
+        fields = self._fields(type_name)
+        field = fields.get(name)
+        if field is None:
+            raise BadArgument(
+                f"Rows have no field {what} that can be written.{did_you_mean(name, fields)}"
+            )
+        return field
+
+    def _fields(self, type_name: str) -> Mapping[str, InputField]:
+        """Return the fields of an input type by both of their names; none for a type of plain values."""
+        fields = self._names.get(type_name)
+        if fields is None:
+            try:
+                own = dict(self._writes.inputs_of(type_name))
+            except KeyError:
+                own = {}
+            sources = {f.of.source: f for f in own.values() if f.of is not None and f.of.source}
+            fields = self._names[type_name] = {**sources, **own}
+        return fields
+
+    def _object(self, type_name: str, values: Mapping[str, Any], place: str) -> dict[str, Any]:
+        row: dict[str, Any] = {}
+        for name, value in values.items():
+            field = self._field(type_name, name, f"{place}{name}")
+            if field.name in row:
+                raise BadArgument(f"{place}{name} is there twice, by both of its names.")
+            row[field.name] = self._value(field, value, f"{place}{name}")
+        return row
+
+    def _value(self, field: InputField, value: Any, place: str) -> Any:
+        if isinstance(value, list):
+            return [self._value(field, item, place) for item in value]
+        if isinstance(value, dict):
+            if self._fields(field.type_name):
+                return self._object(field.type_name, value, f"{place}.")
+            return _plain_json(value)
+        kind = None if field.of is None else field.of.value
+        return value if kind is None else _json_value(kind, value)
+
+    def _cell(self, field: InputField, cell: str, name: str) -> Any:
+        kind = None if field.of is None else field.of.value
+        assert kind is not None
+        if field.many or kind.many or kind.scalar in _JSON:
+            try:
+                return self._value(field, _decode(cell), name)
+            except (msgspec.DecodeError, RecursionError, ArithmeticError) as error:
+                raise BadArgument(f"{name} is no JSON: lists are written as JSON.") from error
+        return _cell_value(kind, cell, name)
+
+
+def _json_value(kind: ValueType, value: Any) -> Any:
+    """Return a JSON value as GraphQL takes it for a type; one that does not fit is left to GraphQL."""
+    if isinstance(value, Decimal):
+        return str(value) if kind.scalar in _AS_TEXT else float(value)
+    if isinstance(value, int) and not isinstance(value, bool) and kind.scalar in _AS_TEXT:
+        return str(value)
+    if isinstance(value, str) and kind.enum is not None:
+        return _member(kind, value)
+    return value
+
+
+def _plain_json(value: Any) -> Any:
+    """Return a JSON value with floats in the place of decimals, for fields of any JSON."""
+    if isinstance(value, dict):
+        return {name: _plain_json(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return list(map(_plain_json, value))
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def _member(kind: ValueType, text: str) -> Any:
+    """Return the value of an enum: by its name in GraphQL or in the metadata."""
+    assert kind.enum is not None
+    if kind.scalar == "Boolean":
+        return _boolean(text)
+    return kind.enum.to_graphql.get(text, text)
+
+
+def _boolean(text: str) -> Any:
+    folded = text.strip().casefold()
+    if folded in _YES or folded in _NO:
+        return folded in _YES
+    return text
+
+
+def _cell_value(kind: ValueType, cell: str, name: str) -> Any:
+    """Return the value of a cell. Raises BadArgument."""
+    read = _READ.get(kind.scalar)
+    if read is None:
+        return cell if kind.enum is None else _member(kind, cell)
+    try:
+        value = read(cell)
+    except ValueError:
+        value = cell
+    if value is cell:
+        raise BadArgument(f"{name} is no {kind.scalar}.")
+    return value
+
+
+_READ: Mapping[str, Callable[[str], Any]] = {"Int": int, "Float": float, "Boolean": _boolean}

@@ -32,6 +32,7 @@ from gateway.http.explain_endpoint import explain_routes, explains_to
 from gateway.http.export_endpoint import export_routes
 from gateway.http.graphql_endpoint import GraphQLEndpoint
 from gateway.http.health import liveness, readiness, reload_endpoint
+from gateway.http.import_endpoint import import_routes
 from gateway.http.job_endpoint import export_job_routes, job_routes
 from gateway.http.presence import begin, is_below, presence_of
 from gateway.http.refusals import HttpError, UnknownApi, no_route
@@ -292,6 +293,7 @@ PER_ENDPOINT: tuple[RoutesOf, ...] = (
     explain_routes,
     explorer_routes,
     export_routes,
+    import_routes,
     export_job_routes,
     subscription_routes,
 )

@@ -14,7 +14,6 @@
     │   ├── RateLimited             RATE_LIMITED: its caller has spent all points for now
     │   ├── InvalidOption           INVALID_OPTION: an option of an environment that cannot be stored
     │   ├── NoSuchEnvironment       UNKNOWN_ENVIRONMENT: the store has no environment of this name
-    │   ├── UnknownSet              UNKNOWN_SET: an export of a list that does not exist for its caller
     │   ├── UnknownJob, WrongJobState, TooManyJobs       what a caller cannot do with jobs
     │   ├── IdempotencyMismatch     IDEMPOTENCY_MISMATCH: a key that was used with another input
     │   ├── IdempotencyInProgress   IDEMPOTENCY_IN_PROGRESS: the first request with this key still runs
@@ -134,12 +133,6 @@ class BadArgument(RequestError):
     code = "BAD_ARGUMENT"
 
 
-class UnknownSet(RequestError):
-    """A list that is named outside of GraphQL, and does not exist for the caller."""
-
-    code = "UNKNOWN_SET"
-
-
 class InvalidCursor(BadArgument):
     """A cursor that is not the gateway's, or belongs to another list, order, filter or company scope."""
 
@@ -188,7 +181,7 @@ class NoSuchEnvironment(RequestError):
 
 
 class UnknownSet(RequestError):
-    """An export of a list that does not exist for its caller."""
+    """A list that is named outside of GraphQL, and does not exist for the caller."""
 
     code = "UNKNOWN_SET"
 

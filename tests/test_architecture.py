@@ -43,6 +43,7 @@ FLOORS = (  # lowest first: a module imports its own room and lower floors
     {"runtime"},
     {"subscriptions"},
     {"explain", "export", "status"},
+    {"imports"},
     {"jobs"},
     {"environments"},
     {"administration"},

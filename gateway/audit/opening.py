@@ -72,9 +72,11 @@ def open_audit_log(
 
 
 @asynccontextmanager
-async def recording(settings: Settings, observe: Observer) -> AsyncIterator[AuditLog | None]:
-    """Yield the audit log, and close it at the end. Raises as ``open_audit_log`` does."""
-    log = open_audit_log(settings, observe)
+async def recording(
+    settings: Settings, observe: Observer, stdout: TextIO | None = None
+) -> AsyncIterator[AuditLog | None]:
+    """Yield the audit log, and close it at the end. Takes and raises what ``open_audit_log`` does."""
+    log = open_audit_log(settings, observe, stdout)
     try:
         yield log
     finally:

@@ -15,6 +15,7 @@ from typing import Any
 
 from gateway.events import ConnectionCut
 from gateway.http.edge import HEALTH
+from gateway.http.waiting_bytes import UNREAD
 from gateway.request import Answer
 from gateway.shutdown import STOPPING
 
@@ -82,7 +83,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*args, **options)
         self._connections = connections_of(self.server_state, limits or ConnectionLimits())
         self._stopping = asyncio.Event()
-        self.app_state = {**self.app_state, STOPPING: self._stopping}
+        self.app_state = {**self.app_state, STOPPING: self._stopping, UNREAD: self._unread}
         self._is_ending = False
         self._is_upgraded = False
         self._is_excess = False
@@ -166,6 +167,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_upgraded = True
         self._unwatch()
         super().handle_websocket_upgrade()
+
+    def _unread(self) -> int:
+        """Return the bytes that the client has not read yet, as far as this process has them."""
+        size: int = self._outlet.get_write_buffer_size()
+        return size
 
     def shutdown(self) -> None:
         """Finish the running response and notify streams. An idle connection may still send one request."""

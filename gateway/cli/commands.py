@@ -16,6 +16,7 @@ import typer
 from .document_commands import document_commands
 from .environment_commands import environment_commands
 from .export_commands import export
+from .import_commands import import_rows
 from .job_commands import job_commands
 from .key_commands import audit_commands, key_commands
 from .option_types import AsRoles, Config, Json, Profile, Sandbox
@@ -150,6 +151,7 @@ def explain(  # noqa: PLR0913, PLR0917 - one argument an option of the command
 
 
 app.command()(export)
+app.command("import")(import_rows)
 
 
 @app.command()

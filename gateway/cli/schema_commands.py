@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 import typer
 
+from gateway.audit.opening import recording
 from gateway.config.profiles import profile_settings
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError
@@ -50,12 +51,14 @@ def with_gateway(
     profile: str | None,
     roles: str | None = None,
     labels: bool = False,
+    writes: bool = False,
 ) -> T:
     """Return what ``use`` returns for a gateway, for that of a profile, or for the view of roles (``a,b``) of either.
 
     Raises SettingsError for an unknown profile or role.
 
-    Label texts, which may take thousands of requests, are only fetched with ``labels``.
+    Label texts, which may take thousands of requests, are only fetched with ``labels``. ``writes``: what it writes is
+    recorded in the audit log.
     """
     settings = with_profile(settings, profile)
     if not labels:
@@ -63,9 +66,13 @@ def with_gateway(
 
     async def run() -> T:
         async with AsyncExitStack() as stack:
+            log = None
+            if writes:
+                # Standard output has what the command prints.
+                log = await stack.enter_async_context(recording(settings, quiet, sys.stderr))
             with reading_metadata() as report:
                 gateway = await stack.enter_async_context(
-                    open_gateway(settings, observe=quiet, progress=report)
+                    open_gateway(settings, observe=quiet, progress=report, audit=log)
                 )
             with working("Working on the schema"):
                 served = gateway if profile is None else build_profile(gateway, profile)

@@ -36,6 +36,7 @@ from .environments import (
 )
 from .exports import ExportServed
 from .idempotency import IdempotencyKeyStuck
+from .imports import ImportServed
 from .jobs import JobDelayed, JobEnded
 from .metadata import CategoriesStale as CategoriesStale
 from .metadata import LabelsUnavailable as LabelsUnavailable
@@ -300,6 +301,7 @@ Event: TypeAlias = (
     | ConnectionCut
     | OperationServed
     | ExportServed
+    | ImportServed
     | JobEnded
     | JobDelayed
     | CostSettled
@@ -331,6 +333,7 @@ def level_of(event: Event) -> LogLevel:
             | (DocumentsLoaded() | DocumentsChecked())
             | (RequestRefused() | ClientLeft() | OperationServed() | TypesRenewed())
             | (CallerRefused() | KeysLoaded() | SharedStateFound() | ExportServed() | JobEnded())
+            | ImportServed()
             | (
                 CostRefused()
                 | SubscriptionEnded()

@@ -5,6 +5,7 @@
     /e/acme/graphql/ap               the same in the environment acme (see ``environment_choice``)
     /graphql/documents/ID            a trusted document       (see ``trusted_documents``)
     /export/SET, /export/ap/SET      a whole list             (see ``export_endpoint``)
+    /import/SET, /import/ap/SET      rows that are written    (see ``import_endpoint``)
     /exports, /exports/ap            the same as a job        (see ``job_endpoint``)
 
 Routes that exist once for each API come from functions of its ``Endpoint``, listed in ``app.PER_ENDPOINT``. At a
@@ -55,9 +56,10 @@ API = "/graphql"
 PAGE = "/graphiql"
 EXPORT = "/export"
 EXPORTS = "/exports"
+IMPORT = "/import"
 JOBS = "/jobs"
 SET_PARAMETER = "set"
-"""Name of the path parameter with the list that is exported."""
+"""Name of the path parameter with the list that is exported, or into which rows are imported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -115,6 +117,12 @@ class Endpoint:
         """Path of its exports: ``/export/ap/{set}``."""
         below = "" if self.profile is None else f"/{self.profile}"
         return f"{EXPORT}{below}/{{{SET_PARAMETER}}}"
+
+    @property
+    def imports(self) -> str:
+        """Path of its imports: ``/import/ap/{set}``."""
+        below = "" if self.profile is None else f"/{self.profile}"
+        return f"{IMPORT}{below}/{{{SET_PARAMETER}}}"
 
     @property
     def exports(self) -> str:

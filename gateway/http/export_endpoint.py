@@ -221,7 +221,7 @@ class _Stream:
             return
         sending = asyncio.create_task(self._send_all())
         gone = asyncio.create_task(_until_gone(receive))
-        stopping = asyncio.create_task(_until_stopping(self._scope))
+        stopping = asyncio.create_task(until_stopping(self._scope))
         ends = [sending, gone, stopping]
         refusal = self._refusal()
         if refusal is not None:
@@ -232,7 +232,7 @@ class _Stream:
             if sending.done():
                 error = sending.result()
                 return
-            await _cancelled(sending)
+            await cancelled(sending)
             if gone.done():
                 error = "CLIENT_LEFT"
             elif refusal is not None and refusal.done():
@@ -241,7 +241,7 @@ class _Stream:
             else:
                 error = await self._break_off(shutdown_error(is_write=False).answer)
         finally:
-            await _cancelled(*ends)
+            await cancelled(*ends)
             self._writer.close()
             if self._has_begun:
                 self._log(error)
@@ -325,7 +325,7 @@ class _Stream:
         extensions: dict[str, Any] = error.get("extensions", {})
         code = str(extensions.get("code", "INTERNAL_ERROR"))
         if not self._has_begun:
-            raise _refused(answer, code)
+            raise operation_error(answer, code)
         if self._prepared.export.request.format == "ndjson":
             await self._write(msgspec.json.encode({"error": error}) + b"\n")
             # Else the line would stay in the compressor.
@@ -336,7 +336,7 @@ class _Stream:
         return code
 
 
-def _refused(answer: Answer, code: str) -> HttpError:
+def operation_error(answer: Answer, code: str) -> HttpError:
     """Return an error with the errors of an operation that could not run."""
     status = 403 if code == Forbidden.code else status_of(answer, GRAPHQL)
     # An operation that fails is 200 for clients of GraphQL, who read its errors.
@@ -352,12 +352,14 @@ async def _until_gone(receive: Receive) -> None:
         pass
 
 
-async def _until_stopping(scope: Scope) -> None:
+async def until_stopping(scope: Scope) -> None:
+    """Return when the server stops."""
     event: asyncio.Event | None = scope.get("state", {}).get(STOPPING)
     await (asyncio.Event() if event is None else event).wait()
 
 
-async def _cancelled(*tasks: asyncio.Task[Any]) -> None:
+async def cancelled(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks, and return when they have ended."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

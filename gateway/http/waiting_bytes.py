@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+UNREAD = "unread"
+"""Key in an ASGI connection's ``state``: a function that returns the bytes which its client has not read yet."""
 COUNTED = 65_536
 """Bytes from which an answer is counted: smaller ones fit into the buffers of their connection."""
 SHARE = 4

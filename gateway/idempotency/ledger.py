@@ -12,7 +12,7 @@ import hashlib
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,6 +21,7 @@ import msgspec
 from gateway.config.profiles import environment_in, tag_in
 from gateway.config.settings import Settings
 from gateway.errors import (
+    GatewayError,
     IdempotencyInProgress,
     IdempotencyMismatch,
     OutcomeUnknown,
@@ -48,33 +49,47 @@ _RUN_BYTES = 16
 T = TypeVar("T")
 
 
-class Run:
-    """A run that holds a key. Its lease is renewed until it ends."""
+class Runs:
+    """Runs that hold keys, and end together. Their leases are renewed until then."""
 
-    def __init__(self, ledger: Ledger, entry: KeyEntry) -> None:
+    def __init__(self, ledger: Ledger, entries: Sequence[KeyEntry]) -> None:
         self._ledger = ledger
-        self._entry = entry
+        self._entries = entries
         self._renewal = asyncio.ensure_future(self._renew())
 
-    async def finish(self, answer: bytes) -> None:
-        """Store the answer. If the store fails, the key stays behind as that of a killed run."""
-        self._renewal.cancel()
-        await self._ledger.finish(self._entry, answer)
+    async def settle(self, answers: Sequence[bytes | None]) -> None:
+        """Store the answer of each run; None frees its key: nothing was written.
 
-    async def release(self) -> None:
-        """Free the key: nothing was written. If the store fails, it stays behind likewise."""
+        If the store fails, the keys stay behind as those of killed runs.
+        """
         self._renewal.cancel()
-        await self._ledger.release(self._entry)
+        await self._ledger.settle(self._entries, answers)
 
     def abandon(self) -> None:
-        """Leave the key behind: it is not known what was written."""
+        """Leave the keys behind: it is not known what was written."""
         self._renewal.cancel()
 
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(_RENEWAL)
-            with suppress(StoreUnavailable):  # tried again before the lease ends
-                await self._ledger.renew(self._entry)
+            with suppress(StoreUnavailable):  # tried again before the leases end
+                await self._ledger.renew(self._entries)
+
+
+class Run:
+    """A run that holds a key. Its lease is renewed until it ends."""
+
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+        self.abandon = runs.abandon
+
+    async def finish(self, answer: bytes) -> None:
+        """Store the answer. If the store fails, the key stays behind as that of a killed run."""
+        await self._runs.settle([answer])
+
+    async def release(self) -> None:
+        """Free the key: nothing was written. If the store fails, it stays behind likewise."""
+        await self._runs.settle([None])
 
 
 class Ledger:
@@ -96,28 +111,44 @@ class Ledger:
         ``digest`` is of the input. Raises UnsupportedQuery without a store, IdempotencyMismatch, IdempotencyInProgress,
         OutcomeUnknown if the first run was killed, SecretUnreadable, and StoreUnavailable.
         """
+        (begun,), runs = await self.begin_all(caller, [(key, digest)])
+        if isinstance(begun, GatewayError):
+            raise begun
+        return Run(runs) if begun is None else begun
+
+    async def begin_all(
+        self, caller: str, keys: Sequence[tuple[str, str]]
+    ) -> tuple[list[bytes | GatewayError | None], Runs]:
+        """Return what there is of each key and digest of its input; None if it runs from now on.
+
+        That is an answer, or an error that ``begin`` raises for a key. Also returns the runs of those that run, in
+        their order. Raises UnsupportedQuery without a store, and StoreUnavailable.
+        """
         self._require_store()
-        entry_id = self._id_of(caller, key)
-        begun = await self._in_thread(lambda: self._begin(entry_id, digest))
-        return begun if isinstance(begun, bytes) else Run(self, begun)
+        names = [(self._id_of(caller, key), digest) for key, digest in keys]
+        begun = await self._in_thread(lambda: self._begin(names))
+        from gateway.store.idempotency_register import KeyEntry  # noqa: PLC0415 - takes 0.4 s
 
-    async def renew(self, entry: KeyEntry) -> None:
-        """Extend the lease of a run. Raises StoreUnavailable."""
+        runs = Runs(self, [entry for entry in begun if isinstance(entry, KeyEntry)])
+        return [None if isinstance(e, KeyEntry) else e for e in begun], runs
+
+    async def renew(self, entries: Sequence[KeyEntry]) -> None:
+        """Extend the leases of runs. Raises StoreUnavailable."""
         until = self._now() + LEASE
-        await self._in_thread(lambda: self._open()[0].renew(entry, until))
+        if entries:
+            await self._in_thread(lambda: self._open()[0].renew(entries, until))
 
-    async def finish(self, entry: KeyEntry, answer: bytes) -> None:
-        """Store the answer of a run; a failure is an event."""
+    async def settle(self, entries: Sequence[KeyEntry], answers: Sequence[bytes | None]) -> None:
+        """Store the answers of runs, and remove the entries of those without; a failure is an event."""
 
         def store() -> None:
             register, sealer = self._open()
-            register.finish(entry, sealer.seal(answer, _context(entry)))
+            pairs = list(zip(entries, answers, strict=True))
+            finished = [(e, sealer.seal(a, _context(e))) for e, a in pairs if a is not None]
+            register.settle(finished, [e for e, a in pairs if a is None])
 
-        await self._reported(store)
-
-    async def release(self, entry: KeyEntry) -> None:
-        """Remove the entry of a run that has written nothing; a failure is an event."""
-        await self._reported(lambda: self._open()[0].release(entry))
+        if entries:
+            await self._reported(store)
 
     def close(self) -> None:
         """Close the connections."""
@@ -144,40 +175,26 @@ class Ledger:
         scope = (environment_in(self._settings), tag_in(self._settings), caller, key)
         return hashlib.sha256(msgspec.json.encode(scope)).hexdigest()
 
-    def _begin(self, entry_id: str, digest: str) -> KeyEntry | bytes:
-        """Return the entry of a new run, or the answer of the first one. Raises as ``begin``."""
+    def _begin(self, names: Sequence[tuple[str, str]]) -> list[KeyEntry | bytes | GatewayError]:
+        """Return for each id and digest the entry of a new run, the answer of the first one, or why there is none."""
         from gateway.store.idempotency_register import DAY, KeyEntry  # noqa: PLC0415 - takes 0.4 s
 
         register, sealer = self._open()
         now = self._now()
-        own = KeyEntry(
-            id=entry_id,
-            digest=digest,
-            run=secrets.token_hex(_RUN_BYTES),
-            leased_until=now + LEASE,
-            expires_at=now + DAY,
-        )
+        own = [
+            KeyEntry(
+                id=entry_id,
+                digest=digest,
+                run=secrets.token_hex(_RUN_BYTES),
+                leased_until=now + LEASE,
+                expires_at=now + DAY,
+            )
+            for entry_id, digest in names
+        ]
         stored = register.begin(own, now)
         self._has_existed = True
-        if stored.run == own.run:
-            return own
-        if stored.digest != digest:
-            raise IdempotencyMismatch(
-                "Nothing was sent: this idempotency key was used for another mutation, or with other values.",
-                hint="Use a new key for each mutation, and the same one only to repeat it.",
-            )
-        if stored.sealed is not None:
-            return _opened(stored, sealer)
-        if stored.leased_until > now:
-            raise IdempotencyInProgress(
-                "The first request with this idempotency key is still running.",
-                hint="Send it again later, with the same key.",
-                retry_after=_RETRY,
-            )
-        raise OutcomeUnknown(
-            "The first request with this idempotency key ended without an answer: it may have written.",
-            hint="Check what it has written. If it is nothing, send it with another key.",
-        )
+        pairs = zip(own, stored, strict=True)
+        return [e if e.run == found.run else _of_first(found, e, sealer, now) for e, found in pairs]
 
     def _open(self) -> tuple[IdempotencyRegister, Sealer]:
         """Return the register and what encrypts. Raises StoreUnavailable."""
@@ -211,6 +228,30 @@ class Ledger:
             await self._in_thread(work)
         except StoreUnavailable as error:
             self._observe(IdempotencyKeyStuck(reason=error.detail or error.message))
+
+
+def _of_first(stored: KeyEntry, own: KeyEntry, sealer: Sealer, now: float) -> bytes | GatewayError:
+    """Return the answer of the first run with a key, or why there is none."""
+    if stored.digest != own.digest:
+        return IdempotencyMismatch(
+            "Nothing was sent: this idempotency key was used for another mutation, or with other values.",
+            hint="Use a new key for each mutation, and the same one only to repeat it.",
+        )
+    if stored.sealed is not None:
+        try:
+            return _opened(stored, sealer)
+        except SecretUnreadable as error:
+            return error
+    if stored.leased_until > now:
+        return IdempotencyInProgress(
+            "The first request with this idempotency key is still running.",
+            hint="Send it again later, with the same key.",
+            retry_after=_RETRY,
+        )
+    return OutcomeUnknown(
+        "The first request with this idempotency key ended without an answer: it may have written.",
+        hint="Check what it has written. If it is nothing, send it with another key.",
+    )
 
 
 def _opened(entry: KeyEntry, sealer: Sealer) -> bytes:

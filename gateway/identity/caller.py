@@ -8,7 +8,8 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct, field
 
-CallerKind: TypeAlias = Literal["anonymous", "token", "key", "certificate"]
+CallerKind: TypeAlias = Literal["anonymous", "token", "key", "certificate", "os"]
+"""``os``: a user of the machine, who runs a command."""
 
 
 class Caller(Struct, frozen=True, kw_only=True):

@@ -32,7 +32,7 @@ class RowResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: Status
     id: str | None = None
     """Global id of the row that was written."""
-    errors: Sequence[Mapping[str, Any]] = ()
+    errors: list[Mapping[str, Any]] = []
     replayed: bool = False
     """Whether it was written by an earlier import under the same key."""
 

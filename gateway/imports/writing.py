@@ -22,7 +22,7 @@ from gateway.documents.refusal import OperationRefused
 from gateway.engine import Engine
 from gateway.errors import BadArgument, GatewayError
 from gateway.explain.writes import AcceptingUpstream
-from gateway.idempotency.ledger import Ledger, Run
+from gateway.idempotency.ledger import Ledger, Runs
 from gateway.request import Answer, GraphQLRequest
 from gateway.writes.payload import Payload
 
@@ -32,6 +32,8 @@ from .rows import SourceRow
 
 _KEY = "rows"
 _PLACE = re.compile(r"Variable '\$input' has invalid value at \[0\]\.?|\binput\.0\.?")
+_OF_ROW = frozenset({"IDEMPOTENCY_MISMATCH", "OUTCOME_UNKNOWN"})
+"""Codes of keys that concern their own row."""
 _decode_result = msgspec.json.Decoder(RowResult).decode
 
 
@@ -69,7 +71,6 @@ class _Row(Struct):
 
     number: int
     values: dict[str, Any]
-    run: Run | None = None
 
 
 class ImportWriter:
@@ -125,62 +126,52 @@ class ImportWriter:
     async def _write_once(self, rows: Sequence[_Row]) -> dict[int, RowResult]:
         """Write the rows that were not written before under the same key."""
         ledger = self._api.ledger
-        if self._key is None or ledger is None:
+        if self._key is None or ledger is None or not rows:
             return await self._write(rows)
         results: dict[int, RowResult] = {}
         held: list[_Row] = []
+        begun, runs = await self._begin(ledger, rows)
+        for row, earlier in zip(rows, begun, strict=True):
+            if earlier is None:
+                held.append(row)
+            else:
+                results[row.number] = _result_of(row, earlier)
         try:
-            for row in rows:
-                begun = await self._begin(ledger, row)
-                if begun is None:
-                    held.append(row)
-                else:
-                    results[row.number] = begun
             written = await self._write(held)
         except ImportStopped as stopped:
-            await self._settle(held, {r.row: r for r in stopped.results})
+            await _settle(runs, held, {r.row: r for r in stopped.results})
             raise ImportStopped(stopped.answer, [*results.values(), *stopped.results]) from None
         except BaseException:
-            for row in held:
-                if row.run is not None:
-                    row.run.abandon()
+            runs.abandon()
             raise
-        await self._settle(held, written)
+        await _settle(runs, held, written)
         return {**results, **written}
 
-    async def _begin(self, ledger: Ledger, row: _Row) -> RowResult | None:
-        """Return the result of a row that was written before, or may not be; None if it is to be written."""
+    async def _begin(
+        self, ledger: Ledger, rows: Sequence[_Row]
+    ) -> tuple[list[bytes | GatewayError | None], Runs]:
+        """Return what there is of the rows under the key. Raises ImportStopped."""
         request, mode = self._request, self._import.request.mode
-        parts = (self._import.set, mode, request.query, request.companies, row.values)
-        digest = hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
-        # No header can be equal to it: keys of headers have no spaces.
-        key = f"import {self._key} {row.number}"
-        try:
-            begun = await ledger.begin(request.caller.log_id, key, digest)
-        except GatewayError as error:
-            if error.code in ("IDEMPOTENCY_MISMATCH", "OUTCOME_UNKNOWN"):
-                return _refused(row.number, error)
-            raise ImportStopped(_answer_of(error)) from error
-        if isinstance(begun, Run):
-            row.run = begun
-            return None
-        return structs.replace(_decode_result(begun), replayed=True)
-
-    async def _settle(self, rows: Sequence[_Row], results: Mapping[int, RowResult]) -> None:
-        """Store the results of rows that came to an end; the keys of others are free again."""
+        # No header can be equal to such a key: those of headers have no spaces.
+        keys = []
         for row in rows:
-            if row.run is None:
-                continue
-            result = results.get(row.number)
-            if result is None or not _is_final(result):
-                await row.run.release()
-            else:
-                await row.run.finish(msgspec.json.encode(result))
+            parts = (self._import.set, mode, request.query, request.companies, row.values)
+            digest = hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
+            keys.append((f"import {self._key} {row.number}", digest))
+        try:
+            begun, runs = await ledger.begin_all(request.caller.log_id, keys)
+        except GatewayError as error:
+            raise ImportStopped(_answer_of(error)) from error
+        for earlier in begun:
+            if isinstance(earlier, GatewayError) and earlier.code not in _OF_ROW:
+                await runs.settle([None] * begun.count(None))
+                raise ImportStopped(_answer_of(earlier))
+        return begun, runs
 
     # Mutations
 
     async def _write(self, rows: Sequence[_Row]) -> dict[int, RowResult]:
-        """Write rows by one mutation; those whose values cannot be used are found, and left out. Raises ImportStopped."""
+        """Write rows by one mutation, without those whose values cannot be used. Raises ImportStopped."""
         if not rows:
             return {}
         answer = await self._api.execute(self._of_rows(rows))
@@ -196,9 +187,7 @@ class ImportWriter:
         try:
             return {**unusable, **await self._write(rest)}
         except ImportStopped as stopped:
-            raise ImportStopped(
-                stopped.answer, [*unusable.values(), *stopped.results]
-            ) from None
+            raise ImportStopped(stopped.answer, [*unusable.values(), *stopped.results]) from None
 
     def _of_rows(self, rows: Sequence[_Row]) -> GraphQLRequest:
         return structs.replace(self._request, variables={"input": [row.values for row in rows]})
@@ -217,10 +206,8 @@ class ImportWriter:
             )
         failed = payload["userErrors"]
         if failed and all(r.status in ("not_sent", "unknown") for r in results.values()):
-            errors = [
-                {"message": e["message"], "extensions": {"code": e["code"]}} for e in failed
-            ]
-            raise ImportStopped(Answer(errors=errors), list(results.values()))
+            causes = [{"message": e["message"], "extensions": {"code": e["code"]}} for e in failed]
+            raise ImportStopped(Answer(errors=causes), list(results.values()))
         return results
 
     # Without sending anything
@@ -309,6 +296,21 @@ def _is_about_rows(answer: Answer) -> bool:
     """Return whether an operation failed for what its rows are."""
     codes = {e.get("extensions", {}).get("code") for e in answer.errors}
     return bool(codes) and codes <= CALLER_REFUSALS
+
+
+def _result_of(row: _Row, earlier: bytes | GatewayError) -> RowResult:
+    """Return the result of a row that an earlier import has tried under the same key."""
+    if isinstance(earlier, GatewayError):
+        return _refused(row.number, earlier)
+    return structs.replace(_decode_result(earlier), replayed=True)
+
+
+async def _settle(runs: Runs, rows: Sequence[_Row], results: Mapping[int, RowResult]) -> None:
+    """Store the results of rows that came to an end; the keys of others are free again."""
+    own = (results.get(row.number) for row in rows)
+    await runs.settle(
+        [msgspec.json.encode(r) if r is not None and _is_final(r) else None for r in own]
+    )
 
 
 def _is_final(result: RowResult) -> bool:

@@ -122,14 +122,15 @@ async def open_gateway(
     observe: Observer = log_event,
     progress: Progress | None = None,
     builds: SharedBuilds | None = None,
+    audit: AuditLog | None = None,
 ) -> AsyncIterator[Gateway]:
     """Yield a gateway, and close its connections at the end. ``transport`` replaces the network in tests.
 
-    ``builds``: models that replicas make for each other.
+    ``builds``: models that replicas make for each other. ``audit`` records its writes.
 
     Raises SettingsError, SchemaError, AuthError or UpstreamError if the gateway cannot start.
     """
-    async with open_client(settings, transport=transport, observe=observe) as client:
+    async with open_client(settings, transport=transport, observe=observe, audit=audit) as client:
         yield await first_gateway(settings, client, observe, progress, builds)
 
 

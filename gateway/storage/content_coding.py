@@ -29,6 +29,10 @@ OFF_LOOP = 1 << 18
 """Bytes from which a body is compressed in a thread, because it takes more than 2 ms."""
 _BLOCK = 1 << 18
 """Bytes of a long text that are compressed at a time."""
+_SHORT = 128
+"""Bytes of zstd that are decompressed at a time."""
+_WINDOW = 1 << 27
+"""Bytes of a zstd window at most: what ``zstd`` itself accepts without an option."""
 _GZIP = 16 + zlib.MAX_WBITS
 """``wbits`` for a gzip header instead of zlib's."""
 _FAST: Mapping[str, Callable[[bytes], bytes]] = {
@@ -147,6 +151,70 @@ def _compressor(coding: str) -> Any:
     if coding == "br":
         return _Brotli()
     return zlib.compressobj(6, wbits=_GZIP)
+
+
+class StreamDecompressor(Protocol):
+    """Decompresses a body that arrives piece by piece."""
+
+    def pieces(self, packed: bytes) -> Iterator[bytes]:
+        """Yield plain pieces of a few megabytes at most. Raises ValueError if it is not in this coding."""
+        ...
+
+
+def stream_decompressor(coding: str) -> StreamDecompressor | None:
+    """Return what decompresses a body; None for a coding that is not known."""
+    known: Mapping[str, Callable[[], StreamDecompressor]] = {
+        IDENTITY: _Identity,
+        "gzip": _Gunzip,
+        "zstd": _Unzstd,
+    }
+    make = known.get(coding)
+    return None if make is None else make()
+
+
+class _Identity:
+    def pieces(self, packed: bytes) -> Iterator[bytes]:
+        yield packed
+
+
+class _Gunzip:
+    def __init__(self) -> None:
+        self._decompressor = zlib.decompressobj(wbits=_GZIP)
+
+    def pieces(self, packed: bytes) -> Iterator[bytes]:
+        while packed:
+            try:
+                yield self._decompressor.decompress(packed, _BLOCK)
+            except zlib.error as error:
+                raise ValueError("not gzip") from error
+            packed = self._decompressor.unconsumed_tail
+            if self._decompressor.eof:
+                # Another member may follow (RFC 1952, section 2.2).
+                packed = self._decompressor.unused_data
+                self._decompressor = zlib.decompressobj(wbits=_GZIP)
+
+
+class _Unzstd:
+    def __init__(self) -> None:
+        self._decompressor = self._begin()
+
+    def _begin(self) -> Any:
+        return zstandard.ZstdDecompressor(max_window_size=_WINDOW).decompressobj()
+
+    def pieces(self, packed: bytes) -> Iterator[bytes]:
+        view = memoryview(packed)
+        # Four bytes may stand for 128 KiB: a short piece bounds what comes of it.
+        for start in range(0, len(view), _SHORT):
+            rest = bytes(view[start : start + _SHORT])
+            while rest:
+                try:
+                    yield self._decompressor.decompress(rest)
+                except zstandard.ZstdError as error:
+                    raise ValueError("not zstd") from error
+                rest = b""
+                if self._decompressor.eof:
+                    rest = self._decompressor.unused_data
+                    self._decompressor = self._begin()
 
 
 def decompress_pieces(packed: memoryview, step: int = 1 << 18) -> Iterator[bytes]:

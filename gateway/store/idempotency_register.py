@@ -10,6 +10,8 @@ The transaction of ``begin`` decides which of several equal requests runs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 from msgspec import Struct
 from msgspec.structs import replace
@@ -42,50 +44,56 @@ class IdempotencyRegister:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def begin(self, entry: KeyEntry, now: float) -> KeyEntry:
-        """Store an entry unless there is one with this id; return the one that is stored."""
+    def begin(self, entries: Sequence[KeyEntry], now: float) -> list[KeyEntry]:
+        """Store each entry unless there is one with its id; return those that are stored."""
         with self._database.writing() as connection:
             expired = IDEMPOTENCY_KEYS.c.expires_at <= now
             connection.execute(IDEMPOTENCY_KEYS.delete().where(expired))
-            stored = self._find(connection, entry.id)
-            if stored is not None:
-                return stored
-            try:
-                # A part of the transaction: another process may be as fast.
-                with connection.begin_nested():
-                    values = {name: getattr(entry, name) for name in entry.__struct_fields__}
-                    connection.execute(IDEMPOTENCY_KEYS.insert().values(values))
-            except sa.exc.IntegrityError:
-                # If that one was released since, its client learns so, and sends it again.
-                return self._find(connection, entry.id) or replace(entry, run="")
+            return [self._begin(connection, entry) for entry in entries]
+
+    def _begin(self, connection: sa.Connection, entry: KeyEntry) -> KeyEntry:
+        stored = self._find(connection, entry.id)
+        if stored is not None:
+            return stored
+        try:
+            # A part of the transaction: another process may be as fast.
+            with connection.begin_nested():
+                values = {name: getattr(entry, name) for name in entry.__struct_fields__}
+                connection.execute(IDEMPOTENCY_KEYS.insert().values(values))
+        except sa.exc.IntegrityError:
+            # If that one was released since, its client learns so, and sends it again.
+            return self._find(connection, entry.id) or replace(entry, run="")
         return entry
 
-    def renew(self, entry: KeyEntry, leased_until: float) -> None:
-        """Extend the lease of a run."""
-        self._change(entry, leased_until=leased_until)
-
-    def finish(self, entry: KeyEntry, sealed: bytes) -> None:
-        """Store the answer of a run."""
-        self._change(entry, sealed=sealed)
-
-    def release(self, entry: KeyEntry) -> None:
-        """Remove the entry of a run that has written nothing."""
+    def renew(self, entries: Sequence[KeyEntry], leased_until: float) -> None:
+        """Extend the leases of runs."""
         with self._database.writing() as connection:
-            connection.execute(IDEMPOTENCY_KEYS.delete().where(_is_of(entry)))
+            for entry in entries:
+                _change(connection, entry, leased_until=leased_until)
+
+    def settle(
+        self, finished: Sequence[tuple[KeyEntry, bytes]], released: Sequence[KeyEntry]
+    ) -> None:
+        """Store the answers of runs, and remove the entries of those that have written nothing."""
+        with self._database.writing() as connection:
+            for entry, sealed in finished:
+                _change(connection, entry, sealed=sealed)
+            for entry in released:
+                connection.execute(IDEMPOTENCY_KEYS.delete().where(_is_of(entry)))
 
     def close(self) -> None:
         """Close the connections."""
         self._database.close()
-
-    def _change(self, entry: KeyEntry, **values: object) -> None:
-        with self._database.writing() as connection:
-            connection.execute(IDEMPOTENCY_KEYS.update().where(_is_of(entry)).values(values))
 
     @staticmethod
     def _find(connection: sa.Connection, entry_id: str) -> KeyEntry | None:
         is_it = sa.select(IDEMPOTENCY_KEYS).where(IDEMPOTENCY_KEYS.c.id == entry_id)
         row = connection.execute(is_it).mappings().first()
         return None if row is None else KeyEntry(**row)
+
+
+def _change(connection: sa.Connection, entry: KeyEntry, **values: object) -> None:
+    connection.execute(IDEMPOTENCY_KEYS.update().where(_is_of(entry)).values(values))
 
 
 def _is_of(entry: KeyEntry) -> sa.ColumnElement[bool]:

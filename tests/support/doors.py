@@ -53,6 +53,8 @@ DOORS = (
     Door("/graphql/{profile}/slice", Check.CALLER, of_environments=True),
     Door("/export/{set}", Check.CALLER, of_profiles=True, of_environments=True),
     Door("/export/{profile}/{set}", Check.CALLER, of_environments=True),
+    Door("/import/{set}", Check.CALLER, of_profiles=True, of_environments=True),
+    Door("/import/{profile}/{set}", Check.CALLER, of_environments=True),
     Door("/exports", Check.CALLER, of_profiles=True, of_environments=True),
     Door("/exports/{profile}", Check.CALLER, of_environments=True),
     *(

@@ -71,6 +71,7 @@ from gateway.events.environments import (
 )
 from gateway.events.exports import ExportServed
 from gateway.events.idempotency import IdempotencyKeyStuck
+from gateway.events.imports import ImportServed
 from gateway.events.jobs import JobDelayed, JobEnded
 from gateway.events.replicas import SharedStateFound, SharedStateLost
 from gateway.events.streams import SocketClosed, SubscriptionEnded, SubscriptionPolled, WatchFailed
@@ -160,6 +161,10 @@ LEVELS: list[tuple[Event, str]] = [
     (JobEnded(job="3f79bb7b", kind="export", state="SUCCEEDED", rows=9, seconds=1.0), "info"),
     (JobDelayed(job="3f79bb7b", kind="export", error="UPSTREAM_TIMEOUT", wait=2.0), "warning"),
     (ExportServed(set="CustomersV3", format="csv", rows=9, size=99, seconds=0.1), "info"),
+    (
+        ImportServed(set="A", format="csv", mode="create", rows=9, refused=1, seconds=0.1),
+        "info",
+    ),
     (
         CostSettled(estimated_requests=2, requests=2, estimated_points=6.0, points=5.1),
         "debug",

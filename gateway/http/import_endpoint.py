@@ -1,0 +1,355 @@
+"""Imports over HTTP: ``POST /import/CustomersV3?mode=upsert`` writes the rows of its body, and answers line by line.
+
+    body: NDJSON or CSV ──▶ rows, some hundred at a time ──▶ mutations ──▶ response: NDJSON, a line for each row
+
+The response begins with the first results, while the body still arrives. It is complete, or broken off: an import that
+ends early has a last line ``{"error": …}``, and ends without the last chunk. What fails before the first result has a
+status. Rows that are being written when a client leaves are written to their end, and no others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from starlette.datastructures import QueryParams
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from gateway.admission.work import Lane
+from gateway.errors import BadArgument, Forbidden, Overloaded, Unauthenticated, UnknownSet
+from gateway.events import RequestRefused
+from gateway.events.imports import ImportServed
+from gateway.failures import failure_answer
+from gateway.identity.caller import ANONYMOUS, Caller
+from gateway.imports.request import Format, ImportRequest, read_import
+from gateway.imports.results import Counts, RowResult, lines
+from gateway.imports.running import ImportRun
+from gateway.imports.serving import ReadyImport, prepare_for
+from gateway.imports.writing import ImportStopped, ImportWriter
+from gateway.request import Answer, GraphQLRequest
+from gateway.runtime.generations import GenerationManager
+from gateway.runtime.served_api import ServedApi
+from gateway.storage.content_coding import IDENTITY, StreamDecompressor, stream_decompressor
+
+from .caller_watch import until_refused
+from .early_body import EarlyBody
+from .edge import send_refusal
+from .endpoints import SET_PARAMETER, Endpoint, with_cors
+from .export_endpoint import cancelled, operation_error, until_stopping
+from .graphql_endpoint import is_foreign
+from .presence import environment_of
+from .refusals import (
+    HttpError,
+    UnknownApi,
+    caller_error,
+    cross_site_error,
+    no_route,
+    overload_error,
+)
+from .request_audit import record_refusal
+from .request_parameters import (
+    BODY_TIMEOUT,
+    ClientDisconnected,
+    Headers,
+    client_of,
+    companies_of,
+    headers_of,
+    idempotency_key_of,
+    timeout_of,
+)
+from .responses import send_body
+from .running_operations import too_many_operations
+
+_FORMATS: dict[str, Format] = {
+    "application/x-ndjson": "ndjson",
+    "application/ndjson": "ndjson",
+    "application/jsonl": "ndjson",
+    "text/csv": "csv",
+}
+_ALLOW = (b"allow", b"POST, OPTIONS")
+_FIELDS = (
+    (b"content-type", b"application/x-ndjson; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    # For nginx and proxies that follow it: do not buffer.
+    (b"x-accel-buffering", b"no"),
+)
+
+
+def import_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
+    """Return the route of imports."""
+    application = _Imports(endpoint)
+    yield Route(endpoint.imports, with_cors(application, endpoint.settings.cors_origins))
+
+
+class PreparedImport(Struct, frozen=True):
+    """An import of a request."""
+
+    ready: ReadyImport
+    first: GraphQLRequest
+    decompressor: StreamDecompressor
+
+
+class _Imports:
+    """The ASGI application. A class: to a function, Starlette's router would pass GET only."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = headers_of(scope)
+        if scope["method"] == "OPTIONS":
+            await send_body(send, 200, b"", (_ALLOW,))
+            return
+        try:
+            self._check(scope, headers)
+            caller, live = await self._endpoint.admit(scope)
+            if live is None:
+                raise HttpError(503, "STARTING", "The gateway is starting.", "Try again soon.")
+            prepared = prepare_import(self._endpoint, scope, headers, caller, live)
+            with self._endpoint.running.holding(Lane.EXPORT, scope, caller):
+                await _Exchange(self._endpoint, prepared, scope, receive, send).run()
+        except UnknownApi:
+            await no_route(scope, receive, send)
+        except ClientDisconnected:
+            return
+        except Overloaded as error:
+            await send_refusal(caller_error(error), scope, receive, send)
+        except HttpError as refused:
+            event = RequestRefused(status=refused.status, code=refused.code, message=str(refused))
+            self._endpoint.observe(event)
+            await send_refusal(refused, scope, receive, send)
+
+    def _check(self, scope: Scope, headers: Headers) -> None:
+        """Raise HttpError if a request is refused before its caller is known."""
+        if scope["method"] != "POST":
+            fields = (_ALLOW,)
+            raise HttpError(405, "METHOD_NOT_ALLOWED", "Imports are sent by POST.", fields=fields)
+        if self._endpoint.waiting.is_full:
+            raise overload_error()
+        if self._endpoint.running.is_full:
+            raise caller_error(too_many_operations())
+        if is_foreign(headers, self._endpoint.settings.cors_origins):
+            raise cross_site_error()
+
+
+def prepare_import(
+    endpoint: Endpoint, scope: Scope, headers: Headers, caller: Caller, live: GenerationManager
+) -> PreparedImport:
+    """Return the import of a request. Raises HttpError."""
+    name: str = scope["path_params"][SET_PARAMETER]
+    parameters = QueryParams(scope["query_string"])
+    decompressor = _decompressor(headers)
+    form = _format(headers)
+    try:
+        ready = _ready(endpoint, scope, live, name, read_import(parameters, form))
+    except UnknownSet as error:
+        raise HttpError(404, error.code, error.message, error.hint) from error
+    except Forbidden as error:
+        record_refusal(scope, 403, error.code, caller)
+        raise HttpError(403, error.code, error.message, error.hint) from error
+    except BadArgument as error:
+        raise HttpError(400, error.code, error.message, error.hint) from error
+    documents = endpoint.documents
+    if documents.store is not None:
+        documents = documents.of_caller(caller, live.gateway.view)
+        documents.find({"query": ready.plan.document}, headers)
+    companies = parameters.get("companies", headers.get("x-d365-company"))
+    request = GraphQLRequest(
+        query=ready.plan.document,
+        companies=companies_of(companies),
+        timeout=timeout_of(headers.get("x-d365-timeout")),
+        idempotency_key=idempotency_key_of(headers.get("idempotency-key")),
+        caller=caller,
+        client=client_of(scope),
+        request_id=headers.get("x-request-id"),
+    )
+    return PreparedImport(ready, ready.plan.first(request), decompressor)
+
+
+def _ready(
+    endpoint: Endpoint, scope: Scope, live: GenerationManager, name: str, request: ImportRequest
+) -> ReadyImport:
+    environment = environment_of(scope)
+    views = None if environment is None else environment.views
+    return prepare_for(ServedApi(live=live, views=views, profile=endpoint.profile), name, request)
+
+
+def _format(headers: Headers) -> Format:
+    media = headers.get("content-type", "").partition(";")[0].strip().lower()
+    form = _FORMATS.get(media)
+    if form is None:
+        raise HttpError(
+            415,
+            "UNSUPPORTED_MEDIA_TYPE",
+            "The body is neither NDJSON nor CSV.",
+            "Set Content-Type: application/x-ndjson, or text/csv.",
+        )
+    return form
+
+
+def _decompressor(headers: Headers) -> StreamDecompressor:
+    coding = headers.get("content-encoding", IDENTITY).strip().lower()
+    decompressor = stream_decompressor(coding)
+    if decompressor is None:
+        raise HttpError(
+            415,
+            "UNSUPPORTED_MEDIA_TYPE",
+            "The body is compressed in a way that is not supported.",
+            "Content-Encoding: gzip, or zstd.",
+        )
+    return decompressor
+
+
+class _Exchange:
+    """One import: its request and its response."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        prepared: PreparedImport,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        self._endpoint = endpoint
+        self._observe = endpoint.observe
+        self._prepared = prepared
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._body = EarlyBody(scope, send)
+        self._counts = Counts()
+        self._has_begun = False
+        self._began = time.perf_counter()
+        self._ends: list[asyncio.Task[Any]] = []
+
+    async def run(self) -> None:
+        """Write all rows, or as many as can be. Raises HttpError if nothing was sent, ClientDisconnected."""
+        self._ends = [asyncio.create_task(until_stopping(self._scope))]
+        caller = self._prepared.first.caller
+        if caller is not ANONYMOUS:
+            watch = until_refused(lambda: caller, lambda: self._endpoint.authenticate(self._scope))
+            self._ends.append(asyncio.create_task(watch))
+        error: str | None = "CLIENT_LEFT"
+        try:
+            error = await self._write_all()
+        except HttpError as refused:
+            error = refused.code
+            raise
+        finally:
+            self._body.close()
+            await cancelled(*self._ends)
+            self._log(error)
+
+    async def _write_all(self) -> str | None:
+        """Write all rows; return the code of the error that has ended it early. Raises as ``run``."""
+        prepared = self._prepared
+        writer = ImportWriter(prepared.ready.plan, prepared.first, prepared.ready)
+        run = ImportRun(prepared.ready.plan, writer, self._counts)
+        try:
+            async with aclosing(run.results(self._pieces())) as results:
+                async for some in results:
+                    await self._write(some)
+        except ImportStopped as stopped:
+            if stopped.results:
+                await self._write(stopped.results)
+            return await self._break_off(stopped.answer)
+        except (ClientDisconnected, HttpError):
+            raise
+        except Exception as error:
+            return await self._break_off(failure_answer(error, self._observe))
+        await self._begin()
+        if prepared.ready.plan.request.has_trailer:
+            await self._body.write(msgspec.json.encode({"end": self._counts.to_json()}) + b"\n")
+        await self._body.flush()
+        await self._send({"type": "http.response.body"})
+        return None
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
+        """Yield the body of the request. Raises ClientDisconnected, ImportStopped."""
+        while True:
+            message = await self._next()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnected
+            try:
+                for piece in self._prepared.decompressor.pieces(message.get("body", b"")):
+                    yield piece
+            except ValueError as error:
+                raise ImportStopped(
+                    _error("BAD_REQUEST", "The body is not compressed as Content-Encoding says.")
+                ) from error
+            if not message.get("more_body", False):
+                return
+
+    async def _next(self) -> Any:
+        """Return the next part of the request, unless the import has to end."""
+        self._require_going_on()
+        receiving: asyncio.Task[Any] = asyncio.ensure_future(self._receive())
+        ends = [receiving, *self._ends]
+        try:
+            await asyncio.wait(ends, timeout=BODY_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
+            if receiving.done():
+                return receiving.result()
+            self._require_going_on()
+        finally:
+            await cancelled(receiving)
+        text = f"Nothing of the body has come for {BODY_TIMEOUT:g} seconds."
+        raise ImportStopped(_error("REQUEST_TIMEOUT", text))
+
+    def _require_going_on(self) -> None:
+        """Raise ImportStopped if the server stops, or the credentials of the caller have ended."""
+        stopping, *refusals = self._ends
+        if stopping.done():
+            text = "The gateway shuts down: the rows that follow were not written."
+            raise ImportStopped(_error("STOPPING", text))
+        for refusal in refusals:
+            if refusal.done():
+                error = Unauthenticated(refusal.result(), hint="Sign in, and import the rest.")
+                raise ImportStopped(failure_answer(error, self._observe))
+
+    async def _begin(self) -> None:
+        """Send the head of the response, unless that was done."""
+        if not self._has_begun:
+            self._has_begun = True
+            message = {"type": "http.response.start", "status": 200, "headers": list(_FIELDS)}
+            await self._send(message)
+
+    async def _write(self, results: Iterable[RowResult]) -> None:
+        await self._begin()
+        await self._body.write(lines(results))
+
+    async def _break_off(self, answer: Answer) -> str:
+        """End the response without its end, and return the code of the error. Raises HttpError if nothing was sent."""
+        error: dict[str, Any] = answer.errors[0]
+        extensions: dict[str, Any] = error.get("extensions", {})
+        code = str(extensions.get("code", "INTERNAL_ERROR"))
+        if not self._has_begun:
+            raise operation_error(answer, code)
+        await self._body.write(msgspec.json.encode({"error": error}) + b"\n")
+        await self._body.flush()
+        # The server closes the connection of a response that is not complete.
+        return code
+
+    def _log(self, error: str | None) -> None:
+        plan = self._prepared.ready.plan
+        event = ImportServed(
+            set=plan.set,
+            format=plan.request.format,
+            mode="validate" if plan.request.validates else plan.request.mode,
+            rows=self._counts.rows,
+            refused=self._counts.refused,
+            seconds=time.perf_counter() - self._began,
+            error=error,
+        )
+        self._observe(event)
+
+
+def _error(code: str, message: str) -> Answer:
+    return Answer(errors=[{"message": message, "extensions": {"code": code}}])

@@ -1,0 +1,108 @@
+"""Runs an import: a body in pieces becomes rows, some hundred of which are written at a time.
+
+Rows are read while none are written, so that no more of them are in memory than one mutation writes: who sends them is
+slowed down by the service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from gateway.errors import BadArgument
+from gateway.request import Answer
+
+from .request import Import
+from .results import Counts, RowResult
+from .rows import CsvReader, SourceRow
+from .writing import ImportStopped, ImportWriter
+
+TOO_MANY_ERRORS = "TOO_MANY_ERRORS"
+
+
+class ImportRun(Struct):
+    """One import under way."""
+
+    plan: Import
+    writer: ImportWriter
+    counts: Counts
+
+    async def results(self, pieces: AsyncIterator[bytes]) -> AsyncGenerator[list[RowResult], None]:
+        """Yield the results of rows, in the order of the rows. Raises ImportStopped if it ends early."""
+        async for rows in self.chunks(pieces):
+            yield await self.write(rows)
+            self.require_few_errors()
+
+    async def chunks(
+        self, pieces: AsyncIterator[bytes]
+    ) -> AsyncGenerator[Sequence[SourceRow], None]:
+        """Yield the rows of each mutation. Raises ImportStopped if the file cannot be read."""
+        reader = self.plan.reader()
+        rows: list[SourceRow] = []
+        weight, is_checked = 0, False
+        try:
+            async for piece in _with_end(pieces):
+                for row in reader.end() if piece is None else reader.feed(piece):
+                    if not is_checked and isinstance(reader, CsvReader):
+                        self._check_header(reader.names or ())
+                    is_checked = True
+                    own = _weight(row.values)
+                    if rows and weight + own > self.plan.chunk:
+                        yield rows
+                        rows, weight = [], 0
+                    rows.append(row)
+                    weight += own
+            if not is_checked and isinstance(reader, CsvReader):
+                self._check_header(reader.names or ())
+        except BadArgument as error:
+            if rows:
+                yield rows
+            raise ImportStopped(_answer(error.code, error.message, error.hint)) from error
+        if rows:
+            yield rows
+
+    def _check_header(self, names: Sequence[str]) -> None:
+        """Raise BadArgument for a column that no row can have."""
+        for name in names:
+            self.plan.fields.path(name)
+
+    async def write(self, rows: Sequence[SourceRow]) -> list[RowResult]:
+        """Write rows, and count their results. Raises ImportStopped."""
+        try:
+            results = await self.writer.write(rows)
+        except ImportStopped as stopped:
+            self.counts.add(stopped.results)
+            raise
+        self.counts.add(results)
+        return results
+
+    def require_few_errors(self) -> None:
+        """Raise ImportStopped if more rows were refused than may be."""
+        most = self.plan.request.max_errors
+        if most is not None and self.counts.refused > most:
+            raise ImportStopped(
+                _answer(
+                    TOO_MANY_ERRORS,
+                    f"The import has ended: {self.counts.refused:,} rows were refused.",
+                    "Correct them, and import the rest. Parameter: maxErrors.",
+                )
+            )
+
+
+async def _with_end(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes | None]:
+    async for piece in pieces:
+        yield piece
+    yield None
+
+
+def _weight(values: Mapping[str, Any]) -> int:
+    """Return how many rows a row is, with those below it: ``{lines: {create: […]}}``."""
+    nested = (value for value in values.values() if isinstance(value, dict))
+    return 1 + sum(len(r) for value in nested for r in value.values() if isinstance(r, list))
+
+
+def _answer(code: str, message: str, hint: str | None) -> Answer:
+    extensions = {"code": code} | ({} if hint is None else {"hint": hint})
+    return Answer(errors=[{"message": message, "extensions": extensions}])

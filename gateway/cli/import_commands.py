@@ -35,6 +35,13 @@ def import_rows(  # noqa: PLR0913, PLR0917 - one argument an option of the comma
     mode: Annotated[
         Mode, typer.Option(help="Create rows, or change those that are there.")
     ] = Mode.CREATE,
+    unique_by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Fields whose values no other row has: rows that are there are not created.",
+        ),
+    ] = None,
     results: Annotated[
         Path | None,
         typer.Option(
@@ -76,6 +83,8 @@ def import_rows(  # noqa: PLR0913, PLR0917 - one argument an option of the comma
         from .imports import ImportOptions, import_file
 
         parameters = {"mode": mode.value}
+        if unique_by is not None:
+            parameters["uniqueBy"] = unique_by
         if validate:
             parameters["validate"] = "true"
         if max_errors is not None:

@@ -23,7 +23,7 @@ from .fields import ImportFields
 from .rows import CsvReader, NdjsonReader, RowReader
 
 Format: TypeAlias = Literal["ndjson", "csv"]
-PARAMETERS = ("mode", "validate", "maxErrors", "empty", "trailer", "companies")
+PARAMETERS = ("mode", "uniqueBy", "validate", "maxErrors", "empty", "trailer", "companies")
 _VERBS = {"create": Verb.CREATE, "upsert": Verb.UPSERT}
 _FLAG = ("true", "false")
 
@@ -33,6 +33,8 @@ class ImportRequest(Struct, frozen=True, kw_only=True):
 
     format: Format
     mode: Literal["create", "upsert"] = "create"
+    unique_by: tuple[str, ...] | None = None
+    """Fields whose values no other row has: rows that are there are not created. None: what the settings say."""
     validates: bool = False
     """Whether rows are only checked, and nothing is sent."""
     max_errors: int | None = None
@@ -80,12 +82,16 @@ def read_import(parameters: Mapping[str, str], form: Format) -> ImportRequest:
                 f"There is no parameter {name}.", hint=f"There are: {', '.join(PARAMETERS)}."
             )
     mode = _choice(parameters, "mode", tuple(_VERBS))
+    unique_by = parameters.get("uniqueBy")
+    if unique_by is not None and mode != "create":
+        raise BadArgument("uniqueBy is for mode=create only.")
     empty = _choice(parameters, "empty", ("absent", "null"))
     if empty == "null" and form != "csv":
         raise BadArgument("empty=null is for CSV only.")
     return ImportRequest(
         format=form,
         mode="upsert" if mode == "upsert" else "create",
+        unique_by=None if unique_by is None else tuple(filter(None, unique_by.split(","))),
         validates=_choice(parameters, "validate", _FLAG[::-1]) == "true",
         max_errors=_number(parameters, "maxErrors"),
         empties=empty == "null",
@@ -111,7 +117,7 @@ def _number(parameters: Mapping[str, str], name: str) -> int | None:
 
 
 def prepare(gateway: Gateway, name: str, request: ImportRequest) -> Import:
-    """Return an import over the API of a gateway. Raises UnknownSet, Forbidden."""
+    """Return an import over the API of a gateway. Raises UnknownSet, Forbidden, BadArgument."""
     root = find_list(gateway.catalog, name)
     if root is None or root.entity_set is None:
         raise UnknownSet(
@@ -128,11 +134,12 @@ def prepare(gateway: Gateway, name: str, request: ImportRequest) -> Import:
     settings = gateway.settings
     input_type = writes.name_of(TypeKind.CREATE_INPUT, field.csdl)
     row = _row_name(writes, field)
+    fields = ImportFields(writes, input_type)
     return Import(
         set=root.entity_set.name,
         request=request,
-        document=_document(writes, field, input_type, row),
-        fields=ImportFields(writes, input_type),
+        document=_document(writes, field, row, _unique_by(fields, request)),
+        fields=fields,
         row_name=row,
         chunk=min(settings.writes.import_rows, settings.writes.max_rows),
         max_row=settings.max_body_bytes,
@@ -151,13 +158,23 @@ def _row_name(writes: Writes, field: MutationField) -> str:
     return next(f.name for f in payload.values() if f.role is PayloadRole.ROW)
 
 
-def _document(writes: Writes, field: MutationField, input_type: str, row: str) -> str:
-    """Return the operation that writes rows."""
+def _unique_by(fields: ImportFields, request: ImportRequest) -> str:
+    """Return the argument with the fields of the natural key. Raises BadArgument."""
+    if request.unique_by is None:
+        return ""
+    names = (f'"{fields.path(name)[-1].name}"' for name in request.unique_by)
+    return f", uniqueBy: [{', '.join(names)}]"
+
+
+def _document(writes: Writes, field: MutationField, row: str, unique_by: str) -> str:
+    """Return the operation that writes rows; ``unique_by`` is an argument of its mutation."""
+    input_type = writes.name_of(TypeKind.CREATE_INPUT, field.csdl)
     fields = writes.catalog.object(field.csdl).fields.values()
     has_id = any(f.kind is FieldKind.ID for f in fields)
     selected = f"{row} {{ id }} " if has_id else ""
+    selected += "created " if field.verb is Verb.CREATE else ""
     errors = "userErrors { code message field path }"
     return (
-        f"mutation Import($input: [{input_type}!]!) {{ rows: {field.name}(input: $input)"
+        f"mutation Import($input: [{input_type}!]!) {{ rows: {field.name}(input: $input{unique_by})"
         f" {{ results {{ {selected}{errors} }} {errors} }} }}"
     )

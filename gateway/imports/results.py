@@ -12,7 +12,9 @@ from msgspec import Struct
 from gateway.odata.error_details import CONFLICT, DUPLICATE_KEY, MISSING_FIELD, NOT_FOUND
 from gateway.writes.outcome import OUTCOME_UNKNOWN, PARTLY_WRITTEN
 
-Status: TypeAlias = Literal["created", "written", "valid", "refused", "unknown", "not_sent"]
+Status: TypeAlias = Literal[
+    "created", "exists", "written", "valid", "refused", "unknown", "not_sent"
+]
 SERVICE_REFUSALS = frozenset(
     {
         *(CONFLICT, DUPLICATE_KEY, MISSING_FIELD, NOT_FOUND),

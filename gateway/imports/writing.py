@@ -198,9 +198,10 @@ class ImportWriter:
         for row, own in zip(rows, payload["results"], strict=True):
             errors = row_errors(own["userErrors"])
             written = own.get(self._import.row_name)
+            done: Status = "exists" if own.get("created") is False else self._done
             results[row.number] = RowResult(
                 row=row.number,
-                status=status_of((e["code"] for e in errors), self._done),
+                status=status_of((e["code"] for e in errors), done),
                 id=None if written is None else written["id"],
                 errors=errors,
             )
@@ -315,7 +316,7 @@ async def _settle(runs: Runs, rows: Sequence[_Row], results: Mapping[int, RowRes
 
 def _is_final(result: RowResult) -> bool:
     """Return whether another try would not improve a row, or write it twice."""
-    if result.status in ("created", "written", "unknown"):
+    if result.status in ("created", "exists", "written", "unknown"):
         return True
     codes = {e["code"] for e in result.errors}
     return result.status == "refused" and not codes & CALLER_REFUSALS

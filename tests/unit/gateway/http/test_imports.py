@@ -263,6 +263,20 @@ async def test_a_row_is_written_once_under_a_key(served: Served, upstream: Starl
     assert described(upstream, two) == "new"
 
 
+async def test_rows_that_are_there_are_not_created(served: Served, upstream: Starlette) -> None:
+    names = [fresh(), fresh()]
+    rows = body_of(*({"journalName": "GenJrn", "IntegrationKey": name} for name in names))
+    path = "/import/LedgerJournalHeaders?companies=usmf&uniqueBy=IntegrationKey"
+
+    first = results(await post(served, rows.splitlines()[0], path))
+    start = len(upstream.state.requests)
+    again = results(await post(served, rows, path))
+
+    assert [r["status"] for r in (*first, *again)] == ["created", "exists", "created"]
+    assert again[0]["id"] == first[0]["id"]
+    assert sent(upstream, start) == 1
+
+
 async def test_a_lost_answer_is_unknown_for_each_of_its_rows(
     served: Served, upstream: Starlette
 ) -> None:
@@ -303,6 +317,8 @@ async def test_rows_that_were_not_sent_can_be_sent_again(
         ("/import/SystemParameters", NDJSON, 404, "UNKNOWN_SET"),
         ("/import/CustomerGroups?mode=delete", NDJSON, 400, "BAD_ARGUMENT"),
         ("/import/CustomerGroups?first=5", NDJSON, 400, "BAD_ARGUMENT"),
+        ("/import/CustomerGroups?uniqueBy=nothing", NDJSON, 400, "BAD_ARGUMENT"),
+        ("/import/CustomerGroups?uniqueBy=description&mode=upsert", NDJSON, 400, "BAD_ARGUMENT"),
         ("/import/CustomerGroups?maxErrors=-1", NDJSON, 400, "BAD_ARGUMENT"),
         ("/import/CustomerGroups?empty=null", NDJSON, 400, "BAD_ARGUMENT"),
         ("/import/CustomerGroups", "application/json", 415, "UNSUPPORTED_MEDIA_TYPE"),

@@ -94,7 +94,7 @@ class LoadedResolvers:
             return self._plain(field, value)
         if isinstance(value, list):
             return _in_turns([_object(item) for item in value])
-        return _object(value)
+        return value if isinstance(value, dict) else _object(value)
 
     async def subgraph(self, info: Info) -> str:
         """Return the SDL of the API as a subgraph."""
@@ -151,6 +151,12 @@ class LoadedResolvers:
         if name == "totalCount" and isinstance(source, Page) and source.total is None:
             raise UpstreamMalformed("The upstream did not tell how many rows there are.")
         return _CONNECTION[name](source)
+
+    def aggregate(self, source: object, info: Info) -> object:
+        """Return a field of an aggregate, which is there as it is answered."""
+        assert isinstance(source, dict)
+        value = source[info.path.key]
+        return _in_turns(value) if isinstance(value, list) else value
 
     def mutation(self, field: MutationField, info: Info) -> object:  # noqa: ARG002 - Resolvers has it
         """Return the payload of a mutation, or raise the error that kept it from being sent."""

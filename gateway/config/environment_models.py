@@ -58,6 +58,7 @@ class EnvironmentOptions(BaseModel):
     null_order: Literal["first", "last", "unknown"] | None = None
     guid_order: bool | None = None
     unkeyed_paging: Literal["auto", "links", "skip"] | None = None
+    apply: bool | None = None
     page_limit: int | None = Field(default=None, ge=1)
     language: Text = None
     companies: Names = ()

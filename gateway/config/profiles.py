@@ -34,7 +34,7 @@ OVERRIDABLE = frozenset(Profile.model_fields) - OF_PROFILES_ALONE
 NOT_PER_PROFILE = frozenset(
     {
         # One model, client and connection pool are shared by all profiles.
-        *("url", "dialect", "null_order", "guid_order", "unkeyed_paging", "page_limit"),
+        *("url", "dialect", "null_order", "guid_order", "unkeyed_paging", "page_limit", "apply"),
         *("metadata", "auth", "tenant_id", "client_id", "client_secret", "authority", "scope"),
         *("identity", "credentials", "secrets_dir"),
         *(
@@ -65,7 +65,7 @@ NOT_PER_PROFILE = frozenset(
         *("trusted_proxies", "root_path", "compression", "compress_over", "graphiql"),
         *("environment_kind", "docs_url", "explain", "cors_origins", "log_format", "log_level"),
         *("max_body_bytes", "max_query_tokens", "profiles", "serve_all"),
-        *("writes", "subscriptions", "changes", "federation", "sandbox"),
+        *("writes", "aggregates", "subscriptions", "changes", "federation", "sandbox"),
         # One manifest; a profile may choose its mode.
         "documents",
         # A caller has one budget for all of them.

@@ -39,6 +39,11 @@ class ServiceSettings(BaseSettings):
         description="How to page lists whose order a cursor cannot hold (Guids, enums): links follows next links,"
         " skip uses $skip, auto prefers links. Not set: the dialect's default.",
     )
+    apply: bool | None = Field(
+        default=None,
+        description="Whether the service aggregates rows itself ($apply with filter, groupby and aggregate). Not set:"
+        " the dialect's default.",
+    )
     page_limit: int | None = Field(
         default=None,
         ge=1,

@@ -20,6 +20,7 @@ from pydantic_settings import (
 from schema.errors import did_you_mean
 
 from .admission_models import AdmissionOptions
+from .aggregate_models import AggregateOptions
 from .audit_models import AdminOptions, AuditOptions
 from .cache_models import CacheOptions
 from .change_models import ChangeOptions
@@ -287,6 +288,9 @@ class Settings(ReadingSettings):
     )
     writes: WriteOptions = Field(
         default=WriteOptions(), description="Which writes are allowed, and how they are sent."
+    )
+    aggregates: AggregateOptions = Field(
+        default=AggregateOptions(), description="Counts, sums and groups of the rows of lists."
     )
     subscriptions: SubscriptionOptions = Field(
         default=SubscriptionOptions(), description="Subscriptions."

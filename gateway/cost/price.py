@@ -22,6 +22,7 @@ from gateway.odata.key_filters import long_list
 from gateway.odata.query import Query
 from gateway.planning.page_window import Window, ends_on_upstream_page, order_by, with_window
 from gateway.planning.plan import (
+    AggregateRoot,
     BoundRoot,
     CallRoot,
     ChildPlan,
@@ -42,6 +43,8 @@ LIST_ROWS = 10
 """Rows of a list whose length nothing tells: a related list that comes whole, the result of a function."""
 BATCH_PARTS = 20
 """Reads that share a ``$batch`` at most."""
+_PAGE = 1_000
+"""Rows of a page of a service whose limit is not known."""
 _SHORT = 200
 """Characters of an address for each key, with which it certainly fits."""
 _VALUE = 8
@@ -179,8 +182,8 @@ class _Reads:
                     self.root_list(root)
                 case KeysRoot():
                     batches.extend(_batches_of(root))
-                case CallRoot():
-                    self._call(root)
+                case AggregateRoot() | CallRoot():
+                    self._alone(root)
                 case FailedRoot():
                     pass
                 case _:
@@ -221,6 +224,28 @@ class _Reads:
         self._tally.add(name, "key", 1, rows if root.plan is not None else 0)
         if root.plan is not None and root.plan.children:
             self.below(root.plan, rows)
+
+    def _alone(self, root: AggregateRoot | CallRoot) -> None:
+        """Price what shares no request with other root fields."""
+        if isinstance(root, AggregateRoot):
+            self._aggregate(root)
+        else:
+            self._call(root)
+
+    def _aggregate(self, root: AggregateRoot) -> None:
+        """Price an aggregate: one request if the service computes it, else all pages of the list."""
+        query, aggregation = root.plan.query, root.aggregation
+        name = query.resource.name
+        if query.where is not None and not can_match(query, self._pricing.dialect):
+            return
+        if aggregation.counts_only:
+            self._tally.add(name, "count", 1)
+        elif aggregation.apply is not None:
+            self._tally.add(name, "page", 1, LIST_ROWS)
+        else:
+            rows = root.shape.rows.of(aggregation.max_rows)
+            limit = self._pricing.dialect.page_limit or _PAGE
+            self._tally.add(name, "page", max(1, ceil(rows / limit)), rows)
 
     def _rows(self, root: ListRoot) -> float:
         """Return the rows that a root list, or a singleton, is expected to have."""

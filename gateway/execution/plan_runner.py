@@ -14,6 +14,7 @@ from typing import Any, assert_never
 from gateway.errors import AnswerTooLarge, GatewayError
 from gateway.operations.pages import Failure
 from gateway.planning.plan import (
+    AggregateRoot,
     BoundRoot,
     CallRoot,
     FailedRoot,
@@ -24,6 +25,7 @@ from gateway.planning.plan import (
     Via,
 )
 
+from .aggregates import read_aggregate
 from .child_loader import ChildLoader, KeyBatches
 from .connections import read_connection
 from .expanded_children import is_raw
@@ -104,6 +106,8 @@ class PlanRunner:
                 case KeysRoot():
                     with in_batches(root.together or is_batching()):
                         return await self._keys(root)
+                case AggregateRoot():
+                    return Loaded(root, await self._aggregate(root))
                 case CallRoot():
                     return Loaded(root, await self._call(root))
                 case FailedRoot():
@@ -140,6 +144,14 @@ class PlanRunner:
             return Loaded(root, page, raw=True, learns=self._learns)
         await self.attach(page.rows, plan)
         return Loaded(root, page)
+
+    async def _aggregate(self, root: AggregateRoot) -> dict[str, Any]:
+        before = self._fetcher.pages.rows_read
+        answer = await read_aggregate(self._fetcher, root)
+        if self._learns:
+            rows = self._fetcher.pages.rows_read - before
+            root.shape.rows.learn(root.aggregation.max_rows, rows)
+        return answer
 
     def _note_long_lists(self, plan: ReadPlan) -> None:
         """Note that the lists in an answer that was too large are too long: next time their pages are read."""

@@ -98,6 +98,10 @@ class ReadRequests:
             self.trace.add_read(request)
         return response
 
+    def forget(self, request: Request) -> None:
+        """Drop the answer to a request that nothing else of the operation needs."""
+        self._responses.pop(identity_of(request), None)
+
     def _dispatch(self, request: Request) -> asyncio.Future[Response]:
         reason = self._batch_reason(request)
         if reason is not None:

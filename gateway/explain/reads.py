@@ -45,9 +45,11 @@ from gateway.odata.query import (
 from gateway.odata.render import readable_url, render
 from gateway.odata.response_check import Response
 from gateway.operations.pages import Failure
+from gateway.planning.aggregation import Aggregation
 from gateway.planning.filters import all_of
 from gateway.planning.page_window import Window, ends_on_upstream_page, order_by, with_window
 from gateway.planning.plan import (
+    AggregateRoot,
     BoundRoot,
     CallRoot,
     ChildPlan,
@@ -123,6 +125,12 @@ def explain_root(loaded: Loaded, engine: Engine) -> Step:
             return Step(field=name, how="function call", below=_below(plan, fetcher))
         case KeysRoot():
             return _keys(name, bound, fetcher)
+        case AggregateRoot(plan=plan, aggregation=aggregation):
+            return Step(
+                field=name,
+                how=f"{plan.query.resource.name}{_companies(plan, dialect)}, aggregated {_way(aggregation)}",
+                notes=_notes(plan, dialect),
+            )
         case ListRoot(plan=plan):
             scope = _companies(plan, dialect) if bound.key is None else " by key"
             source = f"{plan.query.resource.name}{scope}"
@@ -133,6 +141,15 @@ def explain_root(loaded: Loaded, engine: Engine) -> Step:
                 notes=(*_together(bound), *_notes(plan, dialect)),
                 below=_below(plan, fetcher),
             )
+
+
+def _way(aggregation: Aggregation) -> str:
+    """Return how an aggregate is computed."""
+    if aggregation.counts_only:
+        return "by the service ($count)"
+    if aggregation.apply is not None:
+        return "by the service ($apply)"
+    return f"by the gateway: all rows are read, {aggregation.max_rows:,} at most"
 
 
 def _together(bound: ListRoot) -> tuple[str, ...]:

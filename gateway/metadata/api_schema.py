@@ -34,6 +34,7 @@ def build_api_schema(
         writes=None if rules is None else Writes(catalog, rules),
         subscriptions=settings.subscriptions.enabled,
         changes=CHANGES_TEXT if settings.changes.enabled else None,
+        aggregates=settings.aggregates.enabled,
         federation=federation_options(settings) if subgraph else None,
     )
 

@@ -37,7 +37,7 @@ from .model_identity import model_identity, snapshot_folder
 
 Progress = Callable[[int, int | None], None]
 
-SET_FLAGS = ("null_order", "guid_order", "unkeyed_paging", "page_limit")
+SET_FLAGS = ("null_order", "guid_order", "unkeyed_paging", "page_limit", "apply")
 """Flags of the dialect that a setting of the same name overrides, because services of one product differ in them."""
 SMALL = 500
 """Entity sets up to which a model may stay in memory as a whole if there is no folder for snapshots."""

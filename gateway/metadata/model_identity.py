@@ -31,7 +31,8 @@ NOT_DECIDING = frozenset(
         # how the service is called, and flags of the dialect that say nothing about its model
         *("auth", "tenant_id", "client_id", "client_secret", "authority", "scope", "language"),
         *("identity", "credentials", "secrets_dir"),
-        *("null_order", "guid_order", "unkeyed_paging", "page_limit", "expand", "concurrency"),
+        *("null_order", "guid_order", "unkeyed_paging", "page_limit", "apply", "expand"),
+        "concurrency",
         "admission",
         *("connect_timeout", "read_timeout", "answer_timeout", "retries", "retry_wait_max"),
         *("cache_dir", "metadata_max_age", "metadata_poll", "max_upstream_bytes", "max_url_length"),
@@ -49,6 +50,7 @@ NOT_DECIDING = frozenset(
         ),
         *("max_query_tokens", "max_depth", "max_root_fields", "max_selections", "max_aliases"),
         *("max_directives", "read_only", "writes", "subscriptions", "introspection", "explain"),
+        *("aggregates", "changes", "jobs"),
         "cost",
         *("federation.enabled", "federation.version", "federation.node", "federation.tags"),
         # the part that a profile serves has a snapshot of its own, by the names of its sets

@@ -78,6 +78,11 @@ class Dialect:
     """Maximum rows of a page, if that is documented: a ``$top`` of one row more costs a second request.
     https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part1-protocol.html#sec_ServerDrivenPaging"""
 
+    apply: bool = False
+    """Whether ``$apply`` answers ``filter``, ``groupby`` and ``aggregate`` with the standard methods: an extension that
+    few services have.
+    https://docs.oasis-open.org/odata/odata-data-aggregation-ext/v4.0/odata-data-aggregation-ext-v4.0.html"""
+
     has_in: bool = False
     """Whether ``in`` is answered; new in 4.01, so not counted on.
     https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_In"""

@@ -194,6 +194,24 @@ class Expand(Struct, frozen=True, kw_only=True):
     """Those of ``select`` that only rules read; callers may not see them either."""
 
 
+class Total(Struct, frozen=True):
+    """One value that ``aggregate`` computes: ``CreditLimit with sum as Total``; without ``method``, ``$count``."""
+
+    alias: str
+    source: str = ""
+    method: str = ""
+
+
+class Apply(Struct, frozen=True):
+    """``$apply``: the rows that pass ``where``, in groups by ``keys``, each with ``totals``.
+
+    https://docs.oasis-open.org/odata/odata-data-aggregation-ext/v4.0/odata-data-aggregation-ext-v4.0.html
+    """
+
+    keys: tuple[str, ...]
+    totals: tuple[Total, ...]
+
+
 class Query(Struct, frozen=True, kw_only=True):
     """A read of one URL."""
 
@@ -202,6 +220,8 @@ class Query(Struct, frozen=True, kw_only=True):
     """Property names, or ``Namespace.Type/Property``; empty: everything."""
     expand: tuple[Expand, ...] = ()
     where: Expr | None = None
+    apply: Apply | None = None
+    """What of the rows that pass ``where`` is requested in their place, without ``select``, ``expand``, ``order``."""
     order: tuple[Order, ...] = ()
     top: int | None = None
     skip: int | None = None

@@ -21,6 +21,7 @@ from .literals import to_url, to_url_array
 from .query import (
     TRUE,
     And,
+    Apply,
     Call,
     Compare,
     Expand,
@@ -73,7 +74,11 @@ def render(query: Query, *, options: Options = ()) -> Request:
 
 def _url(query: Query, options: Options) -> str:
     parameters = [
-        *_options(query.select, query.expand, query.where, query.order),
+        *(
+            _options(query.select, query.expand, query.where, query.order)
+            if query.apply is None
+            else (("$apply", _apply(query.apply, query.where)),)
+        ),
         *_window(query.top, query.skip, query.count),
         *_aliases(query.resource.call),
         *((percent_encode(name), value) for name, value in options),
@@ -257,6 +262,18 @@ def _options(
         yield "$filter", filter_text(where)
     if order:
         yield "$orderby", ",".join(_order(o) for o in order)
+
+
+def _apply(apply: Apply, where: Expr | None) -> str:
+    """Return ``filter(…)/groupby((A,B),aggregate(X with sum as Y,$count as N))``."""
+    totals = ",".join(
+        f"{t.source} with {t.method} as {t.alias}" if t.method else f"$count as {t.alias}"
+        for t in apply.totals
+    )
+    aggregate = f"aggregate({totals})"
+    if apply.keys:
+        aggregate = f"groupby(({','.join(apply.keys)}),{aggregate})"
+    return aggregate if where is None else f"filter({filter_text(where)})/{aggregate}"
 
 
 def _window(top: int | None, skip: int | None, count: bool) -> Iterator[tuple[str, str]]:

@@ -182,10 +182,17 @@ def prepare_mutation(
     )
 
 
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
 def _root(key: str, root: RootField, nodes: Nodes, shaper: Shaper, compiler: Compiler) -> RootShape:
     if not root.csdl:
         return RootShape(key=key, root=root, nodes=nodes)
     level = shaper.level(root.csdl)
+    if root.kind is RootKind.AGGREGATE:
+        # What is computed depends on the values of arguments, and comes as it is answered.
+        return RootShape(key=key, root=root, nodes=nodes, level=level, complete=_as_it_is)
     if root.kind is RootKind.LIST:
         needs = shaper.connection_requirements()
         name = shaper.connection_name(root.csdl)

@@ -27,6 +27,7 @@ from gateway.odata.dialect import Dialect
 from gateway.odata.query import FALSE, Compare, Expr, In, Literal, Operator, Path
 from schema.catalog import Catalog
 from schema.catalog.records import Field, ObjectInfo
+from schema.policy.records import Right
 
 from .filters import all_of
 from .joins import join_of
@@ -99,7 +100,12 @@ class CompanyLimit:
         )
 
     def scoped_predicate(
-        self, info: ObjectInfo, set_name: str | None, requested: Companies | None
+        self,
+        info: ObjectInfo,
+        set_name: str | None,
+        requested: Companies | None,
+        *,
+        right: Right = Right.READ,  # noqa: ARG002 - row bounds have it, of which a limit is one
     ) -> Expr | None:
         """Return the predicate for rows of a set if a request names these companies; None: it names none."""
         info, company = self._whole(info), self._dialect.company_property

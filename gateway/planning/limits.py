@@ -20,5 +20,10 @@ class PlanLimits:
     """Companies outside which nothing is read or written; empty: no limit."""
     long_list_rows: int = 100
     """Rows by which related lists must be longer than their page, so that each parent's page is read by itself."""
+    aggregate_rows: int = 100_000
+    """Rows that are read for an aggregate."""
+    aggregate_groups: int = 10_000
+    suggestions: bool = True
+    """Whether errors name fields that a misspelled one resembles."""
     company_limit_shared: Shared = True
     """Under ``company_limit``: whether sets that all companies share are served, or patterns of those that are."""

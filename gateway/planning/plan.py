@@ -19,6 +19,7 @@ from gateway.operations.row_types import RowType
 from gateway.operations.shapes import ChildRequirements, RowRequirements
 from schema.catalog.records import Field
 
+from .aggregation import Aggregation
 from .page_window import Window
 
 Key = tuple[Value, ...]
@@ -98,6 +99,14 @@ class KeysRoot(Struct, frozen=True):
     """Whether they are read in a ``$batch``, as their keys fill several addresses."""
 
 
+class AggregateRoot(Struct, frozen=True):
+    """What the rows of a list add up to; ``plan`` reads them if the service does not compute that."""
+
+    shape: RootShape
+    plan: ReadPlan
+    aggregation: Aggregation
+
+
 class CallRoot(Struct, frozen=True):
     """A function call; ``plan`` is None if it returns plain values."""
 
@@ -114,4 +123,4 @@ class FailedRoot(Struct, frozen=True):
     error: GatewayError
 
 
-BoundRoot = ListRoot | KeysRoot | CallRoot | FailedRoot
+BoundRoot = ListRoot | KeysRoot | AggregateRoot | CallRoot | FailedRoot

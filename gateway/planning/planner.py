@@ -27,6 +27,7 @@ from gateway.operations.value_conversion import to_literal
 from schema.catalog import Catalog
 from schema.catalog.records import Argument, Field, ObjectInfo, RootKind
 
+from .aggregates import plan_aggregate
 from .calls import plan_call
 from .cells import Cells, cells_of, redaction
 from .company_limit import CompanyLimit
@@ -173,7 +174,9 @@ class OperationPlanner:
     def _root(self, shape: RootShape, arguments: Mapping[str, Any]) -> BoundRoot:
         match shape.root.kind:
             case RootKind.LIST:
-                return self._list(shape, arguments)
+                return self._in_companies(arguments).list_root(shape, arguments)
+            case RootKind.AGGREGATE:
+                return plan_aggregate(self._in_companies(arguments), shape, arguments)
             case RootKind.BY_KEY:
                 return self._by_key(shape, arguments)
             case RootKind.SINGLETON:
@@ -187,17 +190,17 @@ class OperationPlanner:
             case RootKind.ENTITIES:
                 return EntityLookups(self, shape).entities(arguments["representations"])
 
-    def _list(self, shape: RootShape, arguments: Mapping[str, Any]) -> ListRoot:
+    def _in_companies(self, arguments: Mapping[str, Any]) -> OperationPlanner:
+        """Return the planner of a field with these arguments, which may name the companies of all below it."""
         companies = arguments.get("companies")
         if companies is None:
-            return self._list_in_scope(shape, arguments)
-        # The argument is the scope of everything below this field, too.
-        scoped = OperationPlanner(
+            return self
+        return OperationPlanner(
             self.planner, self.prepared, self.variables, tuple(companies), self.row_bounds
         )
-        return scoped._list_in_scope(shape, arguments)
 
-    def _list_in_scope(self, shape: RootShape, arguments: Mapping[str, Any]) -> ListRoot:
+    def list_root(self, shape: RootShape, arguments: Mapping[str, Any]) -> ListRoot:
+        """Return the plan of a list in the companies of this planner."""
         assert shape.level is not None
         assert shape.needs is not None
         assert shape.root.entity_set is not None

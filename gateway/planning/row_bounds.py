@@ -26,7 +26,7 @@ from gateway.odata.query import FALSE, TRUE, Expr, Or, Rule
 from gateway.odata.simplify import paths, simplify, with_prefix
 from schema.catalog.records import Field, ObjectInfo
 from schema.policy import Grant, RoleView
-from schema.policy.records import ALL_NAMES
+from schema.policy.records import ALL_NAMES, Right
 
 from .company_limit import Companies, CompanyLimit
 from .filters import all_of
@@ -132,9 +132,11 @@ class RowBounds:
             self._by_set[set_name] = self._union(set_name)
         return self._by_set[set_name]
 
-    def _union(self, set_name: str) -> Expr | None:
+    def _union(self, set_name: str, right: Right = Right.READ) -> Expr | None:
         terms = []
         for grant in self.view.readers(set_name):
+            if right not in grant.grant.rights:
+                continue
             term = self.rule_of(grant, set_name)
             if term is None:
                 return None
@@ -209,11 +211,21 @@ class RowBounds:
         return all_of(self._limit.relation_predicate(field, prefix), rule)
 
     def scoped_predicate(
-        self, info: ObjectInfo, set_name: str | None, requested: Companies | None
+        self,
+        info: ObjectInfo,
+        set_name: str | None,
+        requested: Companies | None,
+        *,
+        right: Right = Right.READ,
     ) -> Expr | None:
-        """Return the predicate for rows of a set if a request names these companies; None: it names none."""
+        """Return the predicate for rows of a set if a request names these companies; None: it names none.
+
+        ``right``: only rows that a role with this right gives.
+        """
         scope = self._limit.scoped_predicate(info, set_name, requested)
-        return all_of(scope, self.rule(info.csdl, set_name))
+        if right is Right.READ or set_name is None:
+            return all_of(scope, self.rule(info.csdl, set_name))
+        return all_of(scope, self._union(set_name, right))
 
     def check_readable(self, info: ObjectInfo, set_name: str | None, what: str) -> None:
         """Raise Forbidden for rows that need a predicate, but are read in a way that takes none."""

@@ -11,7 +11,7 @@ from gateway.cache.environment_answers import EnvironmentAnswers
 from gateway.cost.gate import OperationGate, Priceable, Ticket
 from gateway.odata.client import ODataClient
 from gateway.odata.retry import remaining_time
-from gateway.planning.plan import BoundRoot, CallRoot, FailedRoot, KeysRoot, ListRoot
+from gateway.planning.plan import AggregateRoot, BoundRoot, CallRoot, FailedRoot, KeysRoot, ListRoot
 from gateway.request import PlannedQuery
 
 
@@ -47,7 +47,7 @@ class EarlyRefusal:
 
 def _sets_of(root: BoundRoot) -> frozenset[str]:
     match root:
-        case ListRoot():
+        case ListRoot() | AggregateRoot():
             return frozenset({root.plan.query.resource.name})
         case KeysRoot():
             plans = (item[0] for item in root.items if item is not None)

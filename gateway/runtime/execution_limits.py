@@ -20,6 +20,9 @@ def execution_settings(settings: Settings) -> ExecutionSettings:
             company_limit=settings.company_limit,
             company_limit_shared=settings.company_limit_shared,
             long_list_rows=settings.long_list_rows,
+            aggregate_rows=settings.aggregates.max_rows,
+            aggregate_groups=settings.aggregates.max_groups,
+            suggestions=settings.introspection,
         ),
         documents=DocumentLimits(
             tokens=settings.max_query_tokens,

@@ -48,6 +48,7 @@ LAST = "Number of rows from the end of the list, or before `before`."
 BEFORE = "A cursor: only rows before it."
 WHERE = "Only rows that match these conditions."
 ORDER_BY = "Sort order; the key is appended so that the order is total."
+GROUP_BY = "Fields whose values make the groups."
 COMPANIES = "Companies (legal entities) to read; narrows the default."
 AND = "All of these conditions hold."
 OR = "At least one of these conditions holds."
@@ -162,6 +163,8 @@ def input_type(entry: TypeEntry) -> str:
 
 def root(declared: RootField, labels: Mapping[str, str]) -> str:
     """Describe a field of ``Query``."""
+    if declared.kind is RootKind.AGGREGATE and declared.entity_set is not None:
+        return aggregate(declared.entity_set.name)
     text = _ROOT_TEXTS[declared.kind]
     source = declared.entity_set or declared.singleton or declared.operation
     if source is None:
@@ -169,6 +172,11 @@ def root(declared: RootField, labels: Mapping[str, str]) -> str:
     named = declared.operation_import or source
     label = _text(source.label, source.description, labels)
     return _sentence(label, text.format(short(named.name)))
+
+
+def aggregate(of_set: str) -> str:
+    """Describe the aggregates of a list: without its label, which the list itself has."""
+    return f"Aggregates of the rows of `{of_set}`."
 
 
 _ROOT_TEXTS = {

@@ -105,6 +105,10 @@ class CatalogInputs(CatalogObjects):
         name = self.generated_name(TypeKind.FILTER, csdl)
         return name if name is not None and self.filter_operators(csdl) else None
 
+    def shows_plain(self, field: Field) -> bool:  # noqa: ARG002 - of a view it depends on it
+        """Return whether every value of a column shows as it is."""
+        return True
+
     def can_filter(self, csdl: str) -> bool:
         """Return whether rows of the type can be filtered by any property."""
         can = self._can_filter.get(csdl)

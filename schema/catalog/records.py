@@ -237,6 +237,8 @@ class RootKind(Enum):
     FUNCTION = "function"
     NODE = "node"
     NODES = "nodes"
+    AGGREGATE = "aggregate"
+    """What the rows of a set add up to."""
     ENTITIES = "entities"
     """``_entities``: rows by Apollo Federation's representations."""
 

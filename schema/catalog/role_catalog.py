@@ -347,6 +347,10 @@ class RoleCatalog(Catalog):
         """Yield the entity sets on which a right is given."""
         return self.visibility.sets_with(right)
 
+    def shows_plain(self, field: Field) -> bool:
+        """Return whether every value of a column shows as it is, in all rows that the roles give."""
+        return self.visibility.access(field.declared_by, field.source).filterable
+
     def shows_call(self, field: MutationField) -> bool:
         """Return whether an action or custom service exists."""
         if field.service is not None:

@@ -15,6 +15,7 @@ from schema.model.snapshot import forget_records, reopen, tables_of
 from schema.policy.records import Right
 
 from . import descriptions as describe
+from .aggregates import GROUP_BY, AggregateRoots
 from .inputs import CatalogInputs
 from .names import Names, field_name, type_name
 from .naming import (
@@ -27,7 +28,15 @@ from .naming import (
     set_of,
 )
 from .reach import reachable_names
-from .records import Argument, MutationField, Result, RootField, RootKind, TypeEntry, TypeKind
+from .records import (
+    Argument,
+    MutationField,
+    Result,
+    RootField,
+    RootKind,
+    TypeEntry,
+    TypeKind,
+)
 from .renames import check_renames
 from .types import CatalogOptions
 from .usage import Usage
@@ -55,11 +64,11 @@ class Catalog(CatalogInputs):
         super().__init__(model, abilities, **options)
         naming = options.get("naming")
         self.description: str | None = None
+        """Description of the schema; set by the caller."""
         self.origin: Catalog | None = None
         """The catalogue of which it is a copy, or with which it shares its names, kept for further ones."""
         self.tag = ""
         """Tag of the environment, to which ids and cursors belong; empty for that of the settings."""
-        """Description of the schema; set by the caller."""
         self.prefix = prefix
         self.usage = Usage(model)
         """Where types are used; shared by the copies and views of this catalogue."""
@@ -112,6 +121,11 @@ class Catalog(CatalogInputs):
     def shows_call(self, field: MutationField) -> bool:  # noqa: ARG002 - likewise
         """Return whether an action or custom service exists."""
         return True
+
+    @property
+    def aggregates(self) -> AggregateRoots:
+        """The fields of ``Query`` that aggregate lists; ``roots`` has all others."""
+        return AggregateRoots(self)
 
     @property
     def has_watchable(self) -> bool:
@@ -311,6 +325,8 @@ class Catalog(CatalogInputs):
             return self.list_arguments(root.csdl, root=True)
         if root.kind is RootKind.BY_KEY:
             return self.key_arguments(root.csdl)
+        if root.kind is RootKind.AGGREGATE:
+            return (*self._where_argument(root.csdl), GROUP_BY, *self._companies(root.csdl))
         if root.kind is RootKind.NODE:
             return (_NODE_ID,)
         if root.kind is RootKind.NODES:
@@ -338,6 +354,8 @@ class Catalog(CatalogInputs):
         """Return the type of a root field."""
         if root.kind is RootKind.LIST:
             return Result(self.name_of(TypeKind.CONNECTION, root.csdl), nullable=False)
+        if root.kind is RootKind.AGGREGATE:
+            return Result("Aggregate")
         if root.kind is RootKind.NODE:
             return Result("Node")
         if root.kind is RootKind.NODES:

@@ -19,6 +19,7 @@ RESERVED_TYPES = (
     *("Query", "Mutation", "Subscription", "Node", "PageInfo", "SortDirection"),
     *("UserError", "FieldConflict", "EntityChanged", "ChangeKind"),
     *("Changes", "ChangedRow", "RemovedRow", "RemovalReason", "ChangeSource", "ChangeGuarantee"),
+    *("Aggregate", "AggregateGroup", "AggregateFunction", "AggregateHaving", "AggregateOrder"),
     *("_Any", "_Entity", "_Service"),
     *("String", "Int", "Float", "Boolean", "ID", *SCALARS),
 )

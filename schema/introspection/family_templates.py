@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from msgspec import structs
+
 from schema.catalog import Catalog
 from schema.catalog.records import TypeEntry, TypeKind, Verb
 from schema.model.records import (
@@ -28,7 +30,7 @@ from schema.writes import WriteRules, Writes
 from schema.writes.payloads import Payloads
 
 from .type_records import Member
-from .types import RowRoot, Types, mutation_member
+from .types import RowRoot, Types, aggregate_member, mutation_member
 from .writers import Write, Writers, text
 
 _MARKS = ("QqTypeqQ", "QqNameqQ", "qqNameqQ", "QqSetqQ", "QqFieldqQ")
@@ -83,7 +85,7 @@ class FamilyNames(NamedTuple):
 
 
 class Shapes:
-    """Writes types, and fields of ``Mutation``, from the names of their families."""
+    """Writes types, and fields of root types, from the names of their families."""
 
     def __init__(
         self,
@@ -94,6 +96,9 @@ class Shapes:
     ) -> None:
         self._types: dict[TypeKind, Fill] = {}
         self._fields: dict[tuple[Verb, bool], tuple[Fill, ...]] = {}
+        self._aggregates: dict[tuple[str, ...], tuple[Fill, ...]] = {}
+        """Names of arguments → fields of ``Query`` with these."""
+        self._write_fields = write_fields if writers.is_by_name else ()
         self._ends: dict[TypeKind, str] = {}
         self._catalog = types.schema.catalog
         self._payloads = Payloads(self._catalog)
@@ -134,12 +139,32 @@ class Shapes:
         return None if fill is None or names is None else fill(names, b"", b"")
 
     def fields(self, root: RowRoot, names: FamilyNames | None) -> list[bytes] | None:
-        """Return the JSON of a ``Mutation`` field for each place it is selected, or None if no template fits."""
-        fills = None if root.verb is None else self._fields.get((root.verb, root.many))
-        if fills is None or names is None:
+        """Return the JSON of a field for each place it is selected, or None if no template fits."""
+        if names is None:
+            return None
+        if root.aggregates:
+            fills = self._aggregate(root)
+        else:
+            fills = () if root.verb is None else self._fields.get((root.verb, root.many), ())
+        if not fills:
             return None
         of_set, name = _inner(root.of_set), root.name.encode()
         return [fill(names, of_set, name) for fill in fills]
+
+    def _aggregate(self, root: RowRoot) -> tuple[Fill, ...]:
+        """Return the templates of a field that aggregates a list with the same arguments."""
+        arguments = self._catalog.root_arguments(self._catalog.aggregates[root.name])
+        key = tuple(argument.name for argument in arguments)
+        fills = self._aggregates.get(key)
+        if fills is None:
+            marked = (
+                structs.replace(a, type_name=f"{_NAME}Where") if a.name == "where" else a
+                for a in arguments
+            )
+            member = aggregate_member(_FIELD, _SET, marked)
+            fills = tuple(_filling(write_field(member)) for write_field in self._write_fields)
+            self._aggregates[key] = fills
+        return fills
 
 
 def _inner(value: str) -> bytes:

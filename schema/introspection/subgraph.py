@@ -1,7 +1,8 @@
 """The SDL that ``_service`` returns: the API with the directives by which routers compose it with other subgraphs.
 
     @key             natural key and ``id`` of every object type with a global id
-    @shareable       PageInfo, what is the same in every mutation, payloads of actions and services, complex values
+    @shareable       PageInfo, aggregates, what is the same in every mutation, payloads of actions and services,
+                     complex values
     @inaccessible    ``Node``, ``node``, ``nodes`` (or they are left out, or shared: setting ``federation.node``)
     @tag             by patterns of entity sets
     @listSize, @cost on lists, and on what takes requests of its own upstream (from version 2.9 on)
@@ -28,7 +29,7 @@ from .type_records import DescribedType, Member, Value
 
 _LINK = "https://specs.apollo.dev/federation/v"
 _NODE_FIELDS = frozenset({"node", "nodes"})
-_SHARED = frozenset({"PageInfo", "UserError", "FieldConflict"})
+_SHARED = frozenset({"PageInfo", "UserError", "FieldConflict", "Aggregate", "AggregateGroup"})
 _ONE_OF = "directive @oneOf on INPUT_OBJECT"
 """Declared here because Apollo's composition does not define it by itself."""
 _REQUEST = 10
@@ -128,7 +129,7 @@ class Federated(Marks):
             # Inaccessible fields must be shareable as well, or two gateways would not compose.
             hidden = self._federation.node == "inaccessible"
             return " @inaccessible @shareable" if hidden else " @shareable"
-        root: RootField | None = self._catalog.roots.get(field.name)
+        root: RootField | None = self._schema.roots.get(field.name)
         marks = "" if root is None else "".join(self._tags_of(root.csdl))
         if not self._federation.has_costs or root is None:
             return marks

@@ -24,11 +24,13 @@ from schema.catalog.records import (
     MutationField,
     PayloadField,
     Result,
+    RootField,
     RootKind,
     TypeEntry,
     TypeKind,
     Verb,
 )
+from schema.types.aggregates import AGGREGATE
 from schema.types.build import ODataSchema
 from schema.types.inputs import INPUT_KINDS
 from schema.types.objects import Wire, connection_fields, edge_fields
@@ -72,6 +74,8 @@ class RowRoot(NamedTuple):
     of_set: str
     many: bool
     verb: Verb | None = None
+    aggregates: bool = False
+    """Whether it returns aggregates of the rows."""
 
 
 class Family(NamedTuple):
@@ -254,10 +258,15 @@ class Types:
         """Yield the root fields that read and write rows of a type, without describing them."""
         query, mutation = self.core.query_type, self.core.mutation_type
         assert query is not None
+        aggregates = self._catalog.aggregates if self.schema.has_aggregates else None
         for of_set in self._catalog.model.sets_of_type.get(csdl, ()):
             for kind, name in self._roots_of_sets.get(of_set, ()):
                 many = kind is RootKind.LIST
                 yield RowRoot(query, name, of_set, many)
+                if many and aggregates is not None:
+                    aggregate = aggregates.of_list(name, of_set)
+                    if aggregate is not None:
+                        yield RowRoot(query, aggregate, of_set, many, aggregates=True)
                 if mutation is not None and self._writes is not None:
                     for verb, written in self._writes.of_root(name, of_set):
                         yield RowRoot(mutation, written, of_set, many, verb)
@@ -272,8 +281,8 @@ class Types:
     def root_member(self, root_type: GraphQLObjectType, name: str) -> Member:
         """Describe a field of a root type."""
         catalog, writes = self._catalog, self._writes
-        if root_type is self.core.query_type and name in catalog.roots:
-            root = catalog.roots[name]
+        root = self._read_root(name) if root_type is self.core.query_type else None
+        if root is not None:
             key = self._rows.key(root.csdl) if root.kind is RootKind.BY_KEY else None
             return Member(
                 name,
@@ -287,6 +296,13 @@ class Types:
         return (
             member_of(name, root_type.fields[name]) if generated is None else _generated(generated)
         )
+
+    def _read_root(self, name: str) -> RootField | None:
+        """Return a field of ``Query`` that is made of the metadata; None for any other."""
+        root = self._catalog.roots.get(name)
+        if root is None and self.schema.has_aggregates:
+            return self._catalog.aggregates.get(name)
+        return root
 
     def _generated_field(self, root_type: GraphQLObjectType, name: str) -> GeneratedField | None:
         definition = root_type.extensions.get(DEFINITION)
@@ -310,6 +326,12 @@ def mutation_member(field: MutationField, writes: Writes) -> Member:
         _result(writes.result(field)),
         tuple(map(_argument, writes.arguments(field))),
     )
+
+
+def aggregate_member(name: str, of_set: str, arguments: Iterable[Argument]) -> Member:
+    """Describe a field of ``Query`` that aggregates a list."""
+    description = describe.aggregate(of_set)
+    return Member(name, description, AGGREGATE, tuple(map(_argument, arguments)))
 
 
 def _kind_of(entry: TypeEntry) -> str:

@@ -23,8 +23,10 @@ from schema.errors import NameCollisionError, SchemaError
 from schema.writes import Writes
 
 from . import scalars
+from .aggregates import FIXED_TYPES as _FIXED_BY_AGGREGATES
+from .aggregates import AggregateTypes
 from .changes import CHANGES, ChangesTypes
-from .federation import ENTITY, SCALARS, Federation, FederationTypes, Named
+from .federation import ENTITY, SCALARS, Federation, FederationTypes, Named, chained
 from .inputs import INPUT_KINDS, InputTypes
 from .lazy import LazyFields, LazySchema, LazyTypes
 from .mutations import ATOMIC, PAYLOAD_KINDS, VALUE_FROM, MutationTypes
@@ -63,16 +65,18 @@ def build_schema(  # noqa: PLR0913 - the parts of an API
     writes: Writes | None = None,
     subscriptions: bool = False,
     changes: str | None = None,
+    aggregates: bool = False,
     federation: Federation | None = None,
     extra_query: type | None = None,
     extra_types: Sequence[type] = (),
 ) -> ODataSchema:
     """Return the schema of a catalogue.
 
-    Without ``writes`` it has no mutations. ``subscriptions`` and ``changes`` need rows with global ids; ``changes`` is
-    the description of that field, None: there is none. With ``federation`` the schema
-    is a subgraph. ``extra_query`` is an ordinary ``@strawberry.type`` class whose fields are added to ``Query`` and
-    resolved by Strawberry as usual. Raises NameCollisionError if a hand-written name equals a generated one.
+    Without ``writes`` it has no mutations, without ``aggregates`` no fields that aggregate lists. ``subscriptions`` and
+    ``changes`` need rows with global ids; ``changes`` is the description of that field, None: there is none. With
+    ``federation`` the schema is a subgraph. ``extra_query`` is an ordinary ``@strawberry.type`` class whose fields are
+    added to ``Query`` and resolved by Strawberry as usual. Raises NameCollisionError if a hand-written name equals a
+    generated one.
     """
     return ODataSchema(
         catalog,
@@ -80,6 +84,7 @@ def build_schema(  # noqa: PLR0913 - the parts of an API
         writes=writes,
         subscriptions=subscriptions,
         changes=changes,
+        aggregates=aggregates,
         federation=federation,
         extra_query=extra_query,
         extra_types=extra_types,
@@ -97,6 +102,7 @@ class ODataSchema(strawberry.Schema):
         writes: Writes | None = None,
         subscriptions: bool = False,
         changes: str | None = None,
+        aggregates: bool = False,
         federation: Federation | None = None,
         extra_query: type | None = None,
         extra_types: Sequence[type] = (),
@@ -108,6 +114,7 @@ class ODataSchema(strawberry.Schema):
             resolvers=resolvers,
             subscriptions=subscriptions,
             changes=changes,
+            aggregates=aggregates,
             extra_query=extra_query,
             extra_types=extra_types,
         )
@@ -130,6 +137,7 @@ class ODataSchema(strawberry.Schema):
             *(_FIXED_BY_WRITES if self.writes else ()),
             *(_FIXED_BY_SUBSCRIPTIONS if has_subscriptions else ()),
             *(() if self._changes is None else self._changes.names),
+            *(_FIXED_BY_AGGREGATES if aggregates else ()),
             *(() if self._federated is None else self._federated.names),
         )
         self._fixed = tuple(
@@ -139,6 +147,7 @@ class ODataSchema(strawberry.Schema):
         )
         self._objects = ObjectTypes(catalog, resolvers, self._types)
         self._inputs = InputTypes(catalog, self._types, self.writes)
+        self._aggregates = AggregateTypes(resolvers, self._types) if aggregates else None
         self._mutations = (
             None if self.writes is None else MutationTypes(self.writes, resolvers, self._types)
         )
@@ -169,8 +178,18 @@ class ODataSchema(strawberry.Schema):
     @property
     def roots(self) -> Mapping[str, RootField]:
         """The fields of ``Query`` that the planner handles; the others are resolved by graphql-core."""
-        own = self.catalog.roots
+        own = self._own_roots
         return own if self._federated is None else self._federated.roots(own)
+
+    @property
+    def has_aggregates(self) -> bool:
+        """Whether lists have fields that aggregate them."""
+        return self._aggregates is not None
+
+    @property
+    def _own_roots(self) -> Mapping[str, RootField]:
+        own = self.catalog.roots
+        return own if self._aggregates is None else chained(self.catalog.aggregates, own)
 
     def copy_for(self, catalog: Catalog, *, federated: bool = True) -> ODataSchema:
         """Return the same schema over another catalogue of the same model, with no type created yet.
@@ -208,9 +227,9 @@ class ODataSchema(strawberry.Schema):
         self.schema_converter = converter
         started_query = cast("Any", started.query_type)
         ordinary = started_query.fields if keep_started_fields else {}
-        fields: Mapping[str, Named] = catalog.roots
+        fields: Mapping[str, Named] = self._own_roots
         if self._federated is not None:
-            fields = self._federated.fields(catalog.roots)
+            fields = self._federated.fields(self._own_roots)
         if self._changes is not None:
             fields = self._changes.fields(fields)
         for name in ordinary:
@@ -337,6 +356,8 @@ class ODataSchema(strawberry.Schema):
             fixed = self._subscriptions.fixed(name)
         if fixed is None and self._changes is not None:
             fixed = self._changes.fixed(name)
+        if fixed is None and self._aggregates is not None:
+            fixed = self._aggregates.fixed(name)
         return fixed
 
     def _generated_type(self, name: str) -> GeneratedDefinition | StrawberryEnumDefinition:

@@ -94,11 +94,11 @@ class FederationTypes:
 
     def roots(self, own: Mapping[str, RootField]) -> Mapping[str, RootField]:
         """Return the root fields that the planner handles: the API's own, then ``_entities``."""
-        return _chained(self._entities, own)
+        return chained(self._entities, own)
 
     def fields(self, own: Mapping[str, RootField]) -> Mapping[str, Named]:
         """Return all root fields."""
-        return _chained(self._service, self._entities, own)
+        return chained(self._service, self._entities, own)
 
     def field(self, record: Named) -> GeneratedField:
         """Return ``_service`` or ``_entities``."""
@@ -160,6 +160,6 @@ class FederationTypes:
         return GeneratedUnion(ENTITY, "Node", resolve_type, description=_ENTITY_TEXT)
 
 
-def _chained(*records: Mapping[str, Any]) -> Mapping[str, Any]:
+def chained(*records: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return all records, those of the last mapping first, without a copy."""
     return ChainMap(*cast("tuple[dict[str, Any], ...]", records))

@@ -29,6 +29,10 @@ class Resolvers(Protocol):
         """Return a field of a connection, edge or ``PageInfo``: ``nodes``, ``cursor``, ``hasNextPage`` and so on."""
         ...
 
+    def aggregate(self, source: object, info: GraphQLResolveInfo[Any]) -> object:
+        """Return a field of an aggregate, or of a group of one, by its response key."""
+        ...
+
     def mutation(self, field: MutationField, info: GraphQLResolveInfo[Any]) -> object:
         """Return the payload of a field of ``Mutation``."""
         ...

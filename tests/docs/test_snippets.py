@@ -55,7 +55,7 @@ async def test_every_operation_fits_the_sandbox(sandbox: Gateway) -> None:
     assert {text: messages for text, messages in wrong.items() if messages} == {}
 
 
-@pytest.mark.parametrize("name", ["querying", "writing", "data/bulk-writes"])
+@pytest.mark.parametrize("name", ["querying", "writing", "data/aggregates", "data/bulk-writes"])
 async def test_printed_operations_run(sandbox: Gateway, name: str) -> None:
     for block in blocks("graphql", of=name):
         answer = (await sandbox.engine.execute(request(block.text))).to_builtins()

@@ -97,7 +97,9 @@ def worlds(dialect: str, seed: int) -> Worlds | None:
     catalog = role_catalog(whole.catalog, view)
     if not any(True for _ in catalog.roots):
         return None
-    schema = build_schema(catalog, LoadedResolvers(catalog), federation=Federation())
+    schema = build_schema(
+        catalog, LoadedResolvers(catalog), aggregates=True, federation=Federation()
+    )
     chance = random.Random(seed)
     ways: dict[str, Any] = {
         "can_expand": chance.random() < 0.5,

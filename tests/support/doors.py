@@ -93,7 +93,7 @@ ADMIN_DOORS = (
 """Addresses of the second listener: for those who have an admin key; ``/health`` for everybody on the machine."""
 
 READS = (
-    *("list", "by_key", "singleton", "function", "node", "nodes", "entities"),
+    *("list", "by_key", "singleton", "function", "aggregate", "node", "nodes", "entities"),
     *("__schema", "__type", "_service"),
 )
 """Kinds of fields of ``Query``: those of ``RootKind``, and those that are about the schema."""

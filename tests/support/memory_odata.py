@@ -87,6 +87,8 @@ class Tables:
             return _refusal(404)
         if key is not None:
             return self._one(set_name, key, options)
+        if "$apply" in options:
+            return self._applied(set_name, options, path)
         rows = self._windowless(self.rows[set_name], set_name, options)
         if rest == "$count":
             return httpx.Response(
@@ -97,6 +99,18 @@ class Tables:
         if self.links:
             return self._linked(set_name, rows, options, path)
         return self._page(set_name, rows, options, path)
+
+    def _applied(self, set_name: str, options: Mapping[str, str], path: str) -> httpx.Response:
+        """Groups of rows, by a module of its own."""
+        from tests.support.applying_odata import apply
+
+        def passing(where: str) -> list[Row]:
+            own = {"$filter": where} if where else {}
+            return self._windowless(self.rows[set_name], set_name, own)
+
+        groups = apply(options["$apply"], passing)
+        paging = {n: v for n, v in options.items() if n in ("$apply", "$top", "$skip")}
+        return self._cut(groups, paging, path)
 
     def _batch(self, request: httpx.Request) -> httpx.Response:
         """Answer a batch of reads, each as if it had come by itself."""
@@ -141,13 +155,22 @@ class Tables:
     def _page(
         self, set_name: str, rows: list[Row], options: Mapping[str, str], path: str
     ) -> httpx.Response:
+        return self._cut(rows, options, path, lambda row: self.sent(row, set_name, options))
+
+    def _cut(
+        self,
+        rows: list[Row],
+        options: Mapping[str, str],
+        path: str,
+        sent: Callable[[Row], Row] = lambda row: row,
+    ) -> httpx.Response:
         start = int(options.get("$skip", 0))
         end = min(len(rows), start + int(options.get("$top", len(rows))))
-        body: Row = {"@odata.context": f"{ROOT}/$metadata#{set_name}"}
+        body: Row = {"@odata.context": f"{ROOT}/$metadata#{path}"}
         if options.get("$count") == "true" and self.counts:
             body["@odata.count"] = len(rows)
         cut = end if self.page_size is None else min(end, start + self.page_size)
-        body["value"] = [self.sent(r, set_name, options) for r in rows[start:cut]]
+        body["value"] = [sent(row) for row in rows[start:cut]]
         if cut < end:
             left = {**options, "$skip": str(cut), "$top": str(end - cut)}
             link = "&".join(f"{name}={value}" for name, value in left.items())

@@ -159,6 +159,7 @@ def _grant(set_name: str, chance: random.Random, *, paths: bool) -> tuple[SetGra
     if chance.random() < 0.1:
         masks[chance.choice(COLUMNS[set_name])] = Mask.NULL
     grant = SetGrant(
+        rights=frozenset({Right.READ, Right.AGGREGATE}),
         where=None if rule is None else rule.where,
         columns=Names(("*",), deny),
         masks=masks,

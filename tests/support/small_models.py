@@ -132,6 +132,10 @@ class DictResolvers:
         assert isinstance(source, dict)
         return source.get(name)
 
+    def aggregate(self, source: object, info: GraphQLResolveInfo[Any]) -> object:
+        assert isinstance(source, dict)
+        return source.get(info.field_name)
+
     def mutation(self, field: MutationField, info: GraphQLResolveInfo[Any]) -> object:
         self.asked.append(field.name)
         return self.roots.get(field.name)

@@ -83,7 +83,9 @@ def check(schema: ODataSchema) -> None:
 def test_a_whole_document_introspects_like_graphql_core(name: str, writes: bool) -> None:
     abilities = FINOPS if is_finance(name) else GENERIC
 
-    check(api(Catalog(model_of(name), abilities), writes=writes, subscriptions=writes))
+    everything = {"writes": writes, "subscriptions": writes, "aggregates": writes}
+
+    check(api(Catalog(model_of(name), abilities), **everything))
 
 
 @pytest.fixture(scope="module", params=catalogues(*bounded((), (REAL_CATALOGUE,))))
@@ -97,7 +99,7 @@ def test_random_parts_introspect_like_graphql_core(full: Model, seed: int) -> No
     names = random.Random(seed).sample(list(full.entity_sets), bounded(80, 200))
     catalog = Catalog(expose(full, include=names, exclude=[]), FINOPS)
 
-    check(api(catalog, writes=seed == 2))
+    check(api(catalog, writes=seed == 2, aggregates=True))
 
 
 # Everything that a schema may hold

@@ -113,9 +113,10 @@ def context(browser, foreign):
 
 
 class WatchedPage:
-    """A page, its requests and its console messages."""
+    """A page, its requests and its console messages; of a shared page also the requests that opened it."""
 
     def __init__(self, context, url, foreign):
+        self.opening: list[str] = []
         self.requests: list[str] = []
         self.console: list[tuple[str, str]] = []
         self._url = url
@@ -153,6 +154,7 @@ def opened(browser, foreign, url):
         watched = WatchedPage(context, url, foreign)
         open_graphiql(watched, url)
         watched.assert_clean()
+        watched.opening = list(watched.requests)
         yield watched
 
 

@@ -43,11 +43,3 @@ def test_chapters_are_linked_where_they_help(browser, foreign, documented, scree
         }
         assert links_of(page)["How the search works"] == "/docs/graphiql.html#search"
         watched.assert_clean()
-
-
-def test_without_docs_url_nothing_is_linked(watched, gateway):
-    open_graphiql(watched, gateway)
-    watched.page.get_by_label("Show Explain").click()
-    watched.page.get_by_text("Nothing is sent.").wait_for()
-
-    assert links_of(watched.page) == {}

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from gateway.graphiql import examples
-from tests.browser.conftest import WatchedPage, profile
 from tests.support.graphiql import SECONDS, is_run, open_graphiql, run, text_of, write
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("built_page")]
@@ -24,10 +23,9 @@ TURNS = """async () => {
 
 
 class Panel:
-    """The panel of a page, opened."""
+    """The panel of an open page."""
 
-    def __init__(self, watched, gateway):
-        open_graphiql(watched, gateway)
+    def __init__(self, watched):
         self.watched = watched
         self.page = watched.page
         self.page.get_by_label("Show Explain").click()
@@ -56,19 +54,18 @@ class Panel:
 
 
 @pytest.fixture(scope="module")
-def shared(browser, foreign, gateway):
-    """One page for all tests that fill it: opening it is what takes long."""
-    with profile(browser, foreign) as context:
-        yield Panel(WatchedPage(context, gateway, foreign), gateway)
+def opened_panel(opened_page):
+    return Panel(opened_page)
 
 
 @pytest.fixture
-def panel(shared):
-    write(shared.page, json.dumps(examples()[0].variables), VARIABLES)
-    write(shared.page, '{"X-D365-Company": "usmf"}', HEADERS)
-    shared.fill(examples()[0].query)
-    shared.watched.console.clear()
-    return shared
+def panel(opened_panel):
+    opened_panel.page.emulate_media(color_scheme="light")
+    write(opened_panel.page, json.dumps(examples()[0].variables), VARIABLES)
+    write(opened_panel.page, '{"X-D365-Company": "usmf"}', HEADERS)
+    opened_panel.fill(examples()[0].query)
+    opened_panel.watched.console.clear()
+    return opened_panel
 
 
 def sent_to(watched, path):
@@ -239,15 +236,14 @@ def test_a_request_can_be_copied_as_an_address_and_as_a_command(panel):
     panel.watched.assert_clean()
 
 
-def test_it_is_readable_in_the_dark(watched, gateway, screenshot):
-    watched.page.emulate_media(color_scheme="dark")
-    panel = Panel(watched, gateway)
+def test_it_is_readable_in_the_dark(panel, screenshot):
+    panel.page.emulate_media(color_scheme="dark")
     panel.run()
 
     colour = panel.root.locator(".explain-how").first.evaluate("e => getComputedStyle(e).color")
     assert min(map(int, colour.removeprefix("rgb(").rstrip(")").split(","))) > 150
     screenshot(panel.page, "explain-dark-after")
-    watched.assert_clean()
+    panel.watched.assert_clean()
 
 
 def test_without_explain_there_is_no_panel_and_no_trace(watched, gateway):
@@ -266,7 +262,8 @@ def test_without_explain_there_is_no_panel_and_no_trace(watched, gateway):
 
 class TestCompanyScope:
     def test_the_preset_company_is_sent_until_another_is_chosen(self, watched, gateway, screenshot):
-        panel = Panel(watched, gateway)
+        open_graphiql(watched, gateway)
+        panel = Panel(watched)
         page = panel.page
         page.get_by_role("button", name="Headers").click()
         shown = page.locator(".graphiql-editor:visible", has_text="X-D365-Company")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from .value_types import Folder
 
@@ -16,6 +16,24 @@ class JobOptions(BaseModel):
         default=None,
         description="Folder of the files that jobs write, for our user alone; several replicas need a shared one. Not"
         " set: jobs in data_dir.",
+    )
+    bucket: str | None = Field(
+        default=None,
+        pattern=r"^(s3|az)://[a-z0-9][a-z0-9.-]{1,62}(/[A-Za-z0-9._/-]*)?$",
+        description="Object store of the files, in the place of a folder: s3://BUCKET/PREFIX or az://CONTAINER/PREFIX."
+        " Needs the extra object-store.",
+    )
+    endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://",
+        description="Address of an object store that is not the cloud's own, such as https://minio.example.com.",
+    )
+    region: str | None = Field(default=None, description="Region of the bucket, for S3.")
+    account: str | None = Field(default=None, description="Storage account, for Azure.")
+    access_key: str | None = Field(default=None, description="Access key id, for S3.")
+    secret: SecretStr | None = Field(
+        default=None,
+        description="Secret access key of S3, or account key of Azure. Not set: credentials of the machine.",
     )
     keep: float = Field(
         default=259_200.0,

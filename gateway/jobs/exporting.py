@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -209,7 +208,7 @@ class _ExportRun:
         end: str | None = None
         try:
             with self._job.folder() as folder:
-                with PartFile(Path(folder) / "part") as file:
+                with PartFile(folder / "part") as file:
                     head = writer.begin()
                     # Parts of CSV are one file in a row.
                     if number == 1 or self._export.request.format != "csv":

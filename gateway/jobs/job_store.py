@@ -30,7 +30,7 @@ from gateway.process.daemon_call import daemon_call
 from gateway.store.opening import has_store, open_database, store_exists
 from gateway.store.secret_key import open_sealer
 
-from .part_store import FolderParts
+from .part_store import FolderParts, PartStore
 from .records import Checkpoint, FileFacts, Job, NewJob, Progress, State
 from .running import JobLost
 
@@ -64,19 +64,24 @@ class JobStore:
         self._settings = settings
         self._lock = threading.Lock()
         self._opened: tuple[JobRegister, Sealer] | None = None
-        self._parts: FolderParts | None = None
+        self._parts: PartStore | None = None
 
     @property
-    def parts(self) -> FolderParts:
+    def parts(self) -> PartStore:
         """The files. Raises JobsUnavailable."""
         if self._parts is None:
             self._require()
             folder, data = self.options.dir, self._settings.data_dir
             if folder is None and data is not None:
                 folder = data / FOLDER
-            if folder is None:
+            if self.options.bucket is not None:
+                from .object_parts import open_object_parts  # noqa: PLC0415 - few have one
+
+                self._parts = open_object_parts(self.options, folder)
+            elif folder is None:
                 raise _unavailable("There is no folder for the files of jobs.", "Set jobs.dir.")
-            self._parts = FolderParts(folder)
+            else:
+                self._parts = FolderParts(folder)
         return self._parts
 
     @property

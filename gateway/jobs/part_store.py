@@ -1,4 +1,4 @@
-"""The files of jobs: in a folder, each named by the SHA-256 of its content.
+"""The files of jobs: in a folder or an object store, each named by the SHA-256 of its content.
 
     jobs/ID/3f79bb7b435b05321651daefd374cdc681dc06faa65e374e38337b88ca046dea
 
@@ -26,6 +26,10 @@ _WRITING = ".writing-"
 
 class PartStore(Protocol):
     """Where the files of jobs are."""
+
+    def prepare(self, job_id: str) -> None:
+        """Make room for the files of a new job. Blocks; raises OSError."""
+        ...
 
     def scratch(self, job_id: str) -> tempfile.TemporaryDirectory[str]:
         """Return a folder of this machine for files that are being written."""

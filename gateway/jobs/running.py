@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
+from gateway.errors import StoreUnavailable
 from gateway.identity.caller import Caller
 from gateway.runtime.served_api import ServedApi
 
@@ -59,13 +60,27 @@ class RunningJob:
         await self._save(checkpoint, progress)
         self._checkpoint, self.parts = checkpoint, ordered
 
-    def folder(self) -> tempfile.TemporaryDirectory[str]:
-        """Return a folder for files that are being written."""
-        return self._store.scratch(self.id)
+    @contextmanager
+    def folder(self) -> Iterator[Path]:
+        """Yield a folder for files that are being written. Raises StoreUnavailable if that fails."""
+        with _as_unavailable(), self._store.scratch(self.id) as folder:
+            yield Path(folder)
 
     async def put(self, file: Path, sha256: str) -> None:
-        """Make a file a part, which is there under this digest from now on. Raises OSError."""
-        await self._store.put(self.id, file, sha256)
+        """Make a file a part, which is there under this digest from now on. Raises StoreUnavailable."""
+        with _as_unavailable():
+            await self._store.put(self.id, file, sha256)
+
+
+@contextmanager
+def _as_unavailable() -> Iterator[None]:
+    """Raise what files refuse, such as a full disk, as an error that may pass."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreUnavailable(
+            "The files of jobs cannot be written for now.", detail=str(error)
+        ) from error
 
 
 class JobKind(Protocol):

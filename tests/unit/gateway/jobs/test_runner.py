@@ -72,7 +72,7 @@ class Steps:
                 await waits
             count += 1
             with job.folder() as folder:
-                with PartFile(Path(folder) / "part") as file:
+                with PartFile(folder / "part") as file:
                     file.write(f"part {count}\n".encode())
                 await job.put(file.path, file.sha256)
             part = Part(number=count, rows=1, bytes=file.size, sha256=file.sha256)
@@ -119,6 +119,7 @@ class Process:
                 assert current is not None
                 if current.state in states:
                     return current
+                assert current.state in {"QUEUED", "RUNNING", "NEEDS_AUTH"}, current.error
                 await asyncio.sleep(0.01)
 
 
@@ -165,8 +166,11 @@ async def test_another_process_goes_on_at_the_last_part(
             reached.set()
             await asyncio.sleep(3600)
 
-    async def never(_owner: str, names: Sequence[str]) -> frozenset[str]:
+    async def renew(_owner: str, names: Sequence[str]) -> frozenset[str]:
         return frozenset(names)
+
+    async def claim(_owner: str, _most: int) -> Sequence[Job]:
+        return ()
 
     killed = Process(settings, clock)
     killed.kind.before = before
@@ -174,7 +178,8 @@ async def test_another_process_goes_on_at_the_last_part(
         job = await killed.start()
         await reached.wait()
         assert process.kind.begun == 0
-        monkeypatch.setattr(killed.store, "renew", never)
+        monkeypatch.setattr(killed.store, "renew", renew)
+        monkeypatch.setattr(killed.store, "claim", claim)
         clock.time += 2
         done = await process.until(job, "SUCCEEDED")
 

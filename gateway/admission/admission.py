@@ -27,6 +27,8 @@ from .work import Lane, Work
 R = TypeVar("R")
 ALIVE = 2.0
 """Seconds since the latest answer for which a service that refuses one request is known to answer others."""
+FEWEST = 4
+"""Refusals in a row that say something, however few may be under way."""
 
 
 class Lanes(Struct, frozen=True, kw_only=True):
@@ -72,6 +74,8 @@ class Admission(Generic[R]):
         self._answered_at = float("-inf")
         self._refusals = 0
         """Since the latest answer."""
+        self._under_way = 0
+        """Most that were under way at one of these."""
 
     def begins(self, work: Work, *, is_write: bool) -> bool:
         """Return whether a request may begin at once; ``ended`` or ``give_back`` must follow."""
@@ -128,7 +132,16 @@ class Admission(Generic[R]):
         if sent.outcome is Outcome.ANSWERED:
             self._answered_at = now
             self._refusals = 0
-        self._slots.ended(sent, now)
+        slots = self._slots
+        slots.ended(sent, now)
+        if sent.outcome is Outcome.REFUSED and slots.is_held(now):
+            # Nothing is under way whose end would let the others go on.
+            asyncio.get_running_loop().call_later(slots.held_until - now, self._release)
+        self.wake()
+
+    def _release(self) -> None:
+        """Let those go on who were held back, even if the clock is a little behind that of the event loop."""
+        self._slots.release()
         self.wake()
 
     @property
@@ -170,9 +183,24 @@ class Admission(Generic[R]):
 
         If nobody is answered, or as many are refused as may be under way, it means "not now". Counts the refusal.
         """
+        # Not the limit: with the first refusal it has shrunk, and those that were sent before are refused as well.
+        under_way = self._slots.under_way
+        self._under_way = max(self._under_way, under_way) if self._refusals else under_way
         self._refusals += 1
         is_alive = self.now() - self._answered_at <= ALIVE
-        return is_alive and self._refusals <= self._slots.limit.value
+        return is_alive and self._refusals <= max(FEWEST, self._under_way, self._slots.limit.value)
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the latest answer; -1: there was none."""
+        return -1.0 if self._answered_at == float("-inf") else self.now() - self._answered_at
+
+    def hear_answer(self, silence: float) -> None:
+        """Note that another replica was answered so many seconds ago; less than 0: it was not."""
+        answered_at = self.now() - silence
+        if silence >= 0 and answered_at > self._answered_at:
+            self._answered_at = answered_at
+            self._refusals = 0
 
     def estimate(self, work: Work, requests: float = 1.0, identity: str | None = None) -> float:
         """Return the seconds until so many requests of a new operation would be answered, at the least.

@@ -5,9 +5,13 @@
     a limit-full of answers                 plus 1, if the limit is used and answers are not twice as slow as quick
                                             ones; a third of that near the limit that was refused before
 
-A refusal that names a wait (``Retry-After``) stops everybody for so long. So it is not provoked again soon: the limit
-stays below the one that was refused until the wait is a small share of the time since, or answers have become so much
-quicker that there must be room. https://en.wikipedia.org/wiki/Additive_increase/multiplicative_decrease
+A refusal that names a wait (``Retry-After``) stops everybody for so long. So it is not provoked again soon:
+
+    after the wait                          half of that, because the service may have less capacity than before
+    until the wait is a small share of      below the limit that was refused, unless and as long as answers are so much
+    the time since                          quicker than then that there must be room
+
+https://en.wikipedia.org/wiki/Additive_increase/multiplicative_decrease
 """
 
 from __future__ import annotations
@@ -22,6 +26,8 @@ QUICKER = 0.8
 NEAR = 0.85
 """Share of the refused limit above which the limit grows slowly."""
 SLOWLY = 1 / 3
+RESUME = 0.5
+"""Part of the limit that is tried after a wait."""
 PATIENCE = 60.0
 """A wait of one second is risked again after so many seconds."""
 
@@ -37,30 +43,31 @@ class Limit:
         self._refused = float("inf")
         """The latest limit that was too high."""
         self._refused_pressure = 0.0
+        self._resumes_at = float("-inf")
+        """End of the wait."""
         self._retry_at = float("-inf")
         """Until then it is not tried again."""
 
     def answered(self, now: float, pressure: float, *, is_used: bool) -> None:
         """Grow a little, if the limit is used."""
         value = self.value
-        if not is_used or value >= self.highest or pressure > SLOW:
+        # What is answered during a wait was sent before it.
+        if not is_used or value >= self.highest or pressure > SLOW or now < self._resumes_at:
             return
-        step = 1.0 / value
+        step, is_bounded = 1.0 / value, now < self._retry_at
+        is_calm = pressure <= self._refused_pressure * QUICKER
+        if is_bounded and not is_calm and value + step >= self._refused:
+            return
+        if not is_bounded and value > self._refused:
+            self._refused = float("inf")
         if value > self._refused * NEAR:
             step *= SLOWLY
-            if now < self._retry_at and value + step >= self._refused:
-                if pressure > self._refused_pressure * QUICKER:
-                    return
-                self._refused_pressure = 0.0  # trusted once
-                self._refused = float("inf")
-        if value > self._refused:
-            self._refused = float("inf")
         self.value = min(value + step, float(self.highest))
 
     @property
-    def is_bounded(self) -> bool:
-        """Whether a limit is known that was too high."""
-        return self._refused < float("inf")
+    def is_beyond(self) -> bool:
+        """Whether it is higher than the one that was refused, because answers are so much quicker."""
+        return self.value > self._refused
 
     def learn_refused(self, refused: float, retry_at: float, pressure: float) -> None:
         """Take which limit others found too high, and until when it is not to be tried again.
@@ -76,10 +83,10 @@ class Limit:
         """Shrink; ``under_way`` are the others, and ``wait`` the seconds for which the service stops everybody."""
         elapsed = now - self._decreased_at
         self._refused = min(self.value, float(under_way + 1))
-        self._retry_at = now + PATIENCE * wait
+        self._resumes_at, self._retry_at = now + wait, now + PATIENCE * wait
         if elapsed >= HOLD or elapsed < 0:
             self._refused_pressure = pressure
-            self.value *= DECREASE
+            self.value *= DECREASE * RESUME if wait else DECREASE
             self._decreased_at = now
         else:
             self.value = min(self.value, float(under_way))

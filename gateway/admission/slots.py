@@ -22,6 +22,8 @@ URGENT = frozenset({Lane.INTERACTIVE, Lane.FEDERATION})
 """Lanes in which people wait."""
 BACKGROUND = frozenset({Lane.SUBSCRIPTION, Lane.EXPORT})
 """Lanes in which nobody waits for a single request."""
+FIRST_HOLD, LONGEST_HOLD = 0.05, 1.0
+"""Seconds for which nothing is sent after a refusal while nothing is under way; each one in a row doubles them."""
 USED = 0.8
 """Share of the limit that must be under way before it grows."""
 MEMORY = 20
@@ -64,6 +66,10 @@ class Slots(Generic[T]):
         self.latencies = Latencies()
         self.queue: FairQueue[T] = FairQueue(weights)
         self.under_way = 0
+        self.held_until = float("-inf")
+        """Until then nothing is sent: the one that was under way was refused, and the next would be as well."""
+        self._holds = 0
+        """In a row."""
         self._writes = 0
         self._background = 0
         self._share = BackgroundShare(self.limit.value)
@@ -77,7 +83,7 @@ class Slots(Generic[T]):
             self._share.urgent_began(now)
         if self.queue.size and self.queue.has(work.lane, is_write=is_write):
             return False
-        if self.under_way >= int(self.limit.value):
+        if self.under_way >= int(self.limit.value) or self.is_held(now):
             return False
         self._background_limit = self._share.allowed(now, int(self.limit.value))
         if not self._may_go(work.lane, is_write):
@@ -94,7 +100,12 @@ class Slots(Generic[T]):
         self._background -= sent.work.lane in BACKGROUND
         if sent.outcome is Outcome.REFUSED:
             self.limit.refused(now, self.under_way, self.latencies.pressure, sent.pause)
-        elif sent.outcome is Outcome.ANSWERED and sent.seconds >= 0.0:
+            if not self.under_way:
+                self.held_until = now + min(FIRST_HOLD * 2**self._holds, LONGEST_HOLD)
+                self._holds = min(self._holds + 1, 8)
+            return
+        if sent.outcome is Outcome.ANSWERED and sent.seconds >= 0.0:
+            self._holds = 0
             ratio = self.latencies.observe(sent.kind, sent.seconds, now)
             limit = int(self.limit.value)
             is_used = under_way >= limit * USED or (
@@ -107,6 +118,14 @@ class Slots(Generic[T]):
             if sent.work.lane in URGENT and not sent.is_write:
                 ratio *= 1 + sent.waited / max(sent.seconds, 0.0001)
                 self._share.urgent_ended(ratio, background, self.limit.value)
+
+    def is_held(self, now: float) -> bool:
+        """Return whether nothing is to be sent for a moment."""
+        return 0.0 < self.held_until - now <= LONGEST_HOLD
+
+    def release(self) -> None:
+        """End that moment."""
+        self.held_until = float("-inf")
 
     def rate(self, lane: Lane) -> float:
         """Return how many waiting requests of a lane begin in a second; 0: nothing was answered yet."""
@@ -122,6 +141,8 @@ class Slots(Generic[T]):
 
     def next(self, now: float) -> Iterator[T]:
         """Yield those that waited and may begin now; each holds a slot."""
+        if self.is_held(now):
+            return
         limit = int(self.limit.value)
         self._background_limit = self._share.allowed(now, limit)
         while self.queue.size and self.under_way < limit:

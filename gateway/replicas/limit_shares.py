@@ -126,6 +126,7 @@ class LimitShares:
             limit.highest,
             BEAT,
             *limit.take_refusal(),
+            lane.admission.silence,
         )
         keys = [self._state.key(part, lane.name) for part in ("limit", "replicas")]
 
@@ -133,12 +134,13 @@ class LimitShares:
             return await self._agree(keys=keys, args=arguments, client=client)
 
         try:
-            total, share, replicas, too_high, wait = await self._state.call(agree)
+            total, share, replicas, too_high, wait, silence = await self._state.call(agree)
         except SharedStateAway:
             limit.go_alone()
         else:
             retry_at = lane.admission.now() + float(wait)
             limit.agreed(float(total), int(share), int(replicas), float(too_high), retry_at)
+            lane.admission.hear_answer(float(silence))
             # Of a new one the others must know, as they count each other.
             if refused or is_new:
                 await self._state.notify(LimitChanged(replica=self._state.replica, lane=lane.name))

@@ -33,8 +33,8 @@ class SharedLimit(Limit):
         """Seconds for which the limit that was refused is not to be tried again, since the last beat."""
         self.refused_at = 0
         """Most that were under way here when a request was refused, since the last beat."""
-        self.is_freed = False
-        """Whether a limit that was refused may be tried again, because answers have become quicker."""
+        self.went_beyond = False
+        """Whether it grew above a limit that was refused, because answers have become quicker."""
         self._pressure = 0.0
         self._alone: Limit | None = None
         self._changed = changed
@@ -52,9 +52,9 @@ class SharedLimit(Limit):
             self.value = self._alone.value
             return
         self._pressure = pressure
-        before, was_bounded = self.total.value, self.total.is_bounded
+        before = self.total.value
         self.total.answered(now, pressure, is_used=is_used)
-        self.is_freed |= was_bounded and not self.total.is_bounded
+        self.went_beyond |= self.total.is_beyond
         self.growth += self.total.value - before
 
     def refused(self, now: float, under_way: int, pressure: float, wait: float = 0.0) -> None:
@@ -73,9 +73,9 @@ class SharedLimit(Limit):
         self._changed(True)
 
     def take_refusal(self) -> tuple[float, int, int]:
-        """Return ``retry_after``, ``refused_at`` and ``is_freed``, which begin anew."""
-        refusal = self.retry_after, self.refused_at, int(self.is_freed)
-        self.retry_after, self.refused_at, self.is_freed = 0.0, 0, False
+        """Return ``retry_after``, ``refused_at`` and ``went_beyond``, which begin anew."""
+        refusal = self.retry_after, self.refused_at, int(self.went_beyond)
+        self.retry_after, self.refused_at, self.went_beyond = 0.0, 0, False
         return refusal
 
     def agreed(

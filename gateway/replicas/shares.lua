@@ -2,17 +2,20 @@
 -- KEYS: 1 the limit (hash), 2 the replicas (hash: name -> "time demand under_way share")
 -- ARGV: 1 name, 2 demand, 3 under way, 4 growth, 5 refused (0 or 1), 6 start, 7 highest, 8 seconds of a beat,
 --       9 seconds for which a limit that was refused is not to be tried again, 10 under way here when it was,
---       11 whether it may be tried all the same (0 or 1), because answers have become quicker
--- Returns the limit, the share of the replica, the number of replicas, the latest limit that was too high (0: none), and
--- the seconds for which it is not to be tried again.
+--       11 whether it may be tried all the same (0 or 1), because answers have become quicker,
+--       12 seconds since the replica was answered last (-1: it was not)
+-- Returns the limit, the share of the replica, the number of replicas, the latest limit that was too high (0: none), the
+-- seconds for which it is not to be tried again, and those since any replica was answered (-1: none was).
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
 local name, beat = ARGV[1], tonumber(ARGV[8])
 local highest = tonumber(ARGV[7])
-local stored = redis.call('HMGET', KEYS[1], 'value', 'decreased', 'refused', 'retry_at')
+local stored = redis.call('HMGET', KEYS[1], 'value', 'decreased', 'refused', 'retry_at', 'answered')
 local value = tonumber(stored[1]) or tonumber(ARGV[6])
 local decreased = tonumber(stored[2]) or 0
 local refused, retry_at = tonumber(stored[3]) or 0, tonumber(stored[4]) or 0
+local answered, since = tonumber(stored[5]) or -1, tonumber(ARGV[12])
+if since >= 0 then answered = math.max(answered, now - since) end
 
 local me = { name = name, demand = tonumber(ARGV[2]), under_way = tonumber(ARGV[3]), held = 0 }
 local replicas, held = { me }, 0
@@ -38,18 +41,18 @@ end
 
 -- What replicas have learned at the same time adds up, but not beyond a limit that is not to be tried again.
 local grown = math.min(highest, value + tonumber(ARGV[4]))
-if ARGV[11] == '1' then refused = 0 end
 local below = math.ceil(refused) - 0.01
-if refused > 0 and now < retry_at then grown = math.max(value, math.min(grown, below)) end
+if refused > 0 and now < retry_at and ARGV[11] == '0' then grown = math.max(value, math.min(grown, below)) end
 value = grown
-if value > refused then refused = 0 end
+if value > refused and now >= retry_at then refused = 0 end
 if ARGV[5] == '1' then
   -- As many as there were then: a pause, by which most have ended, may have begun since.
   local total = held + tonumber(ARGV[10])
   refused = math.max(1, math.min(value, total + 1))
   retry_at = now + tonumber(ARGV[9])
   if now - decreased >= 1 then
-    value = value * 0.7
+    -- Half of that after a wait (see gateway.admission.controller).
+    value = value * (tonumber(ARGV[9]) > 0 and 0.35 or 0.7)
     decreased = now
   else
     value = math.min(value, total)
@@ -57,13 +60,16 @@ if ARGV[5] == '1' then
   value = math.max(1, value)
 end
 redis.call('HSET', KEYS[1], 'value', tostring(value), 'decreased', string.format('%.3f', decreased),
-  'refused', tostring(refused), 'retry_at', string.format('%.3f', retry_at))
+  'refused', tostring(refused), 'retry_at', string.format('%.3f', retry_at),
+  'answered', string.format('%.3f', answered))
 redis.call('EXPIRE', KEYS[1], 3600)
 
 -- Max-min fair: who wants least comes first, and what it leaves is for the others. Among equals the first place goes
--- round, so that a limit below the number of replicas is everybody's in turn.
+-- round, so that a limit below the number of replicas is everybody's in turn. Each time a slot is unused until the one
+-- before has agreed to have less, so that it goes round slowly while everybody has one.
 table.sort(replicas, function(a, b) return a.name < b.name end)
-local turn = math.floor(now / beat) % #replicas
+local each = value < #replicas and beat or 10 * beat
+local turn = math.floor(now / each) % #replicas
 for i, replica in ipairs(replicas) do replica.place = (i + turn) % #replicas end
 table.sort(replicas, function(a, b)
   if a.demand ~= b.demand then return a.demand < b.demand end
@@ -83,4 +89,5 @@ mine = math.max(0, math.min(mine + spare, math.floor(value) - held))
 
 redis.call('HSET', KEYS[2], name, string.format('%.3f %d %d %d', now, me.demand, me.under_way, mine))
 redis.call('EXPIRE', KEYS[2], 60)
-return { tostring(value), mine, #replicas, tostring(refused), tostring(math.max(0, retry_at - now)) }
+since = answered < 0 and -1 or math.max(0, now - answered)
+return { tostring(value), mine, #replicas, tostring(refused), tostring(math.max(0, retry_at - now)), tostring(since) }

@@ -29,6 +29,11 @@ class Job:
 class Sender(Protocol):
     """What decides how many jobs are under way."""
 
+    @property
+    def held_until(self) -> float:
+        """When it has to be woken, as it holds all jobs back."""
+        ...
+
     def offer(self, job: Job, now: float) -> Sequence[Job]:
         """Take a job; return those that are sent now."""
         ...
@@ -190,6 +195,8 @@ class _Run:
     def refuse(self, job: Job, now: float) -> None:
         again, jobs = self.sender.refused(job, now, self.world.retry_after)
         self.send(jobs, now)
+        if (held_until := self.sender.held_until) > now:
+            self.at(held_until, lambda then: self.send(self.sender.woken(then), then))
         self.at(again, lambda then: self.send(self.sender.offer(job, then), then))
         if self.world.retry_after:
             self.at(

@@ -39,7 +39,7 @@ class ReplicaSenders:
 
     def __init__(self, client: redis.Redis, number: int, *, highest: int = 52) -> None:
         client.flushall()
-        replaced = _SCRIPT.replace("redis.call('TIME')", "{ ARGV[12], '0' }")
+        replaced = _SCRIPT.replace("redis.call('TIME')", "{ ARGV[13], '0' }")
         assert replaced != _SCRIPT
         self._agree = client.register_script(replaced)
         self._highest = highest
@@ -51,6 +51,10 @@ class ReplicaSenders:
             self.replicas.append(_Replica(f"r{n}", highest, partial(self._changed, n)))
         self.most = 0
         """Most requests under way at a time, of all replicas."""
+
+    @property
+    def held_until(self) -> float:
+        return max(replica.held_until for replica in self.replicas)
 
     def offer(self, job: Job, now: float) -> Sequence[Job]:
         beaten = self._beat(now)
@@ -96,11 +100,11 @@ class ReplicaSenders:
         growth, limit.growth = limit.growth, 0.0
         refused, replica.was_refused = replica.was_refused, False
         demand = min(slots.under_way + slots.queue.size, limit.highest)
-        total, share, replicas, too_high, wait = self._agree(
+        total, share, replicas, too_high, wait, _ = self._agree(
             keys=["limit", "replicas"],
             args=[
                 *(replica.name, demand, slots.under_way, growth, int(refused)),
-                *(4, limit.highest, BEAT, *limit.take_refusal(), f"{now:.6f}"),
+                *(4, limit.highest, BEAT, *limit.take_refusal(), 0, f"{now:.6f}"),
             ],
         )
         limit.agreed(float(total), int(share), int(replicas), float(too_high), now + float(wait))

@@ -19,6 +19,8 @@ URGENT, EXPORT = Work(lane=Lane.INTERACTIVE), Work(lane=Lane.EXPORT)
 class Fixed:
     """A fixed limit, first come, first served."""
 
+    held_until = 0.0
+
     def __init__(self, limit: float) -> None:
         self.value = limit
         self.under_way = 0
@@ -83,6 +85,10 @@ class Ours:
         self._paused_until = 0.0
         self._lane = lane
         self._chance = random.Random(1)
+
+    @property
+    def held_until(self) -> float:
+        return self.slots.held_until
 
     def _work(self, job: Job) -> Work:
         return URGENT if job.urgent else self._lane

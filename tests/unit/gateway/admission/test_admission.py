@@ -13,6 +13,7 @@ from gateway.admission.slots import Outcome, Sent
 from gateway.admission.work import ORDINARY, Lane, Work
 from gateway.config.settings import Settings
 from gateway.errors import Overloaded
+from tests.support.manual_clock import pass_time
 
 pytestmark = pytest.mark.anyio
 LANES = Lanes(
@@ -276,7 +277,51 @@ def test_as_many_refusals_as_may_be_under_way_mean_not_now() -> None:
     admission = full(Time().admission())
     ended(admission)
 
-    assert [admission.is_refused_alone() for _ in range(3)] == [True, True, False]
+    assert [admission.is_refused_alone() for _ in range(5)] == [True, True, True, True, False]
+
+
+async def test_refusals_of_what_was_under_way_are_one() -> None:
+    """The first one has lowered the limit, and the others were sent before."""
+    admission = Time().admission(structs.replace(LANES, highest=9, start=9))
+    while admission.begins(ORDINARY, is_write=False):
+        pass
+    ended(admission)
+
+    for _ in range(8):
+        assert admission.is_refused_alone()
+        ended(admission, Outcome.REFUSED)
+    assert not admission.is_refused_alone()
+
+
+async def test_answers_of_other_replicas_show_that_the_service_answers() -> None:
+    time = Time()
+    admission = full(time.admission())
+    time.now += 10
+    admission.hear_answer(-1.0)
+    assert (admission.silence, admission.is_refused_alone()) == (-1.0, False)
+    admission.hear_answer(0.5)
+
+    assert admission.silence == 0.5
+    assert [admission.is_refused_alone() for _ in range(5)] == [True, True, True, True, False]
+
+
+async def test_after_a_refusal_with_nothing_under_way_the_next_waits_a_moment() -> None:
+    """Else the whole queue would be refused, one after the other."""
+    time = Time()
+    admission = time.admission(structs.replace(LANES, highest=1, start=1))
+    holds = list[float]()
+    for _ in range(7):
+        assert admission.begins(ORDINARY, is_write=False)
+        ended(admission, Outcome.REFUSED)
+        assert not admission.begins(ORDINARY, is_write=False)
+        waiting = waits(admission)
+        await settle()
+        holds.append(round(admission._slots.held_until - time.now, 3))
+        pass_time(holds[-1] + 0.001)
+        await waiting
+        admission.give_back(ORDINARY, is_write=False)
+
+    assert holds == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
 
 
 async def test_without_a_queue_nothing_is_waited_for() -> None:

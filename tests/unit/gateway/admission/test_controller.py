@@ -89,3 +89,22 @@ def test_after_a_named_wait_quicker_answers_show_that_there_is_room() -> None:
     limit.refused(0.0, 9, 1.5, wait=1.0)
 
     assert answers(limit, 1_000, pressure=1.1, now=30.0) > 10.0
+
+
+def test_after_a_named_wait_it_begins_with_half_and_does_not_grow_meanwhile() -> None:
+    limit = Limit(start=10, highest=16)
+    limit.refused(0.0, 9, 1.5, wait=5.0)
+
+    assert limit.value == 3.5
+    assert answers(limit, 100, now=4.9) == 3.5
+    assert answers(limit, 100, pressure=1.4, now=5.0) > 9.0
+
+
+def test_above_the_refused_limit_it_grows_while_answers_are_quick() -> None:
+    limit = Limit(start=10, highest=30)
+    limit.refused(0.0, 9, 1.5, wait=1.0)
+    answers(limit, 200, pressure=1.0, now=30.0)
+    above = limit.value
+
+    assert above > 12.0
+    assert answers(limit, 100, pressure=1.3, now=31.0) == above

@@ -8,6 +8,7 @@ from tests.support.capacity import Result, World, simulate
 from tests.support.redis_server import RedisServer
 from tests.support.replica_senders import ReplicaSenders
 from tests.support.senders import Ours
+from tests.support.virtual_replicas import attained
 
 HIGHEST = 52
 
@@ -43,3 +44,16 @@ def test_one_of_several_is_as_good_as_a_gateway_alone(redis: RedisServer) -> Non
     world = World(refuses_above=3.0, every=20.0, tick=0.1)
 
     assert of_replicas(redis, 1, world).done >= 0.97 * simulate(world, Ours()).done
+
+
+@pytest.mark.parametrize("refuses_above", [3.0, 1.5])
+def test_the_replicas_themselves_lose_nothing_when_capacity_falls(
+    redis: RedisServer, refuses_above: float
+) -> None:
+    """Not only the rules of the shares: how often they agree, who pauses for whom, who is woken when."""
+    with redis.client() as client:
+        four = attained(client, 4, refuses_above=refuses_above, every=6.0)
+
+    # With phases of a minute it is 99 %.
+    assert four.share >= 0.96
+    assert four.refusals <= 0.04

@@ -247,7 +247,9 @@ class Engine:
         if not self._settings.introspection and asks_schema(prepared):
             message = "Introspection is disabled: __schema, __type and _service are not answered."
             raise refusal(message, "INTROSPECTION_DISABLED")
-        roots = self._planner.plan(prepared, variables, request.companies, request.caller)
+        roots = self._planner.plan(
+            prepared, variables, request.companies, request.caller, request.max_page
+        )
         return PlannedQuery(request, prepared, variables, roots)
 
     async def _run(self, query: PlannedQuery, runner: PlanRunner) -> Answer:

@@ -51,6 +51,8 @@ class GraphQLRequest(Struct, frozen=True, kw_only=True):
     """Under which a mutation is run once, however often it is sent (header Idempotency-Key)."""
     independent: bool = False
     """Whether the rows of lists are written by themselves, whatever ``writes.lists`` says."""
+    max_page: int | None = None
+    """Maximum rows of a page, if other than the setting: for reads that the gateway makes for itself."""
     lane: Lane = Lane.INTERACTIVE
     """Lane of its door; by its caller and what it reads it may be a less urgent one (header X-D365-Priority)."""
     caller: Caller = ANONYMOUS

@@ -56,6 +56,11 @@ class FeedCursor(Struct, frozen=True, array_like=True):
     stamp: StampPlace | None = None
     sweep: SweepPlace | None = None
 
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing was read yet."""
+        return self.is_snapshot and self.after is None and self.stamp is None
+
 
 _decode = msgspec.msgpack.Decoder(FeedCursor).decode
 

@@ -20,6 +20,9 @@ from .reading import RowReader
 from .records import Guarantee, Source
 from .stamp_feed import StampFeed
 from .step import Step
+from .sweep_feed import SweepFeed, source_of
+from .sweeper import Sweeper
+from .swept_stamps import SweptStamps
 from .twin_feed import TwinFeed, twin_reader
 
 if TYPE_CHECKING:
@@ -35,6 +38,8 @@ class Feed(Struct, frozen=True, kw_only=True):
     reader: RowReader
     twin: Twin | None = None
     """Where the times of changes are, if the set does not have them itself."""
+    sweeper: Sweeper | None = None
+    """Sweeps the list, if it has no times of changes or if deleted rows are to be noticed."""
     of: bytes
     """Fingerprint of set, filter and companies."""
     scope: bytes
@@ -45,14 +50,21 @@ class Feed(Struct, frozen=True, kw_only=True):
     sealer: Sealer | None = None
 
     @property
+    def has_stamps(self) -> bool:
+        """Whether the time of changes is known."""
+        return self.twin is not None or self.reader.query.stamp is not None
+
+    @property
     def source(self) -> Source:
-        """By what its changes are found."""
-        return "STAMP" if self.reader.query.stamp is not None else "TWIN"
+        """By what its changes are found, as far as the first row need not be read for it."""
+        if self.has_stamps:
+            return "TWIN" if self.reader.query.stamp is None else "STAMP"
+        return "VALUES" if self.sweeper is not None and self.sweeper.by_values else "ETAGS"
 
     @property
     def guarantee(self) -> Guarantee:
         """What is known of deleted rows."""
-        return "NONE"
+        return "NONE" if self.sweeper is None else "DELETES_WITHIN"
 
     @property
     def how(self) -> str:
@@ -60,22 +72,30 @@ class Feed(Struct, frozen=True, kw_only=True):
         name = self.reader.query.name
         if self.twin is not None:
             return f"{name}, by {self.twin.query.stamp} of {self.twin.query.name}"
-        return f"{name}, by {self.reader.query.stamp}"
+        if self.has_stamps:
+            return f"{name}, by {self.reader.query.stamp}"
+        return f"{name}, by sweeps over all rows"
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What there is to know of its answers, in words."""
+        late, every = self.options.late, self.options.sweep_interval
+        window = (
+            f"an answer reads again what was changed in the {late:g} s before the newest change"
+        )
+        sweeps = f"the keys of all rows are read at most every {every:g} s, once for all who follow the same"
         return (
             f"source {self.source}, guarantee {self.guarantee}",
-            f"an answer reads again what was changed in the {self.options.late:g} s before the newest change",
-            *(("changed rows are then read by key",) if self.twin is not None else ()),
+            *((window,) if self.has_stamps else ()),
+            *((sweeps,) if self.sweeper is not None else ()),
+            *(() if self.source == "STAMP" else ("changed rows are then read by key",)),
         )
 
     def text(self, cursor: FeedCursor) -> str:
         """Return a cursor as clients get it."""
         return cursor_text(cursor, self.sealer)
 
-    def _feed(self) -> StampFeed:
+    def _stamps(self) -> StampFeed:
         reader, late = self.reader, self.options.late
         if self.twin is None:
             return StampFeed(reader=reader, stamps=reader, late=late, now=self.now)
@@ -83,25 +103,60 @@ class Feed(Struct, frozen=True, kw_only=True):
         return TwinFeed(reader=reader, stamps=stamps, twin=self.twin, late=late, now=self.now)
 
     def first_requests(self, since: str | None) -> tuple[GraphQLRequest, ...]:
-        """Return the operations that read what comes first."""
-        stamps = self._feed().stamps
-        reader = self.reader if since is None else stamps
-        page, _ = reader.page_request(self.first, None, reader.where, by_stamp=since is not None)
-        return (page,) if since not in (None, NOW) else (stamps.newest_request(), page)
+        """Return the operations that read what comes first, if it is not known yet."""
+        requests: list[GraphQLRequest] = []
+        if self.sweeper is not None:
+            requests.append(self.sweeper.first_request())
+        reader = self.reader
+        if self.has_stamps:
+            stamps = self._stamps().stamps
+            reader = reader if since is None else stamps
+            if since in (None, NOW):
+                requests.append(stamps.newest_request())
+        if since is None or self.has_stamps:
+            by_stamp = since is not None
+            requests.append(
+                reader.page_request(self.first, None, reader.where, by_stamp=by_stamp)[0]
+            )
+        return tuple(requests)
 
     async def step(self, since: str | None) -> Step:
-        """Return what comes after a cursor. Raises InvalidCursor, ReadFailed."""
+        """Return what comes after a cursor. Raises InvalidCursor, ReadFailed, GatewayError."""
         beginning = new_cursor(self.of, self.scope, self.source)
-        feed = self._feed()
-        if since is None:
-            return await feed.step(beginning, self.first)
         if since == NOW:
-            return Step(cursor=await feed.begin_now(beginning, self.first), lag=0.0)
+            return await self._begin_now(beginning)
+        if since is None:
+            return await self._step(beginning)
         cursor = read_cursor(since, self.of, self.sealer)
-        if cursor.scope != self.scope or cursor.source != self.source:
-            # Rows that are missing now were not deleted.
-            return Step(cursor=beginning, has_more=True, resync=True)
-        return await feed.step(cursor, self.first)
+        is_same = cursor.scope == self.scope and cursor.source == self.source
+        if is_same and (cursor.sweep is None) == (self.sweeper is None or cursor.is_new):
+            step = await self._step(cursor)
+            if not step.resync:
+                return step
+        # Rows that are missing now were not deleted.
+        return Step(cursor=beginning, has_more=True, resync=True)
+
+    async def _step(self, cursor: FeedCursor) -> Step:
+        if self.sweeper is None:
+            return await self._stamps().step(cursor, self.first)
+        if not self.has_stamps:
+            return await SweepFeed(reader=self.reader, sweeper=self.sweeper).step(
+                cursor, self.first
+            )
+        return await SweptStamps(
+            reader=self.reader, stamps=self._stamps(), sweeper=self.sweeper
+        ).step(cursor, self.first)
+
+    async def _begin_now(self, cursor: FeedCursor) -> Step:
+        source = None
+        if self.sweeper is not None:
+            feed = SweepFeed(reader=self.reader, sweeper=self.sweeper)
+            cursor = await feed.begin_now(cursor)
+        if self.has_stamps:
+            cursor = await self._stamps().begin_now(cursor, self.first)
+        elif self.sweeper is not None:
+            source = source_of(await self.sweeper.last(), self.sweeper)
+        return Step(cursor=cursor, lag=0.0, source=source)
 
 
 def feed_where(query: ChangeQuery, where: object) -> Mapping[str, Any]:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 from graphql import GraphQLError
 from msgspec.structs import replace
 
-from gateway.config.change_models import ChangeOptions
+from gateway.config.settings import Settings
 from gateway.documents.collect_fields import Nodes, Selection, fragments_of
 from gateway.documents.input_coercion import coerce_arguments
 from gateway.documents.refusal import OperationRefused
 from gateway.engine import Engine
-from gateway.errors import BadArgument, UnsupportedQuery
+from gateway.errors import BadArgument
 from gateway.execution.deadline import Deadline
 from gateway.execution.trace import Trace
+from gateway.odata.upstream import ReadUpstream
 from gateway.planning.change_queries import find_change_query
 from gateway.planning.plan import FailedRoot, ListRoot
 from gateway.planning.twins import find_twin
@@ -26,11 +28,16 @@ from gateway.request import Answer, FeedOutline, GraphQLRequest, PlannedQuery
 from schema.types.changes import CHANGES
 
 from .answers import joined
+from .existence import Existence
 from .feed import Feed, feed_companies, feed_fingerprint, feed_size, feed_where
 from .payload import payload_errors, payload_of
 from .reading import Ask, ReadFailed, RowReader, request_of
 from .selection import ChangesSelection, select_changes, without_changes
+from .sweep_book import SweepBook
+from .sweeper import Sweeper
 
+_PAGE = 5_000
+"""Rows of a page of keys, if the product names no limit."""
 _VARIABLE = re.compile(r"Variable '\$(where|first|after)_+'")
 """How graphql-core names the arguments of the reads."""
 
@@ -41,15 +48,18 @@ class ChangeFeeds:
     def __init__(
         self,
         engine: Engine,
-        options: ChangeOptions,
-        stamps: tuple[str, ...],
-        max_page: int,
+        settings: Settings,
+        upstream: ReadUpstream,
+        book: SweepBook,
         now: Callable[[], float] = time.time,
     ) -> None:
+        """``upstream`` reads for the gateway itself."""
         self._engine = engine
-        self._options = options
-        self._stamps = stamps
-        self._max_page = max_page
+        self._upstream = upstream
+        self._book = book
+        self._options = settings.changes
+        self._stamps = settings.subscriptions.stamps
+        self._max_page = settings.max_page_size
         self.now = now
         """The time in seconds since the epoch."""
 
@@ -63,7 +73,7 @@ class ChangeFeeds:
 
         own, rest = _root_fields(query)
         answers = await asyncio.gather(
-            *(self._field(query, key, of, ask) for key, of in own.items()),
+            *(self._field(query, key, of, ask, deadline) for key, of in own.items()),
             *([self._rest(query, rest, ask)] if rest else []),
         )
         return joined(answers, [key for key, _ in query.prepared.order])
@@ -94,7 +104,9 @@ class ChangeFeeds:
             ),
         )
 
-    async def _field(self, query: PlannedQuery, key: str, nodes: Nodes, ask: Ask) -> Answer:
+    async def _field(
+        self, query: PlannedQuery, key: str, nodes: Nodes, ask: Ask, deadline: Deadline
+    ) -> Answer:
         """Answer one field. Raises nothing but CancelledError."""
         reader = None
         try:
@@ -102,7 +114,12 @@ class ChangeFeeds:
             arguments = self._arguments(query, nodes)
             feed = self.feed(query.request, arguments, selection, ask)
             reader = feed.reader
-            step = await feed.step(arguments.get("since"))
+            try:
+                async with asyncio.timeout_at(deadline.at):
+                    step = await feed.step(arguments.get("since"))
+            except TimeoutError as error:
+                # A sweep goes on, for those who come again.
+                raise deadline.error("the list is still being read") from error
             answer = Answer(
                 {key: payload_of(feed, step, selection)},
                 payload_errors(step, selection, key),
@@ -139,11 +156,6 @@ class ChangeFeeds:
         query = find_change_query(catalog, arguments["set"], self._stamps)
         twins = (*self._options.twins, *engine.dialect.twins)
         twin = None if query.stamp is not None else find_twin(catalog, query, twins)
-        if query.stamp is None and twin is None:
-            raise UnsupportedQuery(
-                f"{query.name} has no time of the last change.",
-                hint="If a property has it, name it in the setting subscriptions.stamps.",
-            )
         companies = feed_companies(query, arguments.get("companies")) or request.companies
         where = feed_where(query, arguments.get("where"))
         reader = RowReader(
@@ -158,16 +170,44 @@ class ChangeFeeds:
         size = feed_size(arguments.get("first"), self._max_page)
         root = self._list(reader, size)
         assert root.plan.window is not None
+        of = feed_fingerprint(query, where, companies, catalog.tag)
+        # As of the list's own cursors: rules, masks and companies of the caller decide it.
+        scope, sealer = root.plan.window.binding, root.plan.window.sealer
+        has_stamps = query.stamp is not None or twin is not None
+        is_swept = not has_stamps or _matches(query.entity_set, self._options.swept)
         return Feed(
             reader=reader,
             twin=twin,
-            of=feed_fingerprint(query, where, companies, catalog.tag),
-            # As of the list's own cursors: rules, masks and companies of the caller decide it.
-            scope=root.plan.window.binding,
+            sweeper=self._sweeper(reader, of + scope, sealer is not None) if is_swept else None,
+            of=of,
+            scope=scope,
             first=size,
             options=self._options,
             now=self.now,
-            sealer=root.plan.window.sealer,
+            sealer=sealer,
+        )
+
+    def _sweeper(self, reader: RowReader, feed: bytes, has_rules: bool) -> Sweeper:
+        """Return what sweeps a list. ``feed`` identifies it, with what its callers see."""
+        engine, query = self._engine, reader.query
+        catalog, dialect = engine.schema.catalog, engine.dialect
+        exists = None
+        if has_rules or engine.identities is not None:
+            csdl = catalog.roots[query.name].csdl
+            exists = Existence(self._upstream, dialect, catalog, query.entity_set, csdl).any_of
+        # One row more would cost another request.
+        page = _PAGE if dialect.page_limit is None else dialect.page_limit - 1
+        return Sweeper(
+            reader=reader,
+            feed=feed.hex(),
+            book=self._book,
+            options=self._options,
+            catalog=catalog,
+            ask=engine.execute_unlogged,
+            page=page,
+            by_values=_matches(query.entity_set, self._options.by_values),
+            exists=exists,
+            now=self.now,
         )
 
     def _list(self, reader: RowReader, size: int) -> ListRoot:
@@ -187,6 +227,10 @@ class ChangeFeeds:
         return await ask(
             replace(query.request, query=text, variables=variables, operation_name=None)
         )
+
+
+def _matches(entity_set: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(entity_set, pattern) for pattern in patterns)
 
 
 def _root_fields(query: PlannedQuery) -> tuple[dict[str, Nodes], dict[str, Nodes]]:

@@ -29,11 +29,11 @@ def _value(field: PayloadField, feed: Feed, step: Step) -> object:
         case "lag":
             return step.lag
         case "source":
-            return feed.source
+            return step.source or feed.source
         case "guarantee":
             return feed.guarantee
         case "deletesWithin":
-            return None
+            return None if feed.sweeper is None else feed.options.sweep_interval
         case "resyncRequired":
             return step.resync
         case _:

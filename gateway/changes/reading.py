@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
@@ -14,6 +14,7 @@ from gateway.execution.read_batches import in_batches
 from gateway.odata.query import Request
 from gateway.planning.change_queries import ChangeQuery
 from gateway.request import Answer, GraphQLRequest
+from schema.operators import WhereOperator
 
 from .answers import total_cost
 from .records import ChangedRow
@@ -306,3 +307,24 @@ def request_of(request: GraphQLRequest, companies: tuple[str, ...] | None) -> Gr
         # A cached answer may be older than the change.
         fresh=True,
     )
+
+
+def key_filters(
+    names: Sequence[str], keys: Iterable[Sequence[object]]
+) -> list[Mapping[str, object]]:
+    """Return filters for rows with some keys: one for each company, or other beginning of the key."""
+    *first, last = names
+    groups: dict[tuple[object, ...], list[object]] = {}
+    for key in keys:
+        *beginning, end = key
+        groups.setdefault(tuple(beginning), []).append(end)
+    return [
+        {
+            **{
+                name: {WhereOperator.EQ.value: value}
+                for name, value in zip(first, beginning, strict=True)
+            },
+            last: {WhereOperator.IN.value: ends},
+        }
+        for beginning, ends in groups.items()
+    ]

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from .cursors import FeedCursor
 from .reading import RowError, RowReader
-from .records import ChangedRow, Kind, RemovedRow
+from .records import ChangedRow, Kind, RemovedRow, Source
 
 
 class Step(Struct, frozen=True, kw_only=True):
@@ -23,6 +23,8 @@ class Step(Struct, frozen=True, kw_only=True):
     """Seconds."""
     errors: Sequence[RowError] = ()
     resync: bool = False
+    source: Source | None = None
+    """By what changes are found, if that is known only now."""
 
 
 async def read_whole(reader: RowReader, cursor: FeedCursor, first: int) -> Step:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
 from gateway.planning.twins import Twin
-from schema.operators import WhereOperator
 
-from .reading import RowReader, Rows
+from .reading import RowReader, Rows, key_filters
 from .records import ChangedRow
 from .stamp_feed import Numbered, StampFeed
 from .stamps import StampedRow
@@ -33,7 +32,8 @@ class TwinFeed(StampFeed, frozen=True, kw_only=True):
         changed = {row.id: row for _, row in new}
         if self.reader.where:
             present = rows.present
-            loaded = await self.reader.by_keys(self._filters([present[n] for n, _ in new]))
+            keys = [self._key(present[number]) for number, _ in new]
+            loaded = await self.reader.by_keys(key_filters(self.twin.key, keys))
         else:
             loaded = await self.reader.by_ids(list(changed))
         numbers = [n for n, row in enumerate(loaded.meta) if row is not None and row.id in changed]
@@ -47,24 +47,6 @@ class TwinFeed(StampFeed, frozen=True, kw_only=True):
 
     def _key(self, row: StampedRow) -> tuple[object, ...]:
         return row.key[: len(self.twin.columns)]
-
-    def _filters(self, rows: Sequence[StampedRow]) -> list[Mapping[str, object]]:
-        """Return filters for the rows of the list: one for each company, or other beginning of the key."""
-        *first, last = self.twin.key
-        groups: dict[tuple[object, ...], list[object]] = {}
-        for row in rows:
-            *beginning, end = self._key(row)
-            groups.setdefault(tuple(beginning), []).append(end)
-        return [
-            {
-                **{
-                    name: {WhereOperator.EQ.value: value}
-                    for name, value in zip(first, beginning, strict=True)
-                },
-                last: {WhereOperator.IN.value: ends},
-            }
-            for beginning, ends in groups.items()
-        ]
 
 
 def twin_reader(reader: RowReader, twin: Twin) -> RowReader:

@@ -40,3 +40,34 @@ class ChangeOptions(BaseModel):
         description="Sets over the same table that have the time of the last change, as"
         " 'Set by Twin.Stamp on Key Key=TwinKey', before those that are known.",
     )
+    sweep_interval: float = Field(
+        default=300.0,
+        ge=0,
+        description="Seconds between two sweeps of a list at least, which read the keys of all its rows: for lists"
+        " without modification times, and for those in swept.",
+    )
+    swept: Names = Field(
+        default=(),
+        description="Entity sets with modification times, or patterns of them, that are swept as well, so that deleted"
+        " rows are noticed.",
+    )
+    by_values: Names = Field(
+        default=(),
+        description="Entity sets, or patterns of them, whose ETags do not tell changes: sweeps compare all values.",
+    )
+    max_swept_rows: int = Field(
+        default=500_000,
+        ge=1,
+        description="Maximum rows of a list that is swept: some 200 bytes of memory each during the sweep.",
+    )
+    max_swept_lists: int = Field(
+        default=100,
+        ge=1,
+        description="Maximum lists of an environment whose sweeps are stored (set, filter, companies, and what the"
+        " caller sees); those that were used least recently are forgotten.",
+    )
+    sweeps_kept: float = Field(
+        default=604_800.0,
+        gt=0,
+        description="Seconds for which a cursor of a swept list can be used; later the whole list comes again.",
+    )

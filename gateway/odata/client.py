@@ -104,6 +104,14 @@ class CostBook(Protocol):
         ...
 
 
+class ClosedWithClient(Protocol):
+    """What lives as long as the client: others know what it is."""
+
+    def close(self) -> None:
+        """End what is under way."""
+        ...
+
+
 class _Way(Struct, frozen=True):
     """How requests are sent: with whose credentials, and after which others."""
 
@@ -134,6 +142,8 @@ class ODataClient:
         self.ledger: Ledger | None = None
         """The idempotency keys of its writes, likewise; None: there are none."""
         self.costs: CostBook | None = None
+        self.sweeps: ClosedWithClient | None = None
+        """The sweeps of its lists, by which changes are found."""
         address = root or settings.url
         if address is None:
             raise ValueError("a client needs a service root")
@@ -240,6 +250,8 @@ class ODataClient:
                 self.costs.close()
             if self.ledger is not None:
                 self.ledger.close()
+            if self.sweeps is not None:
+                self.sweeps.close()
             await self._transport.aclose()
 
     async def send(self, request: Request, *, safe: bool | None = None) -> Response:

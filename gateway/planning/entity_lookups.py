@@ -136,7 +136,7 @@ class EntityLookups:
             raise InvalidId(
                 "The type of this id is not served here.", hint="Use an `id` of this API."
             )
-        return kind, _id_key(kind.plan.level.info.key, values)
+        return kind, id_key(kind.plan.level.info.key, values)
 
     def _by_representation(self, representation: object) -> _Lookup:
         if not isinstance(representation, Mapping):
@@ -190,7 +190,8 @@ def _input_type(argument: Argument, named: Any) -> GraphQLInputType:
     return GraphQLList(GraphQLNonNull(named)) if argument.many else named
 
 
-def _id_key(key: Sequence[Field], values: Sequence[Any]) -> Key:
+def id_key(key: Sequence[Field], values: Sequence[Any]) -> Key:
+    """Return the values of an id as those of a key. Raises InvalidId."""
     message = "This id does not match the key of its type."
     if len(key) != len(values):
         raise InvalidId(message, hint="Fetch the row's `id` again.")

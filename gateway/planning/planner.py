@@ -12,6 +12,7 @@ from typing import Any
 
 from graphql import FieldNode, GraphQLError, GraphQLField, GraphQLSchema
 from graphql.execution.values import VariableValues
+from msgspec import structs
 
 from gateway.documents.collect_fields import has_variables
 from gateway.documents.input_coercion import coerce_arguments
@@ -81,9 +82,12 @@ class Planner:
         variables: VariableValues,
         companies: tuple[str, ...] | None = None,
         caller: Caller = ANONYMOUS,
+        max_page: int | None = None,
     ) -> tuple[BoundRoot, ...]:
         """Return the plan of every generated root field; ``companies`` is the scope of the request's header."""
         operation = self.for_operation(prepared, variables, companies, caller)
+        if max_page is not None:
+            operation.paging = structs.replace(self.paging, max_page=max_page)
         roots = [operation.root(shape) for shape in prepared.roots]
         # Last, because it compares whole plans.
         return unite_lists(roots, self.dialect)
@@ -136,6 +140,7 @@ class OperationPlanner:
         row_bounds: RowBounds | None = None,
     ) -> None:
         self.planner = planner
+        self.paging = planner.paging
         self.catalog = planner.catalog
         self.dialect = planner.dialect
         self.row_bounds = row_bounds
@@ -265,7 +270,7 @@ class OperationPlanner:
         bound_to: tuple[object, ...] = (place, where, self.companies)
         if self.row_bounds is not None:
             bound_to += self.row_bounds.scope
-        return self.planner.paging.window(info, arguments, needs, bound_to, may_shift=may_shift)
+        return self.paging.window(info, arguments, needs, bound_to, may_shift=may_shift)
 
     def where(self, csdl: str, argument: object) -> Expr | None:
         """Return the filter of a ``where`` argument for rows of a type; None if it excludes nothing."""

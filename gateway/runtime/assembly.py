@@ -22,6 +22,7 @@ from gateway.cache.environment_answers import EnvironmentAnswers
 from gateway.cache.operation_reads import ReadSharing
 from gateway.cache.touched_sets import TouchedSets
 from gateway.changes.operations import ChangeFeeds
+from gateway.changes.sweep_book import SweepBook
 from gateway.config.profiles import ProfileSettings, environment_in, profile_in
 from gateway.config.setting_models import SandboxOptions
 from gateway.config.settings import Settings
@@ -177,6 +178,7 @@ def open_client(
         client.use_credentials(lane_sign_ins(settings, observe))
     client.audit = audit
     client.ledger = Ledger(settings, observe)
+    client.sweeps = SweepBook(settings)
     client.answers = environment_answers(settings, answers)
     return client
 
@@ -374,9 +376,8 @@ def executable(
         engine.sharing = ReadSharing(answers=client.answers, touched=touched)
     if isinstance(client.costs, Costs):
         engine.gate = EarlyRefusal(client, cost_gate(client.costs, settings, engine, observe))
-    engine.changes = ChangeFeeds(
-        engine, settings.changes, settings.subscriptions.stamps, settings.max_page_size
-    )
+    if isinstance(client.sweeps, SweepBook):
+        engine.changes = ChangeFeeds(engine, settings, client, client.sweeps)
     return schema, engine
 
 

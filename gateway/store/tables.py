@@ -165,3 +165,32 @@ JOBS = sa.Table(
     sa.Column("expires_at", sa.Float, index=True),
 )
 """What runs in the background for callers, with what is needed to go on after the end of a process."""
+SWEEPS = sa.Table(
+    "sweeps",
+    METADATA,
+    # digest of environment, list, filter, companies and what the caller sees
+    sa.Column("feed", sa.String(64), primary_key=True),
+    sa.Column("environment", sa.String(40), nullable=False, index=True),
+    # of the last sweep, which grows with time; 0: none has ended
+    sa.Column("number", sa.BigInteger, nullable=False),
+    # seconds since the epoch
+    sa.Column("swept_at", sa.Float, nullable=False),
+    sa.Column("leased_until", sa.Float, nullable=False),
+    sa.Column("used_at", sa.Float, nullable=False, index=True),
+    # whether values are compared, and not etags
+    sa.Column("by_values", sa.Boolean, nullable=False),
+    # compressed and encrypted
+    sa.Column("state", sa.LargeBinary),
+)
+"""The keys of lists whose changes are followed, with digests of their etags or values, as of the last sweep."""
+SWEEP_CHANGES = sa.Table(
+    "sweep_changes",
+    METADATA,
+    sa.Column("feed", sa.String(64), primary_key=True),
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    # seconds since the epoch
+    sa.Column("at", sa.Float, nullable=False),
+    # compressed and encrypted
+    sa.Column("changes", sa.LargeBinary, nullable=False),
+)
+"""What each sweep has found."""

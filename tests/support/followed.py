@@ -17,6 +17,7 @@ from gateway.identity.caller import ANONYMOUS, Caller
 from gateway.odata.query import Request
 from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway, open_gateway
+from gateway.sandbox.store import Store
 
 FIELDS = (
     "upserts { kind id etag node { ROW } } deletes { id reason }"
@@ -96,6 +97,12 @@ class Follower:
     def code(self) -> str:
         """Return the code of the last answer's first error."""
         return str(self.errors[0]["extensions"]["code"])
+
+
+def store_of(sandbox: Starlette) -> Store:
+    """Return the rows of a sandbox."""
+    store: Store = sandbox.state.store
+    return store
 
 
 def set_clock(gateway: Gateway, now: list[float]) -> None:

@@ -92,7 +92,6 @@ class Engine:
         """Records writes; None: they are not recorded."""
         self.once = IdempotentWrites()
         self.changes: ChangeQueries | None = None
-        """Answers queries with ``changes``."""
         self.lanes = LaneChoice()
         self.gate: OperationGate | None = None
         """Prices operations, and admits or refuses them before their first upstream request; None: all may run."""

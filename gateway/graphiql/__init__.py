@@ -246,6 +246,7 @@ def _content(
     badge = settings.environment if visit.environment is None else visit.environment
     return {
         "endpoint": f"{root}{settings.api}",
+        "exports": f"{root}/export{settings.api.removeprefix('/graphql')}",
         "profile": settings.profile,
         "headers": dict(preset) if is_open and not visit.has_view else {},
         "examples": [asdict(example) for example in visit.examples],

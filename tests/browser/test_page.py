@@ -13,6 +13,11 @@ from tests.support.graphiql import (
 )
 
 pytestmark = [pytest.mark.browser]
+EXPORTED = """query Q($name: String!) {
+  customersV3(first: 1, where: { organizationName: { contains: $name } }) {
+    nodes { account: customerAccount customerGroup { description } salesOrders { totalCount } }
+  }
+}"""
 
 
 @pytest.mark.usefixtures("built_page")
@@ -62,6 +67,33 @@ class TestGraphiQL:
         page.emulate_media(color_scheme="light")
         editor.wait_for()
         shared.assert_clean()
+
+    def test_the_list_at_the_cursor_is_exported(self, shared, screenshot):
+        page = shared.page
+        write(page, EXPORTED)
+        write(page, '{"name": "Lakeview"}', "variables.json")
+        write(page, '{"X-D365-Company": "usmf"}', "request-headers.json")
+        page.get_by_label("Export the list at the cursor").click()
+        screenshot(page, "graphiql-export")
+        with page.expect_download() as saved:
+            page.get_by_role("menuitem", name="CSV", exact=True).click()
+
+        header, *rows = saved.value.path().read_text("utf-8").splitlines()
+        assert saved.value.suggested_filename == "customersV3.csv"
+        assert header == "account,customerGroup.description"
+        assert rows
+        assert all(row.startswith("US-") for row in rows)
+        status = page.locator(".export-status")
+        status.get_by_text("Exported customersV3.csv").wait_for(timeout=SECONDS)
+        assert "(without salesOrders)" in status.inner_text()
+        shared.assert_clean()
+
+        write(page, "{ legalEntities(first: 1) { nodes { nope } } }")
+        page.get_by_label("Export the list at the cursor").click()
+        page.get_by_role("menuitem", name="NDJSON", exact=True).click()
+        status.get_by_text("legalEntities is not exported").wait_for(timeout=SECONDS)
+        assert "has no field nope" in status.inner_text()
+        screenshot(page, "graphiql-export-refused")
 
     def test_a_new_tab_is_in_sight(self, shared):
         """There are more of them than fit beside each other."""

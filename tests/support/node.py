@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,16 +26,22 @@ def missing(folder: Path) -> str:
 
 def call_exported(module: Path, name: str, *arguments: Any) -> Any:
     """Return the result of a function that a module of the page exports; arguments and result are JSON."""
+    return call_each(module, name, [arguments])[0]
+
+
+def call_each(module: Path, name: str, calls: Sequence[Sequence[Any]]) -> list[Any]:
+    """Return the results of several calls of such a function, in one process."""
     program = (
         f"import {{ {name} }} from {json.dumps(module.as_uri())};"
-        f"console.log(JSON.stringify({name}(...{json.dumps(arguments)})));"
+        f"console.log(JSON.stringify({json.dumps(calls)}.map((each) => {name}(...each) ?? null)));"
     )
     command = ["node", "--input-type=module", "--no-warnings", "--eval", program]
     completed = subprocess.run(
         command, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert completed.returncode == 0, completed.stderr
-    return json.loads(completed.stdout)
+    results: list[Any] = json.loads(completed.stdout)
+    return results
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import { config } from "./api.jsx";
 // File and heading of each chapter that the page links to; tests/docs/test_links.py looks them up.
 const CHAPTERS = {
   start: "index.html",
+  export: "data/export.html",
   explain: "upstream-requests.html#explain",
   search: "graphiql.html#search",
   subscriptions: "subscriptions.html#how-changes-are-found",

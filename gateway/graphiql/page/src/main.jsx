@@ -10,6 +10,7 @@ import { CompanyMenu, presetHeaders } from "./company.jsx";
 import { DocsLink } from "./docs.jsx";
 import { EnvironmentBadge } from "./environment.jsx";
 import { explainPlugin } from "./explain.jsx";
+import { ExportMenu, ExportStatus } from "./export.jsx";
 import { GrowingGraphiQL } from "./explore.jsx";
 import { createFetcher } from "./fetcher.js";
 import { namesIn, Slices } from "./schema.js";
@@ -19,7 +20,7 @@ import { traced } from "./traces.js";
 
 const json = (value) => (value ? JSON.stringify(value, null, 2) : "");
 
-function page({ endpoint, examples, headers, explain, pollInterval }) {
+function page({ endpoint, exports, examples, headers, explain, pollInterval }) {
   const tabs = examples.map(({ query, variables }) => ({ query, variables: json(variables) }));
   // GraphiQL keeps the tabs a person leaves. It fills the editors of a first visit with the first tab's query, not its variables.
   const firstVisit = storage.getItem("graphiql:tabState") === null;
@@ -59,12 +60,14 @@ function page({ endpoint, examples, headers, explain, pollInterval }) {
             {prettify}
             {merge}
             {copy}
+            <ExportMenu address={exports} />
             <CompanyMenu endpoint={endpoint} fetcher={fetcher} />
           </>
         )}
       </GraphiQL.Toolbar>
       <GraphiQL.Footer>
         <SubscriptionStatus />
+        <ExportStatus />
       </GraphiQL.Footer>
     </GrowingGraphiQL>
   );

@@ -18,6 +18,7 @@ from gateway.config.settings import Settings
 from gateway.environments.environment_store import registry_of
 from gateway.graphiql.routes import page_routes_of, shared_page_routes, unknown_pages
 from gateway.http.admin_access import access_check
+from gateway.http.background_writes import send_job, start_mutation
 from gateway.http.edge import Edge, route_of, send_refusal
 from gateway.http.endpoints import (
     API,
@@ -43,6 +44,7 @@ from gateway.logs import logging_environment
 from gateway.manifests.store import open_documents
 from gateway.metadata.model_builder import Progress
 from gateway.metadata.model_process import BuildModel, build_in_subprocess
+from gateway.request import GraphQLRequest
 from gateway.storage.content_coding import Compression
 from gateway.store.api_keys import open_api_keys
 from gateway.store.polling import open_poller
@@ -143,8 +145,14 @@ class _Api:
             origins=settings.cors_origins,
             waiting=endpoint.waiting,
             running=endpoint.running,
+            background=self._start,
             max_age=settings.documents.max_age,
         )
+
+    async def _start(self, scope: Scope, send: Send, request: GraphQLRequest) -> None:
+        """Start a job for a mutation, and answer where it is. Raises HttpError."""
+        job = await start_mutation(scope, request, self._endpoint.profile)
+        await send_job(scope, send, job)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Otherwise each visit would be recorded as a refused caller.

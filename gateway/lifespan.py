@@ -30,7 +30,9 @@ from gateway.environments.registry import Environment, Registry
 from gateway.http.request_audit import auditing
 from gateway.identity.authenticator import Authenticator
 from gateway.jobs.exporting import ExportKind
+from gateway.jobs.importing import ImportKind
 from gateway.jobs.job_store import JobStore
+from gateway.jobs.mutating import MutationKind
 from gateway.jobs.runner import JobRunner
 from gateway.jobs.running import JobKind
 from gateway.jobs.service import Jobs
@@ -234,7 +236,7 @@ class Lifespan:
 def job_kinds(settings: Settings) -> Sequence[JobKind]:
     """Return what jobs can do: whoever writes another kind adds it here."""
     options = settings.jobs
-    return (ExportKind(options.part_rows, options.parallel),)
+    return (ExportKind(options.part_rows, options.parallel), ImportKind(), MutationKind())
 
 
 def _sharing(shared: SharedParts, build_model: BuildModel) -> BuildModel:

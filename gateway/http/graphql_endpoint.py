@@ -25,10 +25,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import msgspec
 from msgspec import structs
@@ -74,6 +74,7 @@ from .request_parameters import (
     document_in,
     headers_of,
     is_traced,
+    prefers_job,
     read_request,
 )
 from .responses import Fields, TooMuchWaiting, send_answer, send_body
@@ -104,6 +105,10 @@ class Executor(Protocol):
         ...
 
 
+Background: TypeAlias = Callable[[Scope, Send, GraphQLRequest], Awaitable[None]]
+"""Starts a job for a request, and answers where it is. Raises HttpError."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphQLEndpoint:
     """Answers the HTTP requests to one address."""
@@ -125,6 +130,8 @@ class GraphQLEndpoint:
     """Counts the answers that clients have not read yet."""
     running: RunningOperations = field(default_factory=lambda: RunningOperations(1_000))
     """Counts the operations that run."""
+    background: Background | None = None
+    """Starts a job for a mutation whose client prefers not to wait; None: there are no jobs."""
     max_age: int | None = 0
     """Seconds for which answers of trusted documents may be cached; None: as the cache of upstream answers says."""
 
@@ -165,13 +172,15 @@ class GraphQLEndpoint:
             request = await self._read(scope, receive, headers, media, engine, documents)
             if caller is not ANONYMOUS or request.trace:
                 request = _of_caller(request, caller, may_trace=may_trace)
-            if engine is None or isinstance(engine, HttpError):
-                raise HttpError(503, "STARTING", "The gateway is starting.", "Try again soon.")
+            ready = _require_engine(engine)
             # A client that accepts only event streams gets one for queries, too.
-            if media is None or (self._may_stream(headers) and engine.subscribes(request)):
+            if media is None or (self._may_stream(headers) and ready.subscribes(request)):
                 return request
+            if self.background is not None and _runs_later(ready, request, headers):
+                await self.background(scope, send, request)
+                return None
             answer, status, own_fields = await self._execute(
-                scope, receive, headers, request, media, engine
+                scope, receive, headers, request, media, ready
             )
         except ClientDisconnected:
             self.observe(ClientLeft(seconds=time.perf_counter() - started))
@@ -273,6 +282,18 @@ class GraphQLEndpoint:
         if encoded.written is None:
             return encoded, status_of(encoded, media), ()
         return encoded, status, fields
+
+
+def _require_engine(engine: Executor | HttpError | None) -> Executor:
+    """Return what executes operations. Raises HttpError."""
+    if engine is None or isinstance(engine, HttpError):
+        raise HttpError(503, "STARTING", "The gateway is starting.", "Try again soon.")
+    return engine
+
+
+def _runs_later(engine: Executor, request: GraphQLRequest, headers: Headers) -> bool:
+    """Return whether a request is a mutation whose client prefers not to wait for it."""
+    return prefers_job(headers) and engine.changes_data(request)
 
 
 def _of_caller(request: GraphQLRequest, caller: Caller, *, may_trace: bool) -> GraphQLRequest:

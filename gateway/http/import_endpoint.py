@@ -37,6 +37,7 @@ from gateway.runtime.generations import GenerationManager
 from gateway.runtime.served_api import ServedApi
 from gateway.storage.content_coding import IDENTITY, StreamDecompressor, stream_decompressor
 
+from .background_writes import send_job, start_import
 from .caller_watch import until_refused
 from .early_body import EarlyBody
 from .edge import send_refusal
@@ -61,6 +62,7 @@ from .request_parameters import (
     companies_of,
     headers_of,
     idempotency_key_of,
+    prefers_job,
     timeout_of,
 )
 from .responses import send_body
@@ -72,6 +74,7 @@ _FORMATS: dict[str, Format] = {
     "application/jsonl": "ndjson",
     "text/csv": "csv",
 }
+_SILENT = f"Nothing of the body has come for {BODY_TIMEOUT:g} seconds."
 _ALLOW = (b"allow", b"POST, OPTIONS")
 _FIELDS = (
     (b"content-type", b"application/x-ndjson; charset=utf-8"),
@@ -94,6 +97,7 @@ class PreparedImport(Struct, frozen=True):
     ready: ReadyImport
     first: GraphQLRequest
     decompressor: StreamDecompressor
+    coding: str
 
 
 class _Imports:
@@ -113,6 +117,9 @@ class _Imports:
             if live is None:
                 raise HttpError(503, "STARTING", "The gateway is starting.", "Try again soon.")
             prepared = prepare_import(self._endpoint, scope, headers, caller, live)
+            if prefers_job(headers):
+                await self._start(prepared, scope, receive, send)
+                return
             with self._endpoint.running.holding(Lane.EXPORT, scope, caller):
                 await _Exchange(self._endpoint, prepared, scope, receive, send).run()
         except UnknownApi:
@@ -125,6 +132,16 @@ class _Imports:
             event = RequestRefused(status=refused.status, code=refused.code, message=str(refused))
             self._endpoint.observe(event)
             await send_refusal(refused, scope, receive, send)
+
+    async def _start(
+        self, prepared: PreparedImport, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Start a job that writes the rows, and answer where it is. Raises HttpError, ClientDisconnected."""
+        plan = prepared.ready.plan
+        of = plan.set, plan.request, prepared.coding
+        body = body_pieces(receive)
+        job = await start_import(scope, body, of, prepared.first, self._endpoint.profile)
+        await send_job(scope, send, job)
 
     def _check(self, scope: Scope, headers: Headers) -> None:
         """Raise HttpError if a request is refused before its caller is known."""
@@ -145,7 +162,8 @@ def prepare_import(
     """Return the import of a request. Raises HttpError."""
     name: str = scope["path_params"][SET_PARAMETER]
     parameters = QueryParams(scope["query_string"])
-    decompressor = _decompressor(headers)
+    coding = headers.get("content-encoding", IDENTITY).strip().lower()
+    decompressor = _decompressor(coding)
     form = _format(headers)
     try:
         ready = _ready(endpoint, scope, live, name, read_import(parameters, form))
@@ -170,7 +188,7 @@ def prepare_import(
         client=client_of(scope),
         request_id=headers.get("x-request-id"),
     )
-    return PreparedImport(ready, ready.plan.first(request), decompressor)
+    return PreparedImport(ready, ready.plan.first(request), decompressor, coding)
 
 
 def _ready(
@@ -194,8 +212,7 @@ def _format(headers: Headers) -> Format:
     return form
 
 
-def _decompressor(headers: Headers) -> StreamDecompressor:
-    coding = headers.get("content-encoding", IDENTITY).strip().lower()
+def _decompressor(coding: str) -> StreamDecompressor:
     decompressor = stream_decompressor(coding)
     if decompressor is None:
         raise HttpError(
@@ -205,6 +222,22 @@ def _decompressor(headers: Headers) -> StreamDecompressor:
             "Content-Encoding: gzip, or zstd.",
         )
     return decompressor
+
+
+async def body_pieces(receive: Receive) -> AsyncIterator[bytes]:
+    """Yield a body as it arrives. Raises ClientDisconnected, and HttpError if nothing comes for long."""
+    while True:
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT):
+                message = await receive()
+        except TimeoutError as error:
+            raise HttpError(408, "REQUEST_TIMEOUT", _SILENT) from error
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnected
+        if piece := message.get("body", b""):
+            yield piece
+        if not message.get("more_body", False):
+            return
 
 
 class _Exchange:
@@ -300,8 +333,7 @@ class _Exchange:
             self._require_going_on()
         finally:
             await cancelled(receiving)
-        text = f"Nothing of the body has come for {BODY_TIMEOUT:g} seconds."
-        raise ImportStopped(_error("REQUEST_TIMEOUT", text))
+        raise ImportStopped(_error("REQUEST_TIMEOUT", _SILENT))
 
     def _require_going_on(self) -> None:
         """Raise ImportStopped if the server stops, or the credentials of the caller have ended."""

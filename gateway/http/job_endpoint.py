@@ -101,7 +101,7 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def path(self) -> str:
         """Where jobs are for this caller: ``/e/acme/jobs``."""
-        return f"{self.scope.get('root_path', '')}{JOBS}"
+        return jobs_path(self.scope)
 
     async def job(self) -> Job:
         """Return the job that the path names. Raises UnknownJob."""
@@ -112,6 +112,11 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
         """Send JSON."""
         body = b"" if self.scope["method"] == "HEAD" else msgspec.json.encode(content) + b"\n"
         await send_body(self.send, status, body, (*_FIELDS, *fields))
+
+
+def jobs_path(scope: Scope) -> str:
+    """Return where jobs are: ``/e/acme/jobs``."""
+    return f"{scope.get('root_path', '')}{JOBS}"
 
 
 def starting() -> HttpError:
@@ -187,10 +192,11 @@ class _Resource:
         try:
             await answer(request)
         except GatewayError as error:
-            raise _refused(error) from error
+            raise job_refusal(error) from error
 
 
-def _refused(error: GatewayError) -> HttpError:
+def job_refusal(error: GatewayError) -> HttpError:
+    """Return the error of a request about jobs."""
     status = _STATUS.get(type(error))
     if status is None:
         status = 503 if error.retry_after is not None else 500

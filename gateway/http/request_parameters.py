@@ -158,6 +158,12 @@ def idempotency_key_of(header: str | None) -> str | None:
     return match[1] or match[2]
 
 
+def prefers_job(headers: Headers) -> bool:
+    """Return whether a client prefers not to wait for what it requests (RFC 7240, section 4.1)."""
+    preferences = headers.get("prefer", "").lower().split(",")
+    return any(p.partition(";")[0].strip() == "respond-async" for p in preferences)
+
+
 def lane_of(header: str | None) -> Lane:
     """Return the lane that a header names. Raises HttpError."""
     if header is None:

@@ -47,24 +47,24 @@ class RowResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Counts:
     """Counts results."""
 
-    def __init__(self) -> None:
-        self.rows = 0
-        self._by_status: Counter[str] = Counter()
+    def __init__(self, by_status: Mapping[str, int] | None = None) -> None:
+        self.by_status: Counter[str] = Counter(by_status)
+        self.rows = self.by_status.total()
 
     def add(self, results: Sequence[RowResult]) -> None:
         """Count results."""
         self.rows += len(results)
-        self._by_status.update(result.status for result in results)
+        self.by_status.update(result.status for result in results)
 
     @property
     def refused(self) -> int:
         """Rows that count as errors."""
-        by = self._by_status
+        by = self.by_status
         return by["refused"] + by["unknown"] + by["not_sent"]
 
     def to_json(self) -> Mapping[str, int]:
         """Return the number of rows, and of those with each status that there is."""
-        return {"rows": self.rows, **dict(sorted(self._by_status.items()))}
+        return {"rows": self.rows, **dict(sorted(self.by_status.items()))}
 
 
 def status_of(codes: Iterable[str], done: Status) -> Status:

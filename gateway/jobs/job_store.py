@@ -31,7 +31,7 @@ from gateway.store.opening import has_store, open_database, store_exists
 from gateway.store.secret_key import open_sealer
 
 from .part_store import FolderParts, PartStore
-from .records import Checkpoint, FileFacts, Job, NewJob, Progress, State
+from .records import Checkpoint, FileFacts, InputFile, Job, NewJob, Progress, State
 from .running import JobLost
 
 if TYPE_CHECKING:  # they import SQLAlchemy and cryptography, which take 0.5 s
@@ -105,8 +105,11 @@ class JobStore:
                 "Set secret_key (D365_SECRET_KEY).",
             )
 
-    async def create(self, new: NewJob, owner: str | None) -> Job:
-        """Store a job, whose owner runs it. Raises JobsUnavailable, TooManyJobs, JobSpaceExceeded, StoreUnavailable."""
+    async def create(self, new: NewJob, owner: str | None, source: InputFile | None = None) -> Job:
+        """Store a job, whose owner runs it, with the file that it reads.
+
+        Raises JobsUnavailable, TooManyJobs, JobSpaceExceeded, StoreUnavailable.
+        """
         parts, now = self.parts, self.now()
         job = Job(
             id=secrets.token_hex(_ID_BYTES),
@@ -134,6 +137,8 @@ class JobStore:
             parts.prepare(job.id)
             return register.create(self._row(job, sealer, owner), self.options.per_caller)
 
+        if source is not None:
+            await self._place(job.id, source)
         if not await self._call(create):
             await parts.remove(job.id)
             raise TooManyJobs(
@@ -141,6 +146,18 @@ class JobStore:
                 hint="Wait until one ends, or cancel one.",
             )
         return job
+
+    async def _place(self, job_id: str, source: InputFile) -> None:
+        """Store the file that a job reads, before anybody can run it. Raises StoreUnavailable."""
+        await self._call(lambda: self.parts.prepare(job_id))
+        try:
+            await self.parts.put(job_id, source.path, source.sha256)
+        except OSError as error:
+            raise StoreUnavailable(
+                "The files of jobs cannot be written for now.",
+                detail=str(error),
+                retry_after=_RETRY,
+            ) from error
 
     async def find(self, job_id: str) -> Job | None:
         """Return a job; None if there is none. Raises JobsUnavailable, StoreUnavailable."""

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from gateway.config.job_models import JobOptions
 from gateway.errors import JobsUnavailable
 
-from .part_store import PIECE, FolderParts
+from .part_store import PIECE, UPLOADS, FolderParts
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -43,6 +43,10 @@ class ObjectParts:
         if self._scratch is None:
             return tempfile.TemporaryDirectory(prefix="d365-graphql-job-")
         return self._scratch.scratch(job_id)
+
+    def upload(self) -> tempfile.TemporaryDirectory[str]:
+        """Return a folder of this machine likewise."""
+        return self.scratch(UPLOADS) if self._scratch is None else self._scratch.upload()
 
     async def sweep(self, job_id: str) -> None:
         """Remove what a killed process of this machine was writing. Raises OSError."""

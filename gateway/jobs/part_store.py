@@ -13,6 +13,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -22,6 +23,8 @@ from gateway.storage.private_files import make_own_folder, open_own
 PIECE = 1 << 18
 """Bytes that are read at a time."""
 _WRITING = ".writing-"
+UPLOADS = "uploads"
+_DAY = 86_400.0
 
 
 class PartStore(Protocol):
@@ -33,6 +36,10 @@ class PartStore(Protocol):
 
     def scratch(self, job_id: str) -> tempfile.TemporaryDirectory[str]:
         """Return a folder of this machine for files that are being written."""
+        ...
+
+    def upload(self) -> tempfile.TemporaryDirectory[str]:
+        """Return a folder for a file that a job will read. Raises OSError."""
         ...
 
     async def sweep(self, job_id: str) -> None:
@@ -81,6 +88,13 @@ class FolderParts:
         return tempfile.TemporaryDirectory(
             prefix=_WRITING, dir=self._folder / job_id, ignore_cleanup_errors=True
         )
+
+    def upload(self) -> tempfile.TemporaryDirectory[str]:
+        """Return a folder beside those of the jobs; what killed processes have left is removed. Raises OSError."""
+        for left in (self._folder / UPLOADS).glob(f"{_WRITING}*"):
+            if left.stat().st_mtime < time.time() - _DAY:
+                shutil.rmtree(left, ignore_errors=True)
+        return self.scratch(UPLOADS)
 
     async def sweep(self, job_id: str) -> None:
         """Remove folders that were not removed by who wrote there. Raises OSError."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -83,6 +84,14 @@ class Job(Struct, frozen=True, kw_only=True):
     updated: float
     expires_at: float | None
     """None: it has not ended."""
+
+
+class InputFile(NamedTuple):
+    """A file that a job reads."""
+
+    path: Path
+    """In the folder of ``PartStore.upload``."""
+    sha256: str
 
 
 class NewJob(Struct, frozen=True, kw_only=True):

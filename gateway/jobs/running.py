@@ -66,6 +66,10 @@ class RunningJob:
         with _as_unavailable(), self._store.scratch(self.id) as folder:
             yield Path(folder)
 
+    def read(self, sha256: str) -> Iterator[bytes]:
+        """Yield the bytes of a file of the job. Blocks; raises OSError."""
+        return self._store.read(self.id, sha256)
+
     async def put(self, file: Path, sha256: str) -> None:
         """Make a file a part, which is there under this digest from now on. Raises StoreUnavailable."""
         with _as_unavailable():

@@ -10,7 +10,7 @@ from gateway.identity.caller import Caller
 
 from .job_store import JobStore
 from .part_store import PartStore
-from .records import Job, NewJob
+from .records import InputFile, Job, NewJob
 from .runner import JobRunner
 
 
@@ -22,13 +22,18 @@ class Jobs:
         self._runner = runner
 
     @property
+    def max_bytes(self) -> int:
+        """Bytes that the files of all jobs may take."""
+        return self._store.options.max_bytes
+
+    @property
     def parts(self) -> PartStore:
         """The files of jobs. Raises JobsUnavailable."""
         return self._store.parts
 
-    async def start(self, new: NewJob) -> Job:
-        """Start a job, which this process runs. Raises what ``JobStore.create`` raises."""
-        job = await self._store.create(new, self._runner.owner)
+    async def start(self, new: NewJob, source: InputFile | None = None) -> Job:
+        """Start a job, which this process runs, with the file that it reads. Raises what ``JobStore.create`` raises."""
+        job = await self._store.create(new, self._runner.owner, source)
         self._runner.take(job, new.caller)
         return job
 

@@ -43,10 +43,12 @@ class Client:
 
 
 @asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[tuple[Starlette, list[Event]]]:
+async def serving(
+    settings: Settings, *, upstream: httpx.AsyncBaseTransport | None = None
+) -> AsyncIterator[tuple[Starlette, list[Event]]]:
     """Return an application that has started, and the list that its log goes to."""
     events: list[Event] = []
-    app = create_app(settings, observe=tee(raise_defects, events.append))
+    app = create_app(settings, transport=upstream, observe=tee(raise_defects, events.append))
     async with app.router.lifespan_context(app):
         yield app, events
 

@@ -38,6 +38,10 @@ _INDIVISIBLE = frozenset({InvalidCursor.code, UnsupportedQuery.code})
 _rows = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
+class _Indivisible(Exception):
+    """The rows of the list cannot be skipped."""
+
+
 class ExportJob(Struct, frozen=True, kw_only=True):
     """The request of an export job."""
 
@@ -103,12 +107,18 @@ class _ExportRun:
     async def run(self) -> None:
         """Write all parts that are missing."""
         if not self._state.is_chain:
-            await _all_of(self._find_places(), *(self._work() for _ in range(self._parallel)))
+            try:
+                await _all_of(self._find_places(), *(self._work() for _ in range(self._parallel)))
+            except _Indivisible:
+                # With what was written by places that mean nothing.
+                self._parts.clear()
+                self._state = _State(is_chain=True)
+                await self._save()
         if self._state.is_chain:
             await self._chain()
 
     async def _find_places(self) -> None:
-        """Find where parts begin, and note each place durably before a part depends on it."""
+        """Find where parts begin, and note each place durably before a part depends on it. Raises _Indivisible."""
         while not self._state.is_cut:
             places = self._state.places
             after = shifted(places[-1] if places else None, self._part_rows)
@@ -119,20 +129,20 @@ class _ExportRun:
             try:
                 page = rows_of(await self._ready.read(request))
             except ExportFailed as failed:
-                if places or not any(failed.answer.has_error(code) for code in _INDIVISIBLE):
-                    raise
-                self._state = _State(is_chain=True)
+                if any(failed.answer.has_error(code) for code in _INDIVISIBLE):
+                    raise _Indivisible from failed
+                raise
+            place = page.page_info.start_cursor
+            # Of a service that ignores $skip.
+            if place is not None and place in places:
+                raise _Indivisible
+            if place is None:
+                self._state = structs.replace(self._state, is_cut=True)
             else:
-                place = page.page_info.start_cursor
-                if place is None:
-                    self._state = structs.replace(self._state, is_cut=True)
-                else:
-                    self._state = structs.replace(self._state, places=(*places, place))
+                self._state = structs.replace(self._state, places=(*places, place))
             await self._save()
             async with self._found:
                 self._found.notify_all()
-            if self._state.is_chain:
-                return
 
     async def _work(self) -> None:
         """Write one part after the other, each as soon as its ends are known."""
@@ -153,8 +163,6 @@ class _ExportRun:
             while True:
                 state = self._state
                 ready = len(state.places) + state.is_cut
-                if state.is_chain:
-                    return None
                 for number in range(1, ready + 1):
                     if number not in self._parts and number not in self._taken:
                         self._taken.add(number)

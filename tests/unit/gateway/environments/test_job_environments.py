@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -75,3 +76,27 @@ async def test_a_job_is_in_its_environment_with_the_key_of_its_caller(
         refused = await ended(failing)
         assert (refused["state"], refused["progress"]["rows"]) == ("NEEDS_AUTH", 0)
     register.close()
+
+
+async def test_a_service_that_ignores_skip_is_read_in_order(tmp_path: Path) -> None:
+    async with deployed(settings_of(data_dir=tmp_path)) as deployment:
+        home = deployment.services["home"]
+        skipped: list[str] = []
+
+        def ignore_skip(request: httpx.Request) -> httpx.Response | None:
+            if "$skip" not in request.url.params:
+                return None
+            skipped.append(str(request.url))
+            address = re.sub(r"(%24|\$)skip=[0-9]+&?", "", str(request.url))
+            return home.tables.answer(httpx.Request("GET", address.rstrip("&")))
+
+        home.respond = ignore_skip
+        started = await deployment.http.post("/exports", json={"set": "Things"})
+        path = started.headers["location"]
+        async with asyncio.timeout(20):
+            while (job := (await deployment.http.get(path)).json())["state"] != "SUCCEEDED":
+                assert job["state"] in {"QUEUED", "RUNNING"}, job
+                await asyncio.sleep(0.02)
+
+    assert len(skipped) == 2
+    assert (job["progress"]["rows"], job["progress"]["parts"]) == (5, 1)

@@ -28,6 +28,7 @@ from gateway.errors import (
     WrongJobState,
 )
 from gateway.events import RequestRefused
+from gateway.export.from_document import export_of_document
 from gateway.export.request import ENDINGS, ExportRequest, read_export
 from gateway.identity.caller import Caller
 from gateway.jobs.exporting import ExportJob, ExportKind
@@ -56,6 +57,7 @@ from .request_parameters import (
     headers_of,
 )
 from .responses import send_body
+from .trusted_documents import DocumentAccess
 
 _STATUS: Mapping[type[GatewayError], int] = {
     BadArgument: 400,
@@ -211,12 +213,12 @@ async def _start_export(request: JobRequest) -> None:
     parameters = await body_parameters(
         request.headers, request.receive, endpoint.settings.max_body_bytes
     )
-    name, export, companies = _read(parameters, request.headers)
-    ready = await ready_export(endpoint, scope, caller, live, name, lambda: export)
-    documents = endpoint.documents
     gateway = live.gateway
-    if documents.store is not None:
-        documents = documents.of_caller(caller, gateway.view)
+    documents = endpoint.documents.of_caller(caller, gateway.view)
+    values, is_trusted = _with_document(parameters, documents, request.headers)
+    name, export, companies = _read(values, request.headers)
+    ready = await ready_export(endpoint, scope, caller, live, name, lambda: export)
+    if documents.store is not None and not is_trusted:
         documents.find({"query": ready.export.document}, request.headers)
     ready.export.writer().close()  # raises if the format is not installed
     job = await request.jobs.start(
@@ -236,6 +238,28 @@ async def _start_export(request: JobRequest) -> None:
     )
     location = f"{request.path}/{job.id}".encode()
     await request.answer(202, job_json(job, request.path), (b"location", location))
+
+
+def _with_document(
+    parameters: Mapping[str, Any], documents: DocumentAccess, headers: Headers
+) -> tuple[Mapping[str, Any], bool]:
+    """Return the parameters with what the document has that they name, and whether it is a trusted one.
+
+    Raises HttpError, BadArgument.
+    """
+    rest = dict(parameters)
+    name, variables = rest.pop("documentId", None), rest.pop("variables", None)
+    if name is None:
+        return parameters, False
+    if not isinstance(name, str) or not isinstance(variables, dict | None):
+        raise BadArgument("documentId is no text, or variables are no object.")
+    for own in ("set", "where", "fields"):
+        if own in rest:
+            raise BadArgument(f"{own} is that of the document.")
+    text, trusted = documents.find({"documentId": name}, headers)
+    export = export_of_document(text, variables or {})
+    selected = {"set": export.list, "where": export.where, "fields": export.fields}
+    return {**rest, **selected}, trusted is not None
 
 
 def _read(

@@ -23,7 +23,7 @@ async def test_a_job_is_in_its_environment_with_the_key_of_its_caller(
 ) -> None:
     monkeypatch.setattr(polling, "REFRESH", 0.0)
     register = open_register(Settings(data_dir=tmp_path))
-    keys = {name: register.create(name, roles, None) for name, roles in (("ann", []), ("bob", []))}
+    keys = {name: register.create(name, (), None) for name in ("ann", "bob")}
     keys["admin"] = register.create("admin", ["admin"], None)
     own: dict[str, Any] = {
         "data_dir": tmp_path,

@@ -20,6 +20,7 @@ from gateway.config.settings import Settings
 from gateway.events import Event, RequestSent
 from tests.support.app_client import Client, calling, code_of, serving
 from tests.support.issuer import token
+from tests.support.manifests import write
 from tests.support.role_doors import settings
 
 pytestmark = pytest.mark.anyio
@@ -281,3 +282,39 @@ async def test_without_a_store_jobs_are_refused() -> None:
             await client.http.get("/jobs"),
         ):
             assert (refused.status_code, code_of(refused)) == (501, "JOBS_UNAVAILABLE")
+
+
+async def test_a_trusted_document_is_exported_where_no_other_runs(tmp_path: Path) -> None:
+    one_list = (
+        'query Q($group: String! = "none", $n: Int) { customersV3(first: $n, where: {customerGroupId: {eq: $group}})'
+        " { nodes { account: customerAccount customerGroup { description } } pageInfo { endCursor } } }"
+    )
+    texts = {
+        "groups": one_list,
+        "two": "{ customersV3 { nodes { id } } vendorsV2 { nodes { id } } }",
+        "sorted": "{ customersV3(orderBy: [{nameAlias: ASC}]) { nodes { id } } }",
+        "counted": "{ customersV3 { totalCount } }",
+    }
+    values = {
+        "cache_dir": None,
+        "data_dir": tmp_path,
+        "language": None,
+        "documents": {"mode": "only", "manifest": str(write(tmp_path / "manifest.json", texts))},
+    }
+    async with (
+        serving(Settings.model_validate(values)) as (app, events),
+        calling(app, events) as client,
+    ):
+        body = {"documentId": "groups", "variables": {"group": "10"}, "format": "csv"}
+        job = await ended(client, await client.http.post("/exports", json=body))
+        _, (part,) = await parts_of(client, job)
+        assert part.splitlines()[0] == b"account,customerGroup.description"
+        assert len(part.splitlines()) - 1 == job["progress"]["rows"] > 0
+        for wrong, code in (
+            ({"set": "CustomersV3"}, "PERSISTED_QUERY_REQUIRED"),
+            ({"documentId": "missing"}, "PERSISTED_QUERY_NOT_FOUND"),
+            ({"documentId": "groups", "where": "{}"}, "BAD_ARGUMENT"),
+            ({"documentId": 5}, "BAD_ARGUMENT"),
+            *(({"documentId": name}, "BAD_ARGUMENT") for name in ("two", "sorted", "counted")),
+        ):
+            assert code_of(await client.http.post("/exports", json=wrong)) == code, wrong

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from gateway.config.profiles import environment_in
 from gateway.config.settings import Settings
 from gateway.events import Observer
 from gateway.storage.atomic_file import prune, write_atomically
@@ -70,8 +71,16 @@ class LearnedFile:
 
 
 def learned_file(settings: Settings, observe: Observer) -> LearnedFile | None:
-    """Return the file of the environment of the settings; None without a cache folder, and for a sandbox."""
+    """Return the file of the environment of the settings; None without a cache folder, and for a sandbox.
+
+    Environments of one name or one address are told apart, and so are the identities with which requests are sent: what
+    one may read takes longer than what another may.
+    """
     if settings.cache_dir is None or settings.url is None:
         return None
-    name = hashlib.sha256(settings.url.encode()).hexdigest()[:32]
+    identity = (settings.identity, settings.tenant_id, settings.client_id)
+    facts = (environment_in(settings), settings.url.rstrip("/"), *(text or "" for text in identity))
+    # Each with its length, so that no two lists of them look the same.
+    text = "".join(f"{len(fact)}:{fact}" for fact in facts)
+    name = hashlib.sha256(text.encode()).hexdigest()[:32]
     return LearnedFile(settings.cache_dir / FOLDER / f"{name}{_SUFFIX}", observe)

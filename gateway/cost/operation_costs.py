@@ -94,7 +94,7 @@ class CostGate:
         if self._terms is not None:
             now = self._costs.clock()
             balance = self._costs.budgets.balance(_caller(operation), self._terms, now)
-        answer = Answer(None)
+        answer = Answer(None, fields=() if balance is None else budget_fields(balance))
         answer.extend("cost", cost_json(self.price(operation), balance=balance))
         return answer
 

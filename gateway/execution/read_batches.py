@@ -23,7 +23,7 @@ from gateway.errors import (
     UpstreamRejected,
     UpstreamUnavailable,
 )
-from gateway.odata.batch import MAX_READS, read_answers, read_batch
+from gateway.odata.batch import MAX_READS, NoBatchAnswer, read_answers, read_batch
 from gateway.odata.error_details import ErrorDetails
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response, raise_for_answer, subject_of
@@ -159,7 +159,7 @@ def _fail(answer: asyncio.Future[Response], error: Exception) -> None:
 def is_batch_refusal(error: Exception) -> bool:
     """Return whether a service does not support a ``$batch``, or not in this form."""
     # A proxy's 501 has no error of OData, so it is one of a service that does not answer.
-    return (
+    return isinstance(error, NoBatchAnswer) or (
         isinstance(error, UpstreamRejected | UpstreamUnavailable)
         and error.upstream_status in _REFUSES_BATCH
     )
@@ -175,7 +175,7 @@ def _explained(error: Exception) -> Exception:
         case UpstreamRejected(upstream_status=status) if status in _REFUSES_BATCH:
             kind = UpstreamRejected
         case UpstreamMalformed():
-            kind = UpstreamMalformed
+            kind = type(error)
         case _:
             return error
     return kind(

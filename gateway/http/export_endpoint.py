@@ -343,7 +343,7 @@ def operation_error(answer: Answer, code: str) -> HttpError:
     status = 502 if status == 200 else status
     refused = HttpError(status, code, answer.errors[0]["message"])
     refused.answer = Answer(errors=answer.errors)
-    refused.fields = error_fields(answer.errors)
+    refused.fields = (*answer.fields, *error_fields(answer.errors))
     return refused
 
 

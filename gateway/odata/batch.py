@@ -130,6 +130,10 @@ def _boundary(kind: str, parts: Sequence[bytes]) -> str:
     return boundary
 
 
+class NoBatchAnswer(UpstreamMalformed):
+    """An answer to a ``$batch`` that is none, as of a service that takes batches in JSON only."""
+
+
 def parse_answers(response: Response) -> list[Response]:
     """Return the answers in a batch's answer, in order, those of changesets in their place.
 
@@ -142,7 +146,8 @@ def parse_groups(response: Response) -> list[list[Response]]:
     """Return the answers in a batch's answer, those of a changeset together. Raises UpstreamMalformed likewise."""
     content_type = response.headers.get("content-type", "")
     if not _is_multipart(content_type):
-        raise malformed_answer(response, "a batch was sent, but the answer is not multipart")
+        reason = "a batch was sent, but the answer is not multipart"
+        raise malformed_answer(response, reason, NoBatchAnswer)
     groups = [
         [_answer(leaf, response) for leaf in _leaves_of(part)]
         for part in _parts(content_type, response.body)

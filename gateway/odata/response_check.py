@@ -185,9 +185,11 @@ def nested_too_deeply(body: bytes) -> bool:
     return False
 
 
-def malformed_answer(response: Response, reason: str) -> UpstreamMalformed:
+def malformed_answer(
+    response: Response, reason: str, kind: type[UpstreamMalformed] = UpstreamMalformed
+) -> UpstreamMalformed:
     """Return the error for an answer that cannot be decoded: ``reason`` is public, the body's start is not."""
-    return UpstreamMalformed(
+    return kind(
         f"The upstream's answer cannot be used: {reason}.",
         detail=_detail(response, None),
         upstream_status=response.status,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config.profiles import EnvironmentSettings
 from gateway.config.settings import Settings
 from gateway.cost.learned import USUAL, Kind, LearnedSeconds, request_kind
 from gateway.cost.learned_file import WRITTEN_AFTER, LearnedFile, learned_file
@@ -134,6 +135,40 @@ def test_what_was_learned_survives_a_start(tmp_path: Path) -> None:
     assert second.seconds("Sets", "page") == 2.0
     assert learned_file(settings.model_copy(update={"url": None}), print) is None
     assert learned_file(settings.model_copy(update={"cache_dir": None}), print) is None
+
+
+ACME = {"url": "https://fo.example/data", "dialect": "finops", "environment": "acme"}
+
+
+@pytest.mark.parametrize(
+    ("change", "is_same"),
+    [
+        ({"url": "https://fo.example/data/"}, True),
+        ({"language": "de"}, True),
+        ({"environment": "other"}, False),
+        ({"environment": ""}, False),
+        ({"url": "https://other.example/data"}, False),
+        ({"identity": "user"}, False),
+        ({"tenant_id": "contoso"}, False),
+        ({"client_id": "another application"}, False),
+    ],
+    ids=lambda value: "" if isinstance(value, bool) else next(iter(value)),
+)
+def test_environments_and_identities_learn_for_themselves(
+    tmp_path: Path, change: dict[str, str], *, is_same: bool
+) -> None:
+    known = LearnedSeconds()
+    known.add("Sets", "page", 2.0)
+    one = EnvironmentSettings(cache_dir=tmp_path).model_copy(update=ACME)
+    file, other = learned_file(one, print), learned_file(one.model_copy(update=change), print)
+    assert file is not None
+    assert other is not None
+    file.write(known)
+
+    learned = LearnedSeconds()
+    other.load(learned)
+
+    assert (learned.seconds("Sets", "page") == 2.0) is is_same
 
 
 @pytest.mark.parametrize(

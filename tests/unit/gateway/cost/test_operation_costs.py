@@ -103,6 +103,7 @@ async def test_an_estimate_sends_nothing_and_takes_nothing(sandboxed: Gateway) -
     assert (answer.data, answer.errors, answer.requests) == (None, [], ())
     assert answer.extensions["cost"]["estimated"]["requests"] == 1
     assert answer.extensions["cost"]["budget"]["remaining"] == 60.0
+    assert dict(answer.fields)[b"ratelimit"] == b'"caller";r=60;t=0'
 
 
 async def test_an_operation_above_the_limit_is_refused(sandboxed: Gateway) -> None:

@@ -96,7 +96,11 @@ async def test_a_list_that_is_cut_off_late_is_read_to_its_end() -> None:
 
 @pytest.mark.parametrize(
     ("status", "body"),
-    [(501, b'{"error": {"code": "", "message": "no"}}'), (501, b""), (501, b"<html>"), (405, b"")],
+    [
+        (501, b'{"error": {"code": "", "message": "no"}}'),
+        *((501, b""), (501, b"<html>"), (405, b"")),
+        (200, b'{"responses": []}'),
+    ],
 )
 @pytest.mark.parametrize("page_size", [None, 60])
 async def test_a_service_that_refuses_batches_is_read_whole(
@@ -107,7 +111,8 @@ async def test_a_service_that_refuses_batches_is_read_whole(
 
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path.endswith("$batch"):
-            return httpx.Response(status, content=body)
+            headers = {"content-type": "application/json"} if status == 200 else {}
+            return httpx.Response(status, headers=headers, content=body)
         return answering(request)
 
     refusing.tables.answer = answer  # type: ignore[method-assign]

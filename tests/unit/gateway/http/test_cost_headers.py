@@ -65,6 +65,16 @@ async def test_a_caller_without_points_is_told_when_to_come_back(accept: str) ->
     assert refused.headers["ratelimit"].startswith('"caller";r=2;t=')
 
 
+async def test_an_export_without_points_says_what_is_left() -> None:
+    options = settings(cost={"points_per_minute": 5}, sandbox={"latency_ms": 300})
+    async with serving(options) as app, calling(*app) as client:
+        pages = [await client.http.get("/export/CustomerGroups") for _ in range(2)]
+
+    assert [page.status_code for page in pages] == [200, 429]
+    assert pages[1].headers["ratelimit"].startswith('"caller";r=')
+    assert int(pages[1].headers["retry-after"]) > 0
+
+
 async def test_a_subscription_that_is_too_dear_ends_at_its_start() -> None:
     query = {"query": 'subscription { entityChanged(set: "CustomersV3") { kind id } }'}
     async with serving(settings(cost={"max_cost": 1})) as app, calling(*app) as client:

@@ -140,7 +140,7 @@ def rows_document(
     selection: ChangesSelection, core: GraphQLSchema, type_name: str, nodes: str
 ) -> RowsDocument:
     """Return the selections of rows of a type. ``nodes`` is the field that answers rows, with its arguments."""
-    uses = _Uses()
+    uses = Uses()
     texts, places, empty = [], [], []
     for row in selection.rows:
         fitting = tuple(n for n in row.selections if _fits(n, selection, core, type_name))
@@ -188,7 +188,7 @@ def _fits(
     )
 
 
-class _Uses(Visitor):
+class Uses(Visitor):
     """Collects the variables and fragments that a part of a document uses."""
 
     def __init__(self) -> None:
@@ -209,7 +209,7 @@ def without_changes(
     rest: Mapping[str, Nodes],
 ) -> tuple[str, frozenset[str]]:
     """Return the operation with the other root fields only, and the names of the variables that it uses."""
-    uses = _Uses()
+    uses = Uses()
     nodes = tuple(_plain(node) for of in rest.values() for node in of)
     for node in nodes:
         visit(node, uses)

@@ -10,10 +10,12 @@ from msgspec import structs
 from gateway.cost.write_price import batch_sizes
 from gateway.documents.refusal import OperationRefused
 from gateway.engine import Engine
-from gateway.errors import GatewayError
+from gateway.errors import BadArgument, GatewayError
 from gateway.execution.trace import Trace, Traced, TracedRequest
 from gateway.request import GraphQLRequest, PlannedQuery, ValidOperation
 from gateway.runtime.assembly import Gateway
+from gateway.subscriptions.following import NOW, follows
+from gateway.subscriptions.start import start_following
 from gateway.writes.references import is_atomic as atomic
 
 from .reads import dry_run, explain_root, root_error
@@ -39,11 +41,18 @@ async def explain(gateway: Gateway, request: GraphQLRequest) -> Explanation:
         operation = engine.read(request)
         if operation.is_mutation:
             return await _explain_writes(engine, operation)
+        if operation.is_subscription and follows(operation):
+            following, _, _ = start_following(gateway, operation)
+            first = following.at(following.arguments.get("since") or NOW)
+            feed = await _explain_query(engine, engine.plan(engine.read(first)))
+            return replace(feed, repeats=True)
         if operation.is_subscription:
             return await explain_subscription(gateway, operation)
         return await _explain_query(engine, engine.plan(operation))
     except OperationRefused as refusal:
         return Explanation(steps=(), requests=(), errors=refusal.errors)
+    except BadArgument as error:
+        return Explanation(steps=(), requests=(), errors=[error_json(error)])
 
 
 async def _explain_query(engine: Engine, query: PlannedQuery) -> Explanation:

@@ -23,6 +23,7 @@ from gateway.failures import failure_answer
 from gateway.odata.retry import Clock
 from gateway.shutdown import STOPPING
 
+from .following import FeedPoll
 from .polling import Poll, PollFailed, error_json
 from .shared_polls import SharedPoll, WatchLog
 from .sharing import Batch
@@ -90,7 +91,11 @@ class Watch:
     """Runs one poll for all its feeds."""
 
     def __init__(
-        self, poll: Poll | SharedPoll, options: SubscriptionOptions, clock: Clock, observe: Observer
+        self,
+        poll: Poll | SharedPoll | FeedPoll,
+        options: SubscriptionOptions,
+        clock: Clock,
+        observe: Observer,
     ) -> None:
         self.feeds: set[Feed] = set()
         self._poll = poll
@@ -179,7 +184,9 @@ class Hub:
         return len(self._watches)
 
     @contextmanager
-    def feed(self, key: Hashable, poll: Callable[[], Poll | SharedPoll]) -> Iterator[Feed]:
+    def feed(
+        self, key: Hashable, poll: Callable[[], Poll | SharedPoll | FeedPoll]
+    ) -> Iterator[Feed]:
         """Return the changes that a poll finds; subscribers with the same key share the poll. Raises BudgetExceeded."""
         watch = self._watches.get(key)
         # A watch that has ended stays until its last feed is closed.
@@ -198,7 +205,7 @@ class Hub:
                 if self._watches.get(key) is watch:
                     del self._watches[key]
 
-    def _begin(self, poll: Callable[[], Poll | SharedPoll]) -> Watch:
+    def _begin(self, poll: Callable[[], Poll | SharedPoll | FeedPoll]) -> Watch:
         most = self.options.max_watches
         if len(self._watches) >= most:
             raise BudgetExceeded(

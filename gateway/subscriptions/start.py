@@ -18,6 +18,7 @@ from gateway.planning.change_queries import ChangeQuery, find_change_query
 from gateway.request import GraphQLRequest, ValidOperation
 from gateway.runtime.assembly import Gateway
 
+from .following import Following, read_following
 from .operation import SubscriptionRequest, read_subscription
 from .polling import Execute, Poll
 
@@ -113,6 +114,23 @@ def start_subscription(
         operation.request.caller,
         gateway.engine.scope_of(operation.request.caller),
     )
+
+
+def start_following(
+    gateway: Gateway, operation: ValidOperation
+) -> tuple[Following, ChangeQuery, tuple[Hashable, ...]]:
+    """Read a subscription to ``changes``: with its list, and the key that those share who follow the same.
+
+    Raises GatewayError if its arguments cannot be used.
+    """
+    following = read_following(operation, gateway.schema.core)
+    arguments = following.arguments
+    stamps = gateway.settings.subscriptions.stamps
+    query = find_change_query(gateway.catalog, arguments["set"], stamps)
+    where = msgspec.json.encode(arguments.get("where"), order="deterministic")
+    companies = arguments.get("companies") or operation.request.companies or ()
+    scope = gateway.engine.scope_of(operation.request.caller)
+    return following, query, ("changes", query.name, where, tuple(companies), scope)
 
 
 def _where(query: ChangeQuery, where: object) -> Mapping[str, Any]:

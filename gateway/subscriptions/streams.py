@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Hashable
 from contextlib import aclosing
+from functools import partial
 
 from gateway.config.profiles import profile_in
 from gateway.documents.refusal import OperationRefused
 from gateway.events.streams import SubscriptionEnded
 from gateway.failures import failure_answer
+from gateway.planning.change_queries import ChangeQuery
 from gateway.request import Answer, GraphQLRequest
 from gateway.runtime.generations import GenerationManager
 
+from .following import FeedPoll, Following, follows, read_followed
 from .hub import FeedEnded, Hub
 from .operation import BATCH, payloads
-from .polling import Poll
+from .polling import Poll, PollFailed
 from .shared_polls import SharedPoll
 from .sharing import Part, Reader
-from .start import ActiveSubscription, start_subscription
+from .start import ActiveSubscription, start_following, start_subscription
 
 
 class Streams:
@@ -52,9 +55,14 @@ class Streams:
         try:
             # The subscription outlives this generation, and takes nothing of it but values.
             with self.live.serving() as gateway:
-                subscription = start_subscription(
-                    gateway, gateway.engine.read(request), self.hub.options
-                )
+                operation = gateway.engine.read(request)
+                following = start_following(gateway, operation) if follows(operation) else None
+            if following is not None:
+                async for result in self._followed(*following):
+                    yield result
+                return
+            with self.live.serving() as gateway:
+                subscription = start_subscription(gateway, operation, self.hub.options)
                 gateway.engine.charge(self._poll(subscription).first_page())
             feeding = self.hub.feed(
                 (self.live, *subscription.key), lambda: self._shared_poll(subscription)
@@ -72,6 +80,32 @@ class Streams:
             raise FeedEnded(refused.errors) from refused
         except Exception as error:
             raise FeedEnded(failure_answer(error, self.hub.observe).errors) from error
+
+    async def _followed(
+        self, following: Following, query: ChangeQuery, key: tuple[Hashable, ...]
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield the answers of a feed: the first one, and all that bring something. Raises FeedEnded."""
+        cursor: str | None = following.arguments.get("since")
+        is_due, failures, clock = True, 0, self.hub.clock
+        poll = partial(FeedPoll, query, following, self._execute)
+        with self.hub.feed((self.live, *key), poll) as feed:
+            while True:
+                try:
+                    answer = await self._execute(following.at(cursor))
+                    followed = read_followed(following, answer.encode())
+                except PollFailed as failed:
+                    failures += 1
+                    if not failed.may_pass or failures > self.hub.options.max_failures:
+                        raise FeedEnded(failed.errors) from failed
+                    await clock.sleep(max(self.hub.options.interval, failed.retry_after))
+                    continue
+                failures, cursor = 0, followed.cursor
+                # Who was told that there is more learns that there was nothing more.
+                if is_due or not followed.is_empty:
+                    yield followed.result
+                is_due = followed.has_more
+                if not followed.has_more:
+                    await feed.take()
 
     def _shared_poll(self, subscription: ActiveSubscription) -> Poll | SharedPoll:
         """Return the poll of a watch, which other replicas may share."""

@@ -62,7 +62,7 @@ async def asked(
     query: str,
     headers: Mapping[str, str] = STREAM,
     method: str = "POST",
-    **names: str,
+    **names: Any,
 ) -> AsyncIterator[Stream]:
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
     parameters = {**({"query": query} if query else {}), **names}

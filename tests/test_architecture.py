@@ -309,7 +309,8 @@ def test_the_odata_side_knows_nothing_of_graphql() -> None:
                 "gateway.completion",
                 "gateway.fallback_resolvers",
                 "gateway.export",  # makes the query for a page of a selection
-                "gateway.subscriptions.operation",  # makes the query for changed rows
+                "gateway.subscriptions.operation",
+                "gateway.subscriptions.following",  # makes the query for changed rows
                 "gateway.graphiql.fitting",  # renames what examples select
                 "gateway.status.comparison",  # validates operations against a schema that changed
                 "gateway.cli.simulate",  # the introspection of a schema that no gateway serves

@@ -7,7 +7,7 @@ import secrets
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ import msgspec
 import typer
 
 from gateway.audit.opening import recording
+from gateway.changes.describe import describe_changes
 from gateway.config.profiles import profile_settings
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError
@@ -241,7 +242,13 @@ def print_why(
     """Print the origin of a name. Raises SchemaError for an unknown one, also if the roles hide it."""
 
     async def explain_name(gateway: Gateway) -> Reasons:
-        return reasons(gateway.catalog, name, gateway.schema.writes)
+        found = reasons(gateway.catalog, name, gateway.schema.writes)
+        changes = describe_changes(
+            gateway.catalog, gateway.settings, gateway.dialect, name.removeprefix("Query.")
+        )
+        if changes is None:
+            return found
+        return replace(found, details=(*found.details, ("changes", changes)))
 
     result = with_gateway(settings, explain_name, profile=profile, roles=roles, labels=True)
     print(_json(asdict(result)) if as_json else result.text())

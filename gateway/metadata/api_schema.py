@@ -17,7 +17,16 @@ from .federation_options import federation_options
 from .model_builder import dialect_of
 from .write_rules import service_info, write_rules
 
-CHANGES_TEXT = "What has changed in a list since a cursor; without one, the whole list first."
+
+def changes_text(settings: Settings) -> str:
+    """Describe the field ``changes``, with what it guarantees."""
+    options = settings.changes
+    swept = "".join(f", {name}" for name in options.swept)
+    return (
+        "What has changed in a list since a cursor; without one, the whole list first. If its rows, or those of another"
+        " set over the same table, have the time of their last change, deleted rows are not noticed (`NONE`). Other"
+        f" lists{swept} are swept: `DELETES_WITHIN` {options.sweep_interval:g} seconds."
+    )
 
 
 def build_api_schema(
@@ -33,7 +42,7 @@ def build_api_schema(
         resolvers,
         writes=None if rules is None else Writes(catalog, rules),
         subscriptions=settings.subscriptions.enabled,
-        changes=CHANGES_TEXT if settings.changes.enabled else None,
+        changes=changes_text(settings) if settings.changes.enabled else None,
         aggregates=settings.aggregates.enabled,
         federation=federation_options(settings) if subgraph else None,
     )

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 
+from gateway.changes.describe import describe_changes
+from gateway.config.change_models import ChangeOptions
+from gateway.config.settings import Settings
 from gateway.explain.explain import explain
 from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway
@@ -218,3 +221,27 @@ async def test_explain_tells_the_source_and_the_first_requests(gateway: Gateway)
     ]
     wrong = await explain(gateway, GraphQLRequest(query='{ changes(set: "x") { cursor } }'))
     assert wrong.errors[0]["extensions"]["code"] == "BAD_ARGUMENT"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "described"),
+    [
+        ("customersV3", {}, "by sysModifiedDateTime of CustTableBiEntities, guarantee NONE"),
+        ("CustTableBiEntities", {}, "by sysModifiedDateTime, guarantee NONE"),
+        ("vendorsV3", {"swept": ["V*"]}, "of VendTableBiEntities, guarantee DELETES_WITHIN 300 s"),
+        ("customerGroups", {}, "by sweeps over etags, guarantee DELETES_WITHIN 300 s"),
+        ("customerGroups", {"by_values": ["CustomerGroups"]}, "by sweeps over values"),
+    ],
+)
+def test_why_tells_the_guarantee(
+    gateway: Gateway, name: str, options: dict[str, Any], described: str
+) -> None:
+    settings = Settings(changes=ChangeOptions(**options))
+
+    text = describe_changes(gateway.catalog, settings, gateway.dialect, name)
+
+    assert text is not None
+    assert described in text
+    closed = Settings(changes=ChangeOptions(enabled=False))
+    assert describe_changes(gateway.catalog, closed, gateway.dialect, name) is None
+    assert describe_changes(gateway.catalog, settings, gateway.dialect, "customerV3") is None

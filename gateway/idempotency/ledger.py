@@ -2,7 +2,8 @@
 
 What follows https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/: the same key with the same
 input gets the first answer, with another input it is refused, and so is one whose first request still runs. A run that
-was killed leaves its key behind: nobody knows what it has written, and nothing repeats it for a day.
+was killed leaves its key behind: nobody knows what it has written, and nothing repeats it for a day, unless natural
+keys tell what is there.
 """
 
 from __future__ import annotations
@@ -105,19 +106,22 @@ class Ledger:
         self._opened: tuple[IdempotencyRegister, Sealer] | None = None
         self._has_existed = has_store(settings) and store_exists(settings)
 
-    async def begin(self, caller: str, key: str, digest: str) -> Run | bytes:
+    async def begin(
+        self, caller: str, key: str, digest: str, *, repeatable: bool = False
+    ) -> Run | bytes:
         """Return a new run, or the answer of the first one.
 
-        ``digest`` is of the input. Raises UnsupportedQuery without a store, IdempotencyMismatch, IdempotencyInProgress,
+        ``digest`` is of the input; one that is ``repeatable`` takes the place of a run that was killed. Raises
+        UnsupportedQuery without a store, IdempotencyMismatch, IdempotencyInProgress,
         OutcomeUnknown if the first run was killed, SecretUnreadable, and StoreUnavailable.
         """
-        (begun,), runs = await self.begin_all(caller, [(key, digest)])
+        (begun,), runs = await self.begin_all(caller, [(key, digest)], repeatable=repeatable)
         if isinstance(begun, GatewayError):
             raise begun
         return Run(runs) if begun is None else begun
 
     async def begin_all(
-        self, caller: str, keys: Sequence[tuple[str, str]]
+        self, caller: str, keys: Sequence[tuple[str, str]], *, repeatable: bool = False
     ) -> tuple[list[bytes | GatewayError | None], Runs]:
         """Return what there is of each key and digest of its input; None if it runs from now on.
 
@@ -126,7 +130,7 @@ class Ledger:
         """
         self._require_store()
         names = [(self._id_of(caller, key), digest) for key, digest in keys]
-        begun = await self._in_thread(lambda: self._begin(names))
+        begun = await self._in_thread(lambda: self._begin(names, repeatable=repeatable))
         from gateway.store.idempotency_register import KeyEntry  # noqa: PLC0415 - takes 0.4 s
 
         runs = Runs(self, [entry for entry in begun if isinstance(entry, KeyEntry)])
@@ -175,7 +179,9 @@ class Ledger:
         scope = (environment_in(self._settings), tag_in(self._settings), caller, key)
         return hashlib.sha256(msgspec.json.encode(scope)).hexdigest()
 
-    def _begin(self, names: Sequence[tuple[str, str]]) -> list[KeyEntry | bytes | GatewayError]:
+    def _begin(
+        self, names: Sequence[tuple[str, str]], *, repeatable: bool
+    ) -> list[KeyEntry | bytes | GatewayError]:
         """Return for each id and digest the entry of a new run, the answer of the first one, or why there is none."""
         from gateway.store.idempotency_register import DAY, KeyEntry  # noqa: PLC0415 - takes 0.4 s
 
@@ -194,7 +200,13 @@ class Ledger:
         stored = register.begin(own, now)
         self._has_existed = True
         pairs = zip(own, stored, strict=True)
-        return [e if e.run == found.run else _of_first(found, e, sealer, now) for e, found in pairs]
+        return [
+            e
+            if e.run == found.run
+            or (repeatable and _was_killed(found, e, now) and register.take_over(found, e))
+            else _of_first(found, e, sealer, now)
+            for e, found in pairs
+        ]
 
     def _open(self) -> tuple[IdempotencyRegister, Sealer]:
         """Return the register and what encrypts. Raises StoreUnavailable."""
@@ -228,6 +240,12 @@ class Ledger:
             await self._in_thread(work)
         except StoreUnavailable as error:
             self._observe(IdempotencyKeyStuck(reason=error.detail or error.message))
+
+
+def _was_killed(stored: KeyEntry, own: KeyEntry, now: float) -> bool:
+    """Return whether the first run with a key and the same input ended without an answer."""
+    is_running = stored.sealed is None and stored.digest == own.digest
+    return is_running and stored.leased_until <= now
 
 
 def _of_first(stored: KeyEntry, own: KeyEntry, sealer: Sealer, now: float) -> bytes | GatewayError:

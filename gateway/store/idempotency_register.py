@@ -3,7 +3,8 @@
     begin ──▶ running, leased ──finish──▶ ended: its answer stays for a day
                 │    │ release: nothing was written
                 │    └──▶ free again
-                └─ the process is killed: the lease ends, and nobody knows what was written
+                └─ the process is killed: the lease ends, and nobody knows what was written;
+                   a run that finds out by natural keys may take over
 
 The transaction of ``begin`` decides which of several equal requests runs.
 """
@@ -64,6 +65,16 @@ class IdempotencyRegister:
             # If that one was released since, its client learns so, and sends it again.
             return self._find(connection, entry.id) or replace(entry, run="")
         return entry
+
+    def take_over(self, stored: KeyEntry, entry: KeyEntry) -> bool:
+        """Put an entry in the place of a killed run's; return whether nobody else was faster."""
+        is_unchanged = sa.and_(
+            _is_of(stored), IDEMPOTENCY_KEYS.c.leased_until == stored.leased_until
+        )
+        values = {"run": entry.run, "leased_until": entry.leased_until}
+        with self._database.writing() as connection:
+            taken = connection.execute(IDEMPOTENCY_KEYS.update().where(is_unchanged).values(values))
+        return taken.rowcount == 1
 
     def renew(self, entries: Sequence[KeyEntry], leased_until: float) -> None:
         """Extend the leases of runs."""

@@ -14,6 +14,7 @@ from gateway.request import Answer, ValidOperation
 from schema.writes.catalog import IDEMPOTENCY_KEY
 
 from .keyed_mutations import KeyedMutations
+from .natural_keys import is_repeatable
 from .once import NotingWriter, answer_once, input_digest, to_its_end
 
 WriteKeyed: TypeAlias = Callable[[WriteUpstream, KeyedMutations | None], Awaitable[Answer]]
@@ -49,6 +50,7 @@ class IdempotentWrites(Struct, frozen=True):
             digest,
             NotingWriter(writer),
             lambda noting: self._with_keyed(operation, noting, write),
+            repeatable=is_repeatable(operation),
         )
         return await to_its_end(writer, once)
 

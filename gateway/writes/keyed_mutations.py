@@ -22,6 +22,7 @@ from gateway.idempotency.ledger import Ledger, Run
 from gateway.request import Answer, ValidOperation
 from schema.writes.catalog import IDEMPOTENCY_KEY
 
+from .natural_keys import names_natural_key
 from .once import REPLAYED, NotingWriter
 from .reference_values import ReferenceValues
 
@@ -84,7 +85,8 @@ class KeyedMutations:
         caller = self._operation.request.caller.log_id
         digest = self._digest(nodes, references)
         # No header can be equal to it: keys of headers have no spaces.
-        begun = await self._ledger.begin(caller, f"mutation {name}", digest)
+        is_unique = names_natural_key(nodes[0], references.variables)
+        begun = await self._ledger.begin(caller, f"mutation {name}", digest, repeatable=is_unique)
         if isinstance(begun, Run):
             self._writer.reset()
             self._runs[key] = _KeyedRun(begun)

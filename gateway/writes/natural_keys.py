@@ -12,9 +12,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from graphql import FieldNode, value_from_ast_untyped
+
 from gateway.errors import BadArgument, Forbidden, UnsupportedQuery
 from gateway.odata.dialect import Dialect
 from gateway.planning.row_bounds import RowBounds
+from gateway.request import ValidOperation
 from schema.catalog.records import Field, FieldKind, InputField, MutationField, TypeKind, Verb
 from schema.errors import did_you_mean
 from schema.operators import WhereOperator
@@ -100,3 +103,25 @@ class NaturalKeys:
         info, company = self._writes.catalog.object(field.csdl), self._dialect.company_property
         own = () if company is None or not info.has_company else (info.by_source(company),)
         return tuple({f.source: f for f in (*own, *fields)}.values())
+
+
+def unique_by(node: FieldNode, variables: Mapping[str, Any]) -> Any:
+    """Return the value of the argument ``uniqueBy``; None if there is none."""
+    argument = next((a for a in node.arguments or () if a.name.value == UNIQUE_BY.name), None)
+    value = None if argument is None else value_from_ast_untyped(argument.value, dict(variables))
+    # A single value stands for a list of one (GraphQL section 3.12).
+    return [value] if isinstance(value, str) else value
+
+
+def names_natural_key(node: FieldNode, variables: Mapping[str, Any]) -> bool:
+    """Return whether a mutation has ``uniqueBy``: sent again, it finds what it has created."""
+    return bool(unique_by(node, variables))
+
+
+def is_repeatable(operation: ValidOperation) -> bool:
+    """Return whether each mutation of an operation has ``uniqueBy``; fragments are not looked into."""
+    variables = operation.request.variables
+    return all(
+        isinstance(node, FieldNode) and names_natural_key(node, variables)
+        for node in operation.operation.selection_set.selections
+    )

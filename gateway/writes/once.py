@@ -101,11 +101,22 @@ def _end(writer: WriteUpstream, task: asyncio.Task[Answer]) -> None:
 
 
 async def answer_once(
-    ledger: Ledger, request: GraphQLRequest, digest: str, writer: NotingWriter, write: Write
+    ledger: Ledger,
+    request: GraphQLRequest,
+    digest: str,
+    writer: NotingWriter,
+    write: Write,
+    *,
+    repeatable: bool,
 ) -> Answer:
-    """Return the answer of ``write``, or the stored one of an earlier request. Raises GatewayError."""
+    """Return the answer of ``write``, or the stored one of an earlier request. Raises GatewayError.
+
+    ``repeatable``: it may run again after a run that was killed.
+    """
     assert request.idempotency_key is not None
-    begun = await ledger.begin(request.caller.log_id, request.idempotency_key, digest)
+    begun = await ledger.begin(
+        request.caller.log_id, request.idempotency_key, digest, repeatable=repeatable
+    )
     if isinstance(begun, bytes):
         stored = msgspec.json.decode(begun, type=StoredAnswer)
         return Answer(stored.data, stored.errors, changed=True, fields=(REPLAYED,))

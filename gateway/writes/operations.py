@@ -42,12 +42,12 @@ from .fresh_reads import FreshReads, ReadFactory
 from .grants import WriteGrants
 from .keyed_mutations import KeyedMutations
 from .natural_key_writer import NaturalKeyWriter
+from .natural_keys import unique_by
 from .outline import (
     MutationOutline,
     outline_mutation,
     payload_outline,
     rows_looked_up,
-    unique_by,
     with_defaults,
 )
 from .payload import Payload

@@ -18,7 +18,6 @@ from gateway.planning.plan import ReadPlan
 from gateway.planning.planner import OperationPlanner
 from schema.catalog import Catalog
 from schema.catalog.records import MutationField, Verb
-from schema.writes.catalog import UNIQUE_BY
 
 from .payload_reader import PayloadSelection
 from .plan import NaturalKey
@@ -100,14 +99,6 @@ def rows_looked_up(
     names = [f.name for f in key.fields if f.source != company_property]
     rows = _input_rows(field, node, variables)
     return sum(all(row.get(name) for name in names) for row in rows)
-
-
-def unique_by(node: FieldNode, variables: Mapping[str, Any]) -> Any:
-    """Return the value of the argument ``uniqueBy``; None if there is none."""
-    argument = next((a for a in node.arguments or () if a.name.value == UNIQUE_BY.name), None)
-    value = None if argument is None else value_from_ast_untyped(argument.value, dict(variables))
-    # A single value stands for a list of one (GraphQL section 3.12).
-    return [value] if isinstance(value, str) else value
 
 
 def _input_rows(

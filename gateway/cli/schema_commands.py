@@ -242,7 +242,8 @@ def print_why(
     """Print the origin of a name. Raises SchemaError for an unknown one, also if the roles hide it."""
 
     async def explain_name(gateway: Gateway) -> Reasons:
-        found = reasons(gateway.catalog, name, gateway.schema.writes)
+        schema = gateway.schema
+        found = reasons(gateway.catalog, name, schema.writes, aggregates=schema.has_aggregates)
         changes = describe_changes(
             gateway.catalog, gateway.settings, gateway.dialect, name.removeprefix("Query.")
         )

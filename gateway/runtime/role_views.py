@@ -118,6 +118,9 @@ def limited(settings: Settings, view: RoleView) -> Settings:
         limit, value = getattr(limits, name), getattr(settings, name)
         if limit is not None and limit < value:
             changed[name] = limit
+    if limits.max_rows is not None and limits.max_rows < settings.aggregates.max_rows:
+        lower = {"max_rows": limits.max_rows}
+        changed["aggregates"] = settings.aggregates.model_copy(update=lower)
     if cost := _lower_cost(settings.cost, limits):
         changed["cost"] = settings.cost.model_copy(update=cost)
     page = changed.get("max_page_size")

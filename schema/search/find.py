@@ -10,6 +10,7 @@ from heapq import nsmallest
 from itertools import chain, islice
 from typing import Literal, NamedTuple
 
+from schema.catalog.aggregates import SUFFIX
 from schema.catalog.records import Verb
 from schema.writes.naming import ROW_VERBS
 
@@ -23,6 +24,7 @@ SETS_OF_NAME = 5
 _LONGER = {"field": 8, "type": 16}
 """Letters added to the length of a name in ranking, so that a root field of similar rank comes first."""
 
+_AGGREGATE = SUFFIX.lower()
 _VERSION = re.compile(r"V([1-9][0-9]?)$")
 
 Root = Literal["query", "mutation"]
@@ -88,6 +90,10 @@ def complete(index: Index, root: Root, typed: str, limit: int) -> list[str]:
     """Return completions among the fields of ``Query`` or ``Mutation``, the likeliest first."""
     parts = terms(typed)
     best = [s for _, s in _best(index.subjects, parts, limit)] if parts else []
+    if parts and not best and root == "query":
+        # ``customersV3Agg``: sets are not called so, but what aggregates them is.
+        parts = tuple(part for part in parts if not _AGGREGATE.startswith(part))
+        best = [s for _, s in _best(index.subjects, parts, limit)] if parts else []
     subjects = best if parts else _first_sets(index, limit)
     if root == "query":
         candidates = chain.from_iterable(map(_queries, subjects))
@@ -152,7 +158,7 @@ def _queries(subject: Subject) -> tuple[str, ...]:
         return (subject.name,)
     if subject.kind != "set":
         return ()
-    return (subject.name, subject.by_key) if subject.by_key else (subject.name,)
+    return tuple(filter(None, (subject.name, subject.by_key, subject.aggregate)))
 
 
 def _mutations(index: Index, subject: Subject) -> tuple[str, ...]:

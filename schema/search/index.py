@@ -36,6 +36,8 @@ class Subject(NamedTuple):
     """The field of ``Query`` or ``Mutation``, or the type."""
     by_key: str
     """The by-key field of a set; empty if there is none."""
+    aggregate: str
+    """The field that aggregates the rows of a set; empty if there is none."""
     csdl: str
     """The short name in the metadata."""
     type: str
@@ -170,7 +172,12 @@ class _IndexBuilder:
             type_name=catalog.reference_name(csdl),
             label=label,
             verbs=tuple(v for v in verbs if writes is not None and writes.offers(v, entity_set)),
-        )
+        )._replace(aggregate=self._aggregate(names[RootKind.LIST], of_set))
+
+    def _aggregate(self, list_name: str, of_set: str) -> str:
+        if not self._schema.has_aggregates:
+            return ""
+        return self._catalog.aggregates.of_list(list_name, of_set) or ""
 
     def _fields_of(self, csdl: str) -> Iterator[str]:
         catalog = self._catalog
@@ -250,6 +257,7 @@ def _subject(
         kind=kind,
         name=name,
         by_key=by_key,
+        aggregate="",
         csdl=csdl,
         type=type_name,
         label=label,

@@ -57,12 +57,18 @@ def why(catalog: Catalog, name: str, writes: Writes | None = None) -> str:
     return reasons(catalog, name, writes).text()
 
 
-def reasons(catalog: Catalog, name: str, writes: Writes | None = None) -> Reasons:
+def reasons(
+    catalog: Catalog, name: str, writes: Writes | None = None, *, aggregates: bool = True
+) -> Reasons:
     """Return the explanation of ``Type``, ``Type.field``, ``Enum.VALUE``, ``Query.field`` or a bare field of ``Query``.
 
-    With ``writes``, also of fields of ``Mutation``, including why a mutation is not offered. Names are GraphQL's; those
-    of the metadata are accepted too. Raises SchemaError, with similar names, for an unknown name.
+    With ``writes``, also of fields of ``Mutation``, including why a mutation is not offered; without ``aggregates``, of
+    no fields that aggregate lists. Names are GraphQL's; those of the metadata are accepted too. Raises SchemaError,
+    with similar names, for an unknown name.
     """
+    aggregate = catalog.aggregates.get(name.strip().removeprefix("Query.")) if aggregates else None
+    if aggregate is not None:
+        return _show(f"Query.{aggregate.name}", _root(catalog, aggregate))
     owner, dot, member = name.strip().partition(".")
     if dot:
         return _show(name, _member(catalog, writes, owner, member))

@@ -1,5 +1,7 @@
 """Which fields of a row a generated operation selects: what a row is called comes first."""
 
+import json
+
 import pytest
 
 from gateway.graphiql import PLAIN
@@ -31,3 +33,17 @@ def test_the_name_of_a_row_is_selected_first(owner, fields, first):
     ranks = call_exported(module, "ranksOf", owner, fields)
 
     assert min(zip(ranks, fields, strict=True))[1] == first
+
+
+def test_an_aggregate_begins_with_counts():
+    trouble = missing(PAGE)
+    need(not trouble, trouble)
+    field = {"name": "customersV3Aggregate", "args": [], "type": {"name": "Aggregate"}}
+
+    made = call_exported(PAGE / "src" / "skeleton.js", "skeleton", "query", field)
+
+    assert " ".join(made["query"].split()) == (
+        "query CustomersV3Aggregate($groupBy: [String!]) { customersV3Aggregate(groupBy: $groupBy) {"
+        " count groups { keys count } } }"
+    )
+    assert json.loads(made["variables"]) == {"groupBy": []}

@@ -1,6 +1,7 @@
 // A ready operation for a root field: what it needs as variables, and a selection that shows what a row is.
 import { getNamedType, isCompositeType, isEnumType, isInputObjectType, isLeafType, isListType, isNonNullType } from "graphql";
 
+const AGGREGATE = "Aggregate";
 const MORE_FIELDS = 4;
 // What a person would like to see of a row, if it has that: what it is called before all else.
 const TELLING = /(name|description|status|date|amount|quantity|currencyCode)$/i;
@@ -10,6 +11,7 @@ const ERRORS = ["code", "message", "field", "path"];
 
 /** `{ query, variables }`; variables as JSON, empty where there are none. */
 export function skeleton(root, field, keys = []) {
+  if (getNamedType(field.type).name === AGGREGATE) return aggregate(root, field);
   const isList = field.args.some((arg) => arg.name === "first");
   const isKeyed = root === "query" && !isList;
   const given = field.args.filter((arg) => isKeyed || isNonNullType(arg.type));
@@ -25,6 +27,13 @@ export function skeleton(root, field, keys = []) {
     query: indented(`${head} {\n${call}\n}`),
     variables: Object.keys(values).length ? JSON.stringify(values, null, 2) : "",
   };
+}
+
+// Its fields are named by texts, of which only a person knows which are of interest.
+function aggregate(root, field) {
+  const name = field.name[0].toUpperCase() + field.name.slice(1);
+  const query = `${root} ${name}($groupBy: [String!]) {\n${field.name}(groupBy: $groupBy) {\ncount\ngroups {\nkeys\ncount\n}\n}\n}`;
+  return { query: indented(query), variables: JSON.stringify({ groupBy: [] }, null, 2) };
 }
 
 function selection(type, keys) {

@@ -123,6 +123,16 @@ def test_nothing_is_found_where_a_word_is_nowhere(index: Index, query: str) -> N
     assert found(index, query) == []
 
 
+def test_a_set_offers_its_aggregates() -> None:
+    catalog = Catalog(model(row("VendorV2"), sets={"VendorsV2": "VendorV2"}), FINOPS)
+    index = index_of(build_schema(catalog, DictResolvers(), aggregates=True))
+
+    assert find(index, "vendors", 1)[0].queries == ("vendorsV2", "vendorV2", "vendorsV2Aggregate")
+    assert "vendorsV2Aggregate" in complete(index, "query", "vendorsV2", 5)
+    assert complete(index, "query", "vendorsV2Agg", 5)[0] == "vendorsV2Aggregate"
+    assert unpack(pack(index)) == index
+
+
 def test_the_newest_version_comes_first() -> None:
     names = ("Vendor", "VendorV2", "VendorV10", "VendorV3")
     sets = {name.replace("Vendor", "Vendors"): name for name in names}

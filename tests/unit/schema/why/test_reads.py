@@ -103,6 +103,14 @@ CustomerV3.creditLimit
     ("name", "expected"),
     [
         (
+            "Query.customersV3Aggregate",
+            {
+                "kind": "aggregate",
+                "CSDL": "CustomersV3",
+                "description": "Aggregates of the rows of `CustomersV3`.",
+            },
+        ),
+        (
             "CustomerV3",
             {
                 "kind": "object",

@@ -7,10 +7,13 @@ from math import ceil
 
 from msgspec import Struct
 
+from gateway.odata.batch import MAX_READS
+from gateway.odata.dialect import Dialect
 from gateway.request import GraphQLRequest
+from gateway.writes.fresh_reads import shares_requests
 from gateway.writes.operations import Mutations
 from gateway.writes.outline import MutationOutline
-from gateway.writes.payload_reader import selects_keys_only, shares_requests
+from gateway.writes.payload_reader import selects_keys_only
 from schema.catalog.records import Verb
 
 from .gate import Price
@@ -50,7 +53,7 @@ def price_mutations(
     else:
         before = mutations
     for mutation in before:
-        _reads_before(mutation, tally)
+        _reads_before(mutation, pricing.dialect, tally)
     for mutation in mutations:
         _mutation(mutation, pricing, tally, None if atomic else sizes)
     return tally.price()
@@ -117,13 +120,16 @@ def _with_rows_below(below: int, size: int, mutation: MutationOutline) -> int:
     return 1 + ceil(below / size)
 
 
-def _reads_before(mutation: MutationOutline, tally: Tally) -> None:
+def _reads_before(mutation: MutationOutline, dialect: Dialect, tally: Tally) -> None:
     """Add the reads of rows that rules, a list of upserts, or natural keys depend on."""
     verb = mutation.field.verb
     if mutation.field.service is not None and mutation.field.service.done:
         tally.add("", "key", 1, 1)
     if mutation.looked_up:
-        tally.add(_set_of(mutation), "page", ceil(mutation.looked_up / _NATURAL_KEYS), 0)
+        reads = ceil(mutation.looked_up / _NATURAL_KEYS)
+        shared = shares_requests(mutation.looked_up, dialect)
+        requests = ceil(reads / MAX_READS) if shared else reads
+        tally.add(_set_of(mutation), "page", requests, 0, work=reads)
     is_list_of_upserts = verb is Verb.UPSERT and mutation.field.many
     if is_list_of_upserts or (mutation.is_ruled and verb is not Verb.CREATE):
         tally.add(_set_of(mutation), "page" if mutation.rows > 1 else "key", 1, mutation.rows)

@@ -12,9 +12,14 @@ from gateway.execution.fetcher import Fetcher
 from gateway.execution.key_chunks import RowsByKey, columns_of, read_chunks, split_keys, types_of
 from gateway.execution.key_matching import normal_forms
 from gateway.execution.plan_runner import PlanRunner
+from gateway.execution.read_batches import in_batches
+from gateway.odata.dialect import Dialect
 from gateway.odata.query import Query, Request
 from gateway.operations.row_types import RowType
 from schema.catalog.records import Field
+
+_FEW = 32
+"""Rows whose keys mostly fit into one address."""
 
 
 class ReadFactory(Protocol):
@@ -61,12 +66,18 @@ class FreshReads:
         fetcher = self.open().fetcher
         limit = fetcher.requests.max_url_length
         chunks = split_keys(fetcher, query, columns_of(fields), keys, limit)
-        return await read_chunks(fetcher, chunks, row_type, fields, keys, many=True)
+        with in_batches(shares_requests(len(keys), fetcher.dialect)):
+            return await read_chunks(fetcher, chunks, row_type, fields, keys, many=True)
 
     async def close(self) -> None:
         """Cancel the reads that are still under way."""
         for fetcher in self._open:
             await fetcher.close()
+
+
+def shares_requests(keys: float, dialect: Dialect) -> bool:
+    """Return whether rows with so many keys are read in a ``$batch``: the keys fill several addresses."""
+    return keys > _FEW and dialect.batches_reads
 
 
 def forms_of(

@@ -12,7 +12,6 @@ from msgspec import Struct
 
 from gateway.documents.collect_fields import Nodes
 from gateway.errors import GatewayError, UpstreamMalformed, UpstreamNotFound
-from gateway.odata.dialect import Dialect
 from gateway.odata.query import Query, Resource
 from gateway.odata.render import render
 from gateway.operations.lenient_rows import lenient_row
@@ -25,15 +24,13 @@ from gateway.planning.planner import OperationPlanner
 from schema.catalog import Catalog
 from schema.catalog.records import Field, FieldKind, RootField, RootKind, Verb
 
-from .fresh_reads import FreshReads
+from .fresh_reads import FreshReads, shares_requests
 from .outcome import Outcome
 from .plan import Identity, RowWrite
 from .success import json_object_of
 from .values import comparable_number
 
 _ETAG = "@odata.etag"
-_FEW = 32
-"""Rows whose keys mostly fit into one address."""
 _WITHOUT_KEY = "The row was written, but the upstream's answer does not tell its key."
 
 
@@ -213,11 +210,6 @@ def selects_keys_only(plan: ReadPlan) -> bool:
     if plan.children or _ETAG in plan.level.by_source:
         return False
     return plan.row_type.own_names <= {f.source for f in plan.level.info.key}
-
-
-def shares_requests(keys: float, dialect: Dialect) -> bool:
-    """Return whether so many rows are read in a ``$batch``: their keys fill several addresses."""
-    return keys > _FEW and dialect.batches_reads
 
 
 def _is_outdated(outcome: Outcome) -> bool:

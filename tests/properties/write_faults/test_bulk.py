@@ -155,26 +155,49 @@ async def test_200_orders_with_600_lines_take_four_requests(
         errors = await over.ask(
             """mutation ($rows: [SalesOrderHeaderV2CreateInput!]!) {
               x: createSalesOrderHeadersV2(input: $rows) {
-                results { salesOrderHeaderV2 { orderCreationDateTime } userErrors { code message } }
+                results { salesOrderHeaderV2 { salesOrderNumber } userErrors { code message } }
               }
             }""",
-            rows=[order("no such item" if number in (17, 130) else item) for number in range(200)],
+            rows=[
+                order("no such item" if number in (17, 130) else item, f"Bulk {number}")
+                for number in range(200)
+            ],
         )
 
         written = [o["salesOrderHeaderV2"] for o in errors.data["x"]["results"]]
         assert [n for n, row in enumerate(errors.rows("x")) if row] == [17, 130]
         assert [n for n, row in enumerate(written) if row is None] == [17, 130]
         sent = [r for r in sandbox.state.requests[over.start :] if not r.in_batch]
-        # The headers, their lines, the deletion of two headers, and one batch that reads the other headers.
+        # Whether the references are there, the headers, their lines, and the deletion of two headers.
         assert [(r.method, r.path) for r in sent] == [("POST", "/data/$batch")] * 4
 
 
-def order(item: str) -> dict[str, Any]:
+async def test_the_rows_of_a_long_list_are_read_in_one_request(
+    gateway: Gateway, sandbox: Starlette
+) -> None:
+    async with faulty(with_writes(gateway, lists="independent"), sandbox) as over:
+        over.faults()
+        rows = [{"customerGroupId": fresh(), "description": "new"} for _ in range(90)]
+        for _ in range(2):
+            await over.ask(
+                """mutation ($rows: [CustomerGroupCreateInput!]!) {
+                  x: upsertCustomerGroups(input: $rows) { results { customerGroup { etag } } }
+                }""",
+                rows=rows,
+            )
+
+        sent = [r for r in sandbox.state.requests[over.start :] if not r.in_batch]
+        # Which of them exist, and their creation; then which of them do, their change, and how they are after it.
+        assert [(r.method, r.path) for r in sent] == [("POST", "/data/$batch")] * 5
+
+
+def order(item: str, reference: str) -> dict[str, Any]:
     lines = [{"itemNumber": item, "orderedSalesQuantity": str(n)} for n in (1, 2, 3)]
     return {
         "orderingCustomerAccountNumber": "US-001",
         "invoiceCustomerAccountNumber": "US-001",
         "currencyCode": "USD",
+        "customersOrderReference": reference,
         "salesOrderLines": {"create": lines},
     }
 

@@ -1,4 +1,6 @@
-"""The page in Debian's chromium: it renders, runs the examples, and asks no other host."""
+"""The page in Debian's chromium: it renders, runs examples, stores no token, and asks no other host."""
+
+import json
 
 import pytest
 
@@ -18,6 +20,16 @@ EXPORTED = """query Q($name: String!) {
     nodes { account: customerAccount customerGroup { description } salesOrders { totalCount } }
   }
 }"""
+HEADERS = {
+    "X-D365-Company": "usmf",
+    "Authorization": "Bearer s3cret-token",
+    "X-Api-Key": "s3cret-key",
+}
+STORED = "() => JSON.stringify({...localStorage})"
+
+
+def stored(page):
+    return json.loads(page.evaluate(STORED))
 
 
 @pytest.mark.usefixtures("built_page")
@@ -59,9 +71,11 @@ class TestGraphiQL:
         page.emulate_media(color_scheme="dark")
         page.locator(".graphiql-query-editor .monaco-editor.vs-dark").wait_for()
         write(page, "query InTheDark { customersV3(first: 1) { totalCount } }")
+        page.locator(".graphiql-tab-active", has_text="InTheDark").wait_for()
         run(page)
         page.get_by_label("Show History").click()
-        page.locator(".graphiql-history-item", has_text="InTheDark").wait_for(timeout=SECONDS)
+        page.wait_for_function("() => localStorage['graphiql:queries']?.includes('InTheDark')")
+        page.wait_for_selector(".graphiql-history-item", timeout=SECONDS)
         screenshot(page, "graphiql-dark-history")
 
         page.emulate_media(color_scheme="light")
@@ -95,9 +109,10 @@ class TestGraphiQL:
         assert "has no field nope" in status.inner_text()
         screenshot(page, "graphiql-export-refused")
 
-    def test_a_new_tab_is_in_sight(self, shared):
+    def test_a_new_tab_is_in_sight(self, watched, gateway):
         """There are more of them than fit beside each other."""
-        page = shared.page
+        open_graphiql(watched, gateway)
+        page = watched.page
         last = page.locator(".graphiql-tab").last
         right = page.get_by_label("New tab").bounding_box()["x"]
         assert last.bounding_box()["x"] > right
@@ -129,6 +144,72 @@ class TestGraphiQL:
 
         screenshot(page, "graphiql-docs")
         shared.assert_clean()
+
+    def test_without_docs_url_nothing_is_linked(self, shared):
+        page = shared.page
+        page.get_by_label("Show Explain").click()
+        page.get_by_text("Nothing is sent.").wait_for()
+
+        assert page.locator(".docs-link").count() == 0
+
+
+@pytest.mark.usefixtures("built_page")
+class TestStorage:
+    """What a visit leaves in the browser: no header but the gateway's own."""
+
+    def test_a_token_among_the_headers_is_sent_and_not_kept(self, shared):
+        page = shared.page
+        page.get_by_role("button", name="Headers").click()
+        page.locator(".graphiql-editor-tool .monaco-editor >> nth=1").wait_for(timeout=SECONDS)
+        write(page, json.dumps(HEADERS), "request-headers.json")
+        # the history takes the headers that the tab has, a moment after the editor
+        page.wait_for_timeout(600)
+        with page.expect_request(is_run) as sent:
+            run(page)
+        page.get_by_label("Show History").click()
+        page.get_by_label("Add favorite").first.click(timeout=SECONDS)
+        page.wait_for_function(
+            """() => localStorage.getItem("graphiql:favorites")?.includes("query")
+            && localStorage.getItem("graphiql:tabState")"""
+        )
+        page.wait_for_timeout(600)  # GraphiQL stores its tabs when nothing has changed for a while
+
+        kept = stored(page)
+        (favorite,) = json.loads(kept["graphiql:favorites"])["favorites"]
+        assert sent.value.headers["authorization"] == HEADERS["Authorization"]
+        # none where the tab was slower still
+        assert json.loads(favorite.get("headers", "null")) in ({"X-D365-Company": "usmf"}, None)
+        assert [key for key, value in kept.items() if "s3cret" in value] == []
+        shared.assert_clean()
+
+    def test_what_an_earlier_visit_left_is_cleaned(self, watched, gateway):
+        page = watched.page
+        items = [{"query": "{ a }", "headers": json.dumps(HEADERS)}]
+        left = {
+            f"{place}graphiql:{name}": json.dumps({name: items})
+            for place in ("", "ap/")
+            for name in ("queries", "favorites")
+        }
+        left["graphiql:headers"] = json.dumps(HEADERS)
+        left["graphiql:shouldPersistHeaders"] = "true"
+        page.goto(f"{gateway}/healthz")
+        page.evaluate(
+            "left => Object.entries(left).forEach(([k, v]) => localStorage.setItem(k, v))", left
+        )
+        open_graphiql(watched, gateway)
+
+        kept = stored(page)
+        assert left.keys() <= kept.keys()
+        assert [key for key, value in kept.items() if "s3cret" in value] == []
+        assert "{ a }" in kept["graphiql:queries"]
+        assert kept["graphiql:shouldPersistHeaders"] == "false"
+
+    def test_headers_cannot_be_persisted(self, shared):
+        page = shared.page
+        page.get_by_label("Open settings dialog").click()
+        page.get_by_text("Clear storage", exact=True).first.wait_for(timeout=SECONDS)
+
+        assert page.get_by_text("Persist headers").count() == 0
 
 
 class TestPlainPage:

@@ -37,8 +37,8 @@ page-if-node:
 ##@ Check (check before a commit, fast while you work, test before you push, soak before a release)
 .PHONY: check check-tables fast test soak hostile lint docs format test-python test-programs test-clients chromium postgresql redis clients clients-if-node
 PYTEST := $(BIN)/python -m pytest
-# Files are dealt out whole, so that what a module shares is made once.
-PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# Files are dealt out whole, so that what a module shares is made once. Some tests wait: two cores are busy with three processes.
+PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 # What starts browsers and Node, or builds wheels. It waits more than it computes.
 PROGRAMS := tests/browser tests/clients tests/test_wheel.py
 

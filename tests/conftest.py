@@ -59,8 +59,8 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 TRACED = ("tests/unit/", "tests/golden/", "tests/sandbox/")
 """Where coverage is measured. The other folders repeat what these run, at length or in other processes."""
-TRACED_ROWS = 6
-"""Of the rows of a table every sixth is traced, the first one always: the others mostly run the same lines."""
+TRACED_ROWS = 24
+"""Of the rows of a table every 24th is traced, the first one always: the others mostly run the same lines."""
 IS_TRACED = pytest.StashKey[bool]()
 
 

@@ -95,6 +95,8 @@ class OperationReads:
         self._until = until
         self._begun: dict[asyncio.Future[Response], Flight] = {}
         self._refused = refused
+        self._latest: tuple[Request | None, frozenset[str] | None] = (None, None)
+        """The latest request, and its sets if its answer may be cached: each is looked at several times in a row."""
 
     def find(self, request: Request) -> Reused | None:
         """Return an answer that is cached or under way; None if the request must be sent."""
@@ -134,7 +136,7 @@ class OperationReads:
 
     def begin(self, request: Request, send: Send) -> asyncio.Future[Response]:
         """Send a request, whose answer others may join and which may be cached; return its future answer."""
-        reading = self._read(request, send)
+        reading = self._read(request, send, self._cached_sets(request))
         if self._is_fresh or not self._answers.options.coalesce:
             return asyncio.ensure_future(reading)
         flight = self._answers.in_flight.begin(self._flight_key(request), reading, self._until)
@@ -161,8 +163,7 @@ class OperationReads:
         is_known = 0 < self._reads == self._reads_of_cached_sets
         return self._answers.options.ttl if is_known and not self.is_stale else 0.0
 
-    async def _read(self, request: Request, send: Send) -> Response:
-        sets = self._cached_sets(request)
+    async def _read(self, request: Request, send: Send, sets: frozenset[str] | None) -> Response:
         if sets is None:
             return await send(request)
         key = self._key(request)
@@ -206,8 +207,12 @@ class OperationReads:
         cached = self._answers.cached
         if not cached:
             return None
-        sets = self._touched.of(request.url)
-        return sets if sets is not None and sets <= cached else None
+        latest, sets = self._latest
+        if latest is not request:
+            touched = self._touched.of(request.url)
+            sets = touched if touched is not None and touched <= cached else None
+            self._latest = request, sets
+        return sets
 
     def _key(self, request: Request) -> Key:
         identity, lane = self._identity, current_work().lane

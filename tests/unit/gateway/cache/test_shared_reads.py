@@ -11,6 +11,7 @@ import pytest
 from gateway.admission.work import Lane
 from gateway.cache.environment_answers import EnvironmentAnswers
 from gateway.cache.in_flight import InFlight
+from gateway.cache.touched_sets import TouchedSets
 from gateway.config.setting_models import SubscriptionOptions
 from gateway.config.settings import Settings
 from gateway.events import Event, RequestSent
@@ -175,6 +176,22 @@ async def test_a_read_that_is_given_up_before_it_begins_leaves_nothing() -> None
     await idle()
 
     assert (flight.task.cancelled(), len(reads)) == (True, 0)
+
+
+async def test_the_sets_of_a_read_are_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, find = list[str](), TouchedSets.of
+
+    def counted(self: TouchedSets, url: str) -> frozenset[str] | None:
+        found.append(url)
+        return find(self, url)
+
+    monkeypatch.setattr(TouchedSets, "of", counted)
+    async with world(**KEPT) as running:
+        await ask(running, GROUPS)
+        await ask(running, GROUPS)
+
+    assert len(running.upstream.asked) == 1
+    assert len(found) == 2
 
 
 async def test_without_coalescing_every_read_is_sent() -> None:

@@ -55,7 +55,9 @@ class StampFeed(Struct, frozen=True, kw_only=True):
         """Return the cursor for what changes from now on. Raises ReadFailed."""
         place = start(await self.stamps.newest(), self.now(), self.late)
         place = replace(place, began=self.now())
-        rows = await self._page(place, first)
+        # Only to recognize these rows later.
+        reader = replace(self.stamps, selection=replace(self.stamps.selection, rows=()))
+        rows = await self._page(place, first, reader)
         stamped = self._stamped(rows)
         place, _ = take(place, stamped)
         top = place.newest if rows.has_more else newest_of(stamped)
@@ -101,10 +103,11 @@ class StampFeed(Struct, frozen=True, kw_only=True):
         rows.errors = rows.errors_of([number for number, _ in new])
         return [rows.complete(number, row) for number, row in new], rows
 
-    async def _page(self, place: StampPlace, first: int) -> Rows:
-        stamp = self.stamps.query.stamp
+    async def _page(self, place: StampPlace, first: int, reader: RowReader | None = None) -> Rows:
+        reader = reader or self.stamps
+        stamp = reader.query.stamp
         assert stamp is not None
-        return await self.stamps.page(first, place.after, conditions(place, stamp), by_stamp=True)
+        return await reader.page(first, place.after, conditions(place, stamp), by_stamp=True)
 
     def _lag(self, rows: Sequence[StampedRow]) -> float | None:
         last = parse_stamp(newest_of(rows))

@@ -160,7 +160,10 @@ def _not_after(stamp: str | None, now: float) -> str | None:
 
 def _before(stamp: str | None, late: float) -> str | None:
     at = parse_stamp(stamp)
-    return None if at is None else format_stamp(at - timedelta(seconds=late))
+    try:
+        return None if at is None else format_stamp(at - timedelta(seconds=late))
+    except OverflowError:  # 0001-01-01, which stands for no time
+        return None
 
 
 def _is_old(stamp: str | None, now: float, late: float) -> bool:

@@ -24,7 +24,7 @@ from .sweeps import State, SweepLog, pack_log, pack_state, unpack_log, unpack_st
 if TYPE_CHECKING:  # they import SQLAlchemy and cryptography, which take 0.5 s
     from gateway.storage.sealing import Sealer
 
-LEASE = 600.0
+LEASE = 300.0
 """Seconds after which a process that sweeps was killed."""
 DAY = 86_400.0
 T = TypeVar("T")
@@ -169,7 +169,9 @@ class SweepBook:
         try:
             await sweep()
         finally:
-            await asyncio.shield(self._in_thread(lambda register, _: register.release(feed)))
+            # After the end of the book the lease ends by itself.
+            if self._opened is not None:
+                await asyncio.shield(self._in_thread(lambda register, _: register.release(feed)))
 
     async def _in_thread(self, work: Callable[[Register, Sealer | None], T]) -> T:
         """Return what blocking work returns. Raises StoreUnavailable."""

@@ -68,6 +68,15 @@ def test_a_stamp_of_the_future_hides_nothing() -> None:
     assert conditions(place, "stamp") == {"stamp": {"gte": at(-55)}}
 
 
+def test_a_stamp_that_stands_for_no_time_is_no_error() -> None:
+    place = start("0001-01-01T00:00:00Z", NOW, LATE)
+    assert conditions(place, "stamp") == {"stamp": {"gt": "0001-01-01T00:00:00Z"}}
+
+    place, new = round_of(start("0001-01-01T00:00:00Z", 0.0, 1e12), row("a", 1), now=2)
+
+    assert new == ["CHANGED a"]
+
+
 def test_old_stamps_need_no_window() -> None:
     place = start(at(-10_000), NOW, LATE)
 

@@ -146,6 +146,7 @@ async def test_keyed_headers_with_lines_are_one_request(over: Faulty) -> None:
     assert over.reached() == 1
 
 
+@pytest.mark.heavy
 async def test_200_orders_with_600_lines_take_four_requests(
     gateway: Gateway, sandbox: Starlette
 ) -> None:

@@ -43,7 +43,10 @@ DOORS = [
 ]
 """Addresses that a signed-in caller can use."""
 NO_DOORS = [("POST", "/graphql/nothing"), ("GET", "/graphql/nothing")]
-EXPORTS = [("GET", "/export/CustomersV3"), ("GET", "/export/ap/VendorsV2")]
+EXPORTS = [
+    *(("GET", "/export/CustomersV3"), ("GET", "/export/ap/VendorsV2")),
+    *(("POST", "/import/CustomersV3"), ("POST", "/import/ap/VendorsV2")),
+]
 
 
 def settings(**more: Any) -> Settings:

@@ -35,7 +35,7 @@ OTHER = "{ customersV3(first: 2) { nodes { customerAccount } } }"
 SHA = sha256_of(ORDERS)
 DOCUMENTS = {"orders": ORDERS, "rename": RENAME, "secret": SECRET, "broken": BROKEN}
 ROLES = {
-    "app": {"sets": {"*": {"update": True}}},
+    "app": {"sets": {"*": {"create": True, "update": True}}},
     "clerk": {"inherits": ["app"]},
     "router": {"inherits": ["app"], "documents": "prefer"},
     "phone": {"inherits": ["app"], "documents": "only"},
@@ -208,6 +208,16 @@ async def test_exports_follow_the_mode(only: Client) -> None:
 
     assert code_of(refused) == "PERSISTED_QUERY_REQUIRED"
     assert (free.status_code, free.text[:19]) == (200, '{"customerAccount":')
+
+
+async def test_imports_follow_the_mode(only: Client) -> None:
+    path, media = "/import/CustomersV3?validate=true", {"content-type": "application/x-ndjson"}
+
+    refused = await only.http.post(path, content=b"1", headers={**bearer("app"), **media})
+    free = await only.http.post(path, content=b"1", headers={**bearer("router"), **media})
+
+    assert code_of(refused) == "PERSISTED_QUERY_REQUIRED"
+    assert (free.status_code, free.json()["status"]) == (200, "refused")
 
 
 @pytest.mark.parametrize(

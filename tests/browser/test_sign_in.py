@@ -210,5 +210,5 @@ def test_all_text_of_signing_in_can_be_read(context, signed_in, url):
     unexpected["users"] = violations_by_theme(page)
     unexpected["badge"] = violations_by_theme(signed_in.page)
 
-    nothing = {"light": [], "dark": []}
+    nothing: dict[str, list[object]] = {"light": [], "dark": []}
     assert unexpected == {"gate": nothing, "users": nothing, "badge": nothing}

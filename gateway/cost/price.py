@@ -134,6 +134,8 @@ class _Batch(Struct):
     """Rows that are expected for each key."""
     own_pages: bool = False
     """Whether the page of each key is a read of its own."""
+    length: float = LIST_ROWS
+    """Rows of the whole list of each key, as far as that is known."""
     shared: bool = False
     """Whether its requests share batches."""
 
@@ -313,7 +315,7 @@ class _Reads:
                 case Via.EXPAND:
                     each = _rows_of_parent(child)
                     is_whole = window is not None and not child.paged
-                    self._tally.rows += rows * (LIST_ROWS if is_whole else each)
+                    self._tally.rows += rows * (_length(child) if is_whole else each)
                     if below.children and each:
                         self._children(below, rows * each, batches)
                 case Via.KEYS:
@@ -321,9 +323,9 @@ class _Reads:
                     keys, each = child.child.keys.of(rows), _rows_of_parent(child)
                     many = window is not None
                     own = child.own_pages and keys > 1
-                    batches.append(
-                        _Batch(below, child.join.target, keys, many, each=each, own_pages=own)
-                    )
+                    batch = _Batch(below, child.join.target, keys, many, each=each, own_pages=own)
+                    batch.length = _length(child)
+                    batches.append(batch)
                 case Via.PATH:
                     each = _rows_of_parent(child)
                     self._list(below, rows, each)
@@ -403,12 +405,17 @@ class _Reads:
 def _rows_of_parent(child: ChildPlan) -> float:
     """Return the rows of its page, or of a relation to one row, that a parent is expected to have."""
     most, rows = _most_rows(child.plan), child.child.rows
-    return min(LIST_ROWS, most) if rows.most == inf else rows.of(most)
+    return min(_length(child), most) if rows.most == inf else rows.of(most)
+
+
+def _length(child: ChildPlan) -> float:
+    """Return how long the related list of a parent is as a whole, if nothing is known as long as most are."""
+    return child.child.lengths.average or LIST_ROWS
 
 
 def _rows_of_key(batch: _Batch) -> float:
     """Return the rows that come for a key: a whole list, out of which its page is cut."""
-    return LIST_ROWS if batch.many else 1
+    return batch.length if batch.many else 1
 
 
 def _most_rows(plan: ReadPlan) -> float:

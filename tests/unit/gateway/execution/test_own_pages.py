@@ -174,6 +174,23 @@ async def test_pages_of_each_parent_are_priced_as_they_are_sent(sandboxed: Gatew
     assert cost["estimated"]["requests"] == pytest.approx(cost["actual"]["requests"], rel=0.34)
 
 
+@pytest.mark.parametrize(("longest", "first"), [(0, 1), (0, 40), (1_000, 1), (1_000, 40)], ids=str)
+async def test_rows_of_lists_are_priced_by_their_lengths(
+    sandboxed: Gateway, longest: int, first: int
+) -> None:
+    """Lists of some 40 customers in a group: whole, or page by page."""
+    by = priced_engine(sandboxed, expand="never", long_list_rows=longest)
+    query = f"""{{ customerGroups(first: 10, companies: ["usmf"]) {{ nodes {{
+      customers(first: {first}) {{ nodes {{ customerAccount }} }} }} }} }}"""
+    request = GraphQLRequest(query=query, cost="include")
+
+    answers = [await by.execute(request) for _ in range(4)]
+
+    cost = answers[-1].extensions["cost"]
+    assert cost["actual"]["rows"] >= 10
+    assert cost["estimated"]["rows"] == pytest.approx(cost["actual"]["rows"], rel=0.2)
+
+
 def test_lengths_are_averages_of_lists() -> None:
     lengths = ListLengths()
     lengths.learn(0, 0)

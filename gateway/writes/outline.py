@@ -98,6 +98,9 @@ def rows_looked_up(
     """Return how many rows of a mutation set all fields of a natural key; the company comes from the scope."""
     names = [f.name for f in key.fields if f.source != company_property]
     rows = _input_rows(field, node, variables)
+    # Each row must have it then; values of earlier mutations are not known yet.
+    if key.is_requested:
+        return len(rows)
     return sum(all(row.get(name) for name in names) for row in rows)
 
 

@@ -106,6 +106,24 @@ async def test_an_estimate_sends_nothing_and_takes_nothing(sandboxed: Gateway) -
     assert dict(answer.fields)[b"ratelimit"] == b'"caller";r=60;t=0'
 
 
+@pytest.mark.parametrize(
+    ("rows", "unique", "requests"),
+    [(1, "[]", 1), (1, '"integrationKey"', 2), (60, '"integrationKey"', 3), (1, '"unknown"', 1)],
+)
+async def test_the_look_for_natural_keys_is_priced(
+    sandboxed: Gateway, rows: int, unique: str, requests: int
+) -> None:
+    query = f"""mutation ($input: [LedgerJournalHeaderCreateInput!]!) {{
+      createLedgerJournalHeaders(input: $input, uniqueBy: {unique}) {{ userErrors {{ code }} }} }}"""
+    row = {"dataAreaId": "usmf", "journalName": "GenJrn", "integrationKey": "K"}
+
+    answer = await run(
+        _World(sandboxed).engine(), query, cost="estimate", input=[row for _ in range(rows)]
+    )
+
+    assert answer.extensions["cost"]["estimated"]["requests"] == requests
+
+
 async def test_an_operation_above_the_limit_is_refused(sandboxed: Gateway) -> None:
     world = _World(sandboxed, CostOptions(max_cost=2.9))
 

@@ -159,6 +159,30 @@ async def test_a_run_that_was_killed_is_not_repeated(client: Client, tmp_path: P
     assert await count(client, "killed") == 1
 
 
+UNIQUE = CREATE.replace(
+    'dataAreaId: "usmf"}', 'dataAreaId: "usmf", integrationKey: $name}, uniqueBy: "integrationKey"'
+)
+
+
+@pytest.mark.parametrize("by", ["header", "argument"])
+async def test_a_killed_run_with_natural_keys_runs_again(
+    client: Client, tmp_path: Path, by: str
+) -> None:
+    name = f"unique {by}"
+    query = UNIQUE if by == "header" else UNIQUE.replace("uniqueBy", 'idempotencyKey: "k" uniqueBy')
+    header = {"Idempotency_Key": "k"} if by == "header" else {}
+    body = {"query": query, "variables": {"name": name}}
+    first = await client.post(body, **header)
+    with closing(sqlite3.connect(tmp_path / "store" / "gateway.db")) as store, store:
+        store.execute("UPDATE idempotency_keys SET sealed = NULL, leased_until = 0")
+    second = await client.post(body, **header)
+
+    assert first.json()["data"]["createLedgerJournalHeader"]["userErrors"] == []
+    assert second.json() == first.json()
+    assert "idempotent-replayed" not in second.headers
+    assert await count(client, name) == 1
+
+
 async def test_queries_ignore_the_key(client: Client, tmp_path: Path) -> None:
     for name in ("a", "b"):
         body = {"query": COUNT, "variables": {"name": name}}

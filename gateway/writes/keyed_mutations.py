@@ -23,7 +23,7 @@ from gateway.request import Answer, ValidOperation
 from schema.writes.catalog import IDEMPOTENCY_KEY
 
 from .natural_keys import names_natural_key
-from .once import REPLAYED, NotingWriter
+from .once import REPLAYED, NotingWriter, is_open
 from .reference_values import ReferenceValues
 
 _LONGEST = 255
@@ -43,6 +43,8 @@ class _KeyedRun(Struct):
     """A mutation that runs under a key."""
 
     run: Run
+    is_unique: bool = False
+    """Whether it finds what it has written, so that it may run again."""
     is_final: bool = False
     may_have_written: bool = False
 
@@ -89,7 +91,7 @@ class KeyedMutations:
         begun = await self._ledger.begin(caller, f"mutation {name}", digest, repeatable=is_unique)
         if isinstance(begun, Run):
             self._writer.reset()
-            self._runs[key] = _KeyedRun(begun)
+            self._runs[key] = _KeyedRun(begun, is_unique)
             return False
         stored = self._replayed[key] = msgspec.json.decode(begun, type=StoredMutation)
         for reference in references.references:
@@ -107,8 +109,9 @@ class KeyedMutations:
     async def settle(self, answer: Answer) -> None:
         """Put stored payloads into the answer of the operation, and store those of the mutations that have run."""
         for key, keyed in self._runs.items():
-            if keyed.is_final:
-                await keyed.run.finish(msgspec.json.encode(self._stored(key, answer)))
+            encoded = msgspec.json.encode(self._stored(key, answer)) if keyed.is_final else b""
+            if encoded and not (keyed.is_unique and is_open(encoded)):
+                await keyed.run.finish(encoded)
             else:
                 await keyed.run.release()
         for key, stored in self._replayed.items():

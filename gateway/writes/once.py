@@ -24,6 +24,7 @@ from gateway.request import Answer, GraphQLRequest, ValidOperation
 REPLAYED = (b"idempotent-replayed", b"true")
 """Header field of an answer that was stored."""
 _REFUSAL = 400
+_OPEN = (b'"OUTCOME_UNKNOWN"', b'"PARTLY_WRITTEN"')
 
 
 class StoredAnswer(msgspec.Struct):
@@ -81,6 +82,11 @@ class NotingWriter:
         return response
 
 
+def is_open(answer: bytes) -> bool:
+    """Return whether an answer says of a row that its outcome is not known, or that it was written in part."""
+    return any(code in answer for code in _OPEN)
+
+
 Write: TypeAlias = Callable[[WriteUpstream], Awaitable[Answer]]
 """Runs an operation by a writer, and answers it."""
 
@@ -111,7 +117,8 @@ async def answer_once(
 ) -> Answer:
     """Return the answer of ``write``, or the stored one of an earlier request. Raises GatewayError.
 
-    ``repeatable``: it may run again after a run that was killed.
+    ``repeatable``: it finds what it has written, so it may run again after a run that was killed, or whose outcome is
+    not known.
     """
     assert request.idempotency_key is not None
     begun = await ledger.begin(
@@ -120,10 +127,10 @@ async def answer_once(
     if isinstance(begun, bytes):
         stored = msgspec.json.decode(begun, type=StoredAnswer)
         return Answer(stored.data, stored.errors, changed=True, fields=(REPLAYED,))
-    return await _run(begun, writer, write)
+    return await _run(begun, writer, write, repeatable=repeatable)
 
 
-async def _run(run: Run, writer: NotingWriter, write: Write) -> Answer:
+async def _run(run: Run, writer: NotingWriter, write: Write, *, repeatable: bool) -> Answer:
     """Return the answer of a run, and store it if it is final."""
     try:
         answer = await write(writer)
@@ -138,7 +145,7 @@ async def _run(run: Run, writer: NotingWriter, write: Write) -> Answer:
     except BaseException:
         run.abandon()
         raise
-    if writer.is_final:
+    if writer.is_final and not (repeatable and is_open(encoded)):
         await run.finish(encoded)
     else:
         await run.release()

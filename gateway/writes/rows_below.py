@@ -101,7 +101,7 @@ class RowsBelow:
     async def _missing(self, headers: Sequence[Outcome]) -> list[Missing]:
         """Return what is missing below each row. Raises GatewayError."""
         groups: dict[Hashable, list[tuple[ChildWrites, Key]]] = {}
-        for header in headers:
+        for header in filter(_shows_joins, headers):
             for children in _with_rows(header.write):
                 key = self._key(children, header.row or {})
                 groups.setdefault(_group(children), []).append((children, key))
@@ -132,6 +132,8 @@ class RowsBelow:
     def _missing_of(
         self, header: Outcome, read: Mapping[Hashable, Mapping[Key, list[Values]]]
     ) -> Missing:
+        if not _shows_joins(header):
+            return _hidden(header.write)
         missing: list[RowWrite] = []
         for children in _with_rows(header.write):
             key = self._key(children, header.row or {})
@@ -181,6 +183,20 @@ class RowsBelow:
 
 def _with_rows(write: RowWrite) -> list[ChildWrites]:
     return [children for children in write.children if children.rows]
+
+
+def _shows_joins(header: Outcome) -> bool:
+    """Return whether the caller sees the values by which the rows below a row are joined to it."""
+    row = header.row or {}
+    return all(row.get(s) is not None for c in _with_rows(header.write) for s, _ in c.join)
+
+
+def _hidden(write: RowWrite) -> UserError:
+    message = (
+        "A row with this natural key is there. Whether the rows below it are cannot be looked up, as the"
+        " caller does not see what joins them to it."
+    )
+    return UserError(code=DUPLICATE_KEY, message=message, path=write.place)
 
 
 def _group(children: ChildWrites) -> Hashable:

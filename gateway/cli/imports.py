@@ -153,14 +153,15 @@ async def _run(
     """Write all rows, and their results. Raises ImportStopped, OSError."""
 
     async def pieces() -> AsyncIterator[bytes]:
-        while packed := source.read(_PIECE):
-            try:
+        try:
+            while packed := source.read(_PIECE):
                 for piece in decompressor.pieces(packed):
                     yield piece
-            except ValueError as error:
-                text = f"{source.name} is not compressed as its name says."
-                raise SettingsError(text) from error
-            show(run.counts.rows, source.tell())
+                show(run.counts.rows, source.tell())
+            decompressor.end()
+        except ValueError as error:
+            text = f"{source.name} is not compressed as its name says, or lacks its end."
+            raise SettingsError(text) from error
 
     try:
         async with aclosing(run.results(pieces())) as results:

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from starlette.types import Scope, Send
 
-from gateway.errors import GatewayError, JobSpaceExceeded
+from gateway.errors import GatewayError, StoreUnavailable
 from gateway.imports.request import ImportRequest
 from gateway.jobs.importing import ImportJob, ImportKind
 from gateway.jobs.job_json import job_json
@@ -72,32 +72,32 @@ async def start_import(
     name, options, coding = of
     try:
         with await asyncio.to_thread(jobs.parts.upload) as folder:
-            with PartFile(Path(folder) / "rows") as file:
-                async for piece in body:
-                    await asyncio.to_thread(file.write, piece)
-                    if file.size > jobs.max_bytes:
-                        raise JobSpaceExceeded(
-                            "The body is larger than the files of jobs may be.",
-                            hint="Setting: jobs.max_bytes.",
-                        )
-            job = ImportJob(
-                set=name,
-                options=options,
-                companies=request.companies,
-                key=request.idempotency_key,
-                sha256=file.sha256,
-                coding=coding,
-            )
-            new = NewJob(
-                environment=_environment(scope),
-                profile=profile,
-                kind=ImportKind.name,
-                request=msgspec.json.encode(job),
-                files=FileFacts(name=name, ending="ndjson", media="application/x-ndjson"),
-                caller=request.caller,
-                is_personal=_is_personal(scope),
-            )
-            return await jobs.start(new, InputFile(file.path, file.sha256))
+            async with jobs.arriving() as count:
+                with PartFile(Path(folder) / "rows") as file:
+                    async for piece in body:
+                        count(len(piece))
+                        await asyncio.to_thread(file.write, piece)
+                job = ImportJob(
+                    set=name,
+                    options=options,
+                    companies=request.companies,
+                    key=request.idempotency_key,
+                    sha256=file.sha256,
+                    coding=coding,
+                )
+                new = NewJob(
+                    environment=_environment(scope),
+                    profile=profile,
+                    kind=ImportKind.name,
+                    request=msgspec.json.encode(job),
+                    files=FileFacts(name=name, ending="ndjson", media="application/x-ndjson"),
+                    caller=request.caller,
+                    is_personal=_is_personal(scope),
+                )
+                return await jobs.start(new, InputFile(file.path, file.sha256, file.size))
+    except OSError as error:
+        text = "The files of jobs cannot be written for now."
+        raise job_refusal(StoreUnavailable(text, detail=str(error))) from error
     except GatewayError as error:
         raise job_refusal(error) from error
 

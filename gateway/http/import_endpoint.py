@@ -118,7 +118,8 @@ class _Imports:
                 raise HttpError(503, "STARTING", "The gateway is starting.", "Try again soon.")
             prepared = prepare_import(self._endpoint, scope, headers, caller, live)
             if prefers_job(headers):
-                await self._start(prepared, scope, receive, send)
+                with self._endpoint.running.holding(Lane.EXPORT, scope, caller):
+                    await self._start(prepared, scope, receive, send)
                 return
             with self._endpoint.running.holding(Lane.EXPORT, scope, caller):
                 await _Exchange(self._endpoint, prepared, scope, receive, send).run()
@@ -314,12 +315,12 @@ class _Exchange:
             try:
                 for piece in self._prepared.decompressor.pieces(message.get("body", b"")):
                     yield piece
+                if not message.get("more_body", False):
+                    self._prepared.decompressor.end()
+                    return
             except ValueError as error:
-                raise ImportStopped(
-                    _error("BAD_REQUEST", "The body is not compressed as Content-Encoding says.")
-                ) from error
-            if not message.get("more_body", False):
-                return
+                text = "The body is not compressed as Content-Encoding says, or lacks its end."
+                raise ImportStopped(_error("BAD_REQUEST", text)) from error
 
     async def _next(self) -> Any:
         """Return the next part of the request, unless the import has to end."""

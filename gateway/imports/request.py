@@ -162,7 +162,12 @@ def _unique_by(fields: ImportFields, request: ImportRequest) -> str:
     """Return the argument with the fields of the natural key. Raises BadArgument."""
     if request.unique_by is None:
         return ""
-    names = (f'"{fields.path(name)[-1].name}"' for name in request.unique_by)
+    names = []
+    for name in request.unique_by:
+        *above, field = fields.path(name)
+        if above:
+            raise BadArgument(f"uniqueBy: {name} is no plain field of a new row.")
+        names.append(f'"{field.name}"')
     return f", uniqueBy: [{', '.join(names)}]"
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import codecs
 import csv
+import re
+import sys
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any, Protocol
@@ -17,6 +19,9 @@ from msgspec import Struct
 from gateway.errors import BadArgument
 
 _QUOTE = b'"'
+_OPENS = re.compile(rb'(?:(?:"(?:[^"]|"")*+"|[^",]*+),)*+"(?:[^"]|"")*+')
+"""A line whose last cell is quoted and goes on in the next line."""
+csv.field_size_limit(sys.maxsize)  # rows are limited
 _JSON_LINES = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
 
@@ -142,14 +147,18 @@ class CsvReader:
             raise BadArgument("The last cell of the file has a quote that is not closed.")
 
     def _add(self, line: bytes) -> Iterator[SourceRow]:
+        # Quotes within quoted cells are doubled, so that an odd number opens or closes one.
+        has_odd_quotes = line.count(_QUOTE) % 2 == 1
         if self._open:
-            require_row_size(len(self._open) + len(line), self._most)
-            line = bytes(self._open) + line
-        # Quotes within quoted cells are doubled, so that an odd number leaves one open.
-        if line.count(_QUOTE) % 2:
+            self._open += line
+            require_row_size(len(self._open), self._most)
+            if not has_odd_quotes:
+                return
+            line, self._open = bytes(self._open), bytearray()
+        # A quote within a plain cell (5" pipe) opens nothing: the next line is a row of its own.
+        elif has_odd_quotes and _OPENS.fullmatch(line):
             self._open = bytearray(line)
             return
-        self._open = bytearray()
         if not line.strip():
             return
         try:

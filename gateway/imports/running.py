@@ -6,6 +6,7 @@ slowed down by the service.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Any
 
@@ -32,7 +33,13 @@ class ImportRun(Struct):
     async def results(self, pieces: AsyncIterator[bytes]) -> AsyncGenerator[list[RowResult], None]:
         """Yield the results of rows, in the order of the rows. Raises ImportStopped if it ends early."""
         async for rows in self.chunks(pieces):
-            yield await self.write(rows)
+            try:
+                results = await self.writer.write(rows)
+            except ImportStopped as stopped:
+                self.counts.add(stopped.results)
+                raise
+            self.counts.add(results)
+            yield results
             self.require_few_errors()
 
     async def chunks(
@@ -50,10 +57,13 @@ class ImportRun(Struct):
                     is_checked = True
                     own = _weight(row.values)
                     if rows and weight + own > self.plan.chunk:
+                        await asyncio.sleep(0)
                         yield rows
                         rows, weight = [], 0
                     rows.append(row)
                     weight += own
+                # Much may come of a few compressed bytes: others have their turn.
+                await asyncio.sleep(0)
             if not is_checked and isinstance(reader, CsvReader):
                 self._check_header(reader.names or ())
         except BadArgument as error:
@@ -64,19 +74,13 @@ class ImportRun(Struct):
             yield rows
 
     def _check_header(self, names: Sequence[str]) -> None:
-        """Raise BadArgument for a column that no row can have."""
+        """Raise BadArgument for a column that no row can have, or that is there by both of its names."""
+        paths: set[tuple[str, ...]] = set()
         for name in names:
-            self.plan.fields.path(name)
-
-    async def write(self, rows: Sequence[SourceRow]) -> list[RowResult]:
-        """Write rows, and count their results. Raises ImportStopped."""
-        try:
-            results = await self.writer.write(rows)
-        except ImportStopped as stopped:
-            self.counts.add(stopped.results)
-            raise
-        self.counts.add(results)
-        return results
+            path = tuple(field.name for field in self.plan.fields.path(name))
+            if path in paths:
+                raise BadArgument(f"{name} is there twice, by both of its names.")
+            paths.add(path)
 
     def require_few_errors(self) -> None:
         """Raise ImportStopped if more rows were refused than may be."""

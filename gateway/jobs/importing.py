@@ -65,7 +65,8 @@ class ImportKind:
         of = msgspec.json.decode(job.request, type=ImportJob)
         ready = prepare_for(job.api, of.set, of.options)
         key = of.key
-        if key is None and of.options.unique_by is None:
+        # An empty ``uniqueBy`` looks nothing up.
+        if key is None and not of.options.unique_by:
             # No header can be equal to it: keys of headers have no spaces.
             key = f"job {job.id}"
         first = ready.plan.first(
@@ -94,8 +95,7 @@ class _JobRun:
             async for rows in self._run.chunks(self._pieces()):
                 rest = [row for row in rows if row.number > self._rows]
                 if rest:
-                    self._results += await self._write(rest)
-                    self._rows = rest[-1].number
+                    self._add(await self._write(rest))
                     if len(self._results) >= PART_ROWS:
                         await self._save()
                     self._run.require_few_errors()
@@ -108,7 +108,7 @@ class _JobRun:
     async def _write(self, rows: Sequence[SourceRow]) -> list[RowResult]:
         """Write rows, once it is known what became of those that another process has begun. Raises ImportStopped."""
         while True:
-            writing = asyncio.ensure_future(self._run.write(rows))
+            writing = asyncio.ensure_future(self._run.writer.write(rows))
             try:
                 return await asyncio.shield(writing)
             except asyncio.CancelledError:
@@ -125,21 +125,27 @@ class _JobRun:
         for result in results:
             if result.status == "not_sent" or result.row != self._rows + 1:
                 return
-            self._results.append(result)
-            self._rows = result.row
+            self._add([result])
+
+    def _add(self, results: Sequence[RowResult]) -> None:
+        """Add the results of the next rows."""
+        self._results += results
+        self._run.counts.add(results)
+        self._rows = results[-1].row
 
     async def _pieces(self) -> AsyncIterator[bytes]:
         """Yield the file with the rows. Raises ImportStopped."""
         decompressor = stream_decompressor(self._of.coding)
         assert decompressor is not None
         packed = self._job.read(self._of.sha256)
-        while piece := await asyncio.to_thread(next, packed, b""):
-            try:
+        try:
+            while piece := await asyncio.to_thread(next, packed, b""):
                 for plain in decompressor.pieces(piece):
                     yield plain
-            except ValueError as error:
-                text = "The body is not compressed as Content-Encoding said."
-                raise BadArgument(text) from error
+            decompressor.end()
+        except ValueError as error:
+            text = "The body is not compressed as Content-Encoding said, or lacks its end."
+            raise BadArgument(text) from error
 
     async def _save(self) -> None:
         """Make the results so far a part, durably."""

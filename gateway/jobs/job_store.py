@@ -9,6 +9,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -53,6 +54,7 @@ class _Sealed(Struct, frozen=True, kw_only=True):
     files: FileFacts
     caller: Caller
     is_personal: bool
+    input_bytes: int = 0
 
 
 class JobStore:
@@ -128,19 +130,25 @@ class JobStore:
             created=now,
             updated=now,
             expires_at=None,
+            input_bytes=0 if source is None else source.bytes,
         )
 
         def create() -> bool:
             register, sealer = self._open()
-            if register.size() >= self.options.max_bytes:
+            if register.size() + job.input_bytes >= self.options.max_bytes:
                 raise _full()
             parts.prepare(job.id)
             return register.create(self._row(job, sealer, owner), self.options.per_caller)
 
         if source is not None:
             await self._place(job.id, source)
-        if not await self._call(create):
-            await parts.remove(job.id)
+        try:
+            is_created = await self._call(create)
+        except JobSpaceExceeded:
+            await self._forget(job.id)
+            raise
+        if not is_created:
+            await self._forget(job.id)
             raise TooManyJobs(
                 f"{self.options.per_caller} jobs of yours have not ended.",
                 hint="Wait until one ends, or cancel one.",
@@ -153,11 +161,24 @@ class JobStore:
         try:
             await self.parts.put(job_id, source.path, source.sha256)
         except OSError as error:
+            await self._forget(job_id)
             raise StoreUnavailable(
                 "The files of jobs cannot be written for now.",
                 detail=str(error),
                 retry_after=_RETRY,
             ) from error
+
+    async def _forget(self, job_id: str) -> None:
+        """Remove the files of a job that was not created, as far as they can be."""
+        with suppress(OSError):
+            await self.parts.remove(job_id)
+
+    async def room(self) -> int:
+        """Return the bytes that the files of further jobs may take. Raises JobSpaceExceeded, StoreUnavailable."""
+        room = self.options.max_bytes - await self._call(self._open()[0].size)
+        if room <= 0:
+            raise _full()
+        return room
 
     async def find(self, job_id: str) -> Job | None:
         """Return a job; None if there is none. Raises JobsUnavailable, StoreUnavailable."""
@@ -233,7 +254,7 @@ class JobStore:
             values = {
                 "checkpoint": sealer.seal(msgspec.json.encode(checkpoint), _context(job.id, "at")),
                 "progress": msgspec.json.encode(progress).decode(),
-                "size": progress.bytes,
+                "size": job.input_bytes + progress.bytes,
                 "updated": now,
                 "leased_until": now + self.options.lease,
             }
@@ -322,7 +343,7 @@ class JobStore:
             request=_sealed(job, sealer),
             checkpoint=None,
             progress=msgspec.json.encode(job.progress).decode(),
-            size=0,
+            size=job.input_bytes,
             error=None,
             owner=owner,
             leased_until=job.created if owner is None else job.created + self.options.lease,
@@ -343,6 +364,7 @@ def _sealed(job: Job, sealer: Sealer) -> bytes:
         files=job.files,
         caller=job.caller,
         is_personal=job.is_personal,
+        input_bytes=job.input_bytes,
     )
     return sealer.seal(msgspec.json.encode(sealed), _context(job.id, "request"))
 
@@ -378,6 +400,7 @@ def _job(row: JobRow, sealer: Sealer) -> Job:
         created=row.created,
         updated=row.updated,
         expires_at=row.expires_at,
+        input_bytes=sealed.input_bytes,
     )
 
 

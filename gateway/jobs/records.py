@@ -84,6 +84,8 @@ class Job(Struct, frozen=True, kw_only=True):
     updated: float
     expires_at: float | None
     """None: it has not ended."""
+    input_bytes: int = 0
+    """Of the file that it reads."""
 
 
 class InputFile(NamedTuple):
@@ -92,6 +94,7 @@ class InputFile(NamedTuple):
     path: Path
     """In the folder of ``PartStore.upload``."""
     sha256: str
+    bytes: int
 
 
 class NewJob(Struct, frozen=True, kw_only=True):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 
 from gateway.config.audit_models import ADMIN_ROLE
-from gateway.errors import UnknownJob, WrongJobState
+from gateway.errors import JobSpaceExceeded, UnknownJob, WrongJobState
 from gateway.identity.caller import Caller
 
 from .job_store import JobStore
@@ -20,11 +21,30 @@ class Jobs:
     def __init__(self, store: JobStore, runner: JobRunner) -> None:
         self._store = store
         self._runner = runner
+        self._arriving = 0
 
-    @property
-    def max_bytes(self) -> int:
-        """Bytes that the files of all jobs may take."""
-        return self._store.options.max_bytes
+    @asynccontextmanager
+    async def arriving(self) -> AsyncIterator[Callable[[int], None]]:
+        """Yield a function that counts the bytes of a file while it arrives.
+
+        It raises JobSpaceExceeded if there is no room for all files that arrive. Raises that, and StoreUnavailable.
+        """
+        room, size = await self._store.room(), 0
+
+        def count(more: int) -> None:
+            nonlocal size
+            size += more
+            self._arriving += more
+            if self._arriving > room:
+                raise JobSpaceExceeded(
+                    "The body is larger than what is free for the files of jobs.",
+                    hint="Setting: jobs.max_bytes.",
+                )
+
+        try:
+            yield count
+        finally:
+            self._arriving -= size
 
     @property
     def parts(self) -> PartStore:

@@ -160,6 +160,10 @@ class StreamDecompressor(Protocol):
         """Yield plain pieces of a few megabytes at most. Raises ValueError if it is not in this coding."""
         ...
 
+    def end(self) -> None:
+        """Raise ValueError if the body is not complete."""
+        ...
+
 
 def stream_decompressor(coding: str) -> StreamDecompressor | None:
     """Return what decompresses a body; None for a coding that is not known."""
@@ -176,10 +180,15 @@ class _Identity:
     def pieces(self, packed: bytes) -> Iterator[bytes]:
         yield packed
 
+    def end(self) -> None:
+        pass
+
 
 class _Gunzip:
     def __init__(self) -> None:
         self._decompressor = zlib.decompressobj(wbits=_GZIP)
+        self._is_within = False
+        """Whether a member has begun that has not ended."""
 
     def pieces(self, packed: bytes) -> Iterator[bytes]:
         while packed:
@@ -188,15 +197,21 @@ class _Gunzip:
             except zlib.error as error:
                 raise ValueError("not gzip") from error
             packed = self._decompressor.unconsumed_tail
+            self._is_within = not self._decompressor.eof
             if self._decompressor.eof:
                 # Another member may follow (RFC 1952, section 2.2).
                 packed = self._decompressor.unused_data
                 self._decompressor = zlib.decompressobj(wbits=_GZIP)
 
+    def end(self) -> None:
+        if self._is_within:
+            raise ValueError("gzip that does not end")
+
 
 class _Unzstd:
     def __init__(self) -> None:
         self._decompressor = self._begin()
+        self._is_within = False
 
     def _begin(self) -> Any:
         return zstandard.ZstdDecompressor(max_window_size=_WINDOW).decompressobj()
@@ -212,9 +227,14 @@ class _Unzstd:
                 except zstandard.ZstdError as error:
                     raise ValueError("not zstd") from error
                 rest = b""
+                self._is_within = not self._decompressor.eof
                 if self._decompressor.eof:
                     rest = self._decompressor.unused_data
                     self._decompressor = self._begin()
+
+    def end(self) -> None:
+        if self._is_within:
+            raise ValueError("zstd that does not end")
 
 
 def decompress_pieces(packed: memoryview, step: int = 1 << 18) -> Iterator[bytes]:

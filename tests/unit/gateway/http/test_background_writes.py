@@ -157,8 +157,9 @@ async def test_what_is_wrong_is_said_as_soon_as_it_shows(
     assert found == code
 
 
+@pytest.mark.parametrize("path", [IMPORT, f"{IMPORT}&maxErrors=0"])
 async def test_an_import_that_fails_goes_on_when_it_is_resumed(
-    client: Client, upstream: Starlette
+    client: Client, upstream: Starlette, path: str
 ) -> None:
     keys = [fresh() for _ in range(4)]
     rule = FaultRule(at="before", answer=Fault(status=403), skip=1, **BATCH)  # type: ignore[arg-type]
@@ -166,7 +167,7 @@ async def test_an_import_that_fails_goes_on_when_it_is_resumed(
 
     failed = await ended(
         client,
-        await client.http.post(IMPORT, content=rows_of(keys), headers={**NDJSON, **LATER}),
+        await client.http.post(path, content=rows_of(keys), headers={**NDJSON, **LATER}),
     )
     assert (failed["state"], failed["progress"]["rows"]) == ("FAILED", 2)
     assert [count(upstream, key) for key in keys] == [1, 1, 0, 0]
@@ -264,6 +265,7 @@ async def test_no_row_is_written_twice_after_a_kill(
     ("options", "statuses"),
     [
         ({}, ["unknown", "unknown", "created", "created"]),
+        ({"unique_by": ()}, ["unknown", "unknown", "created", "created"]),
         ({"unique_by": ("description",)}, ["exists"] * 4),
     ],
 )

@@ -193,9 +193,11 @@ async def test_a_body_may_be_compressed(served: Served, coding: str) -> None:
 
     found = results(await post(served, packed, content_encoding=coding))
     broken = await post(served, b"{}\n", content_encoding=coding)
+    cut = await post(served, pack(body_of(group(fresh())))[:-1], content_encoding=coding)
 
     assert [r["status"] for r in found] == ["created", "created"]
-    assert (broken.status_code, code_of(broken)) == (400, "BAD_REQUEST")
+    for refused in (broken, cut):
+        assert (refused.status_code, code_of(refused)) == (400, "BAD_REQUEST")
 
 
 async def test_validation_sends_nothing(served: Served, upstream: Starlette) -> None:
@@ -331,6 +333,20 @@ async def test_what_cannot_run_has_a_status(
     response = await post(served, b"a,b\n1,2\n", path, media)
 
     assert (response.status_code, code_of(response)) == (status, code)
+
+
+@pytest.mark.parametrize(
+    "header", ["customerGroupId,CustomerGroupId", "description,description", "description,,x"]
+)
+async def test_a_header_names_each_field_once(
+    served: Served, upstream: Starlette, header: str
+) -> None:
+    start = len(upstream.state.requests)
+
+    response = await post(served, f"{header}\n{fresh()},{fresh()}\n".encode(), media=CSV)
+
+    assert (response.status_code, code_of(response)) == (400, "BAD_ARGUMENT")
+    assert sent(upstream, start) == 0
 
 
 async def test_other_methods_codings_and_sites_are_refused(served: Served) -> None:

@@ -30,7 +30,7 @@ from gateway.identity.caller import Assertion, Caller
 from gateway.jobs import runner as runners
 from gateway.jobs.job_store import JobStore
 from gateway.jobs.part_file import PartFile
-from gateway.jobs.records import FileFacts, Job, NewJob, Part, Progress
+from gateway.jobs.records import FileFacts, InputFile, Job, NewJob, Part, Progress
 from gateway.jobs.runner import JobRunner
 from gateway.jobs.running import RunningJob
 from gateway.jobs.service import Jobs
@@ -100,7 +100,9 @@ class Process:
             raise self.refusal
         yield caller, cast("ServedApi", None)
 
-    async def start(self, caller: Caller = ANN, *, is_personal: bool = False) -> Job:
+    async def start(
+        self, caller: Caller = ANN, *, is_personal: bool = False, source: InputFile | None = None
+    ) -> Job:
         new = NewJob(
             environment="",
             profile=None,
@@ -110,7 +112,7 @@ class Process:
             caller=caller,
             is_personal=is_personal,
         )
-        return await self.jobs.start(new)
+        return await self.jobs.start(new, source)
 
     async def until(self, job: Job, *states: str) -> Job:
         async with asyncio.timeout(10):
@@ -320,6 +322,31 @@ async def test_the_jobs_of_a_caller_and_their_bytes_are_limited(
             await tight.start(ADMIN)
     assert job.error is not None
     assert job.error["extensions"]["code"] == "JOB_SPACE_EXCEEDED"
+
+
+async def test_files_that_jobs_read_take_space(
+    process: Process, settings: Settings, clock: Clock, tmp_path: Path
+) -> None:
+    jobs = settings.jobs.model_copy(update={"max_bytes": 100, "per_caller": 9})
+    tight = Process(settings.model_copy(update={"jobs": jobs}), clock)
+
+    def file(size: int) -> InputFile:
+        (tmp_path / "rows").write_bytes(b"x" * size)
+        return InputFile(tmp_path / "rows", f"{size}", size)
+
+    async with tight.runner.running():
+        job = await tight.until(await tight.start(source=file(60)), "SUCCEEDED")
+        with pytest.raises(JobSpaceExceeded):
+            await tight.start(source=file(40))
+        async with tight.jobs.arriving() as one, tight.jobs.arriving() as two:
+            one(10)
+            with pytest.raises(JobSpaceExceeded):
+                two(10)
+        async with tight.jobs.arriving() as count:
+            count(19)
+
+    assert settings.data_dir is not None
+    assert [f.name for f in (settings.data_dir / "jobs").iterdir()] == [job.id]
 
 
 async def test_a_job_and_its_files_go_when_their_time_is_over(

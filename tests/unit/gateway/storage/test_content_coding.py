@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import random
 import threading
 from typing import Any
 
 import pytest
+import zstandard
 
 from gateway.storage import content_coding as encoding
 from gateway.storage.content_coding import (
@@ -16,6 +19,7 @@ from gateway.storage.content_coding import (
     Compression,
     accepted_coding,
     negotiate_coding,
+    stream_decompressor,
 )
 from tests.unit.gateway.introspection.test_answers import UNPACK, client_of, post, settings_of
 
@@ -142,3 +146,19 @@ async def test_only_a_large_body_is_compressed_in_a_thread(
     await Compression().encode(b"x" * size, {"accept-encoding": "gzip"})
 
     assert (threads[0] != threading.get_ident()) is apart
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+def test_a_body_that_lacks_its_end_is_not_complete(coding: str) -> None:
+    pack = gzip.compress if coding == "gzip" else zstandard.compress
+    plain = random.Random(1).randbytes(1_000)
+    for body, is_whole in ((pack(plain) * 2, True), (pack(plain)[:-1], False), (b"", True)):
+        decompressor = stream_decompressor(coding)
+        assert decompressor is not None
+        unpacked = b"".join(decompressor.pieces(body))
+        if is_whole:
+            assert unpacked == plain * 2 or not body
+            decompressor.end()
+        else:
+            with pytest.raises(ValueError, match="does not end"):
+                decompressor.end()

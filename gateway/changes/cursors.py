@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from gateway.errors import InvalidCursor
 from gateway.operations.global_ids import MAX_LENGTH
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from gateway.storage.sealing import Sealer
 
 _VERSION = 1
+_Count: TypeAlias = Annotated[int, Meta(ge=0, le=1 << 53)]
+"""No database takes a longer one, and without roles any client can forge a cursor."""
 _SEALED_FOR = b"changes "
 _HINT = "Omit since to read the whole set; keep set, where and companies the same between answers."
 
@@ -30,11 +32,11 @@ _HINT = "Omit since to read the whole set; keep set, where and companies the sam
 class SweepPlace(Struct, frozen=True, array_like=True):
     """Where a feed by sweeps continues."""
 
-    number: int
+    number: _Count
     """The last sweep whose changes were delivered."""
-    upto: int = 0
+    upto: _Count = 0
     """The sweep up to which changes are being delivered; 0: none are."""
-    done: int = 0
+    done: _Count = 0
     """Those that were delivered already."""
 
 
@@ -55,6 +57,12 @@ class FeedCursor(Struct, frozen=True, array_like=True):
     """Pages of the whole set so far."""
     stamp: StampPlace | None = None
     sweep: SweepPlace | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has the place that a feed puts into it, which a forged one may lack."""
+        place = self.stamp if self.source in ("STAMP", "TWIN") else self.sweep
+        return self.is_snapshot or place is not None
 
     @property
     def is_new(self) -> bool:
@@ -87,6 +95,8 @@ def read_cursor(text: str, of: bytes, sealer: Sealer | None = None) -> FeedCurso
         if sealer is not None:
             packed = _opened(packed, of, sealer)
         cursor = _decode(packed)
+        if not cursor.is_whole:
+            raise ValueError
     except (ValueError, binascii.Error, msgspec.MsgspecError, RecursionError):
         raise InvalidCursor("since: this is not a cursor of these changes.", hint=_HINT) from None
     if cursor.version != _VERSION or cursor.of != of:

@@ -135,8 +135,7 @@ class JobStore:
 
         def create() -> bool:
             register, sealer = self._open()
-            if register.size() + job.input_bytes >= self.options.max_bytes:
-                raise _full()
+            self._require_space(register, job.input_bytes)
             parts.prepare(job.id)
             return register.create(self._row(job, sealer, owner), self.options.per_caller)
 
@@ -154,6 +153,11 @@ class JobStore:
                 hint="Wait until one ends, or cancel one.",
             )
         return job
+
+    def _require_space(self, register: JobRegister, further: int = 0) -> None:
+        """Raise JobSpaceExceeded if the files of jobs take as much as they may."""
+        if register.size() + further >= self.options.max_bytes:
+            raise _full()
 
     async def _place(self, job_id: str, source: InputFile) -> None:
         """Store the file that a job reads, before anybody can run it. Raises StoreUnavailable."""
@@ -274,12 +278,17 @@ class JobStore:
         )
 
     async def resume(self, job: Job, caller: Caller | None, owner: str | None) -> bool:
-        """Queue a job again, for its caller as it is now (None: as it was); return whether it could be."""
+        """Queue a job again, for its caller as it is now (None: as it was); return whether it could be.
+
+        Raises JobSpaceExceeded, StoreUnavailable.
+        """
         known = job if caller is None else replace(job, caller=_lasting(caller))
         now = self.now()
 
         def resume() -> bool:
             register, sealer = self._open()
+            # Else each run of a job that has failed for want of space would write some more.
+            self._require_space(register)
             values = {
                 "request": _sealed(known, sealer),
                 "owner": owner,

@@ -28,7 +28,7 @@ from gateway.runtime.served_api import ServedApi
 
 from .job_store import JobStore, error_json
 from .records import Checkpoint, Job, Progress, State
-from .running import JobKind, JobLost, RunningJob
+from .running import JobKind, JobLost, RunningJob, as_unavailable
 from .whole import digest_of_whole
 
 Enter: TypeAlias = Callable[
@@ -233,12 +233,14 @@ class JobRunner:
             await self._store.save(job, self.owner, checkpoint, progress)
             held.job = replace(held.job, checkpoint=checkpoint, progress=progress)
 
-        await self._store.parts.sweep(job.id)
+        with as_unavailable():
+            await self._store.parts.sweep(job.id)
         async with self._enter(job.environment, job.profile, held.caller) as (caller, api):
             running = RunningJob(held.job, caller, api, self._store.parts, save)
             await kind.run(running)
         last = held.job.checkpoint
-        whole = await asyncio.to_thread(digest_of_whole, self._store.parts, job.id, last.parts)
+        with as_unavailable():
+            whole = await asyncio.to_thread(digest_of_whole, self._store.parts, job.id, last.parts)
         await save(replace(last, sha256=whole), held.job.progress)
 
     async def _settle(self, job: Job, state: State, error: Mapping[str, Any] | None) -> None:

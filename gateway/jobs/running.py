@@ -63,7 +63,7 @@ class RunningJob:
     @contextmanager
     def folder(self) -> Iterator[Path]:
         """Yield a folder for files that are being written. Raises StoreUnavailable if that fails."""
-        with _as_unavailable(), self._store.scratch(self.id) as folder:
+        with as_unavailable(), self._store.scratch(self.id) as folder:
             yield Path(folder)
 
     def read(self, sha256: str) -> Iterator[bytes]:
@@ -72,12 +72,12 @@ class RunningJob:
 
     async def put(self, file: Path, sha256: str) -> None:
         """Make a file a part, which is there under this digest from now on. Raises StoreUnavailable."""
-        with _as_unavailable():
+        with as_unavailable():
             await self._store.put(self.id, file, sha256)
 
 
 @contextmanager
-def _as_unavailable() -> Iterator[None]:
+def as_unavailable() -> Iterator[None]:
     """Raise what files refuse, such as a full disk, as an error that may pass."""
     try:
         yield

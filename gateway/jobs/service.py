@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -13,6 +14,8 @@ from .job_store import JobStore
 from .part_store import PartStore
 from .records import InputFile, Job, NewJob
 from .runner import JobRunner
+
+_ID = re.compile("[0-9a-f]{32}")
 
 
 class Jobs:
@@ -64,7 +67,8 @@ class Jobs:
 
     async def find(self, job_id: str, environment: str, caller: Caller) -> Job:
         """Return a job that its caller may read. Raises UnknownJob, JobsUnavailable, StoreUnavailable."""
-        job = await self._store.find(job_id)
+        # Not every database takes every text: PostgreSQL refuses one with a NUL.
+        job = await self._store.find(job_id) if _ID.fullmatch(job_id) else None
         if (
             job is None
             or job.environment != environment

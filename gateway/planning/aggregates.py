@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 MAX_FIELDS = 50
 """Fields that one aggregate may aggregate, and that it may group by."""
+MAX_TERMS = 50
+"""Terms of one ``having``, and of one ``orderBy``: each is computed for every group."""
 MAX_DISTINCT = 10
 """Fields of which one aggregate may count the different values, which are held in memory."""
 _OF_NAMES: Mapping[str, Function] = {
@@ -195,6 +197,9 @@ class _Reader:
         first = arguments.get("first")
         if first is not None and first < 0:
             raise BadArgument(f"first is {first}; it cannot be negative.")
+        for name in ("having", "orderBy"):
+            if len(arguments.get(name) or ()) > MAX_TERMS:
+                raise BadArgument(f"groups: {name} takes {MAX_TERMS} terms at most.")
         return Groups(
             items=self._items(nodes, GROUP),
             having=tuple(map(self._condition, arguments.get("having") or ())),

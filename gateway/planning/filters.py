@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, assert_never
+from typing import Any, NamedTuple, assert_never
 
 from gateway.errors import BadArgument
 from gateway.odata.dialect import Dialect
@@ -46,6 +46,18 @@ MAX_ITEMS = 4_000
 """Items of one list; more would fit into no URL, and are refused before any work is done for them."""
 
 
+class _Position(NamedTuple):
+    """Where a part of a filter stands."""
+
+    prefix: tuple[str, ...] = ()
+    """Navigations to the row that it tests."""
+    is_negated: bool = False
+    """Whether the row passes if it does not hold."""
+
+
+_START = _Position()
+
+
 def all_of(*terms: Expr | None) -> Expr | None:
     """Return the conjunction of the terms that are not None; None if all are."""
     present = tuple(t for t in terms if t is not None)
@@ -71,54 +83,58 @@ class WhereReader:
 
         Raises BadArgument for an operand that its operator does not take.
         """
-        return None if where is None else self._where(self._name(csdl), where, ())
+        return None if where is None else self._where(self._name(csdl), where, _START)
 
     def _name(self, csdl: str) -> str:
         return self._catalog.name_of(TypeKind.WHERE, csdl)
 
-    def _where(self, input_name: str, where: object, prefix: tuple[str, ...]) -> Expr | None:
+    def _where(self, input_name: str, where: object, at: _Position) -> Expr | None:
         assert isinstance(where, Mapping)
         fields = self._catalog.inputs_of(input_name)
-        terms = [self._term(fields[n], v, prefix) for n, v in where.items() if v is not None]
+        terms = [self._term(fields[n], v, at) for n, v in where.items() if v is not None]
         return all_of(*terms)
 
-    def _term(self, item: InputField, value: object, prefix: tuple[str, ...]) -> Expr | None:
+    def _term(self, item: InputField, value: object, at: _Position) -> Expr | None:
         match item.role:
             case InputRole.AND | InputRole.OR:
-                return self._list(item, value, prefix)
+                return self._list(item, value, at)
             case InputRole.NOT:
-                inner = self._where(item.type_name, value, prefix)
+                negated = _Position(at.prefix, is_negated=not at.is_negated)
+                inner = self._where(item.type_name, value, negated)
                 return None if inner is None else Not(inner)
             case InputRole.TO_ONE:
                 assert item.of is not None
-                inner = self._where(item.type_name, value, (*prefix, item.of.source))
-                return None if inner is None else self._of_row(inner, item.of, prefix)
+                behind = at._replace(prefix=(*at.prefix, item.of.source))
+                inner = self._where(item.type_name, value, behind)
+                return None if inner is None else self._of_row(inner, item.of, at)
             case InputRole.TO_MANY:
-                return self._collection(item, value, prefix)
+                return self._collection(item, value, at.prefix)
             case _:
                 assert item.of is not None
-                return all_of(*_operators(item.of, value, Path((*prefix, item.of.source))))
+                return all_of(*_operators(item.of, value, Path((*at.prefix, item.of.source))))
 
-    def _list(self, item: InputField, values: object, prefix: tuple[str, ...]) -> Expr | None:
+    def _list(self, item: InputField, values: object, at: _Position) -> Expr | None:
         assert isinstance(values, list)
         _check_length(values, f"where.{item.name}")
-        terms = [self._where(item.type_name, value, prefix) for value in values]
+        terms = [self._where(item.type_name, value, at) for value in values]
         # An empty term excludes nothing, so it can be left out of a conjunction.
         if item.role is InputRole.AND:
             return all_of(*terms)
         # An empty alternative holds for every row, no alternative for none: `or: [{}]` and `or: []`.
         return Or(tuple(And(()) if t is None else t for t in terms))
 
-    def _of_row(self, inner: Expr, of: Field, prefix: tuple[str, ...]) -> Expr:
+    def _of_row(self, inner: Expr, of: Field, at: _Position) -> Expr:
         """Return the test of a related row that shows only inside its bound; else there is none, as for null."""
-        bound = self._bound_of(of, prefix)
+        bound = self._bound_of(of, at.prefix)
         if bound is None:
             return inner
         # ``ne`` holds if there is no row at all, so it holds for a row that does not show, too. Whether a test does
-        # depends on what is sent for it.
+        # depends on what is sent for it: for ``not`` of ``gt`` that may be ``le``, and neither holds then.
         assert self._dialect is not None
-        sent = lower_where(self._dialect, _without_lists(inner))
-        if evaluate(sent, lambda _: None, case_insensitive=False):
+        test = _without_lists(inner)
+        sent = lower_where(self._dialect, Not(test) if at.is_negated else test)
+        holds = bool(evaluate(sent, lambda _: None, case_insensitive=False))
+        if holds is not at.is_negated:
             return Or((inner, Not(bound)))
         return And((inner, bound))
 
@@ -136,7 +152,7 @@ class WhereReader:
         terms: list[Expr] = []
         for name, inner in value.items():
             if inner is not None:
-                where = self._where(input_name, inner, ())
+                where = self._where(input_name, inner, _START)
                 some = Some(path, all_of(where, self._bound_of(item.of, None)))
                 terms.append(some if name == InputRole.SOME.value else Not(some))
         return all_of(*terms)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 from starlette.applications import Starlette
 
+from gateway.changes.cursors import FeedCursor, SweepPlace, cursor_text
 from gateway.changes.describe import describe_changes
 from gateway.config.change_models import ChangeOptions
 from gateway.config.settings import Settings
@@ -142,6 +146,28 @@ async def test_a_cursor_is_for_its_set_filter_and_companies(gateway: Gateway) ->
     for text in ("x", "%", client.cursor[:-6] if client.cursor else "", "a" * 70_000):
         assert await client.ask(text) == {}
         assert client.code() == "INVALID_CURSOR"
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        {"stamp": None},
+        {"stamp": None, "sweep": SweepPlace(1)},
+        {"sweep": SweepPlace(1 << 60)},
+        {"sweep": SweepPlace(1, 2, -1)},
+    ],
+)
+async def test_a_cursor_that_no_feed_has_made_is_refused(
+    gateway: Gateway, places: dict[str, Any]
+) -> None:
+    client = Follower(gateway)
+    await client.take("now")
+    assert client.cursor is not None
+    packed = base64.urlsafe_b64decode(client.cursor + "===")
+    forged = replace(msgspec.msgpack.decode(packed, type=FeedCursor), **places)
+
+    assert await client.ask(cursor_text(forged)) == {}
+    assert client.code() == "INVALID_CURSOR"
 
 
 @pytest.mark.parametrize(

@@ -189,6 +189,14 @@ REFUSED: Mapping[str, tuple[str, str]] = {
     "no field": ("", "groups(having: [{ function: SUM, gt: 1 }]) { count }"),
     "having a text": ("", 'groups(having: [{ function: MIN, field: "note", gt: 1 }]) { count }'),
     "order by no key": ("", 'groups(orderBy: [{ field: "note" }]) { count }'),
+    "a thousand conditions": (
+        "",
+        f"groups(having: [{'{ function: COUNT, gt: 0 } ' * 1_000}]) {{ count }}",
+    ),
+    "an order of a thousand terms": (
+        "",
+        f"groups(orderBy: [{'{ function: COUNT } ' * 1_000}]) {{ count }}",
+    ),
     "less than no group": ("", "groups(first: -1) { count }"),
 }
 

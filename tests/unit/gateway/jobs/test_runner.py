@@ -320,6 +320,9 @@ async def test_the_jobs_of_a_caller_and_their_bytes_are_limited(
         job = await tight.until(await tight.start(ADMIN), "FAILED")
         with pytest.raises(JobSpaceExceeded):
             await tight.start(ADMIN)
+        # Each run would write some more.
+        with pytest.raises(JobSpaceExceeded):
+            await tight.jobs.resume(job, ADMIN)
     assert job.error is not None
     assert job.error["extensions"]["code"] == "JOB_SPACE_EXCEEDED"
 
@@ -347,6 +350,34 @@ async def test_files_that_jobs_read_take_space(
 
     assert settings.data_dir is not None
     assert [f.name for f in (settings.data_dir / "jobs").iterdir()] == [job.id]
+
+
+@pytest.mark.parametrize("name", ["", "\0" * 32, "../../etc", "é" * 32, "F" * 32, "0" * 31])
+async def test_what_is_no_name_of_a_job_is_not_looked_up(
+    process: Process, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(JobStore, "find")
+
+    with pytest.raises(UnknownJob):
+        await process.jobs.find(name, "", ANN)
+
+
+async def test_a_file_that_cannot_be_read_for_now_delays_a_job(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def digest(_store: object, job_id: str, _parts: object) -> str:
+        calls.append(job_id)
+        if len(calls) == 1:
+            raise OSError("The object store is away.")
+        return "whole"
+
+    monkeypatch.setattr(runners, "digest_of_whole", digest)
+    job = await process.until(await process.start(), "SUCCEEDED")
+
+    assert job.checkpoint.sha256 == "whole"
+    assert [e.error for e in process.events if isinstance(e, JobDelayed)] == ["STORE_UNAVAILABLE"]
 
 
 async def test_a_job_and_its_files_go_when_their_time_is_over(

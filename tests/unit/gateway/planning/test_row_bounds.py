@@ -204,6 +204,34 @@ async def test_a_hidden_row_of_a_list_is_not_there(door: str, *, expand: bool) -
     assert zoo.tables.requests == requests
 
 
+NEGATED = (
+    "not: { order: { orderId: { gt: 0 } } }",
+    "not: { order: { orderId: { lte: 0 } } }",
+    "order: { not: { orderId: { gt: 0 } } }",
+    "not: { not: { order: { orderId: { gt: 0 } } } }",
+    "not: { or: [{ order: { orderId: { gt: 1 } } }, { order: { orderId: { lt: 1 } } }] }",
+)
+
+
+@pytest.mark.parametrize("where", NEGATED)
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_what_is_not_so_of_a_hidden_row(dialect: str, where: str) -> None:
+    """A product may exclude rows without a related row from both, a test and its negation."""
+    all_related = role("free", {**dict(CLERK.sets), "Orders": grant(), "Parties": grant()})
+    hidden, removed = zoo_of(dialect), zoo_of(dialect, all_related)
+    for name in ("Orders", "Parties"):
+        rows = removed.tables.rows[name]
+        removed.tables.rows[name] = [
+            row for row in rows if row["Area"] == "A1" and row.get("PartyId") != "p2"
+        ]
+    query = f"x: lines(where: {{ {where} }}) {{ nodes {{ id }} }}"
+
+    answer = await ask(hidden, query)
+
+    assert "errors" not in answer
+    assert answer == await ask(removed, query)
+
+
 RELATED = {
     "to one": (
         "x: orders { nodes { party { name } } }",

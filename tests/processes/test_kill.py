@@ -33,6 +33,8 @@ SETTINGS = {
     "D365_LANGUAGE": "none",
     "D365_INCLUDE": "LedgerJournal*",
     "D365_WRITES__SETTLE_PAUSE": "0",
+    # Half of it are writes, and three are under way.
+    "D365_ADMISSION__START": "8",
 }
 
 

@@ -52,7 +52,7 @@ from tests.support.soak import bounded
 from tests.support.zoo_model import DIALECTS, KEYS, SETS, Zoo, schema_of
 
 pytestmark = pytest.mark.heavy
-POLICIES = bounded(12, 200)
+POLICIES = bounded(8, 200)
 OPERATIONS = bounded(8, 30)
 """Operations for each policy and dialect."""
 ASKING = caller(**CLAIMS)

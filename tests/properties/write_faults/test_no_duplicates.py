@@ -26,7 +26,7 @@ from tests.support.soak import bounded
 from tests.support.write_kinds import ENVELOPE, fresh
 
 pytestmark = pytest.mark.anyio
-FAULTS = bounded(120, 10_000)
+FAULTS = bounded(40, 10_000)
 SENDS = 3
 """How often a mutation is sent with faults, before it is sent without any."""
 ONE = """mutation ($rows: LedgerJournalHeaderCreateInput!, $by: [String!], $key: String) {

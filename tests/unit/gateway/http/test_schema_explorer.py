@@ -59,7 +59,7 @@ async def test_search_finds_sets_fields_and_mutations(client: httpx.AsyncClient)
     written = (await client.get("/graphql/search", params={"q": "create cust"})).json()["hits"]
 
     assert (hit["kind"], hit["name"], hit["csdl"]) == ("set", "customersV3", "CustomersV3")
-    assert hit["queries"] == ["customersV3", "customerV3"]
+    assert hit["queries"] == ["customersV3", "customerV3", "customersV3Aggregate"]
     assert "createCustomerV3" in hit["mutations"]
     assert {"creditLimit"} <= {each["name"] for each in fields["hits"]}
     assert written[0]["name"].startswith("createCust")

@@ -30,6 +30,7 @@ from tests.support.linking import (
     link_settings,
 )
 from tests.support.process import PATIENCE
+from tests.support.soak import bounded
 from tests.support.threaded import free_port
 
 pytestmark = pytest.mark.slow
@@ -113,7 +114,7 @@ def test_these_are_all_the_writes(gateway: Deployment, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize("number", range(1, WRITES + 1))
+@pytest.mark.parametrize("number", range(1, WRITES + 1, bounded(3, 1)))
 def test_killed_at_a_write(
     gateway: Deployment, monkeypatch: pytest.MonkeyPatch, number: int, moment: str
 ) -> None:

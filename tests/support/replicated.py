@@ -89,9 +89,19 @@ class Replica:
 
 @asynccontextmanager
 async def replicas(
-    redis: RedisServer, number: int, upstream: Upstream, *, address: str = "", **more: Any
+    redis: RedisServer,
+    number: int,
+    upstream: Upstream,
+    *,
+    address: str = "",
+    slowest: float = 5.0,
+    **more: Any,
 ) -> AsyncIterator[list[Replica]]:
-    """Yield several replicas of one deployment."""
+    """Yield several replicas of one deployment.
+
+    ``slowest`` is how long the Redis may take. They share one event loop: with what a real deployment allows, a busy
+    machine would count as a Redis that is away.
+    """
     with redis.client() as client:
         client.flushall()
     settings = Settings(
@@ -100,7 +110,7 @@ async def replicas(
         url="https://contoso.operations.dynamics.com/data",
         auth="none",
         metadata=None,
-        replicas=ReplicaOptions(address=SecretStr(address or redis.address), timeout=0.5),
+        replicas=ReplicaOptions(address=SecretStr(address or redis.address), timeout=slowest),
         **{"concurrency": 12, "retries": 0, **more},
     )
     async with AsyncExitStack() as stack:

@@ -110,7 +110,10 @@ async def test_one_that_takes_no_writes_counts_as_away(redis: RedisServer, name:
 
 async def test_a_slow_one_counts_as_away(redis: RedisServer) -> None:
     upstream = Upstream(seconds=0.005)
-    async with slow_way(redis) as way, replicas(redis, 2, upstream, address=way.address) as running:
+    async with (
+        slow_way(redis) as way,
+        replicas(redis, 2, upstream, address=way.address, slowest=0.5) as running,
+    ):
         await ask_all(running)
         way.seconds = 0.4  # twice that there and back
         await lost(running)
@@ -142,7 +145,7 @@ async def test_one_that_is_restarted_empty_is_filled_again(redis: RedisServer) -
 async def test_a_write_during_a_partition_is_seen_after_it(redis: RedisServer) -> None:
     """By those, too, who have not noticed that there was one."""
     upstream = Upstream()
-    async with replicas(redis, 2, upstream, **CACHED) as running:
+    async with replicas(redis, 2, upstream, slowest=0.5, **CACHED) as running:
         for replica in running:
             await replica.ask(GROUPS)
         with redis.frozen():

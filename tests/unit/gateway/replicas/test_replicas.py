@@ -113,7 +113,7 @@ async def test_the_writer_sees_its_write_at_once(redis: RedisServer) -> None:
 
 async def test_a_write_without_the_shared_state_is_seen_by_the_writer(redis: RedisServer) -> None:
     upstream = Upstream()
-    async with replicas(redis, 2, upstream, **CACHED) as running:
+    async with replicas(redis, 2, upstream, slowest=0.5, **CACHED) as running:
         await running[1].ask(GROUPS)
         with redis.frozen():
             await running[0].ask("mutation { a: %s }" % (GROUP % "F1"))
@@ -173,7 +173,7 @@ def await_work(running: list[Replica]) -> bool:
 
 async def test_one_that_answers_nothing_holds_nobody_up(redis: RedisServer) -> None:
     upstream = Upstream()
-    async with replicas(redis, 2, upstream, **CACHED) as running:
+    async with replicas(redis, 2, upstream, slowest=0.5, **CACHED) as running:
         with redis.frozen():
             answers = [await replica.ask(GROUPS) for replica in running]
             assert not any(replica.replicas.state.is_up for replica in running)

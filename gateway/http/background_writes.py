@@ -39,6 +39,8 @@ async def start_mutation(scope: Scope, request: GraphQLRequest, profile: str | N
         operation_name=request.operation_name,
         companies=request.companies,
         key=request.idempotency_key,
+        client=request.client,
+        request_id=request.request_id,
     )
     new = NewJob(
         environment=_environment(scope),
@@ -82,6 +84,8 @@ async def start_import(
                     options=options,
                     companies=request.companies,
                     key=request.idempotency_key,
+                    client=request.client,
+                    request_id=request.request_id,
                     sha256=file.sha256,
                     coding=coding,
                 )

@@ -292,8 +292,8 @@ def _require_engine(engine: Executor | HttpError | None) -> Executor:
 
 
 def _runs_later(engine: Executor, request: GraphQLRequest, headers: Headers) -> bool:
-    """Return whether a request is a mutation whose client prefers not to wait for it."""
-    return prefers_job(headers) and engine.changes_data(request)
+    """Return whether a request is a mutation whose client prefers not to wait for it; prices are there at once."""
+    return prefers_job(headers) and request.cost != "estimate" and engine.changes_data(request)
 
 
 def _of_caller(request: GraphQLRequest, caller: Caller, *, may_trace: bool) -> GraphQLRequest:

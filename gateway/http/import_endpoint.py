@@ -56,10 +56,12 @@ from .refusals import (
 from .request_audit import record_refusal
 from .request_parameters import (
     BODY_TIMEOUT,
+    COST_HEADER,
     ClientDisconnected,
     Headers,
     client_of,
     companies_of,
+    cost_of,
     headers_of,
     idempotency_key_of,
     prefers_job,
@@ -179,6 +181,11 @@ def prepare_import(
     if documents.store is not None:
         documents = documents.of_caller(caller, live.gateway.view)
         documents.find({"query": ready.plan.document}, headers)
+    if cost_of(headers.get(COST_HEADER.lower())) == "estimate":
+        text = "Imports are not priced: nothing was sent."
+        raise HttpError(
+            400, "BAD_REQUEST", text, "validate=true checks the rows, and sends nothing."
+        )
     companies = parameters.get("companies", headers.get("x-d365-company"))
     request = GraphQLRequest(
         query=ready.plan.document,

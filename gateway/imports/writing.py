@@ -24,6 +24,7 @@ from gateway.errors import BadArgument, GatewayError
 from gateway.explain.writes import AcceptingUpstream
 from gateway.idempotency.ledger import Ledger, Runs
 from gateway.request import Answer, GraphQLRequest
+from gateway.writes.outcome import NOT_SENT
 from gateway.writes.payload import Payload
 
 from .request import Import
@@ -171,9 +172,21 @@ class ImportWriter:
     # Mutations
 
     async def _write(self, rows: Sequence[_Row]) -> dict[int, RowResult]:
+        """Write rows. Those behind a row that failed are tried again, unless all fail. Raises ImportStopped."""
+        results: dict[int, RowResult] = {}
+        left = rows
+        while left:
+            try:
+                results |= await self._write_together(left)
+            except ImportStopped as stopped:
+                tried = results | {r.row: r for r in stopped.results}
+                raise ImportStopped(stopped.answer, list(tried.values())) from None
+            untried = [row for row in left if _is_untried(results[row.number])]
+            left = untried if len(untried) < len(left) else ()
+        return results
+
+    async def _write_together(self, rows: Sequence[_Row]) -> dict[int, RowResult]:
         """Write rows by one mutation, without those whose values cannot be used. Raises ImportStopped."""
-        if not rows:
-            return {}
         answer = await self._api.execute(self._of_rows(rows))
         payload = (answer.to_builtins().get("data") or {}).get(_KEY)
         if payload is not None:
@@ -185,7 +198,7 @@ class ImportWriter:
             raise ImportStopped(answer)
         rest = [row for row in rows if row.number not in unusable]
         try:
-            return {**unusable, **await self._write(rest)}
+            return {**unusable, **(await self._write_together(rest) if rest else {})}
         except ImportStopped as stopped:
             raise ImportStopped(stopped.answer, [*unusable.values(), *stopped.results]) from None
 
@@ -276,6 +289,10 @@ class _Unbound(Exception):
             for e in self._errors
         ]
         return RowResult(row=number, status="refused", errors=errors)
+
+
+def _is_untried(result: RowResult) -> bool:
+    return any(error["code"] == NOT_SENT for error in result.errors)
 
 
 def _error(code: str, message: str, hint: str | None = None) -> Mapping[str, Any]:

@@ -42,6 +42,10 @@ class ImportJob(Struct, frozen=True, kw_only=True):
     companies: tuple[str, ...] | None = None
     key: str | None = None
     """The idempotency key of the client."""
+    client: str | None = None
+    """Address of the client, for the audit log."""
+    request_id: str | None = None
+    """The client's id of the request, likewise."""
     sha256: str
     """Of the file with the rows, in its coding."""
     coding: str
@@ -70,7 +74,14 @@ class ImportKind:
             # No header can be equal to it: keys of headers have no spaces.
             key = f"job {job.id}"
         first = ready.plan.first(
-            GraphQLRequest(query="", companies=of.companies, caller=job.caller, idempotency_key=key)
+            GraphQLRequest(
+                query="",
+                companies=of.companies,
+                caller=job.caller,
+                idempotency_key=key,
+                client=of.client,
+                request_id=of.request_id,
+            )
         )
         writer = ImportWriter(ready.plan, first, ready)
         state = job.state(_State, _State())

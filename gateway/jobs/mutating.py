@@ -33,6 +33,10 @@ class MutationJob(Struct, frozen=True, kw_only=True):
     companies: tuple[str, ...] | None = None
     key: str | None = None
     """The idempotency key of the client."""
+    client: str | None = None
+    """Address of the client, for the audit log."""
+    request_id: str | None = None
+    """The client's id of the request, likewise."""
 
 
 class MutationKind:
@@ -54,6 +58,8 @@ class MutationKind:
             idempotency_key=of.key or f"job {job.id}",
             lane=Lane.EXPORT,
             caller=job.caller,
+            client=of.client,
+            request_id=of.request_id,
         )
         answer = await _execute(job, request)
         if answer.data is msgspec.UNSET and not answer.has_error(OutcomeUnknown.code):

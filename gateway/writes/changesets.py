@@ -78,10 +78,11 @@ class ChangesetWriter:
         return outcomes
 
     def _goes_in_batches(self, writes: Sequence[RowWrite]) -> bool:
-        """Return whether the rows of a list are written independently of each other, many in one request."""
-        if len(writes) < 2 or self._sender.batch_size < 2:
+        """Return whether the rows of a list are written independently of each other, in few requests if they may."""
+        if len(writes) < 2:
             return False
-        return self._is_independent or any(write.has_rows_below for write in writes)
+        shares = self._sender.batch_size > 1 and any(write.has_rows_below for write in writes)
+        return self._is_independent or shares
 
     def _groups(self, writes: Sequence[RowWrite]) -> Iterator[list[RowWrite]]:
         """Yield the parts of a list that are sent together; a row with rows below it is one by itself."""

@@ -126,6 +126,13 @@ async def test_a_mutation_has_its_answer_as_a_file(client: Client, upstream: Sta
     read = {"query": "{ customerGroups(first: 1) { nodes { id } } }"}
     query = await client.http.post("/graphql", json=read, headers=LATER)
     invalid = await client.http.post("/graphql", json={"query": "mutation { x }"}, headers=LATER)
+    priced = {**LATER, "x-d365-cost": "estimate"}
+    other = fresh()
+    rows = [{"customerGroupId": other, "description": "new"}]
+    price = await client.http.post(
+        "/graphql", json={**body, "variables": {"rows": rows}}, headers=priced
+    )
+    refused = await client.http.post(IMPORT, content=rows_of([other]), headers=NDJSON | priced)
 
     assert (job["state"], job["kind"], job["format"]) == ("SUCCEEDED", "mutation", "json")
     payload = json.loads(answer)["data"]["x"]
@@ -133,6 +140,12 @@ async def test_a_mutation_has_its_answer_as_a_file(client: Client, upstream: Sta
     assert count(upstream, key) == 1
     assert query.json()["data"]["customerGroups"]["nodes"]
     assert code_of(invalid) == "GRAPHQL_VALIDATION_FAILED"
+    assert price.json()["extensions"]["cost"]["estimated"]["requests"] > 0
+    assert (refused.status_code, code_of(refused), count(upstream, other)) == (
+        400,
+        "BAD_REQUEST",
+        0,
+    )
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ import zstandard
 from starlette.applications import Starlette
 
 from gateway.config.setting_models import Profile
+from gateway.config.settings import Settings
+from gateway.config.write_models import WriteOptions
 from gateway.events import Event
 from gateway.events.imports import ImportServed
 from gateway.sandbox import create_sandbox
@@ -309,6 +311,26 @@ async def test_rows_that_were_not_sent_can_be_sent_again(
     again = results(await post(served, rows, idempotency_key=key))
 
     assert [r["status"] for r in again] == ["created", "created"]
+
+
+async def test_rows_do_without_batches_what_they_do_in_them(upstream: Starlette) -> None:
+    keys = [fresh() for _ in range(6)]
+    fault = FaultRule(at="before", answer=Fault(status=403), method="POST", skip=1)
+    one_by_one = Settings(cache_dir=None, language="none", writes=WriteOptions(batch_size=0))
+    rows = [group(key) for key in keys[:4]]
+    body = body_of(*rows, group(keys[4], paymentTermId=BAD_TERMS), group(keys[5]))
+    async with (
+        serving_app(one_by_one, upstream=httpx.ASGITransport(upstream)) as opened,
+        calling(*opened) as client,
+    ):
+        upstream.state.faults.add(fault)
+        response = await client.http.post(GROUPS, content=body, headers={"content-type": NDJSON})
+
+    # A row that failed stops no others, unless all behind it fail, too.
+    statuses = ["created", "not_sent", "created", "created", "refused", "created"]
+    assert [r["status"] for r in results(response)] == statuses
+    written = ["new" if s == "created" else None for s in statuses]
+    assert [described(upstream, key) for key in keys] == written
 
 
 @pytest.mark.parametrize(

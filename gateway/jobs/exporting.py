@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, structs
 
-from gateway.errors import InvalidCursor, UnsupportedQuery
+from gateway.errors import InvalidCursor, UnsupportedQuery, UpstreamMalformed
 from gateway.export.reading import ExportFailed, Rows, has_next, read_rows, rows_of
 from gateway.export.request import Export, ExportRequest
 from gateway.export.serving import ReadyExport, prepare_for
@@ -188,6 +188,9 @@ class _ExportRun:
                 return pages > 0 and not is_end
 
             part = await self._written(number, self._page_request(variables), goes_on)
+            if not is_end and part.last in (None, variables.get("after")):
+                # The next part would begin here again, and so on for ever.
+                raise UpstreamMalformed("The upstream sent the same page twice.")
             # Together: a part that is the last one must not be followed by an empty one.
             self._state = structs.replace(self._state, is_cut=is_end)
             self._parts[number] = part

@@ -43,7 +43,9 @@ if TYPE_CHECKING:
 MAX_FIELDS = 50
 """Fields that one aggregate may aggregate, and that it may group by."""
 MAX_TERMS = 50
-"""Terms of one ``having``, and of one ``orderBy``: each is computed for every group."""
+"""Sorts and tests of all groups, for all ``groups`` of one aggregate together: nothing else runs meanwhile."""
+MAX_VALUES = 100
+"""Values of each group in the answer, for all ``groups`` of one aggregate together."""
 MAX_DISTINCT = 10
 """Fields of which one aggregate may count the different values, which are held in memory."""
 _OF_NAMES: Mapping[str, Function] = {
@@ -115,6 +117,8 @@ class _Reader:
         self._fields: dict[str, tuple[int, Field, set[Function]]] = {}
         self._keys: dict[str, Field] = {}
         self._takes_part = False
+        self._terms = 0
+        self._values = 0
 
     def aggregation(self, nodes: Nodes, group_by: Sequence[str]) -> Aggregation:
         """Return what is computed. Raises BadArgument, UnsupportedQuery."""
@@ -197,11 +201,18 @@ class _Reader:
         first = arguments.get("first")
         if first is not None and first < 0:
             raise BadArgument(f"first is {first}; it cannot be negative.")
-        for name in ("having", "orderBy"):
-            if len(arguments.get(name) or ()) > MAX_TERMS:
-                raise BadArgument(f"groups: {name} takes {MAX_TERMS} terms at most.")
+        terms = (len(arguments.get(name) or ()) for name in ("having", "orderBy"))
+        self._terms += 1 + sum(terms)
+        if self._terms > MAX_TERMS:
+            raise BadArgument(
+                f"groups: there are more than {MAX_TERMS} terms in having and orderBy."
+            )
+        items = self._items(nodes, GROUP)
+        self._values += len(items)
+        if self._values > MAX_VALUES:
+            raise BadArgument(f"groups: there are more than {MAX_VALUES} values of each group.")
         return Groups(
-            items=self._items(nodes, GROUP),
+            items=items,
             having=tuple(map(self._condition, arguments.get("having") or ())),
             order=tuple(map(self._order, arguments.get("orderBy") or ())),
             first=first,

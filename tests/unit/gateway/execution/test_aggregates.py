@@ -197,6 +197,14 @@ REFUSED: Mapping[str, tuple[str, str]] = {
         "",
         f"groups(orderBy: [{'{ function: COUNT } ' * 1_000}]) {{ count }}",
     ),
+    "a hundred lists of groups": (
+        'groupBy: ["article"]',
+        " ".join(f"g{number}: groups {{ count }}" for number in range(100)),
+    ),
+    "a thousand values of a group": (
+        'groupBy: ["article"]',
+        f"groups {{ {' '.join(f'c{number}: count' for number in range(200))} }}",
+    ),
     "less than no group": ("", "groups(first: -1) { count }"),
 }
 

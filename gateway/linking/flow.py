@@ -196,7 +196,14 @@ class LinkFlow:
         session = await self.session_of(visitor)
         if session.phase is Phase.LINKED:
             return Ended(session=session, is_new=False)
-        session, hidden, _ = await self._begun(visitor)
+        try:
+            session, hidden, _ = await self._begun(visitor)
+        except LinkError:
+            session = await self.session_of(visitor)
+            if session.phase is not Phase.LINKED:
+                raise
+            # Another request has ended it meanwhile, and its secrets with it.
+            return Ended(session=session, is_new=False)
         if session.phase is not Phase.CHECKED or session.target is None:
             raise LinkError(
                 409, Problem("LINK_STEP", "Check the environment first.", "Reload the page.")

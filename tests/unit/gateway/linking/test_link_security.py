@@ -13,7 +13,8 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from gateway.linking.session import MAX_TRIES
+from gateway.linking.flow import LinkFlow, Visitor
+from gateway.linking.session import MAX_TRIES, LinkSession
 from gateway.sandbox.tenants.cloud import STRANGERS, Cloud
 from gateway.sandbox.tenants.login_host import KEY_ID
 from tests.support.linking import (
@@ -292,6 +293,26 @@ def test_two_submits_at_once_link_once(gateway: Deployment) -> None:
     assert any(answer.status_code == 200 for answer in answers)
     assert [e.name for e in environments(gateway.settings)].count("double") == 1
     assert link.state()["phase"] == "linked"
+
+
+def test_a_submit_during_another_gets_its_answer(
+    gateway: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = gateway.session(name="during").to("checked")
+    read = LinkFlow.session_of
+
+    async def overtaken(self: LinkFlow, visitor: Visitor) -> LinkSession:
+        session = await read(self, visitor)
+        monkeypatch.setattr(LinkFlow, "session_of", read)
+        await self.finish(visitor)
+        return session
+
+    monkeypatch.setattr(LinkFlow, "session_of", overtaken)
+    answer = link.post("finish")
+
+    assert answer.status_code == 200
+    assert link.state()["phase"] == "linked"
+    assert [e.name for e in environments(gateway.settings)].count("during") == 1
 
 
 CSRF: dict[str, dict[str, str]] = {

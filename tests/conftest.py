@@ -61,6 +61,9 @@ TRACED = ("tests/unit/", "tests/golden/", "tests/sandbox/")
 """Where coverage is measured. The other folders repeat what these run, at length or in other processes."""
 TRACED_ROWS = 24
 """Of the rows of a table every 24th is traced, the first one always: the others mostly run the same lines."""
+TRACED_TESTS = 3
+"""Of the other tests of a file every third is traced, the first one always: traced, Python takes twice as long. What
+``pyproject.toml`` demands is of this sample."""
 IS_TRACED = pytest.StashKey[bool]()
 
 
@@ -69,16 +72,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     heavy = {item.path for item in items if item.get_closest_marker("heavy")}
     items.sort(key=lambda item: item.path not in heavy)
     rows: Counter[str] = Counter()
+    tests: Counter[str] = Counter()
     for item in items:
         table = item.nodeid.partition("[")[0]
+        file = table.partition("::")[0]
         item.stash[IS_TRACED] = (
             table.startswith(TRACED)
             and not item.get_closest_marker("heavy")
             # Tables cover what random examples run again and again.
             and not getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
             and rows[table] % TRACED_ROWS == 0
+            and (table != item.nodeid or tests[file] % TRACED_TESTS == 0)
         )
         rows[table] += 1
+        tests[file] += table == item.nodeid
 
 
 @contextmanager

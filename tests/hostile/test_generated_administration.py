@@ -21,7 +21,7 @@ from schemathesis.generation import GenerationMode
 from gateway.config.settings import Settings
 from tests.support.described_api import check_described, described_api
 
-EXAMPLES = 400 if os.environ.get("HOSTILE_MINUTES") else 40
+EXAMPLES = 400 if os.environ.get("HOSTILE_MINUTES") else 20
 URLS = st.sampled_from(
     ["https://acme.operations.dynamics.com/data", "https://b.dynamics.com", "https://127.0.0.1"]
 )

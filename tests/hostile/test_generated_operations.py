@@ -25,7 +25,7 @@ from tests.support.observers import raise_defects
 from tests.support.tally import TALLY, leaks_in, own_peak
 from tests.support.threaded import threaded
 
-EXAMPLES = 400 if os.environ.get("HOSTILE_MINUTES") else 30
+EXAMPLES = 400 if os.environ.get("HOSTILE_MINUTES") else 15
 SCALARS: Mapping[str, tuple[str, ...]] = {
     "Base64": ("", "AAAA"),
     "Date": ("2024-02-29", "1900-01-01", "9999-12-31"),

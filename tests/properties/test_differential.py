@@ -30,7 +30,7 @@ from tests.support.random_rows import SPOILINGS, spoil, tables
 from tests.support.soak import bounded
 from tests.support.zoo_model import DIALECTS, KINDS, Zoo, schema_of
 
-EXAMPLES = int(os.environ.get("DIFFERENTIAL_EXAMPLES", bounded("20", "600")))
+EXAMPLES = int(os.environ.get("DIFFERENTIAL_EXAMPLES", bounded("14", "600")))
 """Operations for each test and way of loading; each runs over several worlds. Given, other ones are tried."""
 WORLDS = bounded(3, 5)
 pytestmark = pytest.mark.heavy

@@ -35,11 +35,12 @@ from schema.model.records import (
 from schema.types.build import build_schema
 from tests.support.memory_odata import Nav, Row, Tables
 from tests.support.observers import raise_bugs
+from tests.support.soak import bounded
 from tests.support.zoo_model import client_over, prop
 
 pytestmark = pytest.mark.heavy
 profile = settings(
-    max_examples=25,
+    max_examples=bounded(12, 25),
     derandomize=True,
     deadline=None,
     database=None,

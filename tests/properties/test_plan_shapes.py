@@ -30,7 +30,7 @@ SCHEMAS = {name: schema_of(dialect) for name, dialect in DIALECTS.items()}
 @pytest.mark.parametrize("can_expand", [True, False], ids=["expand", "no expand"])
 @pytest.mark.parametrize("dialect", DIALECTS)
 @settings(
-    max_examples=int(bounded("25", "1000")),
+    max_examples=int(bounded("12", "1000")),
     derandomize=True,
     deadline=None,
     database=None,

@@ -307,7 +307,7 @@ def _check_collisions(answer: Mapping[str, Any], ops: Sequence[Op], hidden: set[
 
 
 @settings(
-    max_examples=bounded(60, 2_000),
+    max_examples=bounded(30, 2_000),
     deadline=None,
     phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
 )

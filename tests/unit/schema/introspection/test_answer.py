@@ -270,7 +270,7 @@ def selections(typename: str, depth: int) -> st.SearchStrategy[str]:
 
 
 @pytest.mark.heavy
-@settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=bounded(20, 40), deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(st.deferred(lambda: selections("Query", 4)))
 def test_any_selection_answers_like_graphql_core(text: str) -> None:
     number = count()

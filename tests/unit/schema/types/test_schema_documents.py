@@ -38,7 +38,7 @@ from tests.support.metadata_documents import (
 from tests.support.small_models import FINOPS, GENERIC, DictResolvers, eager, faults
 from tests.support.soak import bounded
 
-SLICE = bounded(60, 200)
+SLICE = bounded(40, 200)
 """Entity sets of a slice of the full catalogue; what they lead to comes on top."""
 
 

@@ -7,9 +7,7 @@ pages are written to a log beside it first (``page_log``), so that the same comm
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -31,10 +29,10 @@ from schema.errors import did_you_mean
 
 from .options import fail
 from .page_log import PageLog
+from .progress import Show, transferring
 from .replaced_file import replacing
 from .schema_commands import with_gateway
 
-Show = Callable[[int, int], None]
 """Shows how many rows and bytes are written."""
 
 
@@ -63,7 +61,7 @@ def export_list(
         request = export.first(
             GraphQLRequest(query="", companies=companies_of(parameters.get("companies")))
         )
-        with _progress(export.set) as show:
+        with transferring(f"Exporting {export.set}") as show:
             read = gateway.engine.execute_unlogged
             if not resume:
                 with replacing(target) as file:
@@ -128,31 +126,3 @@ async def _write(
     finally:
         writer.close()
     return writer.rows
-
-
-@contextlib.contextmanager
-def _progress(name: str) -> Iterator[Show]:
-    """Yield a function that shows progress on a terminal; pipes and logs get none."""
-    if not sys.stderr.isatty():
-        yield lambda _rows, _size: None
-        return
-    # Only for terminals: importing rich takes 60 ms.
-    from rich.console import Console  # noqa: PLC0415 - see above
-    from rich.progress import (  # noqa: PLC0415 - see above
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[rows]:,} rows"),
-        DownloadColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(f"Exporting {name}", total=None, rows=0)
-        yield lambda rows, size: bar.update(task, completed=size, rows=rows)

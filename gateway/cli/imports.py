@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, aclosing
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -30,9 +28,9 @@ from gateway.runtime.assembly import Gateway
 from gateway.storage.content_coding import IDENTITY, StreamDecompressor, stream_decompressor
 
 from .options import fail
+from .progress import Show, transferring
 from .schema_commands import with_gateway
 
-Show = Callable[[int, int], None]
 """Shows how many rows have results, and how many bytes of the file are read."""
 _FORMATS: Mapping[str, Format] = {".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv"}
 _CODINGS = {".gz": "gzip", ".zst": "zstd"}
@@ -94,7 +92,9 @@ def import_file(
             target: BinaryIO | None = None
             if options.results is not None:
                 target = stack.enter_context(options.results.open("wb"))
-            show = stack.enter_context(_progress(plan.set, os.fstat(source.fileno()).st_size))
+            show = stack.enter_context(
+                transferring(f"Importing {plan.set}", os.fstat(source.fileno()).st_size)
+            )
             await _run(ImportRun(plan, writer, counts), source, decompressor, target, show)
 
     stopped: ImportStopped | None = None
@@ -197,31 +197,3 @@ def _report(file: Path, counts: Counts, stopped: ImportStopped | None) -> None:
         fail(f"{code}: {error['message']}", extensions.get("hint"), 2 if is_invalid else 1)
     if counts.refused:
         raise typer.Exit(3)
-
-
-@contextlib.contextmanager
-def _progress(name: str, size: int) -> Iterator[Show]:
-    """Yield a function that shows progress on a terminal; pipes and logs get none."""
-    if not sys.stderr.isatty():
-        yield lambda _rows, _size: None
-        return
-    # Only for terminals: importing rich takes 60 ms.
-    from rich.console import Console  # noqa: PLC0415 - see above
-    from rich.progress import (  # noqa: PLC0415 - see above
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[rows]:,} rows"),
-        DownloadColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(f"Importing {name}", total=size, rows=0)
-        yield lambda rows, done: bar.update(task, completed=done, rows=rows)

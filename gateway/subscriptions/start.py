@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from gateway.admission.work import Lane
+from gateway.changes.feed import feed_companies, feed_where
 from gateway.config.setting_models import SubscriptionOptions
-from gateway.errors import BadArgument
 from gateway.events import Observer
 from gateway.identity.caller import ANONYMOUS, Caller
 from gateway.planning.change_queries import ChangeQuery, find_change_query
@@ -108,8 +108,8 @@ def start_subscription(
     return ActiveSubscription(
         request,
         query,
-        _where(query, request.arguments.get("where")),
-        _companies(query, request.arguments.get("companies")) or operation.request.companies,
+        feed_where(query, request.arguments.get("where")),
+        feed_companies(query, request.arguments.get("companies")) or operation.request.companies,
         gateway.settings.max_page_size,
         operation.request.caller,
         gateway.engine.scope_of(operation.request.caller),
@@ -131,20 +131,3 @@ def start_following(
     companies = arguments.get("companies") or operation.request.companies or ()
     scope = gateway.engine.scope_of(operation.request.caller)
     return following, query, ("changes", query.name, where, tuple(companies), scope)
-
-
-def _where(query: ChangeQuery, where: object) -> Mapping[str, Any]:
-    if where is None:
-        return {}
-    if not isinstance(where, Mapping):
-        hint = f"Use the argument where of {query.name}."
-        raise BadArgument("where is not an object.", hint=hint)
-    if query.where is None:
-        raise BadArgument(f"{query.name} cannot be filtered.", hint="Omit where.")
-    return where
-
-
-def _companies(query: ChangeQuery, companies: Sequence[str] | None) -> tuple[str, ...] | None:
-    if companies and not query.has_company:
-        raise BadArgument(f"Rows of {query.name} have no company.", hint="Omit companies.")
-    return tuple(companies) if companies else None

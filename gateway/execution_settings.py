@@ -1,4 +1,4 @@
-"""What an engine is told of the settings: limits of plans, documents, rows and writes."""
+"""The settings of an engine: limits of plans, documents, rows and writes."""
 
 from __future__ import annotations
 

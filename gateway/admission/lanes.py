@@ -62,7 +62,7 @@ class LaneChoice:
             lane = max(lane, min(own, default=Lane.INTERACTIVE))
         if self._weights:
             weight = max((self._weights[r] for r in roles if r in self._weights), default=1.0)
-        # So that one that has waited in vain is told to come again, and not that it took too long.
+        # So that one that has waited in vain ends as OVERLOADED, and not as DEADLINE_EXCEEDED.
         began, seconds = span
         wait = seconds * LONGEST_WAIT
         until = began + (wait if self._longest is None else min(wait, self._longest))

@@ -36,7 +36,7 @@ FLOORS = (  # lowest first: a module imports its own room and lower floors
     {"introspection"},
     {"request"},
     {"writes"},
-    {"failures", "fallback_resolvers", "cost", "execution_settings"},
+    {"failures", "fallback_resolvers", "cost"},
     {"completion"},
     {"engine"},
     {"changes"},
@@ -363,7 +363,7 @@ def test_only_the_engine_and_explain_see_plans_and_their_execution() -> None:
         if any(is_in(i, "gateway.planning") for i in imports)
         and any(is_in(i, "gateway.execution") for i in imports)
     }
-    engine = {"engine", "completion", "request", "execution_settings"}
+    engine = {"engine", "completion", "request"}
 
     # What changes is read by plans of the list's own, several in one request.
     assert rooms - engine - {"execution"} == {"changes", "explain", "runtime"}

@@ -192,7 +192,7 @@ class ChangeFeeds:
         engine, query = self._engine, reader.query
         catalog, dialect = engine.schema.catalog, engine.dialect
         exists = None
-        if has_rules or engine.identities is not None:
+        if has_rules or engine.reads.identities is not None:
             csdl = catalog.roots[query.name].csdl
             exists = Existence(self._upstream, dialect, catalog, query.entity_set, csdl).any_of
         # One row more would cost another request.

@@ -82,8 +82,8 @@ class _EmptyUpstream:
 
 async def dry_run(engine: Engine, bound: Sequence[BoundRoot], trace: Trace) -> list[Loaded]:
     """Run a plan against an upstream without rows; its requests are in ``trace``."""
-    fetcher = engine.fetcher(_EmptyUpstream(), trace)
-    loaded = await engine.runner(fetcher).run(bound)
+    fetcher = engine.reads.fetcher(_EmptyUpstream(), trace)
+    loaded = await engine.reads.runner(fetcher).run(bound)
     await fetcher.close()
     return loaded
 
@@ -113,7 +113,7 @@ def root_error(loaded: Loaded) -> GatewayError | None:
 def explain_root(loaded: Loaded, engine: Engine) -> Step:
     """Explain a root field."""
     # A fetcher of its own: it renders requests as a run does, and sends none.
-    bound, fetcher = loaded.bound, engine.fetcher(_EmptyUpstream())
+    bound, fetcher = loaded.bound, engine.reads.fetcher(_EmptyUpstream())
     dialect = fetcher.dialect
     name = bound.shape.key
     if (error := root_error(loaded)) is not None:
@@ -175,7 +175,7 @@ def _keys(name: str, bound: KeysRoot, fetcher: Fetcher) -> Step:
 
 def explain_by_key(name: str, how: str, plan: ReadPlan, engine: Engine) -> Step:
     """Explain rows by key, whose keys are not known before."""
-    fetcher = engine.fetcher(_EmptyUpstream())
+    fetcher = engine.reads.fetcher(_EmptyUpstream())
     keys = (Compare(Path((f.source,)), Operator.EQ, _place(f.source)) for f in plan.level.info.key)
     request, notes = _keyed(plan.query, tuple(keys), plan, fetcher)
     return Step(field=name, how=how, request=request, notes=notes, below=_below(plan, fetcher))

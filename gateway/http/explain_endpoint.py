@@ -107,7 +107,7 @@ class Explainer:
     async def _explained(self, request: GraphQLRequest) -> Answer:
         from gateway.explain.explain import explain  # noqa: PLC0415 - few requests need it, every start would load it
 
-        deadline = self._engine.deadline(request)
+        deadline = self._engine.reads.deadline(request)
         try:
             async with asyncio.timeout_at(deadline.at):
                 explanation = await explain(self._gateway, request)

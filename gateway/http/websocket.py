@@ -348,7 +348,7 @@ class Connection:
         self._headers, self._streams = headers, streams
         if caller.has_rights_of(before):
             with streams.live.serving() as gateway:
-                gateway.engine.note_renewal(caller)
+                gateway.engine.reads.note_renewal(caller)
             return
         changed = Unauthenticated("The rights of the caller have changed.", hint="Subscribe again.")
         for name, task in tuple(self._operations.items()):

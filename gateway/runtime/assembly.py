@@ -367,13 +367,13 @@ def executable(
     engine = Engine(schema, client, dialect, limits, observe, store, rules)
     engine.lanes = LaneChoice.of(settings)
     if client.callers is not None:
-        engine.identities = client
+        engine.reads.identities = client
     if client.audit is not None:
         engine.audit = write_audit(client.audit, settings, dialect)
     engine.once = IdempotentWrites(client.ledger, profile_in(settings))
     if isinstance(client.answers, EnvironmentAnswers):
         touched = TouchedSets(catalog.model)
-        engine.sharing = ReadSharing(answers=client.answers, touched=touched)
+        engine.reads.sharing = ReadSharing(answers=client.answers, touched=touched)
     if isinstance(client.costs, Costs):
         engine.gate = EarlyRefusal(client, cost_gate(client.costs, settings, engine, observe))
     if isinstance(client.sweeps, SweepBook):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.config.settings import Settings
 from gateway.documents.store import DocumentLimits
-from gateway.execution_settings import ExecutionSettings
+from gateway.engine.settings import ExecutionSettings
 from gateway.planning.limits import PlanLimits
 from gateway.writes.operations import WriteLimits
 

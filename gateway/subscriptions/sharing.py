@@ -65,7 +65,7 @@ class Part:
         """Return the reads that the readers share; None for another engine than the first reader's."""
         if self._reads is None:
             requests = [self.request(r) for r in self.readers if r.subscription.request.query]
-            self._reads = engine, engine.shared_reads(requests)
+            self._reads = engine, engine.reads.side_by_side(requests)
         return self._reads[1] if self._reads[0] is engine else None
 
 

@@ -119,7 +119,7 @@ class Streams:
         hub = self.hub
 
         def changed() -> None:
-            sharing = self.live.gateway.engine.sharing
+            sharing = self.live.gateway.engine.reads.sharing
             if sharing is not None:
                 sharing.answers.wrote({subscription.change_query.entity_set})
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from gateway.config.settings import Settings
 from gateway.documents.refusal import OperationRefused
 from gateway.engine import Engine
-from gateway.execution_settings import ExecutionSettings
+from gateway.engine.settings import ExecutionSettings
 from gateway.fallback_resolvers import LoadedResolvers
 from gateway.metadata.model_builder import make_catalog
 from gateway.odata.finops import FINOPS

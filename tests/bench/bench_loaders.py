@@ -88,7 +88,7 @@ def loading(size: int, characters: int) -> Loading:
     (root,) = engine.plan(engine.read(GraphQLRequest(query=alias_query(1)))).roots
     assert isinstance(root, KeysRoot)
     assert root.items[0] is not None
-    fetcher = engine.fetcher(service)
+    fetcher = engine.reads.fetcher(service)
     fetcher.requests.max_url_length = characters
     keys = tuple(("usmf", f"SO-{i:06}") for i in range(size))
     return Loading(root.items[0][0], keys, characters, Replay(fetcher))

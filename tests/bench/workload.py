@@ -19,8 +19,8 @@ import orjson
 from gateway.config.settings import Settings
 from gateway.documents.store import DocumentLimits
 from gateway.engine import Engine
+from gateway.engine.settings import ExecutionSettings
 from gateway.events import Observer
-from gateway.execution_settings import ExecutionSettings
 from gateway.fallback_resolvers import LoadedResolvers
 from gateway.metadata.model_builder import make_catalog
 from gateway.odata.finops import FINOPS, NAMESPACE

@@ -14,7 +14,7 @@ import pytest
 
 from gateway.config.settings import Settings
 from gateway.engine import Engine
-from gateway.execution_settings import ExecutionSettings
+from gateway.engine.settings import ExecutionSettings
 from gateway.odata.client import ODataClient
 from gateway.odata.dialect import ODATA
 from gateway.odata.retry import Clock

@@ -82,8 +82,8 @@ class Worlds:
         self.ruled.tables = whole
         self.free.tables = remaining(whole, self.policy)
         self.everything.tables = whole
-        assert self.ruled.engine.sharing is not None
-        self.ruled.engine.sharing.answers.forget()
+        assert self.ruled.engine.reads.sharing is not None
+        self.ruled.engine.reads.sharing.answers.forget()
         return whole
 
 
@@ -116,7 +116,7 @@ def worlds(dialect: str, seed: int) -> Worlds | None:
     cached.cached = frozenset(SETS)
     for zoo in (ruled, everything):
         touched = TouchedSets(zoo.schema.catalog.model)
-        zoo.engine.sharing = ReadSharing(answers=cached, touched=touched)
+        zoo.engine.reads.sharing = ReadSharing(answers=cached, touched=touched)
     sdl = executable(schema.as_str())
     return Worlds(policy, schema, sdl, ruled, free, everything, chance)
 

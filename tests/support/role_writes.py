@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from gateway.engine import Engine
-from gateway.execution_settings import ExecutionSettings
+from gateway.engine.settings import ExecutionSettings
 from gateway.fallback_resolvers import LoadedResolvers
 from gateway.identity.caller import Caller
 from gateway.metadata.model_builder import abilities_of

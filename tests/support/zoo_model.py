@@ -14,9 +14,9 @@ import httpx
 
 from gateway.config.settings import Settings
 from gateway.engine import Engine
+from gateway.engine.settings import ExecutionSettings
 from gateway.events import Event, tee
 from gateway.execution.fast_path import Slicing
-from gateway.execution_settings import ExecutionSettings
 from gateway.fallback_resolvers import LoadedResolvers
 from gateway.metadata.model_builder import abilities_of
 from gateway.odata.client import ODataClient

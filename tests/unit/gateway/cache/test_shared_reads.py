@@ -383,8 +383,8 @@ async def test_changes_that_a_subscription_sees_evict() -> None:
         subscription = start_subscription(
             running.gateway, engine.read(GraphQLRequest(query=query)), hub.options
         )
-        assert engine.sharing is not None
-        answers = engine.sharing.answers
+        assert engine.reads.sharing is not None
+        answers = engine.reads.sharing.answers
         entity_set = subscription.change_query.entity_set
         poll = subscription.poll(
             hub.options,

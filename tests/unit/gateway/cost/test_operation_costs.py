@@ -274,7 +274,7 @@ async def test_callers_with_rules_learn_nothing_of_each_other(
     sandboxed: Gateway, has_rules: bool
 ) -> None:
     by = _World(sandboxed).engine()
-    by._shows_sizes = not has_rules
+    by.reads.shows_sizes = not has_rules
     request = GraphQLRequest(query="{ customerGroups(first: 900) { nodes { customerGroupId } } }")
 
     await by.execute(request)

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from gateway.engine import Engine
-from gateway.execution_settings import ExecutionSettings
+from gateway.engine.settings import ExecutionSettings
 from gateway.fallback_resolvers import LoadedResolvers
 from gateway.metadata.model_builder import abilities_of
 from gateway.odata.dialect import ODATA, Dialect
@@ -299,11 +299,11 @@ async def test_an_unknown_enum_value_is_no_group() -> None:
 
 async def test_pages_are_dropped_once_they_are_taken_in() -> None:
     made = zoo(page=1)
-    fetcher = made.engine.fetcher(made.client)
+    fetcher = made.engine.reads.fetcher(made.client)
     request = GraphQLRequest(query='{ linesAggregate { sum(field: "price") } }', variables={})
 
     query = made.engine.plan(made.engine.read(request))
-    (loaded,) = await made.engine.runner(fetcher).run(query.roots)
+    (loaded,) = await made.engine.reads.runner(fetcher).run(query.roots)
 
     assert loaded.value == {"sum": "9.10"}
     assert len(made.tables.requests) == 6

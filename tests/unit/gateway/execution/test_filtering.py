@@ -25,7 +25,7 @@ def zoo(matching: range | None = None, **settings: Any) -> Zoo:
         {"Area": "a", "OrderId": i, "Text": "x" if matching is None or i in matching else "*"}
         for i in range(1_000)
     ]
-    result.engine._settings = structs.replace(result.engine._settings, **settings)
+    result.engine.reads.settings = structs.replace(result.engine.reads.settings, **settings)
     return result
 
 

@@ -82,7 +82,7 @@ def requests_for(names: Sequence[str], ids: Sequence[str]) -> list[GraphQLReques
 
 
 async def together(zoo: Zoo, requests: Sequence[GraphQLRequest]) -> list[Answer]:
-    shared = zoo.engine.shared_reads(requests)
+    shared = zoo.engine.reads.side_by_side(requests)
     return await asyncio.gather(*(zoo.engine.execute(request, shared) for request in requests))
 
 
@@ -210,7 +210,7 @@ async def test_a_failure_of_another_cause_is_not_tried_again(status: int, reques
 
 async def test_shared_reads_leave_each_operation_its_own_budget() -> None:
     zoo = world("finops")
-    zoo.engine._settings = structs.replace(zoo.engine._settings, max_filtered_rows=8)
+    zoo.engine.reads.settings = structs.replace(zoo.engine.reads.settings, max_filtered_rows=8)
     starred = 'lines(where: { note: { ne: "*" }, lineNo: { gte: "%s" } }) { totalCount }'
     requested = [
         GraphQLRequest(query=ROWS % (starred % n), variables={"ids": ids_of(zoo)})
@@ -254,7 +254,7 @@ async def test_an_operation_that_times_out_cancels_no_shared_read() -> None:
     zoo = Held("Orders")
     short, long = requests_for(["one property", "other properties"], ids_of(zoo))
     short = structs.replace(short, timeout=5.0)
-    shared = zoo.engine.shared_reads([short, long])
+    shared = zoo.engine.reads.side_by_side([short, long])
     first, second = (asyncio.create_task(zoo.engine.execute(r, shared)) for r in (short, long))
     await until(lambda: zoo.waiting)
 
@@ -271,7 +271,7 @@ async def test_an_operation_that_times_out_cancels_no_shared_read() -> None:
 async def test_who_reads_slowly_delays_nobody_else() -> None:
     zoo = Held("$expand")
     slow, quick = requests_for(["a relation", "one property"], ids_of(zoo))
-    shared = zoo.engine.shared_reads([slow, quick])
+    shared = zoo.engine.reads.side_by_side([slow, quick])
     first, second = (asyncio.create_task(zoo.engine.execute(r, shared)) for r in (slow, quick))
 
     assert "errors" not in (await second).to_builtins()

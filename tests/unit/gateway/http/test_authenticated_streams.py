@@ -155,14 +155,14 @@ async def test_a_ping_passes_the_token_on_to_polls(served: Served) -> None:
         ws = Socket(raw)
         await ws.say(init(bearer()))
         assert await ws.hear() == ACK
-        gateway.engine.identities = Identities()
+        gateway.engine.reads.identities = Identities()
         try:
             ends = int(time.time()) + 700
             renewed = f"Bearer {token(exp=ends)}"
             await ws.say({"type": "ping", "payload": {"Authorization": renewed}})
             assert await ws.hear() == {"type": "pong"}
         finally:
-            gateway.engine.identities = None
+            gateway.engine.reads.identities = None
 
     assert noted == [ends]
 

@@ -167,7 +167,7 @@ async def test_without_a_setting_the_cache_of_answers_decides(
 async def test_age_says_when_the_answer_was_read(tmp_path: Path) -> None:
     async with serving(settings(tmp_path)) as opened, calling(*opened) as client:
         first = await get(client, "groups")
-        answers = opened[0].state.live.gateway.engine.sharing.answers
+        answers = opened[0].state.live.gateway.engine.reads.sharing.answers
         age_of = answers.age_of
         answers.age_of = lambda stored: age_of(stored) + 120
         try:

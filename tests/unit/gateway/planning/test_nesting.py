@@ -8,7 +8,7 @@ import pytest
 
 from gateway.documents.store import DocumentLimits, Documents
 from gateway.engine import Engine
-from gateway.execution_settings import ExecutionSettings
+from gateway.engine.settings import ExecutionSettings
 from gateway.odata.dialect import ODATA
 from gateway.operations.cache import PreparedOperations
 from gateway.planning.limits import PlanLimits

@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from gateway.engine import Engine
-from gateway.execution_settings import ExecutionSettings
+from gateway.engine.settings import ExecutionSettings
 from gateway.fallback_resolvers import LoadedResolvers
 from gateway.metadata.model_builder import abilities_of
 from gateway.odata.dialect import ODATA

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.engine import Engine
-from gateway.execution_settings import ExecutionSettings
+from gateway.engine.settings import ExecutionSettings
 from gateway.fallback_resolvers import LoadedResolvers
 from gateway.metadata.model_builder import abilities_of
 from gateway.odata.render import readable_url

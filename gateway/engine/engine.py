@@ -10,39 +10,38 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Hashable, Iterator, MutableMapping, Sequence
+from collections.abc import Awaitable, Hashable, Iterator, MutableMapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from graphql import OperationType
-from msgspec import Struct
 
 from gateway.admission.lanes import LaneChoice
 from gateway.admission.work import working
 from gateway.cache.evicting_writer import EvictingWriter
-from gateway.cache.operation_reads import OperationReads, ReadSharing
+from gateway.completion import Completer
 from gateway.cost.gate import OperationGate, Priceable, Ticket
 from gateway.documents.operation_choice import choose_operation
 from gateway.documents.refusal import OperationRefused, refusal
 from gateway.documents.store import Documents
-from gateway.execution.caller_upstream import CallerIdentities, CallerUpstream
+from gateway.errors import BudgetExceeded, UnsupportedQuery
+from gateway.events import Observer, OperationServed
 from gateway.execution.deadline import Deadline, TimelyWriter
-from gateway.execution.fetcher import Fetcher, ReadLimits
-from gateway.execution.key_batches import KeyBatchLoader
 from gateway.execution.plan_runner import PlanRunner
-from gateway.execution.shared_reads import ReadContext, SharedKeyBatchLoader
-from gateway.execution.trace import Trace, Traced
+from gateway.execution.shared_reads import ReadContext
+from gateway.execution.trace import Trace
+from gateway.failures import failure_answer, refused_answer, report_error
 from gateway.identity.caller import Caller
 from gateway.introspection.answers import Introspection, IntrospectionStore, asks_schema
 from gateway.odata.dialect import Dialect
-from gateway.odata.query import Request
 from gateway.odata.retry import operation_ends_at
 from gateway.odata.upstream import ReadUpstream, Upstream, WriteUpstream
 from gateway.operations.cache import PreparedOperations
 from gateway.operations.operation_caches import OperationCaches
 from gateway.planning.planner import Planner
 from gateway.planning.row_bounds import ViewRules
+from gateway.request import Answer, ChangeQueries, GraphQLRequest, PlannedQuery, ValidOperation
 from gateway.writes.audit_trail import WriteAudit, WriteTrail, trail_of
 from gateway.writes.idempotent import IdempotentWrites
 from gateway.writes.keyed_mutations import KeyedMutations
@@ -50,28 +49,8 @@ from gateway.writes.operations import MutationOperation, MutationResult, Mutatio
 from gateway.writes.references import early_variables, has_references
 from schema.types.build import ODataSchema
 
-from .completion import Completer
-from .errors import BudgetExceeded, UnsupportedQuery
-from .events import Observer, OperationServed
-from .execution_settings import ExecutionSettings
-from .failures import failure_answer, refused_answer, report_error
-from .request import Answer, ChangeQueries, GraphQLRequest, PlannedQuery, ValidOperation
-
-
-class _MutationReads(Struct, frozen=True):
-    """The reads of one mutation operation from an upstream."""
-
-    engine: Engine
-    upstream: ReadUpstream
-    trace: Trace | None = None
-
-    def fetcher(self, sent: list[Request]) -> Fetcher:
-        """Return a fetcher that has read nothing: what was read before a write may have changed."""
-        return self.engine.fetcher(self.upstream, self.trace, sent)
-
-    def runner(self, fetcher: Fetcher) -> PlanRunner:
-        """Return the runner of plans that reads by this fetcher."""
-        return self.engine.runner(fetcher)
+from .reads import MutationReads, Reads
+from .settings import ExecutionSettings
 
 
 class Engine:
@@ -95,16 +74,11 @@ class Engine:
         self.lanes = LaneChoice()
         self.gate: OperationGate | None = None
         """Prices operations, and admits or refuses them before their first upstream request; None: all may run."""
-        self.sharing: ReadSharing | None = None
-        """What operations share of the upstream's answers; None: nothing."""
         self.schema = schema
         self.dialect = dialect
-        self._sender = sender
-        self.identities: CallerIdentities | None = None
-        """The upstreams with the identity of callers, if operations have that and not the gateway's."""
         self._settings = settings
         self._observe = observe
-        self._shows_sizes = rules is None or not rules.view.has_rules
+        self.reads = Reads(sender, dialect, settings, rules)
         self._documents = Documents(schema.catalog, schema.core, settings.documents)
         self._prepared = PreparedOperations(schema.catalog, schema.roots)
         self.caches = OperationCaches(self._documents, self._prepared)
@@ -217,7 +191,7 @@ class Engine:
 
     def _evicting(self, upstream: WriteUpstream) -> WriteUpstream:
         """Return the upstream of writes, which removes the answers that they make wrong."""
-        sharing = self.sharing
+        sharing = self.reads.sharing
         return upstream if sharing is None else EvictingWriter(upstream, sharing.answers)
 
     def read(self, request: GraphQLRequest) -> ValidOperation:
@@ -278,7 +252,7 @@ class Engine:
         assert self.mutations is not None
         assert operation.document.node is not None
         request = operation.request
-        reads = _MutationReads(self, upstream, trace)
+        reads = MutationReads(self.reads, upstream, trace)
         mutation = MutationOperation(
             document=operation.document.node,
             node=operation.operation,
@@ -296,7 +270,7 @@ class Engine:
     async def execute(self, request: GraphQLRequest, shared: ReadContext | None = None) -> Answer:
         """Answer a request, and log it. Raises nothing but CancelledError.
 
-        ``shared``: the reads that a query makes together with others, see :meth:`shared_reads`.
+        ``shared``: the reads that a query makes together with others, see :meth:`Reads.side_by_side`.
         """
         started = time.perf_counter()
         answer = await self.execute_unlogged(request, shared)
@@ -316,8 +290,8 @@ class Engine:
         self, request: GraphQLRequest, shared: ReadContext | None = None
     ) -> Answer:
         """Answer a request that is part of something else, which is logged as a whole. Likewise."""
-        trace = Trace(shows_sizes=self._shows_sizes) if request.trace else None
-        deadline = self.deadline(request)
+        trace = Trace(shows_sizes=self.reads.shows_sizes) if request.trace else None
+        deadline = self.reads.deadline(request)
         if shared is not None:
             with operation_ends_at(shared.until):
                 answer = await self.answer_or_error(self.answer(request, deadline, shared, trace))
@@ -325,7 +299,7 @@ class Engine:
             # Above the budget: others have read so much. What this operation may read is its own.
             if not answer.has_error(BudgetExceeded.code):
                 return answer
-        reads = self._reads(request, deadline, trace)
+        reads = self.reads.of_operation(request, deadline, trace)
         with operation_ends_at(deadline.at):
             answer = await self.answer_or_error(self.answer(request, deadline, reads, trace))
         answer = self._as_signed_in(answer, reads)
@@ -342,7 +316,7 @@ class Engine:
         self, request: GraphQLRequest, deadline: Deadline, trace: Trace | None
     ) -> Answer:
         """Answer a request that is a part of an operation, within its time. Raises nothing but CancelledError."""
-        reads = self._reads(request, deadline, trace)
+        reads = self.reads.of_operation(request, deadline, trace)
         answer = await self.answer_or_error(self.answer(request, deadline, reads, trace))
         return self._as_signed_in(answer, reads)
 
@@ -384,11 +358,6 @@ class Engine:
         """Log an error, and return what clients may see of it."""
         return report_error(error, self._observe)
 
-    def deadline(self, request: GraphQLRequest) -> Deadline:
-        """Return the end of an operation that begins now."""
-        longest = self._settings.timeout
-        return Deadline(longest if request.timeout is None else min(longest, request.timeout))
-
     def changes_data(self, request: GraphQLRequest) -> bool:
         """Return whether a request runs a mutation."""
         return self._kind(request) is OperationType.MUTATION
@@ -407,85 +376,9 @@ class Engine:
         kind = operation.operation
         return None if kind is OperationType.MUTATION and not request.allow_mutation else kind
 
-    def fetcher(
-        self,
-        upstream: ReadUpstream,
-        trace: Trace | None = None,
-        sent: list[Request] | None = None,
-        shared: OperationReads | None = None,
-    ) -> Fetcher:
-        """Return the fetcher of one operation, which counts what it reads.
-
-        ``sent``: the list to which it appends its requests, if it shares one. ``shared``: what other operations read.
-        """
-        limits = ReadLimits(
-            max_rows=self._settings.max_rows,
-            max_filtered_rows=self._settings.max_filtered_rows,
-            max_url_length=self._settings.max_url_length,
-            long_list_rows=self._settings.plans.long_list_rows,
-        )
-        return Fetcher(upstream, self.dialect, limits, trace, sent, shared)
-
-    def runner(self, fetcher: Fetcher) -> PlanRunner:
-        """Return the runner of one operation's plan."""
-        return PlanRunner(fetcher, KeyBatchLoader(fetcher, self._settings.max_url_length))
-
     def scope_of(self, caller: Caller) -> Hashable:
         """Return what is equal for callers who may share what was read for one of them."""
-        scope = self._planner.scope_of(caller)
-        if self.identities is None:
-            return scope
-        return scope, caller.log_id, caller.application, caller.scopes, caller.roles
-
-    def note_renewal(self, caller: Caller) -> None:
-        """Take the newest token of a caller for what runs already, such as polls."""
-        if self.identities is not None:
-            self.identities.renew_caller(caller)
-
-    def shared_reads(self, requests: Sequence[GraphQLRequest]) -> ReadContext:
-        """Return the reads of these queries of one caller and scope, which start now and run side by side."""
-        upstream, caller = self._upstream_of(requests[0].caller)
-        fetcher = self.fetcher(upstream)
-        until = max(self.deadline(request).at for request in requests)
-        batches = SharedKeyBatchLoader(fetcher, self._settings.max_url_length)
-        return ReadContext(upstream, fetcher, batches, until, caller, learns=self._shows_sizes)
-
-    def _reads(
-        self, request: GraphQLRequest, deadline: Deadline, trace: Trace | None
-    ) -> ReadContext:
-        """Return the reads of one operation."""
-        upstream, identity = self._upstream_of(request.caller)
-        shared = self._shared(upstream, identity, request, deadline)
-        if trace is not None:
-            upstream = Traced(upstream, trace)
-        fetcher = self.fetcher(upstream, trace, shared=shared)
-        batches = KeyBatchLoader(fetcher, self._settings.max_url_length)
-        return ReadContext(
-            upstream, fetcher, batches, deadline.at, identity, shared, self._shows_sizes
-        )
-
-    def _shared(
-        self,
-        upstream: Upstream,
-        identity: CallerUpstream | None,
-        request: GraphQLRequest,
-        deadline: Deadline,
-    ) -> OperationReads | None:
-        """Return what an operation shares with others that get the same answers; None: nothing."""
-        if self.sharing is None:
-            return None
-        caller = "" if identity is None else request.caller.log_id
-        refused = None if identity is None else identity.note
-        return self.sharing.reads(
-            upstream, caller, deadline.at, fresh=request.fresh, refused=refused
-        )
-
-    def _upstream_of(self, caller: Caller) -> tuple[Upstream, CallerUpstream | None]:
-        """Return the upstream of a caller's operation; if it has the caller's identity, also what notes refusals."""
-        if self.identities is None:
-            return self._sender, None
-        identity = CallerUpstream(self.identities.for_caller(caller))
-        return identity, identity
+        return self.reads.scope_of(caller, self._planner.scope_of(caller))
 
     def _as_signed_in(self, answer: Answer, reads: ReadContext) -> Answer:
         """Return an answer, or the error that the caller has to sign in for it."""

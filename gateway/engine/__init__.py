@@ -1,0 +1,3 @@
+"""The engine: executes the operations of one schema against one upstream."""
+
+from .engine import Engine as Engine

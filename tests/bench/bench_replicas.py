@@ -1,7 +1,8 @@
 """Replicas under overload: what they attain together of a capacity that moves, beside a gateway alone.
 
 simulated     shares by the script of a real Redis, on a clock that is a number
-over sockets  the sandbox with such a capacity, as a program of its own; each replica has a client and shares
+over sockets  the sandbox with such a capacity, as a program of its own; each replica has a client and shares;
+              beside them 16 callers who ignore refusals, the most that this machine's sandbox answers
 """
 
 from __future__ import annotations
@@ -58,16 +59,23 @@ def _simulated(server: RedisServer, seeds: tuple[int, ...]) -> Report:
 async def _over_sockets(server: RedisServer, every: float) -> Report:
     report = Report("replicas_sockets", f"over sockets: 8, 3, 8 workers, {every:g} s each")
     attainable = sum(overload.WORKERS) * every / overload.LATENCY
-    for number in REPLICAS:
+    fixed = 0
+    for number in (0, *REPLICAS):
         counter = overload.Counter()
         with server.client() as client:
             client.flushall()
         with overload._sandbox(every) as origin:
-            await _together(server, number, origin, counter, len(overload.WORKERS) * every)
+            seconds = len(overload.WORKERS) * every
+            if number:
+                await _together(server, number, origin, counter, seconds)
+            else:
+                await overload._fixed(16, origin, counter, seconds)
+        fixed = fixed or counter.good
         report.add(
-            replicas=number,
+            replicas=number or "none, fixed 16",
             answers=counter.good,
             attained=round(counter.good / attainable, 3),
+            to_fixed=round(counter.good / fixed, 3),
             refused=round(counter.refused / max(1, counter.good + counter.refused), 4),
         )
     return report

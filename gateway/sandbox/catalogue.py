@@ -1,4 +1,4 @@
-"""The built-in catalogue: some eighty real sets of F&O as a ``schema.model.records.Model``.
+"""The built-in catalogue: some ninety real sets of F&O as a ``schema.model.records.Model``.
 
 Read from the TOML files of ``data/``, which hold names, keys, types, enums and navigations as F&O has them (section 6),
 in a compact form that is explained at their heads. What is the same everywhere in F&O's documents is added here:

@@ -23,6 +23,15 @@ _ROLES = (
     ("TRADESALESCLERK", "Sales clerk"),
     ("WHSWAREHOUSEWORKER", "Warehouse worker"),
 )
+_LICENSES = {
+    "-SYSADMIN-": "Enterprise",
+    "LEDGERACCOUNTINGMANAGER": "Finance",
+    "WHSWAREHOUSEWORKER": "Activity",
+}
+_ZONES = {
+    "USA": "GMTMINUS0800PACIFICTIME",
+    "DEU": "GMTPLUS0100_AMSTERDAM_BERLIN_BERN_ROME",
+}
 _COUNTRIES = (
     ("USA", "US", "USD", "GMTMINUS0800PACIFICTIME"),
     ("DEU", "DE", "EUR", "GMTPLUS0100_AMSTERDAM_BERLIN_BERN_ROME"),
@@ -182,6 +191,9 @@ def _people(seeds: Seeds) -> None:
                     "ObjectId": uuid.uuid5(uuid.NAMESPACE_OID, personnel),
                     "PrimaryAddressLocation": 68_719_477_000 + number,
                     "User": f"user{number:02d}" if number <= 15 else "",
+                    "IdentityEmail": f"user{number:02d}@{seeds.domain}" if number <= 15 else "",
+                    "PrimaryContactPhoneExtension": f"{number:03d}" if number % 3 else "",
+                    "PrimaryContactPhoneIsMobile": "Yes" if number % 4 == 0 else "No",
                 }
             ],
         )
@@ -267,6 +279,9 @@ def _users(seeds: Seeds) -> None:
                     "AccountType": "ClaimsUser",
                     "Company": company.id.upper(),
                     "Language": company.language,
+                    "PreferredTimeZone": _ZONES.get(
+                        company.country, "GMT_COORDINATEDUNIVERSALTIME"
+                    ),
                     "SqmGUID": uuid.uuid5(uuid.NAMESPACE_DNS, user),
                     "StartPage": "DefaultDashboard",
                 }
@@ -283,6 +298,7 @@ def _users(seeds: Seeds) -> None:
                         "ValidTo": NEVER,
                         "PersonName": person["Name"],
                         "UserEmail": f"{user}@{seeds.domain}",
+                        "PersonPrimaryEmail": person["PrimaryContactEmail"],
                     }
                 ],
             )
@@ -298,6 +314,7 @@ def _users(seeds: Seeds) -> None:
                     "SecurityRoleName": name,
                     "AssignmentStatus": "Enabled",
                     "AssignmentMode": "Manual",
+                    "UserLicenseType": _LICENSES.get(role, "Functional"),
                 }
                 for role, name in roles
             ],

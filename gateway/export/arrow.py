@@ -216,7 +216,7 @@ def _type_of(column: Column) -> _ColumnType:
         case "Long":
             return _ColumnType(DataType.int64(), _same, is_cast=True)
         case "Decimal":
-            precision, scale = _facets(column)
+            precision, scale = decimal_facets(column)
             return _ColumnType(
                 DataType.decimal128(precision, scale),
                 lambda cells: _decimals(cells, scale),
@@ -234,7 +234,7 @@ def _type_of(column: Column) -> _ColumnType:
             return _ColumnType(DataType.utf8(), _same)
 
 
-def _facets(column: Column) -> tuple[int, int]:
+def decimal_facets(column: Column) -> tuple[int, int]:
     """Return precision and scale of a decimal column."""
     prop = column.field.prop
     if prop is None or prop.scale is None or not 0 <= prop.scale <= _PRECISION:

@@ -89,6 +89,8 @@ class Documents(Struct, frozen=True):
     """Reads a page of a part, which ends before a cursor."""
     place: str
     """Reads the cursor of one row."""
+    count: str
+    """Counts the rows."""
 
 
 def documents_of(
@@ -112,6 +114,8 @@ def documents_of(
         bounded_page=f"{head}, $before: String{where}) {{ {rows}, before: $before{use})"
         f" {{ {nodes} pageInfo {{ hasNextPage startCursor endCursor }} }} }}",
         place=f"{head}{where}) {{ {rows}{use}) {{ pageInfo {{ startCursor }} }} }}",
+        count=f"query {_NAME}{f'({where[2:]})' if filters else ''}"
+        f" {{ rows: {root.name}{'(where: $where)' if filters else ''} {{ totalCount }} }}",
     )
 
 

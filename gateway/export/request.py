@@ -52,7 +52,11 @@ class Export(Struct, frozen=True, kw_only=True):
     set: str
     """The entity set."""
     request: ExportRequest
+    csdl: str
+    """Qualified type of its rows."""
     columns: tuple[Column, ...]
+    selected: str
+    """The selection set of a row, without braces."""
     documents: Documents
     variables: Mapping[str, Any]
 
@@ -157,7 +161,9 @@ def prepare(gateway: Gateway, root: RootField, request: ExportRequest) -> Export
     return Export(
         set=root.entity_set.name,
         request=request,
+        csdl=root.csdl,
         columns=selection.columns,
+        selected=selection.text,
         documents=documents_of(catalog, root, selection, filters=request.where is not None),
         variables=variables,
     )

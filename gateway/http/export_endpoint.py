@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import aclosing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 import msgspec
@@ -23,6 +23,7 @@ from gateway.admission.work import Lane
 from gateway.errors import (
     BadArgument,
     Forbidden,
+    InvalidCursor,
     NotInstalled,
     Overloaded,
     Unauthenticated,
@@ -30,7 +31,9 @@ from gateway.errors import (
 )
 from gateway.events import RequestRefused
 from gateway.events.exports import ExportServed
-from gateway.export.reading import ExportFailed, read_pages
+from gateway.export.description import DescribeRequest, describe, pop_description
+from gateway.export.parts import parse_part, part_reads
+from gateway.export.reading import ExportFailed, Rows, has_next, read_rows
 from gateway.export.request import ENDINGS, Export, ExportRequest, Format, read_export
 from gateway.export.serving import ReadyExport, prepare_for
 from gateway.failures import failure_answer
@@ -73,7 +76,10 @@ MEDIA: Mapping[Format, bytes] = {
     "arrow": b"application/vnd.apache.arrow.stream",
 }
 _TEXTS = ("ndjson", "csv")
+_OF_CALLERS = {Forbidden.code: 403, InvalidCursor.code: 400}
+"""Statuses of errors of operations that are those of the request."""
 _ALLOW = (b"allow", b"GET, HEAD, OPTIONS")
+_NO_STORE = (b"cache-control", b"no-store")
 _VARY = (
     b"vary",
     b"Accept-Encoding, Authorization, X-D365-Company, X-D365-Environment",
@@ -90,6 +96,8 @@ class _Prepared(Struct, frozen=True):
 
     ready: ReadyExport
     first: GraphQLRequest
+    goes_on: Callable[[Rows], bool] = has_next
+    """Decides after which page another one is read."""
 
     @property
     def export(self) -> Export:
@@ -110,12 +118,20 @@ async def ready_export(
     views = None if environment is None else environment.views
     api = ServedApi(live=live, views=views, profile=endpoint.profile)
     try:
-        return await prepare_for(api, name, read())
+        with _as_refusals():
+            return await prepare_for(api, name, read())
     except UnknownSet as error:
         raise HttpError(404, error.code, error.message, error.hint) from error
     except Forbidden as error:
         record_refusal(scope, 403, error.code, caller)
         raise HttpError(403, error.code, error.message, error.hint) from error
+
+
+@contextmanager
+def _as_refusals() -> Iterator[None]:
+    """Raise HttpError for what is wrong with a request."""
+    try:
+        yield
     except BadArgument as error:
         raise HttpError(400, error.code, error.message, error.hint) from error
 
@@ -138,9 +154,15 @@ class _Exports:
             caller, live = await self._endpoint.admit(scope)
             if live is None:
                 raise HttpError(503, "STARTING", "The gateway is starting.", "Try again soon.")
-            prepared = await self._prepare(scope, headers, caller, live)
+            parameters = dict(QueryParams(scope["query_string"]))
+            with _as_refusals():
+                described = pop_description(parameters)
+            prepared = await self._prepare(scope, headers, caller, live, parameters)
             with self._endpoint.running.holding(Lane.EXPORT, scope, caller):
-                await _Stream(self._endpoint, prepared, scope, headers, send).run(receive)
+                if described is None:
+                    await _Stream(self._endpoint, prepared, scope, headers, send).run(receive)
+                else:
+                    await _send_description(prepared, described, receive, send)
         except UnknownApi:
             await no_route(scope, receive, send)
         except Overloaded as error:
@@ -164,11 +186,16 @@ class _Exports:
             raise cross_site_error()
 
     async def _prepare(
-        self, scope: Scope, headers: Headers, caller: Caller, live: GenerationManager
+        self,
+        scope: Scope,
+        headers: Headers,
+        caller: Caller,
+        live: GenerationManager,
+        parameters: dict[str, str],
     ) -> _Prepared:
         """Return the export of a request. Raises HttpError."""
         name: str = scope["path_params"][SET_PARAMETER]
-        parameters = QueryParams(scope["query_string"])
+        part_name = parameters.pop("part", None)
         ready = await ready_export(
             self._endpoint, scope, caller, live, name, lambda: read_export(parameters)
         )
@@ -187,7 +214,29 @@ class _Exports:
             client=client_of(scope),
             request_id=headers.get("x-request-id"),
         )
-        return _Prepared(ready, export.first(request))
+        first = export.first(request)
+        if part_name is None:
+            return _Prepared(ready, first)
+        with _as_refusals():
+            return _Prepared(ready, *part_reads(export, first, parse_part(part_name)))
+
+
+async def _send_description(
+    prepared: _Prepared, request: DescribeRequest, receive: Receive, send: Send
+) -> None:
+    """Answer what an export is made of, unless the client leaves before. Raises HttpError."""
+    describing = asyncio.create_task(describe(prepared.ready, prepared.first, request))
+    gone = asyncio.create_task(_until_gone(receive))
+    try:
+        await asyncio.wait((describing, gone), return_when=asyncio.FIRST_COMPLETED)
+        if describing.done():
+            with _as_refusals():
+                body = msgspec.json.encode(describing.result())
+            await send_body(send, 200, body, ((b"content-type", b"application/json"), _NO_STORE))
+    except ExportFailed as failed:
+        raise operation_error(failed.answer, _code_of(failed.answer)) from failed
+    finally:
+        await cancelled(describing, gone)
 
 
 class _Stream:
@@ -270,12 +319,12 @@ class _Stream:
     async def _send_all(self) -> str | None:
         """Send all rows; return the code of the error that has ended it early. Raises HttpError before the first."""
         try:
-            async with aclosing(
-                read_pages(self._prepared.ready.read, self._prepared.first)
-            ) as pages:
-                async for nodes in pages:
+            prepared = self._prepared
+            pages = read_rows(prepared.ready.read, prepared.first, prepared.goes_on)
+            async with aclosing(pages):
+                async for rows in pages:
                     await self._begin()
-                    for piece in self._writer.page(nodes):
+                    for piece in self._writer.page(rows.nodes):
                         await self._write(piece)
                         await asyncio.sleep(0)
             end = await asyncio.to_thread(self._writer.end)
@@ -299,7 +348,7 @@ class _Stream:
         fields = [
             (b"content-type", MEDIA[export.request.format]),
             (b"content-disposition", f'attachment; filename="{file}"'.encode()),
-            (b"cache-control", b"no-store"),
+            _NO_STORE,
             (b"x-content-type-options", b"nosniff"),
             # For nginx and proxies that follow it: do not buffer.
             (b"x-accel-buffering", b"no"),
@@ -321,9 +370,7 @@ class _Stream:
 
     async def _break_off(self, answer: Answer) -> str:
         """End the response without its end, and return the code of the error. Raises HttpError if nothing was sent."""
-        error: dict[str, Any] = answer.errors[0]
-        extensions: dict[str, Any] = error.get("extensions", {})
-        code = str(extensions.get("code", "INTERNAL_ERROR"))
+        error, code = answer.errors[0], _code_of(answer)
         if not self._has_begun:
             raise operation_error(answer, code)
         if self._prepared.export.request.format == "ndjson":
@@ -336,9 +383,15 @@ class _Stream:
         return code
 
 
+def _code_of(answer: Answer) -> str:
+    """Return the code of the first error."""
+    extensions: dict[str, Any] = answer.errors[0].get("extensions", {})
+    return str(extensions.get("code", "INTERNAL_ERROR"))
+
+
 def operation_error(answer: Answer, code: str) -> HttpError:
     """Return an error with the errors of an operation that could not run."""
-    status = 403 if code == Forbidden.code else status_of(answer, GRAPHQL)
+    status = _OF_CALLERS.get(code) or status_of(answer, GRAPHQL)
     # An operation that fails is 200 for clients of GraphQL, who read its errors.
     status = 502 if status == 200 else status
     refused = HttpError(status, code, answer.errors[0]["message"])

@@ -1,9 +1,6 @@
 """Export jobs: a list as parts, which begin at rows that are found first, and are read side by side.
 
-    place of row 49,999, of the next one, …      one small request a part: rows are skipped from the last place
-    part 1 │ part 2 │ part 3 │ …                 each begins with the row of a place, and ends before the next place
-
-Each row is in one part, whatever is added or deleted meanwhile. A list that cannot be skipped through, or has no order
+Where parts begin, and how one is read: ``gateway.export.parts``. A list that cannot be skipped through, or has no order
 that a cursor can hold, is cut one part after the other instead: the next one begins where the last one has ended.
 
 A part is written again from its start if its process was killed. Over unchanged data it has the same bytes then, and
@@ -20,26 +17,16 @@ from typing import Any
 import msgspec
 from msgspec import Struct, structs
 
-from gateway.errors import InvalidCursor, UnsupportedQuery, UpstreamMalformed
-from gateway.export.reading import ExportFailed, Rows, has_next, read_rows, rows_of
+from gateway.errors import UpstreamMalformed
+from gateway.export.parts import Indivisible, ListPart, next_place, part_reads, whole_pages
+from gateway.export.reading import Rows, read_rows
 from gateway.export.request import Export, ExportRequest
 from gateway.export.serving import ReadyExport, prepare_for
-from gateway.operations.cursors import shifted
 from gateway.request import GraphQLRequest
 
 from .part_file import PartFile
 from .records import Part, Progress
 from .running import RunningJob
-
-_INDIVISIBLE = frozenset({InvalidCursor.code, UnsupportedQuery.code})
-"""Codes of lists whose rows cannot be skipped."""
-
-
-_rows = msgspec.json.Decoder(list[msgspec.Raw]).decode
-
-
-class _Indivisible(Exception):
-    """The rows of the list cannot be skipped."""
 
 
 class ExportJob(Struct, frozen=True, kw_only=True):
@@ -94,8 +81,7 @@ class _ExportRun:
         self._export: Export = ready.export
         self._first = ready.export.first(reads)
         page: int = self._first.variables["first"]
-        # The last page of a part is one row short of a whole one, so that no request is needed to see its end.
-        self._part_rows = max(part_rows // page, 1) * page - 1 or 1
+        self._part_rows = whole_pages(part_rows, page)
         self._page = page
         self._parallel = parallel
         self._state = job.state(_State, _State())
@@ -109,7 +95,7 @@ class _ExportRun:
         if not self._state.is_chain:
             try:
                 await _all_of(self._find_places(), *(self._work() for _ in range(self._parallel)))
-            except _Indivisible:
+            except Indivisible:
                 # With what was written by places that mean nothing.
                 self._parts.clear()
                 self._state = _State(is_chain=True)
@@ -118,24 +104,14 @@ class _ExportRun:
             await self._chain()
 
     async def _find_places(self) -> None:
-        """Find where parts begin, and note each place durably before a part depends on it. Raises _Indivisible."""
+        """Find where parts begin, and note each place durably before a part depends on it. Raises Indivisible."""
         while not self._state.is_cut:
             places = self._state.places
-            after = shifted(places[-1] if places else None, self._part_rows)
-            variables = {**self._first.variables, "first": 1, "after": after}
-            request = structs.replace(
-                self._first, query=self._export.documents.place, variables=variables
-            )
-            try:
-                page = rows_of(await self._ready.read(request))
-            except ExportFailed as failed:
-                if any(failed.answer.has_error(code) for code in _INDIVISIBLE):
-                    raise _Indivisible from failed
-                raise
-            place = page.page_info.start_cursor
+            last = places[-1] if places else None
+            place = await next_place(self._ready, self._first, last, self._part_rows)
             # Of a service that ignores $skip.
             if place is not None and place in places:
-                raise _Indivisible
+                raise Indivisible
             if place is None:
                 self._state = structs.replace(self._state, is_cut=True)
             else:
@@ -148,14 +124,11 @@ class _ExportRun:
         """Write one part after the other, each as soon as its ends are known."""
         while (number := await self._next()) is not None:
             places = self._state.places
-            variables = dict(self._first.variables)
-            if number > 1:
-                variables["after"] = shifted(places[number - 2])
-            if number > len(places):
-                await self._write(number, self._page_request(variables), has_next)
-            else:
-                variables["before"] = places[number - 1]
-                await self._write(number, self._page_request(variables), self._is_full)
+            part = ListPart(
+                start=places[number - 2] if number > 1 else None,
+                end=places[number - 1] if number <= len(places) else None,
+            )
+            await self._write(number, *part_reads(self._export, self._first, part))
 
     async def _next(self) -> int | None:
         """Return a part that nobody writes, once its ends are known; None if there is none left."""
@@ -195,10 +168,6 @@ class _ExportRun:
             self._state = structs.replace(self._state, is_cut=is_end)
             self._parts[number] = part
             await self._save()
-
-    def _is_full(self, rows: Rows) -> bool:
-        """Return whether more rows may follow before the end of a part: its page has as many as it may."""
-        return len(_rows(rows.nodes)) >= self._page
 
     def _page_request(self, variables: Mapping[str, Any]) -> GraphQLRequest:
         document = self._export.documents.bounded_page

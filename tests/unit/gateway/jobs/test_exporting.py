@@ -26,8 +26,10 @@ CALLER = Caller(kind="token", issuer="i", subject="ann")
 EXPORT = Export(
     set="Rows",
     request=ExportRequest(),
+    csdl="N.Row",
     columns=(),
-    documents=Documents(page="page", bounded_page="part", place="place"),
+    selected="id",
+    documents=Documents(page="page", bounded_page="part", place="place", count="count"),
     variables={"first": 2},
 )
 

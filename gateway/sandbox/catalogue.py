@@ -1,4 +1,4 @@
-"""The built-in catalogue: some ninety real sets of F&O as a ``schema.model.records.Model``.
+"""The built-in catalogue: some hundred real sets of F&O as a ``schema.model.records.Model``.
 
 Read from the TOML files of ``data/``, which hold names, keys, types, enums and navigations as F&O has them (section 6),
 in a compact form that is explained at their heads. What is the same everywhere in F&O's documents is added here:
@@ -32,7 +32,16 @@ from schema.model.records import (
 from .labels import label_id
 
 NAMESPACE = "Microsoft.Dynamics.DataEntities"
-_AREAS = ("organization", "ledger", "products", "purchasing", "sales", "people", "documents")
+_AREAS = (
+    "organization",
+    "ledger",
+    "products",
+    "purchasing",
+    "sales",
+    "people",
+    "documents",
+    "books",
+)
 # group in the files → Edm type and the X++ kind that the AXType annotation tells (section 7)
 KINDS = {
     "text": ("Edm.String", "String"),
@@ -43,6 +52,7 @@ KINDS = {
     "moment": ("Edm.DateTimeOffset", "UtcDateTime"),
     "guid": ("Edm.Guid", "Guid"),
     "boolean": ("Edm.Boolean", "Enum"),
+    "binary": ("Edm.Binary", "Container"),
     "noyes": (f"{NAMESPACE}.NoYes", "Enum"),
 }
 

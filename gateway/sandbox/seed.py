@@ -96,7 +96,7 @@ def domain_label(organization: str) -> str:
 
 
 class SeededRows:
-    """Row source of the built-in catalogue; all rows are made at the first use."""
+    """Row source of the built-in catalogue; rows are made at the first use, those of the books at theirs."""
 
     def __init__(self, options: SeedOptions, custom: CustomRows) -> None:
         self._options = options
@@ -106,7 +106,10 @@ class SeededRows:
     def rows(self, storage: str) -> Iterable[Row]:
         if self._made is None:
             self._made = make(self._options)
-        return self._custom.added(storage, self._made.get(storage, ()))
+        rows = self._made.get(storage)
+        if rows is None:
+            rows = make_books(self._options).get(storage, [])
+        return self._custom.added(storage, rows)
 
 
 @lru_cache(maxsize=4)
@@ -129,3 +132,14 @@ def make(options: SeedOptions) -> Made:
     ):
         area.fill(seeds)
     return seeds.made
+
+
+@lru_cache(maxsize=4)
+def make_books(options: SeedOptions) -> Made:
+    """Return the rows that follow from those of ``make``, by set: the posted side of all documents."""
+    from . import seed_books  # noqa: PLC0415 - the areas import this module
+
+    made = make(options)
+    seeds = Seeds(options, dict(made))
+    seed_books.fill(seeds)
+    return {name: rows for name, rows in seeds.made.items() if name not in made}

@@ -311,6 +311,7 @@ def _references(seeds: Seeds, company: Company) -> None:
                 "ReportingCurrency": "USD",
                 "ExchangeRateType": "Default",
                 "AccountStructureName1": "Manufacturing B/S",
+                "AccountStructureName2": "Manufacturing P&L",
                 "LedgerRecId": 5_637_150_000 + seeds.companies.index(company),
                 "ChartOfAccountsRecId": 5_637_144_576,
             }

@@ -132,15 +132,15 @@ async def test_a_public_entity_lists_properties_and_navigations(get):
     ("url", "text", "count"),
     [
         ("DataEntities", "PublicEntityName eq 'CustomerV3'", 1),
-        ("DataEntities", "contains(tolower(Name),'vendor')", 6),
-        ("DataEntities", "startswith(Name,'Cust') and not endswith(Name,'GroupEntity')", 4),
+        ("DataEntities", "contains(tolower(Name),'vendor')", 7),
+        ("DataEntities", "startswith(Name,'Cust') and not endswith(Name,'GroupEntity')", 10),
         (
             "DataEntities",
             (
                 "EntityCategory eq Microsoft.Dynamics.Metadata.EntityCategory'Transaction'"
                 " and startswith(Name,'Ledger')"
             ),
-            2,
+            3,
         ),
         (
             "DataEntities",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.sandbox.catalogue import built_in
-from gateway.sandbox.seed import SeedOptions, make
+from gateway.sandbox.seed import SeedOptions, make, make_books
 
 pytestmark = pytest.mark.anyio
 SETS = [
@@ -35,6 +35,27 @@ SETS = [
     "SalesInvoiceV2Lines",
     "VendorPaymentJournalHeaders",
     "VendorPaymentJournalLines",
+    "GeneralJournalEntryBiEntities",
+    "GeneralJournalAccountEntryBiEntities",
+    "TrialBalanceFiscalYearSnapshots",
+    "MainAccountCategories",
+    "AccountStructures",
+    "AccountStructureConstraints",
+    "TaxItemGroupHeadings",
+    "TaxItemGroups",
+    "TaxGroupDatas",
+    "TaxCodeValuesV2",
+    "VendInvoiceJourBiEntities",
+    "VendTransBiEntities",
+    "SalesInvoiceHeadersV4",
+    "SalesInvoiceV4Lines",
+    "FreeTextInvoiceHeaders",
+    "FreeTextInvoiceLines",
+    "CustTransactions",
+    "CustTransOpens",
+    "CustomerPaymentJournalHeaders",
+    "CustomerPaymentJournalLines",
+    "VendorInvoiceDocumentAttachments",
 ]
 LINE = "/data/LedgerJournalLines"
 SALES = {"SalesOrderNumber": "000001", "ItemNumber": "D0002", "OrderedSalesQuantity": 3}
@@ -47,6 +68,10 @@ async def test_each_set_has_rows(get, entity_set):
 
     assert answer.status_code == 200
     assert answer.json()["value"]
+
+
+def every_row() -> dict[str, list[dict[str, Any]]]:
+    return {**make(SeedOptions()), **make_books(SeedOptions())}
 
 
 def value_of(row: dict[str, Any], name: str) -> str:
@@ -64,14 +89,17 @@ LINKS = [
 @pytest.mark.parametrize(("name", "navigation"), LINKS, ids=[f"{s}.{n.name}" for s, n in LINKS])
 def test_every_link_to_one_row_finds_it(name, navigation):
     """A blank value leads nowhere, as in a row without a holder."""
-    created, model = make(SeedOptions()), built_in().model
+    created, model = every_row(), built_in().model
     target = model.entity_sets[name].bindings[navigation.name]
     theirs = {
         tuple(value_of(row, c.referenced) for c in navigation.on)
         for row in created[built_in().storage_of(target)]
     }
 
-    own = [tuple(value_of(row, c.property) for c in navigation.on) for row in created[name]]
+    own = [
+        tuple(value_of(row, c.property) for c in navigation.on)
+        for row in created[built_in().storage_of(name)]
+    ]
 
     assert own
     assert [values for values in own if all(values) and values not in theirs] == []
@@ -96,6 +124,69 @@ def test_every_position_reports_to_an_earlier_one():
 
     assert len(rows) == len(make(SeedOptions())["PositionsV2"]) - 1
     assert all(row["ParentPositionId"] < row["PositionId"] for row in rows)
+
+
+def sums(rows: list[dict[str, Any]], by: str, amount: str) -> dict[Any, Decimal]:
+    totals: dict[Any, Decimal] = {}
+    for row in rows:
+        totals[row[by]] = totals.get(row[by], Decimal()) + row.get(amount, Decimal())
+    return totals
+
+
+def test_posted_entries_balance_and_are_those_of_posted_journals():
+    rows = every_row()
+    posted = [r for r in rows["LedgerJournalHeaders"] if r["IsPosted"] == "Yes"]
+
+    assert len(rows["GeneralJournalEntryBiEntities"]) == len(posted)
+    assert set(
+        sums(
+            rows["GeneralJournalAccountEntryBiEntities"],
+            "GeneralJournalEntry",
+            "AccountingCurrencyAmount",
+        ).values()
+    ) == {Decimal()}
+
+
+def test_balances_of_accounts_sum_up_their_entries():
+    rows = every_row()
+    entries = rows["GeneralJournalAccountEntryBiEntities"]
+    balances = rows["TrialBalanceFiscalYearSnapshots"]
+
+    net = sum(b["AmountDebit"] - b["AmountCredit"] for b in balances)
+
+    assert net == sum(entry["AccountingCurrencyAmount"] for entry in entries)
+    assert sum(b["AmountDebit"] for b in balances) > 0
+
+
+def test_open_transactions_are_those_without_a_settlement():
+    rows = every_row()
+    unsettled = {r["SysRecId"] for r in rows["CustTransactions"] if not r["SettleAmountCur"]}
+
+    assert unsettled
+    assert {r["RefRecId"] for r in rows["CustTransOpens"]} == unsettled
+
+
+@pytest.mark.parametrize("scale", [0.1, 0.5])
+def test_books_exist_at_every_scale(scale):
+    assert make_books(SeedOptions(scale=scale, seed=7))["GeneralJournalEntryBiEntities"]
+
+
+async def test_an_attachment_is_written_and_read_in_base64(sandbox):
+    ask = sandbox()
+    (invoice, *_) = [
+        row
+        for row in make(SeedOptions())["VendorInvoiceHeaders"]
+        if row["dataAreaId"] == "usmf"
+        and row["HeaderReference"]
+        not in {a["HeaderReference"] for a in every_row()["VendorInvoiceDocumentAttachments"]}
+    ]
+    content = {"HeaderReference": invoice["HeaderReference"], "FileContents": "JVBERi0xLjcK"}
+
+    created = await ask("/data/VendorInvoiceDocumentAttachments", "POST", json=content)
+    read = await ask(created.headers["location"])
+
+    assert created.status_code == 201
+    assert read.json()["FileContents"] == "JVBERi0xLjcK"
 
 
 @pytest.mark.parametrize(

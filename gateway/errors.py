@@ -25,6 +25,7 @@
     ├── DeadlineExceeded            DEADLINE_EXCEEDED: an operation took longer than its time limit
     ├── NotSent                     NOT_SENT: a write that was not sent because the gateway shuts down
     ├── StoreUnavailable            STORE_UNAVAILABLE: the gateway's own database cannot be read or written
+    │   ├── StoreDamaged            STORE_UNAVAILABLE: its file must be restored
     │   └── StoreLayoutMismatch     STORE_UNAVAILABLE: its tables are those of another version
     ├── EnvironmentExists           ENVIRONMENT_EXISTS: a name that another environment of the store has
     ├── VersionConflict             VERSION_CONFLICT: an environment of the store that was changed meanwhile
@@ -62,11 +63,9 @@ import traceback
 from copy import copy
 from typing import ClassVar, Literal, Self
 
+from gateway.process.bearer_challenge import bearer_challenge
 from gateway.process.masking import mask
 from schema.errors import SchemaError
-
-REALM = "d365-graphql"
-"""Name of the area that callers sign in to (RFC 9110, section 11.5)."""
 
 
 class GatewayError(Exception):
@@ -330,6 +329,10 @@ class StoreUnavailable(GatewayError):
     code = "STORE_UNAVAILABLE"
 
 
+class StoreDamaged(StoreUnavailable):
+    """The file of the gateway's own database is damaged, or no database: it is of no use until it is restored."""
+
+
 class StoreLayoutMismatch(StoreUnavailable):
     """The tables of the gateway's own database are missing, or those of another version."""
 
@@ -374,13 +377,6 @@ class IssuerUnavailable(GatewayError):
     """A token cannot be verified because the keys of its issuer were never loaded."""
 
     code = "ISSUER_UNAVAILABLE"
-
-
-def bearer_challenge(**parameters: str | None) -> str:
-    """Return the value of ``WWW-Authenticate`` with these parameters; they must be free of quotes."""
-    values = {"realm": REALM, **parameters}
-    pairs = [f'{name}="{value}"' for name, value in values.items() if value is not None]
-    return f"Bearer {', '.join(pairs)}"
 
 
 class AuthError(GatewayError):

@@ -15,6 +15,7 @@ from gateway.errors import GatewayError
 from gateway.events import Event, Observer, StoreFailed
 from gateway.events.environments import SignInRefused
 from gateway.process.daemon_call import daemon_call
+from gateway.store.faults import reason_of
 
 from .opening import RegisterHolder
 
@@ -62,7 +63,7 @@ class SignInWatch:
         try:
             await daemon_call(lambda: self._add(name, event))
         except GatewayError as error:
-            self._observe(StoreFailed(reason=error.message))
+            self._observe(StoreFailed(reason=reason_of(error)))
 
     def _add(self, name: str, event: SignInRefused) -> None:
         from gateway.store.webhook_queue import WebhookQueue  # noqa: PLC0415 - it imports SQLAlchemy

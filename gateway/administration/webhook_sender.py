@@ -25,6 +25,7 @@ from gateway.events import Observer, StoreFailed
 from gateway.events.environments import WebhookAbandoned, WebhookFailed, WebhookSent
 from gateway.failures import report_error
 from gateway.process.daemon_call import daemon_call
+from gateway.store.faults import reason_of
 
 if TYPE_CHECKING:  # it imports SQLAlchemy, which takes 0.4 s
     from gateway.store.webhook_queue import Webhook, WebhookQueue
@@ -105,7 +106,7 @@ class WebhookSender:
             await daemon_call(lambda: self._queue.settle(webhook, due))
         except StoreUnavailable as error:
             if not self._has_failed:
-                self._observe(StoreFailed(reason=error.message))
+                self._observe(StoreFailed(reason=reason_of(error)))
             self._has_failed = True
             return False
         self._has_failed = False

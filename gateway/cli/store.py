@@ -1,15 +1,19 @@
-"""`store …`: brings the layout of the store up to date, and says whether it is."""
+"""`store …`: brings the layout of the store up to date, says whether it is, finds damage, and makes backups."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import typer
 
 from gateway.config.settings import Settings
+from gateway.errors import SettingsError
 from gateway.store.database import Database
+from gateway.store.faults import RESTORE
 from gateway.store.layout import VERSIONS
 from gateway.store.opening import open_database
 
@@ -51,6 +55,33 @@ def print_status(settings: Settings, *, as_json: bool) -> None:
         print(_TEXTS[state].format(needed=needed))
     if state in {"behind", "newer"}:
         raise typer.Exit(1)
+
+
+def check(settings: Settings, *, as_json: bool) -> None:
+    """Print what is damaged. Exits with 1 if anything is; raises SettingsError, StoreUnavailable."""
+    with _database(settings) as database:
+        problems, exists = database.problems(), database.exists
+    if as_json:
+        print(json.dumps({"store": database.name, "sound": not problems, "problems": problems}))
+    else:
+        print(f"store: {database.name}")
+        print("\n".join(problems) or ("It is sound." if exists else _TEXTS["empty"]))
+    if problems:
+        print(f"hint: {RESTORE}", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def back_up(settings: Settings, target: Path) -> None:
+    """Write a copy of the store. Raises SettingsError, StoreUnavailable."""
+    with _database(settings) as database:
+        try:
+            database.back_up(target)
+        except OSError as error:
+            raise SettingsError(
+                f"The backup {target} cannot be written: {error.strerror or error}.",
+                hint="Name a file that does not exist yet, in a folder that can be written.",
+            ) from error
+    print(f"{database.name} is copied to {target}.")
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from gateway.errors import EnvironmentUnavailable, Forbidden, NoSuchEnvironment,
 from gateway.identity.caller import Caller
 from gateway.runtime.served_api import ServedApi
 from gateway.store.api_keys import ApiKeys
+from gateway.store.faults import LATER
 
 from .open_environment import OpenEnvironment
 from .opened import OpenEnvironments
@@ -46,7 +47,9 @@ class JobEnvironments:
         declared = None if self.others is None else self.others.registry.find(name)
         if declared is None or self.others is None:
             if self.others is not None and not self.others.registry.is_complete:
-                raise EnvironmentUnavailable("The store of environments cannot be read for now.")
+                raise EnvironmentUnavailable(
+                    "The store of environments cannot be read for now.", hint=LATER
+                )
             raise NoSuchEnvironment(f"There is no environment {name} any longer.")
         lease = await self.others.lease(declared)
         try:

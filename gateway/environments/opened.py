@@ -395,9 +395,13 @@ def message_of(error: Exception) -> str:
             return "This environment cannot be opened."
 
 
-def unavailable(message: str, retry_after: float) -> EnvironmentUnavailable:
+def unavailable(
+    message: str, retry_after: float, *, hint: str | None = None
+) -> EnvironmentUnavailable:
     """Return the error of requests to an environment that is not open."""
     seconds = max(1, round(retry_after))
     return EnvironmentUnavailable(
-        message, hint=f"Try again in {seconds} seconds.", retry_after=float(seconds)
+        message,
+        hint=hint or f"Try again in {seconds} seconds.",
+        retry_after=float(seconds),
     )

@@ -30,6 +30,7 @@ from gateway.errors import (
 )
 from gateway.events import ErrorRaised, Observer
 from gateway.identity.caller import ANONYMOUS, Caller
+from gateway.store.faults import for_clients
 
 from .refusals import HttpError
 from .request_parameters import BODY_TIMEOUT, Headers, headers_of
@@ -157,7 +158,8 @@ class _Resource:
         message, hint = error.message, error.hint
         if isinstance(error, StoreUnavailable):
             # Its own message names the database; that is in the log.
-            message, hint = "The store cannot be used for now.", "The log says why."
+            shown = for_clients(error, "The store cannot be used", hint="The log says why.")
+            message, hint = shown.message, shown.hint
         content = error_json(error.code, message, hint, getattr(error, "field", None))
         await _send(AdminAnswer(status=status, content=content), send)
 

@@ -25,6 +25,7 @@ from gateway.environments.registry import Environment, Registry
 from gateway.identity.caller import Caller
 from gateway.identity.references import MissingValue, Reference
 from gateway.runtime.role_views import ANONYMOUS_ROLE
+from gateway.store.faults import LATER
 
 from .presence import presence_of
 from .refusals import UnknownEnvironment
@@ -70,7 +71,8 @@ class EnvironmentChoice:
         if caller is not None and self._roles and not self._has_role(caller, name, declared):
             raise UnknownEnvironment
         if is_unknown:
-            raise unavailable("The store of environments cannot be read for now.", _PAUSE)
+            message = "The store of environments cannot be read for now."
+            raise unavailable(message, _PAUSE, hint=LATER)
         return declared
 
     def _named(self, scope: Scope, headers: Mapping[str, str]) -> Iterator[str]:

@@ -16,9 +16,10 @@ from gateway.errors import (
     RateLimited,
     StoreUnavailable,
     Unauthenticated,
-    bearer_challenge,
 )
+from gateway.process.bearer_challenge import bearer_challenge
 from gateway.request import Answer
+from gateway.store.faults import for_clients
 
 
 class HttpError(Exception):
@@ -78,7 +79,7 @@ def caller_error(error: GatewayError) -> HttpError:
     # What verifies the credentials is away: they may be good.
     if isinstance(error, StoreUnavailable):
         # Its own message names the database; that is in the log.
-        return HttpError(503, error.code, "API keys cannot be checked for now.")
+        error = for_clients(error, "API keys cannot be checked")
     return HttpError(503, error.code, error.message, error.hint, retry_after=error.retry_after)
 
 

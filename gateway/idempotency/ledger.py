@@ -33,6 +33,7 @@ from gateway.errors import (
 )
 from gateway.events import Observer
 from gateway.events.idempotency import IdempotencyKeyStuck
+from gateway.store.faults import for_clients
 from gateway.store.opening import has_store, open_database, store_exists
 from gateway.store.secret_key import open_sealer
 
@@ -228,10 +229,10 @@ class Ledger:
         try:
             return await asyncio.to_thread(work)
         except (StoreUnavailable, SettingsError) as error:
-            raise StoreUnavailable(
-                "The store of idempotency keys cannot be used: nothing was sent.",
+            raise for_clients(
+                error,
+                "Nothing was sent: idempotency keys cannot be stored",
                 hint="Send it again later, with the same key.",
-                detail=error.message,
                 retry_after=_RETRY_STORE,
             ) from error
 

@@ -28,6 +28,7 @@ from gateway.errors import (
 )
 from gateway.identity.caller import Caller
 from gateway.process.daemon_call import daemon_call
+from gateway.store.faults import for_clients
 from gateway.store.opening import has_store, open_database, store_exists
 from gateway.store.secret_key import open_sealer
 
@@ -322,12 +323,8 @@ class JobStore:
         try:
             return await daemon_call(use)
         except (StoreUnavailable, SettingsError, OSError) as error:
-            detail = error.message if isinstance(error, StoreUnavailable | SettingsError) else None
-            raise StoreUnavailable(
-                "The store of jobs cannot be used for now.",
-                hint="Try again later.",
-                detail=detail or f"{type(error).__name__}: {error}",
-                retry_after=_RETRY,
+            raise for_clients(
+                error, "The store of jobs cannot be used", retry_after=_RETRY
             ) from error
 
     def _open(self) -> tuple[JobRegister, Sealer]:

@@ -25,6 +25,7 @@ from gateway.export.reading import ExportFailed
 from gateway.failures import report_error
 from gateway.identity.caller import Caller
 from gateway.runtime.served_api import ServedApi
+from gateway.store.faults import reason_of
 
 from .job_store import JobStore, error_json
 from .records import Checkpoint, Job, Progress, State
@@ -125,7 +126,7 @@ class JobRunner:
                     self._has_failed = False
                 except StoreUnavailable as error:
                     if not self._has_failed:
-                        self._observe(StoreFailed(reason=error.detail or error.message))
+                        self._observe(StoreFailed(reason=reason_of(error)))
                     self._has_failed = True
                 except Exception as error:
                     # Whatever is wrong with one job: the others go on.
@@ -251,7 +252,7 @@ class JobRunner:
                 break
             except StoreUnavailable as unavailable:
                 if not self._has_failed:
-                    self._observe(StoreFailed(reason=unavailable.detail or unavailable.message))
+                    self._observe(StoreFailed(reason=reason_of(unavailable)))
                 self._has_failed = True
                 await asyncio.sleep(POLL)
         self._observe(

@@ -49,6 +49,15 @@ def open_own(path: Path) -> BinaryIO:
     return os.fdopen(handle, "rb")
 
 
+def check_own(path: Path) -> None:
+    """Check one of our files without opening it. Raises as ``open_own``.
+
+    For files whose locks are POSIX ones: a process that closes any handle of such a file loses all its locks.
+    """
+    _check(path.parent, os.stat(path.parent, follow_symlinks=False))
+    _check(path, os.stat(path, follow_symlinks=False))
+
+
 def make_own_folder(folder: Path) -> None:
     """Make a folder for our user alone, or take the rights of others from an existing one.
 
@@ -69,7 +78,7 @@ def read_or_make(path: Path, make: Callable[[], bytes]) -> bytes:
     try:
         return read_private(path)
     except FileNotFoundError:
-        _make(path, make())
+        make_private(path, make())
         return read_private(path)
 
 
@@ -83,7 +92,8 @@ def read_private(path: Path) -> bytes:
         return file.read()
 
 
-def _make(path: Path, content: bytes) -> None:
+def make_private(path: Path, content: bytes) -> None:
+    """Make one of our files, complete from its start, unless something is there. Raises as ``make_own_folder``."""
     make_own_folder(path.parent)
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".draft")
     try:

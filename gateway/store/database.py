@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from gateway.errors import StoreLayoutMismatch, StoreUnavailable
+from gateway.errors import SettingsError, StoreDamaged, StoreLayoutMismatch, StoreUnavailable
 
+from .faults import RESTORE, is_damage
 from .layout import VERSIONS, Layout, layout_of, upgrade
 
 
@@ -58,6 +60,17 @@ class Database(ABC):
 
     def announce(self, connection: sa.Connection, subject: str) -> None:  # noqa: B027 - the default
         """Tell other processes of a change once the transaction is committed, if the database can. Others poll."""
+
+    def problems(self) -> Sequence[str]:
+        """Return what is damaged, if the database can say so."""
+        self.layout()
+        return ()
+
+    def back_up(self, target: Path) -> None:  # noqa: ARG002 - the default
+        """Write a consistent copy, while others go on. Raises SettingsError if the database has tools of its own."""
+        raise SettingsError(
+            f"The store {self.name} is copied by its own tools.", hint="Use pg_dump."
+        )
 
     def erase_deleted(self) -> None:  # noqa: B027 - the default
         """Overwrite what was deleted, as far as that is up to us."""
@@ -120,7 +133,12 @@ class Database(ABC):
         try:
             yield
         except (OSError, SQLAlchemyError) as error:
-            reason = " ".join(str(getattr(error, "orig", None) or error).split()).rstrip(".")
+            cause = getattr(error, "orig", None) or error
+            reason = " ".join(str(cause).split()).rstrip(".")
+            if is_damage(cause):
+                raise StoreDamaged(
+                    f"The store {self.name} is damaged: {reason}.", hint=RESTORE
+                ) from error
             raise StoreUnavailable(
                 f"The store {self.name} cannot be used: {reason}.",
                 hint=getattr(error, "hint", None) or self.hint,

@@ -25,6 +25,7 @@ from gateway.errors import SettingsError, StoreLayoutMismatch, StoreUnavailable
 from gateway.events import Observer, StoreFailed
 from gateway.process.daemon_call import daemon_call
 
+from .faults import reason_of
 from .opening import has_store, open_database, require_driver
 
 if TYPE_CHECKING:  # it takes 0.4 s
@@ -231,7 +232,7 @@ class StorePoller:
     def _report(self, error: StoreUnavailable) -> None:
         """Emit an event for the first of several failures."""
         if not self._has_failed:
-            self._observe(StoreFailed(reason=error.message))
+            self._observe(StoreFailed(reason=reason_of(error)))
         self._has_failed = True
 
 

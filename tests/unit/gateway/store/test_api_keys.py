@@ -220,7 +220,7 @@ async def test_a_store_that_never_worked_is_an_error(sqlite: Settings) -> None:
     assert sqlite.data_dir is not None
     spoil_store(sqlite.data_dir)
     async with keys_of(sqlite) as keys:
-        with pytest.raises(StoreUnavailable, match="cannot be used"):
+        with pytest.raises(StoreUnavailable, match="is damaged"):
             await keys.find("id")
 
 

@@ -171,11 +171,11 @@ class Completer:
         assert isinstance(result, ExecutionResult)
 
         def report(error: GraphQLError) -> dict[str, Any]:
-            root = str(error.path[0]) if error.path else ""
+            path = [str(part) for part in error.path or ()]
             # graphql-core wraps the error of a root field in one without its code.
-            root_error = failed.get(root) if error.path and len(error.path) == 1 else None
-            cause = root_error or error.original_error or error
-            if isinstance(cause, GraphQLError) and root not in generated:
+            cause = failed.get(".".join(path)) or error.original_error or error
+            is_own = not generated.isdisjoint((".".join(path[:1]), ".".join(path[:2])))
+            if isinstance(cause, GraphQLError) and not is_own:
                 return dict(error.formatted)
             return self.report(cause, error.formatted)
 

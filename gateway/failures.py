@@ -6,7 +6,7 @@ the answer, a part of a subscription) becomes an answer here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gateway.introspection.answers import LongAnswer
@@ -44,10 +44,17 @@ def refused_answer(answer: Answer, keys: Iterable[str]) -> Answer:
     data = answer.data or {}
     if any(error.get("extensions", {}).get("code") != Overloaded.code for error in answer.errors):
         return answer
-    if not all(_is_empty(data.get(key)) for key in keys):
+    if not all(_is_empty(_value_at(data, key)) for key in keys):
         return answer
     last = max(answer.errors, key=lambda error: error["extensions"].get("retryAfter", 0.0))
     return Answer(errors=[{"message": last["message"], "extensions": last["extensions"]}])
+
+
+def _value_at(data: Any, key: str) -> object:
+    """Return what stands under a root key, which may be one below a unified model: ``directory.users``."""
+    for part in key.split("."):
+        data = data.get(part) if isinstance(data, Mapping) else None
+    return data
 
 
 def _is_empty(value: object) -> bool:

@@ -18,6 +18,7 @@ from gateway.execution.plan_runner import Loaded
 from gateway.operations.global_ids import node_ids
 from gateway.operations.pages import Edge, Failure, Page
 from gateway.operations.row_types import Row, row_type_of
+from gateway.operations.shapes import view_place
 from gateway.operations.value_conversion import each_from_upstream, from_untyped, from_upstream
 from gateway.writes.payload import Payload, read_field
 from schema.catalog import Catalog
@@ -32,6 +33,7 @@ from schema.catalog.records import (
 )
 
 from .errors import GatewayError, UpstreamMalformed
+from .view_resolvers import ViewResolvers
 
 
 class LoadedRoots(Protocol):
@@ -85,10 +87,26 @@ class LoadedResolvers:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._node_id = node_ids(catalog.tag)
+        self._views = ViewResolvers(self._id)
 
     def root(self, field: RootField, info: Info) -> object:
         """Return what was loaded under the field's response key."""
-        value = info.context.loaded[info.path.key].value
+        return self._root(field, info.context.loaded[info.path.key].value)
+
+    def unified_root(self, info: Info) -> object:
+        """Return what was loaded under the response keys of a model's root field and of a field below it."""
+        above = info.path.prev
+        assert above is not None
+        loaded = info.context.loaded[f"{above.key}.{info.path.key}"]
+        return self._root(loaded.bound.shape.root, loaded.value)
+
+    def unified(self, source: object, info: Info) -> object:
+        """Return a field of a unified object."""
+        node = info.field_nodes[0]
+        place = view_place(node, info.parent_type.name, info.context.compiled_nodes)
+        return self._views.field(source, info.field_name, place)
+
+    def _root(self, field: RootField, value: Any) -> object:
         # A function that returns a plain value has no row type.
         if field.kind is RootKind.FUNCTION and not field.csdl:
             return self._plain(field, value)

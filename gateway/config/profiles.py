@@ -66,6 +66,7 @@ NOT_PER_PROFILE = frozenset(
         *("environment_kind", "docs_url", "explain", "cors_origins", "log_format", "log_level"),
         *("max_body_bytes", "max_query_tokens", "profiles", "serve_all"),
         *("writes", "aggregates", "subscriptions", "changes", "jobs", "federation", "sandbox"),
+        "unified",
         # One manifest; a profile may choose its mode.
         "documents",
         # A caller has one budget for all of them.

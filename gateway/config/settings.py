@@ -50,6 +50,7 @@ from .setting_models import (
     SandboxOptions,
     SubscriptionOptions,
 )
+from .unified_models import UnifiedOptions
 from .value_types import (
     DocsUrl,
     Folder,
@@ -291,6 +292,9 @@ class Settings(ReadingSettings):
     )
     aggregates: AggregateOptions = Field(
         default=AggregateOptions(), description="Counts, sums and groups of the rows of lists."
+    )
+    unified: UnifiedOptions = Field(
+        default=UnifiedOptions(), description="Unified models, such as `directory`."
     )
     subscriptions: SubscriptionOptions = Field(
         default=SubscriptionOptions(), description="Subscriptions."

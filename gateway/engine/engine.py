@@ -80,7 +80,7 @@ class Engine:
         self._observe = observe
         self.reads = Reads(sender, dialect, settings, rules)
         self._documents = Documents(schema.catalog, schema.core, settings.documents)
-        self._prepared = PreparedOperations(schema.catalog, schema.roots)
+        self._prepared = PreparedOperations(schema.catalog, schema.roots, schema.unified)
         self.caches = OperationCaches(self._documents, self._prepared)
         self._introspection = Introspection(schema, introspections or IntrospectionStore())
         self._planner = Planner(schema.catalog, schema.core, dialect, settings.plans, rules)

@@ -26,6 +26,7 @@ from gateway.operations.completion_compiler import (
 from gateway.operations.pages import Page
 from gateway.operations.prepared_operation import Prepared
 from gateway.operations.raw_rows import RawRows, RowList
+from gateway.operations.shapes import TYPENAME
 from gateway.planning.plan import KeysRoot, ListRoot
 from schema.catalog.records import RootKind
 
@@ -79,8 +80,18 @@ async def complete_roots(
     values = {item.bound.shape.key: item for item in loaded}
     data: dict[str, Any] = {}
     for key, name in prepared.order:
-        is_type = name == "__typename"
-        data[key] = "Query" if is_type else await _root(prepared, values[key], dialect, slicing)
+        model = prepared.models.get(key)
+        if name == TYPENAME:
+            data[key] = "Query"
+        elif model is None:
+            data[key] = await _root(prepared, values[key], dialect, slicing)
+        else:
+            data[key] = {
+                own: model.type_name
+                if root == TYPENAME
+                else await _root(prepared, values[root], dialect, slicing)
+                for own, root in model.order
+            }
     return data
 
 

@@ -19,6 +19,7 @@ from gateway.documents.lru_cache import LRUCache
 from gateway.documents.store import Document
 from schema.catalog import Catalog
 from schema.catalog.records import RootField
+from schema.unified.api import UnifiedApi
 
 from .prepared_operation import Prepared, prepare
 
@@ -34,6 +35,7 @@ class PreparedOperations:
         self,
         catalog: Catalog,
         roots: Mapping[str, RootField] | None = None,
+        unified: UnifiedApi | None = None,
         *,
         max_prepared: int = MAX_PREPARED,
         max_compiled: int = MAX_COMPILED,
@@ -41,6 +43,7 @@ class PreparedOperations:
         """``roots`` are the planned fields of ``Query`` if the schema has more than the catalog."""
         self._catalog = catalog
         self._roots = roots
+        self._unified = unified
         self._prepared: LRUCache[tuple[Hashable, ...], Prepared] = LRUCache(max_prepared)
         self._compiled: LRUCache[tuple[Hashable, ...], Prepared] = LRUCache(max_compiled)
 
@@ -87,7 +90,13 @@ class PreparedOperations:
         if compiled is not None:
             return compiled.for_document(document.node, operation, fingerprint.fields)
         prepared = prepare(
-            self._catalog, document.node, operation, conditions, fingerprint.fields, self._roots
+            self._catalog,
+            document.node,
+            operation,
+            conditions,
+            fingerprint.fields,
+            self._roots,
+            self._unified,
         )
         self._compiled.put(key, prepared)
         return prepared

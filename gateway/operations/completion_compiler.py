@@ -24,8 +24,18 @@ from schema.catalog.records import Clean, Field, FieldKind, ValueType
 
 from .global_ids import node_ids
 from .pages import Page
-from .shapes import ConnectionShape, ObjectShape, RowRequirements, ShapeByType, ShapeField
+from .shapes import (
+    ConnectionShape,
+    ObjectShape,
+    RowRequirements,
+    RowShape,
+    ShapeByType,
+    ShapeField,
+    ViewShape,
+)
 from .value_conversion import NO_FLAG, account_number, in_utc
+from .view_compiler import ViewCompiler
+from .view_values import VIEW_FUNCTIONS
 
 Complete = Callable[[Any], Any]
 LISTS = frozenset({"nodes", "edges"})
@@ -44,6 +54,13 @@ def _required(value: object) -> object:
     if value is None or value is msgspec.UNSET:
         raise FastPathMiss
     return value
+
+
+def _whole(page: Page) -> Sequence[Any]:
+    """Return all rows of a list. Raises FastPathMiss if there are more than were read."""
+    if page.has_next:
+        raise FastPathMiss
+    return page.rows
 
 
 def _not_finite() -> object:
@@ -112,6 +129,8 @@ class Compiler:
             "node_id": node_ids(tag),
             "in_utc": in_utc,
             "account_number": account_number,
+            "whole": _whole,
+            **VIEW_FUNCTIONS,
         }
         self._sources: list[str] = []
         self._enums: dict[tuple[str, bool], str] = {}
@@ -119,10 +138,13 @@ class Compiler:
         self._functions: dict[tuple[str, str], str] = {}
         self._written: dict[tuple[int, bool], tuple[ShapeByType | ConnectionShape, str]] = {}
         """id of a shape, and whether decimals are text → the shape, which keeps the id in use, and its function."""
+        self._views = ViewCompiler(self)
 
-    def rows(self, shapes: ShapeByType) -> Complete:
+    def rows(self, shapes: RowShape) -> Complete:
         """Return the compiled completion of one row."""
-        return self._link(self._shapes(shapes))
+        if isinstance(shapes, ViewShape):
+            return self._link(self._views.function(shapes))
+        return self._link(self.shapes(shapes))
 
     def connection(self, shape: ConnectionShape) -> RootCompletion:
         """Return the completion of a page at the root."""
@@ -141,10 +163,10 @@ class Compiler:
                 value = f"l{len(lists)}"
             values.append(value)
         self._texts = False
-        answer = self._response([key for key, _, _ in shape.fields])
+        answer = self.response([key for key, _, _ in shape.fields])
         parameters = ", ".join(["p", *(f"l{i + 1}" for i in range(len(lists)))])
-        head = self._define(parameters, f"{answer}({', '.join(values)})")
-        items = self._define("p, rows, start", f"({''.join(f'{text}, ' for text in lists)})")
+        head = self.define(parameters, f"{answer}({', '.join(values)})")
+        items = self.define("p, rows, start", f"({''.join(f'{text}, ' for text in lists)})")
         return ConnectionCompletion(self._link(items), self._link(head))
 
     def _link(self, name: str) -> Callable[..., Any]:
@@ -154,34 +176,36 @@ class Compiler:
         function: Callable[..., Any] = self._namespace[name]
         return function
 
-    def _name(self, prefix: str) -> str:
+    def name(self, prefix: str) -> str:
+        """Return a name that the functions do not use yet."""
         return f"{prefix}{next(self._numbers)}"
 
-    def _add(self, prefix: str, value: object) -> str:
+    def add(self, prefix: str, value: object) -> str:
         """Add a value to the namespace of the functions, and return its name."""
-        name = self._name(prefix)
+        name = self.name(prefix)
         self._namespace[name] = value
         return name
 
-    def _response(self, keys: list[str]) -> str:
+    def response(self, keys: list[str]) -> str:
         """Return the name of the answer class with these response keys."""
         name = self._answers.get(tuple(keys))
         if name is None:
             # Classes are shared because only the garbage collector frees them.
             make = _shared_answer_class if len(keys) <= _SHARED_KEYS else _make_answer_class
-            name = self._answers[tuple(keys)] = self._add("R", make(tuple(keys)))
+            name = self._answers[tuple(keys)] = self.add("R", make(tuple(keys)))
         return name
 
-    def _define(self, parameter: str, expression: str) -> str:
+    def define(self, parameter: str, expression: str) -> str:
         """Return the name of a function; equal ones are written once."""
         # Aliases and derived types often have the same source.
         name = self._functions.get((parameter, expression))
         if name is None:
-            name = self._functions[parameter, expression] = self._name("f")
+            name = self._functions[parameter, expression] = self.name("f")
             self._sources.append(f"def {name}({parameter}):\n return {expression}\n")
         return name
 
-    def _shapes(self, shapes: ShapeByType) -> str:
+    def shapes(self, shapes: ShapeByType) -> str:
+        """Return the name of the function that completes a row."""
         written = self._written.get((id(shapes), self._texts))
         if written is None:
             written = (shapes, self._write_shapes(shapes))
@@ -198,23 +222,25 @@ class Compiler:
             table[None] = declared  # a row that names no type is of the declared one
         entries = ", ".join(f"{type_name!r}: {name}" for type_name, name in table.items())
         # One look-up by the name of the type that each row brings.
-        types = self._name("T")
+        types = self.name("T")
         self._sources.append(f"{types} = {{{entries}}}\n")
-        return self._define("x", f"{types}[x.t](x)")
+        return self.define("x", f"{types}[x.t](x)")
 
     def _object(self, shape: ObjectShape, level: RowRequirements) -> str:
-        return self._define("x", self._row(shape, level))
+        return self.define("x", self._row(shape, level))
 
     def _row(self, shape: ObjectShape, level: RowRequirements) -> str:
         """Return the expression of the answer for the row ``x``."""
-        answer = self._response([f.key for f in shape.fields])
+        answer = self.response([f.key for f in shape.fields])
         values = (self._value(f, shape, level) for f in shape.fields)
         return f"{answer}({', '.join(values)})"
 
-    def _each(self, shapes: ShapeByType) -> str:
+    def _each(self, shapes: RowShape) -> str:
         """Return the expression for the row ``x`` of a list; in place, to save a call, if all rows are of one type."""
+        if isinstance(shapes, ViewShape):
+            return self._views.row(shapes)
         if shapes.level.needs_type:
-            return f"{self._shapes(shapes)}(x)"
+            return f"{self.shapes(shapes)}(x)"
         (shape,) = shapes.by_type.values()
         return self._row(shape, shapes.level)
 
@@ -224,25 +250,26 @@ class Compiler:
             return repr(shape.type_name)
         match declared.kind:
             case FieldKind.ID:
-                return self._id(shape.type_name, level)
+                return self.id_of(shape.type_name, level)
             case FieldKind.REST:
                 return "x.rest"
             case FieldKind.VALUE | FieldKind.ETAG:
-                return self._scalar(declared, f"x.{level.attribute(declared)}", level)
+                return self.scalar(declared, f"x.{level.attribute(declared)}", level)
             case FieldKind.COMPLEX:
                 return self._complex(item, f"x.{level.attribute(declared)}")
             case FieldKind.TO_ONE:
                 assert item.child is not None
                 assert isinstance(item.below, ShapeByType)
-                function = self._shapes(item.below)
+                function = self.shapes(item.below)
                 value = f"x.{item.child.slot}"
                 return f"(None if {value} is None else {function}({value}))"
             case FieldKind.TO_MANY:
                 assert item.child is not None
                 assert isinstance(item.below, ConnectionShape)
-                return f"{self._connection(item.below)}(x.{item.child.slot})"
+                return f"{self.page(item.below)}(x.{item.child.slot})"
 
-    def _id(self, type_name: str, level: RowRequirements) -> str:
+    def id_of(self, type_name: str, level: RowRequirements) -> str:
+        """Return the expression of the global id of the row ``x``."""
         parts = "".join(f", {self._key_part(k, level)}" for k in level.info.key)
         return f"node_id({type_name!r}{parts})"
 
@@ -257,7 +284,7 @@ class Compiler:
             return self._json(item.field, value)
         assert isinstance(item.below, ShapeByType)
         texts, self._texts = self._texts, False  # decimals inside complex values are always numbers
-        function = self._shapes(item.below)
+        function = self.shapes(item.below)
         self._texts = texts
         completed = f"[{function}(i) for i in v]" if item.field.many else f"{function}(v)"
         expression = f"(None if (v := {value}) is None else {completed})"
@@ -269,7 +296,8 @@ class Compiler:
             value = f"(None if (v := {value}) is None else [required(i) for i in v])"
         return value if declared.nullable else f"required({value})"
 
-    def _scalar(self, declared: Field, value: str, level: RowRequirements) -> str:
+    def scalar(self, declared: Field, value: str, level: RowRequirements) -> str:
+        """Return the expression of a value as the answer has it."""
         kind, prop = declared.value, declared.prop
         assert kind is not None
         assert prop is not None
@@ -339,10 +367,11 @@ class Compiler:
             table = dict(members)
             if nullable:
                 table[None] = None
-            name = self._enums[key] = self._add("E", table)
+            name = self._enums[key] = self.add("E", table)
         return name
 
-    def _connection(self, shape: ConnectionShape) -> str:
+    def page(self, shape: ConnectionShape) -> str:
+        """Return the name of the function that completes a page below a row."""
         written = self._written.get((id(shape), self._texts))
         if written is None:
             written = (shape, self._write_connection(shape))
@@ -350,22 +379,22 @@ class Compiler:
         return written[1]
 
     def _write_connection(self, shape: ConnectionShape) -> str:
-        answer = self._response([key for key, _, _ in shape.fields])
+        answer = self.response([key for key, _, _ in shape.fields])
         values = (
             self._connection_value(shape, name, below, "p.rows", 0)
             for _, name, below in shape.fields
         )
-        return self._define("p", f"{answer}({', '.join(values)})")
+        return self.define("p", f"{answer}({', '.join(values)})")
 
     def _connection_value(
         self,
         shape: ConnectionShape,
         name: str,
-        below: ShapeByType | ConnectionShape | None,
+        below: RowShape | ConnectionShape | None,
         rows: str,
         start: object,
     ) -> str:
-        if isinstance(below, ShapeByType):
+        if isinstance(below, RowShape):
             return f"[{self._each(below)} for x in {rows}]"
         if below is None:
             return repr(shape.type_name) if name == "__typename" else "required(p.total)"
@@ -374,17 +403,17 @@ class Compiler:
         return self._page_info(below)
 
     def _edges(self, shape: ConnectionShape, numbered: str) -> str:
-        answer = self._response([key for key, _, _ in shape.fields])
+        answer = self.response([key for key, _, _ in shape.fields])
         values: list[str] = []
         for _, name, below in shape.fields:
-            if isinstance(below, ShapeByType):
+            if isinstance(below, RowShape):
                 values.append(self._each(below))
             else:
                 values.append("p.cursor(x, n)" if name == "cursor" else repr(shape.type_name))
         return f"[{answer}({', '.join(values)}) for n, x in {numbered}]"
 
     def _page_info(self, shape: ConnectionShape) -> str:
-        answer = self._response([key for key, _, _ in shape.fields])
+        answer = self.response([key for key, _, _ in shape.fields])
         expressions = {
             "hasNextPage": "p.has_next",
             "hasPreviousPage": "p.has_previous",

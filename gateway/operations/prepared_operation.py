@@ -21,27 +21,43 @@ from gateway.documents.fingerprint import fingerprint_of
 from schema.catalog import Catalog
 from schema.catalog.records import RootField, RootKind
 from schema.types.changes import CHANGES
+from schema.unified.api import Namespace, UnifiedApi, UnifiedRoot
+from schema.unified.views import UnifiedType
 
 from .completion_compiler import Compiler, Complete, RootCompletion
 from .expectations import Expectation
 from .row_types import RowTypes
-from .shapes import ConnectionRequirements, ConnectionShape, RowRequirements, ShapeByType, Shaper
+from .shapes import (
+    TYPENAME,
+    ConnectionRequirements,
+    ConnectionShape,
+    RowRequirements,
+    RowShape,
+    Shaper,
+)
+from .view_shapes import ViewShaper
 
 
 class RootShape(Struct, frozen=True, eq=False, kw_only=True):
-    """One generated root field of an operation."""
+    """One generated root field of an operation, or a field below the root field of a unified model."""
 
     key: str
+    """Response key; below a unified model ``directory.users``."""
     root: RootField
     nodes: Nodes
     level: RowRequirements | None = None
     needs: ConnectionRequirements | None = None
-    below: ShapeByType | ConnectionShape | None = None
+    below: RowShape | ConnectionShape | None = None
     complete: Complete | RootCompletion | None = None
     rows: Expectation = field(default_factory=Expectation)
     """Of a page."""
     by_type: dict[str, NodeShape] = field(default_factory=dict)
     """Of ``node``, ``nodes`` and ``_entities``: CSDL type → shape, a cache filled when an id of the type is seen."""
+
+    view: UnifiedType | None = None
+    """The unified type of the rows."""
+    owner: str = "Query"
+    """Type of which it is a field."""
 
     @property
     def node(self) -> FieldNode:
@@ -54,6 +70,19 @@ class NodeShape(Struct, frozen=True):
 
     level: RowRequirements
     complete: Complete
+
+
+class ModelShape(Struct, frozen=True):
+    """The answer below the root field of a unified model."""
+
+    type_name: str
+    order: tuple[tuple[str, str], ...]
+    """Response keys in order, with the key of their root shape, or ``__typename``."""
+
+    @property
+    def size(self) -> int:
+        """The number of root shapes."""
+        return sum(name != TYPENAME for _, name in self.order)
 
 
 class Prepared(Struct, frozen=True, eq=False, kw_only=True):
@@ -71,6 +100,8 @@ class Prepared(Struct, frozen=True, eq=False, kw_only=True):
     roots: tuple[RootShape, ...] = ()
     order: tuple[tuple[str, str], ...] = ()
     """Response keys in order, with their field names."""
+    models: Mapping[str, ModelShape] = field(default_factory=dict)
+    """Response key of the root field of a unified model → the answer below it."""
     has_changes: bool = False
     """Whether a root field is ``changes``."""
     row_types: RowTypes
@@ -108,7 +139,9 @@ class Prepared(Struct, frozen=True, eq=False, kw_only=True):
     @property
     def is_mixed(self) -> bool:
         """Whether some root fields are not generated."""
-        return len(self.roots) != sum(name != "__typename" for _, name in self.order)
+        generated = len(self.roots) + len(self.models)
+        selected = sum(name != TYPENAME for _, name in self.order)
+        return generated != selected + sum(model.size for model in self.models.values())
 
     def node_shape(self, shape: RootShape, csdl: str) -> NodeShape:
         """Return what ``node`` answers for rows of one type."""
@@ -127,21 +160,28 @@ def prepare(
     conditions: Mapping[str, object],
     fields: tuple[FieldNode, ...] | None = None,
     roots: Mapping[str, RootField] | None = None,
+    unified: UnifiedApi | None = None,
 ) -> Prepared:
     """Shape and compile a query operation of a valid document.
 
     ``fields`` are those of its structure, if that is known; ``roots`` are the planned fields of ``Query``, if the
-    schema has more of them than the catalog.
+    schema has more of them than the catalog; ``unified`` are its unified models.
     """
     planned = catalog.roots if roots is None else roots
     selection = Selection(operation, fragments_of(document), conditions)
     shaper, compiler = Shaper(catalog, selection), Compiler(catalog.tag)
     collected = selection.fields((operation.selection_set,), frozenset(("Query",)))
-    shapes = tuple(
-        _root(key, planned[name], nodes, shaper, compiler)
-        for key, nodes in collected.items()
-        if (name := nodes[0].name.value) in planned
-    )
+    shapes: list[RootShape] = []
+    models: dict[str, ModelShape] = {}
+    for key, nodes in collected.items():
+        name = nodes[0].name.value
+        if name in planned:
+            shapes.append(_root(key, planned[name], nodes, shaper, compiler))
+        elif unified is not None and name in unified.namespaces:
+            shaper.views = ViewShaper(shaper, unified)
+            below = _Model(unified, unified.namespaces[name], shaper, compiler)
+            models[key] = below.shape(key, nodes)
+            shapes.extend(below.roots)
     if fields is None:
         fields = fingerprint_of(document, operation).fields
     return Prepared(
@@ -149,7 +189,8 @@ def prepare(
         document=document,
         operation=operation,
         fields=fields,
-        roots=shapes,
+        roots=tuple(shapes),
+        models=models,
         order=tuple((key, nodes[0].name.value) for key, nodes in collected.items()),
         has_changes=any(nodes[0].name.value == CHANGES for nodes in collected.values()),
         row_types=RowTypes(catalog),
@@ -180,6 +221,63 @@ def prepare_mutation(
         compiled_fields=fields,
         places={id(node): place for place, node in enumerate(fields)},
     )
+
+
+class _Model:
+    """Shapes what an operation selects below the root field of a unified model."""
+
+    def __init__(
+        self, api: UnifiedApi, space: Namespace, shaper: Shaper, compiler: Compiler
+    ) -> None:
+        self._api = api
+        self._space = space
+        self._shaper = shaper
+        self._compiler = compiler
+        self.roots: list[RootShape] = []
+
+    def shape(self, above: str, nodes: Nodes) -> ModelShape:
+        """Return the answer; its lists and objects are added to ``roots``."""
+        name = self._space.type_name
+        order: list[tuple[str, str]] = []
+        for key, own in self._shaper.selection.subfields(nodes, frozenset((name,))).items():
+            field = own[0].name.value
+            if field == TYPENAME:
+                order.append((key, TYPENAME))
+            else:
+                self.roots.append(self._root(f"{above}.{key}", self._space.fields[field], own))
+                order.append((key, f"{above}.{key}"))
+        return ModelShape(name, tuple(order))
+
+    def _root(self, key: str, field: UnifiedRoot, nodes: Nodes) -> RootShape:
+        shaper, bound = self._shaper, self._api.type(field.short)
+        level = shaper.level(bound.csdl)
+        if field.is_list:
+            needs = shaper.connection_requirements()
+            name = f"{bound.name}Connection"
+            connection = shaper.connection(nodes, name, level, needs, bound)
+            return RootShape(
+                key=key,
+                root=field.root,
+                nodes=nodes,
+                level=level,
+                needs=needs,
+                below=connection,
+                complete=self._compiler.connection(connection),
+                view=bound,
+                owner=self._space.type_name,
+            )
+        assert shaper.views is not None
+        shape = shaper.views.object(nodes, bound, level)
+        return RootShape(
+            key=key,
+            root=field.root,
+            nodes=nodes,
+            level=level,
+            below=shape,
+            complete=self._compiler.rows(shape),
+            view=bound,
+            owner=self._space.type_name,
+        )
 
 
 def _as_it_is(value: Any) -> Any:

@@ -269,9 +269,12 @@ class RowTypes:
 
 
 def _structure(level: RowRequirements) -> tuple[object, ...] | None:
-    """Return a key that is equal for levels with equal rows (aliases of one selection); None if they have relations."""
+    """Return a key that is equal for levels with equal rows (aliases of one selection); None if they have relations.
+
+    The fields of unified objects are found by the level of their row, so that levels with some have rows of their own.
+    """
     inner = {place: _structure(below) for place, below in level.complex_levels.items()}
-    if level.children or None in inner.values():
+    if level.children or level.views or None in inner.values():
         return None
     flags = (level.needs_type, level.needs_rest)
     return (level.info.csdl, tuple(level.attributes.items()), *flags, tuple(inner.items()))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 from graphql import FieldNode
@@ -22,6 +22,7 @@ from gateway.documents.collect_fields import Nodes, Selection, arguments_key
 from schema.catalog import Catalog
 from schema.catalog.records import Field, FieldKind, ObjectInfo, TypeKind
 from schema.types.federation import ENTITY
+from schema.unified.views import Condition, Step, UnifiedType
 
 from .expectations import Expectation, ListLengths
 
@@ -57,6 +58,8 @@ class RowRequirements(Struct, frozen=True, eq=False, kw_only=True):
     """id of a field node → related rows, for the fallback resolvers."""
     undeclared: Mapping[str, Field] = field(default_factory=dict)
     """Fields that answer undeclared properties (open types), by name."""
+    views: Mapping[object, object] = field(default_factory=dict)
+    """:func:`view_place` of a field of a unified object → what it reads, for the fallback resolvers."""
 
     @property
     def needs_rest(self) -> bool:
@@ -82,6 +85,8 @@ class ChildRequirements(Struct, frozen=True, eq=False):
     """Of a parent, if something is below them."""
     lengths: ListLengths = msgspec.field(default_factory=ListLengths)
     """Of the whole lists, if it is one."""
+    view: ChildView | None = None
+    """How a unified object reads them; None: as their own field does."""
 
     @property
     def key(self) -> str:
@@ -93,6 +98,17 @@ class ChildRequirements(Struct, frozen=True, eq=False):
     def slot(self) -> str:
         """Attribute of the parent row that holds them."""
         return f"c{self.index}"
+
+
+class ChildView(Struct, frozen=True, eq=False):
+    """How a unified object reads related rows."""
+
+    where: tuple[Condition, ...] = ()
+    """Conditions of the mapping, beside those of the arguments."""
+    of: UnifiedType | None = None
+    """The type of the items of a page, whose ``where`` and ``orderBy`` its arguments are; None: the whole list."""
+    place: tuple[str, str] | None = None
+    """Type and name of the field with these arguments."""
 
 
 class ConnectionRequirements(Struct, frozen=True):
@@ -140,11 +156,23 @@ class ShapeByType(Struct, frozen=True):
     by_type: dict[str, ObjectShape]
 
 
+class ViewShape(Struct, frozen=True, eq=False):
+    """The answer for a unified object: (response key, what it reads: see ``view_shapes``)."""
+
+    type_name: str
+    level: RowRequirements
+    fields: tuple[tuple[str, object], ...]
+
+
+RowShape = ShapeByType | ViewShape
+"""The answer for the rows of a list."""
+
+
 class ConnectionShape(Struct, frozen=True):
     """The answer for a connection or an edge: (response key, field name, shape below)."""
 
     type_name: str
-    fields: tuple[tuple[str, str, ShapeByType | ConnectionShape | None], ...]
+    fields: tuple[tuple[str, str, RowShape | ConnectionShape | None], ...]
 
 
 class ShapeField(Struct, frozen=True):
@@ -157,6 +185,26 @@ class ShapeField(Struct, frozen=True):
     child: ChildRequirements | None = None
 
 
+def view_place(
+    node: FieldNode, type_name: str, compiled: Mapping[int, int] | None = None
+) -> object:
+    """Return what identifies a field of a unified object: its node, or its name if nothing is selected below it.
+
+    ``compiled`` maps the nodes of a document to those that were compiled, which it shares; plain fields have none.
+    """
+    if node.selection_set is None:
+        return type_name, node.name.value
+    return id(node) if compiled is None else compiled[id(node)]
+
+
+class ViewObjects(Protocol):
+    """Makes the shapes of unified objects."""
+
+    def object(self, nodes: Nodes, bound: UnifiedType, level: RowRequirements) -> ViewShape:
+        """Return the answer for a unified object below ``nodes``, and add what it needs to the level."""
+        ...
+
+
 class _Tables(Struct):
     """The tables of one :class:`RowRequirements` while they are filled."""
 
@@ -167,12 +215,15 @@ class _Tables(Struct):
     children: dict[tuple[object, ...], ChildRequirements] = field(default_factory=dict)
     by_node: dict[int, ChildRequirements] = field(default_factory=dict)
     undeclared: dict[str, Field] = field(default_factory=dict)
+    views: dict[object, object] = field(default_factory=dict)
 
 
 class Shaper:
     """Makes the requirements and shapes of one selection."""
 
     def __init__(self, catalog: Catalog, selection: Selection) -> None:
+        self.views: ViewObjects | None = None
+        """Makes the shapes of unified objects, if the schema has any."""
         self.catalog = catalog
         self.selection = selection
         self._tables: dict[int, _Tables] = {}
@@ -200,6 +251,7 @@ class Shaper:
             children=tables.children,
             by_node=tables.by_node,
             undeclared=tables.undeclared,
+            views=tables.views,
         )
         self._tables[id(level)] = tables
         return level
@@ -241,6 +293,38 @@ class Shaper:
         for node in nodes:
             tables.by_node[id(node)] = child
         return child
+
+    def need_view_child(
+        self, nodes: Nodes, step: Step, level: RowRequirements, view: ChildView | None
+    ) -> ChildRequirements:
+        """Require the rows of a step; those of a plain relation to one row are shared with its own field."""
+        tables, field = self._tables[id(level)], step.field
+        arguments: tuple[object, ...] = ()
+        if view is not None:
+            arguments = (step, () if view.of is None else arguments_key(nodes[0]))
+        place = (field.declared_by, field.source, arguments)
+        child = tables.children.get(place)
+        if child is None:
+            child = tables.children[place] = ChildRequirements(
+                len(tables.children),
+                field,
+                nodes[0],
+                self.level(field.target),
+                self.connection_requirements() if step.many else None,
+                view=view,
+            )
+        return child
+
+    def need_parts(self, child: ChildRequirements, *parts: Part) -> None:
+        """Require parts of related rows that are a list."""
+        assert child.connection is not None
+        self._need_parts(child.connection, *parts)
+
+    def note_view(self, nodes: Nodes, type_name: str, level: RowRequirements, read: object) -> None:
+        """Note what a field of a unified object reads."""
+        views = self._tables[id(level)].views
+        for node in nodes:
+            views[view_place(node, type_name)] = read
 
     def objects(self, nodes: Nodes, level: RowRequirements) -> ShapeByType:
         """Return the answers below ``nodes``, and add what they need to the level."""
@@ -306,35 +390,57 @@ class Shaper:
         return self.catalog.name_of(TypeKind.CONNECTION, csdl)
 
     def connection(
-        self, nodes: Nodes, type_name: str, level: RowRequirements, needs: ConnectionRequirements
+        self,
+        nodes: Nodes,
+        type_name: str,
+        level: RowRequirements,
+        needs: ConnectionRequirements,
+        view: UnifiedType | None = None,
     ) -> ConnectionShape:
-        """Return the answer of a connection, and add what it needs."""
+        """Return the answer of a connection, and add what it needs. ``view``: its rows are unified objects."""
         place = (id(level), id(needs), *map(id, nodes))
         shape = self._connections.get(place)
         if shape is None:
-            shape = self._connections[place] = self._connection(nodes, type_name, level, needs)
+            shape = self._connection(nodes, type_name, level, needs, view)
+            self._connections[place] = shape
         return shape
 
     def _connection(
-        self, nodes: Nodes, type_name: str, level: RowRequirements, needs: ConnectionRequirements
+        self,
+        nodes: Nodes,
+        type_name: str,
+        level: RowRequirements,
+        needs: ConnectionRequirements,
+        view: UnifiedType | None,
     ) -> ConnectionShape:
         collected = self.selection.subfields(nodes, frozenset((type_name,)))
         fields = [
-            (key, *self._connection_field(own, level, needs)) for key, own in collected.items()
+            (key, *self._connection_field(own, level, needs, view))
+            for key, own in collected.items()
         ]
         return ConnectionShape(type_name, tuple(fields))
 
+    def _rows(self, nodes: Nodes, level: RowRequirements, view: UnifiedType | None) -> RowShape:
+        if view is None:
+            return self.objects(nodes, level)
+        assert self.views is not None
+        return self.views.object(nodes, view, level)
+
     def _connection_field(
-        self, nodes: Nodes, level: RowRequirements, needs: ConnectionRequirements
-    ) -> tuple[str, ShapeByType | ConnectionShape | None]:
+        self,
+        nodes: Nodes,
+        level: RowRequirements,
+        needs: ConnectionRequirements,
+        view: UnifiedType | None,
+    ) -> tuple[str, RowShape | ConnectionShape | None]:
         name = nodes[0].name.value
         match name:
             case "nodes":
                 self._need_parts(needs, "rows")
-                return name, self.objects(nodes, level)
+                return name, self._rows(nodes, level, view)
             case "edges":
                 self._need_parts(needs, "rows")
-                return name, self._edges(nodes, level, needs)
+                return name, self._edges(nodes, level, needs, view)
             case "pageInfo":
                 return name, self._page_info(nodes, needs)
             case "totalCount":
@@ -342,19 +448,23 @@ class Shaper:
         return name, None
 
     def _edges(
-        self, nodes: Nodes, level: RowRequirements, needs: ConnectionRequirements
+        self,
+        nodes: Nodes,
+        level: RowRequirements,
+        needs: ConnectionRequirements,
+        view: UnifiedType | None,
     ) -> ConnectionShape:
-        edge = self.catalog.name_of(TypeKind.EDGE, level.info.csdl)
-        fields: list[tuple[str, str, ShapeByType | ConnectionShape | None]] = []
+        edge = f"{view.name}Edge" if view else self.catalog.name_of(TypeKind.EDGE, level.info.csdl)
+        fields: list[tuple[str, str, RowShape | ConnectionShape | None]] = []
         for key, own in self.selection.subfields(nodes, frozenset((edge,))).items():
             name = own[0].name.value
             if name == "cursor":
                 self._need_parts(needs, "cursors")
-            fields.append((key, name, self.objects(own, level) if name == "node" else None))
+            fields.append((key, name, self._rows(own, level, view) if name == "node" else None))
         return ConnectionShape(edge, tuple(fields))
 
     def _page_info(self, nodes: Nodes, needs: ConnectionRequirements) -> ConnectionShape:
-        fields: list[tuple[str, str, ShapeByType | ConnectionShape | None]] = []
+        fields: list[tuple[str, str, RowShape | ConnectionShape | None]] = []
         for key, own in self.selection.subfields(nodes, frozenset(("PageInfo",))).items():
             name = own[0].name.value
             self._need_parts(needs, *_PARTS_OF_PAGE_INFO.get(name, ()))

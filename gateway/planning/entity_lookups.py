@@ -19,8 +19,10 @@ from gateway.odata.literals import parse_value
 from gateway.operations.global_ids import parse_id
 from gateway.operations.prepared_operation import RootShape
 from schema.catalog.records import Argument, Field, RootKind, TypeKind
+from schema.unified.views import UnifiedType
 
 from .plan import Key, KeysRoot, ReadPlan
+from .unified_arguments import conditions
 
 if TYPE_CHECKING:
     from .planner import OperationPlanner
@@ -58,6 +60,18 @@ class EntityLookups:
         """Return the plan of ``node(id)``. Raises InvalidId."""
         kind, key = self._by_id(text)
         return KeysRoot(self._shape, ((kind.plan, key),))
+
+    def of_view(self, view: UnifiedType, text: str) -> KeysRoot:
+        """Return the plan of a unified object, by the id of the row behind it. Raises InvalidId."""
+        name, values = parse_id(text, self._operation.catalog.tag)
+        level = self._shape.level
+        assert level is not None
+        if name != level.info.name:
+            raise InvalidId(
+                f"This id is not that of a {view.name}.", hint=f"Use the `id` of a {view.name}."
+            )
+        plan = self._operation.read_by_key(level, view.set_name, conditions(view.where))
+        return KeysRoot(self._shape, ((plan, id_key(level.info.key, values)),))
 
     def nodes(self, ids: Sequence[str]) -> KeysRoot:
         """Return the plan of ``nodes(ids)``; a bad id is an error in its place. Raises PageLimitExceeded."""

@@ -111,7 +111,7 @@ class WhereReader:
                 return self._collection(item, value, at.prefix)
             case _:
                 assert item.of is not None
-                return all_of(*_operators(item.of, value, Path((*at.prefix, item.of.source))))
+                return all_of(*column_terms(item.of, value, Path((*at.prefix, item.of.source))))
 
     def _list(self, item: InputField, values: object, at: _Position) -> Expr | None:
         assert isinstance(values, list)
@@ -174,7 +174,8 @@ def _without_lists(expr: Expr) -> Expr:
             return expr
 
 
-def _operators(field: Field, operators: object, path: Path) -> Iterator[Expr]:
+def column_terms(field: Field, operators: object, path: Path) -> Iterator[Expr]:
+    """Yield the expressions of the operators on one column. Raises BadArgument."""
     assert isinstance(operators, Mapping)
     assert field.value is not None
     for name, operand in operators.items():

@@ -27,6 +27,7 @@ from gateway.operations.shapes import ConnectionRequirements, RowRequirements
 from gateway.operations.value_conversion import to_literal
 from schema.catalog import Catalog
 from schema.catalog.records import Argument, Field, ObjectInfo, RootKind
+from schema.unified.views import UnifiedType
 
 from .aggregates import plan_aggregate
 from .calls import plan_call
@@ -42,6 +43,7 @@ from .relations import RelationPlanner, expand_item, parent_columns
 from .residual_columns import residual_columns
 from .row_bounds import RowBounds, ViewBounds, ViewRules, companies_in
 from .select import cast_path, select_of, uncast_types
+from .unified_arguments import conditions, row_arguments
 from .uniting import pins_key, unite_lists
 
 _USER_COMPANY = "$user.company"
@@ -164,11 +166,11 @@ class OperationPlanner:
 
     def root(self, shape: RootShape) -> BoundRoot:
         """Return the plan of a root field, FailedRoot if its arguments cannot be used."""
-        query_type = self.planner.core.query_type
-        assert query_type is not None
-        field = query_type.fields[shape.root.name]
+        field: GraphQLField = self.planner.core.type_map[shape.owner].fields[shape.root.name]  # type: ignore[attr-defined]
         try:
             arguments = self.arguments(field, shape.node)
+            if shape.view is not None:
+                return self._view_root(shape, shape.view, arguments)
             return self._root(shape, arguments)
         except GatewayError as error:
             return FailedRoot(shape, error)
@@ -195,6 +197,15 @@ class OperationPlanner:
             case RootKind.ENTITIES:
                 return EntityLookups(self, shape).entities(arguments["representations"])
 
+    def _view_root(
+        self, shape: RootShape, view: UnifiedType, arguments: Mapping[str, Any]
+    ) -> BoundRoot:
+        """Return the plan of a field below a unified model: a list of rows, or a row by its id."""
+        if shape.root.kind is RootKind.LIST:
+            own = row_arguments(view, arguments)
+            return self._in_companies(arguments).list_root(shape, own)
+        return EntityLookups(self, shape).of_view(view, arguments["id"])
+
     def _in_companies(self, arguments: Mapping[str, Any]) -> OperationPlanner:
         """Return the planner of a field with these arguments, which may name the companies of all below it."""
         companies = arguments.get("companies")
@@ -213,6 +224,8 @@ class OperationPlanner:
         name = shape.root.entity_set.name
         scope = self.bounds.scoped_predicate(info, name, self.companies)
         where = all_of(scope, self.where(info.csdl, arguments.get("where")))
+        if shape.view is not None:
+            where = all_of(where, conditions(shape.view.where))
         window = self.window(name, info, arguments, where, shape.needs, may_shift=True)
         return ListRoot(shape, self.read(shape.level, name, where=where, window=window))
 
@@ -279,9 +292,11 @@ class OperationPlanner:
         reader = WhereReader(self.catalog, self.row_bounds.relation_predicate, self.dialect)
         return reader.read(csdl, argument)
 
-    def read_by_key(self, level: RowRequirements, set_name: str) -> ReadPlan:
-        """Return the plan of rows that are picked by key."""
-        where = self.bounds.predicate(level.info, set_name)
+    def read_by_key(
+        self, level: RowRequirements, set_name: str, where: Expr | None = None
+    ) -> ReadPlan:
+        """Return the plan of rows that are picked by key, and pass a filter."""
+        where = all_of(self.bounds.predicate(level.info, set_name), where)
         return self.read(level, set_name, where=where, extras=level.info.key)
 
     def read(

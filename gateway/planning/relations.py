@@ -9,7 +9,7 @@ from msgspec import structs
 
 from gateway.odata.dialect import Dialect
 from gateway.odata.query import Expand, Expr
-from gateway.operations.shapes import ChildRequirements, RowRequirements
+from gateway.operations.shapes import ChildRequirements, ChildView, RowRequirements
 from schema.catalog.records import Field, FieldKind
 
 from .filters import all_of
@@ -25,6 +25,7 @@ from .page_window import Window, order_by, with_window
 from .plan import ChildPlan, Join, Via
 from .proven_order import depends_on_text
 from .select import cast_path, uncast_types
+from .unified_arguments import conditions, row_arguments
 
 if TYPE_CHECKING:
     from .planner import OperationPlanner
@@ -152,6 +153,8 @@ class RelationPlanner:
         else:
             scope = limit.scoped_predicate(info, field.target_set, operation.companies)
         where = all_of(scope, operation.where(info.csdl, arguments.get("where")))
+        if child.view is not None:
+            where = all_of(where, conditions(child.view.where))
         if child.connection is None:
             return where, None
         # One argument applies to the lists of all parents, so a cursor is not bound to its parent.
@@ -159,12 +162,25 @@ class RelationPlanner:
         return where, operation.window(place, info, arguments, where, child.connection)
 
     def _arguments(self, child: ChildRequirements) -> Mapping[str, Any]:
+        if child.view is not None:
+            return self._view_arguments(child, child.view)
         if child.field.kind is not FieldKind.TO_MANY or not child.node.arguments:
             return {}
         operation = self._operation
         owner = operation.catalog.reference_name(child.field.declared_by)
         parent = operation.planner.core.type_map[owner]
         return operation.arguments(parent.fields[child.field.name], child.node)  # type: ignore[attr-defined]
+
+    def _view_arguments(self, child: ChildRequirements, view: ChildView) -> Mapping[str, Any]:
+        """Return the arguments of rows below a unified object: those of its field, or all rows."""
+        operation = self._operation
+        if view.of is None or view.place is None:
+            return {"first": operation.paging.max_page}
+        if not child.node.arguments:
+            return {}
+        owner, name = view.place
+        field = operation.planner.core.type_map[owner].fields[name]  # type: ignore[attr-defined]
+        return row_arguments(view.of, operation.arguments(field, child.node))
 
     def _name(self, field: Field) -> str:
         return cast_path(field.declared_by, field.source, self._uncast)

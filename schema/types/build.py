@@ -20,6 +20,8 @@ from strawberry.types.field import StrawberryField
 from schema.catalog import Catalog
 from schema.catalog.records import RootField, RootKind, TypeEntry
 from schema.errors import NameCollisionError, SchemaError
+from schema.unified.api import Namespace, UnifiedApi
+from schema.unified.records import ModelSpec
 from schema.writes import Writes
 
 from . import scalars
@@ -44,6 +46,7 @@ from .strawberry_definitions import (
 )
 from .subscriptions import FIXED_TYPES as _FIXED_BY_SUBSCRIPTIONS
 from .subscriptions import SubscriptionTypes
+from .unified import UnifiedTypes
 
 _BUILT_IN: Mapping[str, NamedType] = {
     "String": str,
@@ -66,6 +69,7 @@ def build_schema(  # noqa: PLR0913 - the parts of an API
     subscriptions: bool = False,
     changes: str | None = None,
     aggregates: bool = False,
+    unified: Sequence[ModelSpec] = (),
     federation: Federation | None = None,
     extra_query: type | None = None,
     extra_types: Sequence[type] = (),
@@ -73,10 +77,10 @@ def build_schema(  # noqa: PLR0913 - the parts of an API
     """Return the schema of a catalogue.
 
     Without ``writes`` it has no mutations, without ``aggregates`` no fields that aggregate lists. ``subscriptions`` and
-    ``changes`` need rows with global ids; ``changes`` is the description of that field, None: there is none. With
-    ``federation`` the schema is a subgraph. ``extra_query`` is an ordinary ``@strawberry.type`` class whose fields are
-    added to ``Query`` and resolved by Strawberry as usual. Raises NameCollisionError if a hand-written name equals a
-    generated one.
+    ``changes`` need rows with global ids; ``changes`` is the description of that field, None: there is none. Of the
+    ``unified`` models those are served that the catalogue has entity sets for. With ``federation`` the schema is a
+    subgraph. ``extra_query`` is an ordinary ``@strawberry.type`` class whose fields are added to ``Query`` and resolved
+    by Strawberry as usual. Raises NameCollisionError if a hand-written name equals a generated one.
     """
     return ODataSchema(
         catalog,
@@ -85,6 +89,7 @@ def build_schema(  # noqa: PLR0913 - the parts of an API
         subscriptions=subscriptions,
         changes=changes,
         aggregates=aggregates,
+        unified=unified,
         federation=federation,
         extra_query=extra_query,
         extra_types=extra_types,
@@ -103,6 +108,7 @@ class ODataSchema(strawberry.Schema):
         subscriptions: bool = False,
         changes: str | None = None,
         aggregates: bool = False,
+        unified: Sequence[ModelSpec] = (),
         federation: Federation | None = None,
         extra_query: type | None = None,
         extra_types: Sequence[type] = (),
@@ -115,10 +121,13 @@ class ODataSchema(strawberry.Schema):
             subscriptions=subscriptions,
             changes=changes,
             aggregates=aggregates,
+            unified=unified,
             extra_query=extra_query,
             extra_types=extra_types,
         )
         self.writes = writes or None
+        self.unified = UnifiedApi(unified, catalog)
+        """The unified models that are served."""
         self._types = TypeTable(self._make)
         self._federated = (
             None
@@ -148,6 +157,9 @@ class ODataSchema(strawberry.Schema):
         self._objects = ObjectTypes(catalog, resolvers, self._types)
         self._inputs = InputTypes(catalog, self._types, self.writes)
         self._aggregates = AggregateTypes(resolvers, self._types) if aggregates else None
+        self._unified = (
+            UnifiedTypes(self.unified, catalog, resolvers, self._types) if self.unified else None
+        )
         self._mutations = (
             None if self.writes is None else MutationTypes(self.writes, resolvers, self._types)
         )
@@ -232,6 +244,8 @@ class ODataSchema(strawberry.Schema):
             fields = self._federated.fields(self._own_roots)
         if self._changes is not None:
             fields = self._changes.fields(fields)
+        if self._unified is not None:
+            fields = self._unified.fields(fields)
         for name in ordinary:
             if name in fields:
                 raise _collision(f"Query.{name}")
@@ -268,6 +282,8 @@ class ODataSchema(strawberry.Schema):
         self._schema._strawberry_schema = self  # type: ignore[attr-defined]  # noqa: SLF001
 
     def _root_field(self, record: Named) -> GeneratedField:
+        if self._unified is not None and isinstance(record, Namespace):
+            return self._unified.root_field(record)
         if self._changes is not None and record.name == CHANGES:
             return self._changes.field()
         if isinstance(record, RootField) and record.kind is not RootKind.ENTITIES:
@@ -281,7 +297,7 @@ class ODataSchema(strawberry.Schema):
                 _check_scalar(name, made)
             elif name in _STARTED or name.startswith("__"):
                 continue
-            elif name in self._fixed or self._is_generated(name):
+            elif name in self._fixed or self.unified.has(name) or self._is_generated(name):
                 raise _collision(name)
 
     def _is_generated(self, name: str) -> bool:
@@ -289,7 +305,7 @@ class ODataSchema(strawberry.Schema):
         return is_written or name in self.catalog.known_names()
 
     def _has(self, name: str) -> bool:
-        return name in self._fixed or self.entry(name) is not None
+        return name in self._fixed or self.unified.has(name) or self.entry(name) is not None
 
     def entry(self, name: str) -> TypeEntry | None:
         """Return the catalogue entry of a generated type; None if the schema has none of that name."""
@@ -336,6 +352,7 @@ class ODataSchema(strawberry.Schema):
 
     def _names(self) -> Iterator[str]:
         yield from self._fixed
+        yield from self.unified.entries
         yield from (entry.name for entry in self.entries())
 
     def _make(self, name: str) -> NamedType:
@@ -358,6 +375,8 @@ class ODataSchema(strawberry.Schema):
             fixed = self._changes.fixed(name)
         if fixed is None and self._aggregates is not None:
             fixed = self._aggregates.fixed(name)
+        if fixed is None and self._unified is not None:
+            fixed = self._unified.fixed(name)
         return fixed
 
     def _generated_type(self, name: str) -> GeneratedDefinition | StrawberryEnumDefinition:

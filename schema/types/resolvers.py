@@ -41,6 +41,14 @@ class Resolvers(Protocol):
         """Return the value of a field of a payload; user errors are mappings by GraphQL field name."""
         ...
 
+    def unified_root(self, info: GraphQLResolveInfo[Any]) -> object:
+        """Return the value of a field below the root field of a unified model."""
+        ...
+
+    def unified(self, source: object, info: GraphQLResolveInfo[Any]) -> object:
+        """Return the value of a field of a unified object, which is a row, or an item of several columns."""
+        ...
+
     def subgraph(self, info: GraphQLResolveInfo[Any]) -> object:
         """Return the SDL of the API as a subgraph."""
         ...

@@ -124,6 +124,13 @@ class DictResolvers:
         self.asked.append(field.name)
         return self.roots.get(field.name)
 
+    def unified_root(self, info: GraphQLResolveInfo[Any]) -> object:
+        return self.roots.get(info.field_name)
+
+    def unified(self, source: object, info: GraphQLResolveInfo[Any]) -> object:
+        assert isinstance(source, dict)
+        return source.get(info.field_name)
+
     def field(self, field: Field, source: object, info: GraphQLResolveInfo[Any]) -> object:
         assert isinstance(source, dict)
         return source.get(field.name)

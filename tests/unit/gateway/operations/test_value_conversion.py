@@ -297,7 +297,7 @@ def test_compiled_and_interpreted_cleaning_agree(kind: str, raw: object) -> None
     if kind == "Int" and isinstance(raw, int) and abs(raw) >= 2**31:
         return
     compiler = Compiler()
-    name = compiler._define("x", compiler._converted(value, "x.a", nullable=True))
+    name = compiler.define("x", compiler._converted(value, "x.a", nullable=True))
     function = compiler._link(name)
 
     try:

@@ -1,0 +1,176 @@
+"""Writes the expressions of unified objects for the compiled functions of completion.
+
+For ``{ users { nodes { name department { name } } } }`` the expression of a row is about::
+
+    R0(t if (t := x.a0 or None) is not None else x.a1 or None, None if (y := x.c0) is None else f1(y))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, assert_never, cast
+
+from .shapes import ViewShape
+from .view_shapes import (
+    CollectedRead,
+    ColumnRead,
+    ConnectionRead,
+    ConstantRead,
+    IdRead,
+    ListRead,
+    ObjectRead,
+    PartRead,
+    RawRead,
+    Read,
+    SourcesRead,
+    ValueRead,
+    Way,
+)
+from .view_values import form_of
+
+if TYPE_CHECKING:
+    from .completion_compiler import Compiler
+
+
+class ViewCompiler:
+    """Writes the expressions of the unified objects of one operation."""
+
+    def __init__(self, compiler: Compiler) -> None:
+        self._compiler = compiler
+
+    def row(self, shape: ViewShape) -> str:
+        """Return the expression of the answer for the row ``x``."""
+        answer = self._compiler.response([key for key, _ in shape.fields])
+        return f"{answer}({', '.join(self._read(cast('Read', read)) for _, read in shape.fields)})"
+
+    def function(self, shape: ViewShape) -> str:
+        """Return the name of the function that completes a row."""
+        return self._compiler.define("x", self.row(shape))
+
+    def _read(self, read: Read) -> str:
+        match read:
+            case ValueRead():
+                return self._value(read, "x")
+            case ConstantRead(value):
+                return self._constant(value)
+            case IdRead(type_name, level):
+                return self._compiler.id_of(type_name, level)
+            case ObjectRead(way, shape):
+                return self._at(way, "x", f"{self.function(shape)}({{}})")
+            case ListRead():
+                return self._list(read)
+            case ConnectionRead(child, shape):
+                return f"{self._compiler.page(shape)}(x.{child.slot})"
+            case CollectedRead():
+                return self._collected(read)
+            case RawRead(shape):
+                return f"{self._compiler.shapes(shape)}(x)"
+            case SourcesRead():
+                return self._sources(read)
+            case _:
+                assert_never(read)
+
+    def _constant(self, value: object) -> str:
+        is_plain = value is None or isinstance(value, str | int | bool)
+        return repr(value) if is_plain else self._compiler.add("K", value)
+
+    def _at(self, way: Way, row: str, expression: str, nothing: str = "None") -> str:
+        """Return an expression for the row at the end of a way, which stands for ``{}``; null if there is none."""
+        if not way:
+            return expression.replace("{}", row)
+        name = self._compiler.name("y")
+        inner = self._at(way[1:], name, expression, nothing)
+        return f"({nothing} if ({name} := {row}.{way[0].slot}) is None else {inner})"
+
+    def _value(self, read: ValueRead, row: str) -> str:
+        *others, last = [self._column(read, column, row) for column in read.columns]
+        for expression in reversed(others):
+            name = self._compiler.name("t")
+            last = f"({name} if ({name} := {expression}) is not None else {last})"
+        return last
+
+    def _column(self, read: ValueRead, column: ColumnRead, row: str) -> str:
+        return self._at(column.way, row, self._plain(read, column))
+
+    def _plain(self, read: ValueRead, column: ColumnRead) -> str:
+        """Return the expression of the column of the row ``{}``."""
+        field, kind = read.field, column.field.value
+        assert kind is not None
+        raw = f"{{}}.{column.level.attribute(column.field)}"
+        if field.table is not None:
+            table = dict(field.table)
+            if field.otherwise is None:
+                return f"{self._compiler.add('M', table)}.get({raw})"
+            table[None] = cast("str", None)
+            return f"{self._compiler.add('M', table)}.get({raw}, {field.otherwise!r})"
+        form = form_of(kind, field.type_name)
+        if form == "member":
+            return raw
+        scalar = self._compiler.scalar(column.field, raw, column.level)
+        if field.convert is not None:
+            return f"converted({self._compiler.add('C', field.convert)}, {scalar})"
+        match form:
+            case "text":
+                return f"({scalar} or None)"
+            case "day":
+                return f"day_of({scalar})"
+            case "printed":
+                return f"printed({scalar})"
+            case _:
+                return scalar
+
+    def _list(self, read: ListRead) -> str:
+        rows = f"whole({{}}.{read.child.slot})"
+        if isinstance(read.item, ViewShape):
+            item = f"{self.function(read.item)}({{}})"
+        else:
+            item = f"{self._compiler.define('x', self._value(read.item, 'x'))}({{}})"
+        if read.after:
+            # One row less where a relation leads nowhere: what it would tell is not there.
+            step = self._compiler.define("x", self._at(read.after, "x", "{}"))
+            items = f"[{item.format('z')} for r in {rows} if (z := {step}(r)) is not None]"
+        else:
+            items = f"[{item.format('r')} for r in {rows}]"
+        if not isinstance(read.item, ViewShape):
+            items = self._values(read.item, items)
+        list_of = self._compiler.define("x", items.replace("{}", "x"))
+        return self._at(read.way, "x", f"{list_of}({{}})", nothing="[]")
+
+    def _values(self, item: ValueRead, items: str) -> str:
+        if not item.field.highest:
+            return f"[v for v in {items} if v is not None]"
+        return f"highest_of({self._compiler.add('H', item.field.highest)}, {items})"
+
+    def _collected(self, read: CollectedRead) -> str:
+        names = [name for _, name in read.keys]
+        tuples = [
+            f"({', '.join(self._part(item[name]) for name in (read.distinct, *names))},)"
+            for item in ({**i, "__typename": _typename(read.type_name)} for i in read.items)
+        ]
+        answer = self._compiler.response([key for key, _ in read.keys])
+        # Walrus expressions may not stand in the iterable of a comprehension, so that the items are arguments.
+        make = self._compiler.define("i", f"[{answer}(*p[1:]) for p in each_once(i)]")
+        return f"{make}(({', '.join(tuples)},))"
+
+    def _part(self, part: PartRead) -> str:
+        if isinstance(part.value, ConstantRead):
+            return self._constant(part.value.value)
+        return self._value(part.value, "x")
+
+    def _sources(self, read: SourcesRead) -> str:
+        answer = self._compiler.response([key for key, _ in read.keys])
+        items = (
+            ", ".join(
+                self._constant(_source(source, read.type_name, name)) for _, name in read.keys
+            )
+            for source in read.sources
+        )
+        return f"[{', '.join(f'{answer}({values})' for values in items)}]"
+
+
+def _typename(type_name: str) -> PartRead:
+    return PartRead(ConstantRead(type_name))
+
+
+def _source(source: Mapping[str, object], type_name: str, name: str) -> object:
+    return type_name if name == "__typename" else source[name]

@@ -1,0 +1,74 @@
+"""Values of unified fields that one column does not give as it is: days, texts, highest values, items without repeats.
+
+Both ways of completion use them: the compiled functions and the fallback resolvers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+from schema.catalog.records import ValueType
+
+Form = Literal["plain", "text", "day", "printed", "member"]
+
+
+def form_of(kind: ValueType, type_name: str) -> Form:
+    """Return how a value of a column becomes one of a field's type.
+
+    ``text``: an empty text is null. ``day``: the day of a date and time. ``printed``: a number or UUID as text.
+    ``member``: the member of an enum as the service names it.
+    """
+    if type_name == "Date" and kind.scalar == "DateTime":
+        return "day"
+    if type_name in ("String", "ID"):
+        if kind.enum is not None:
+            return "member"
+        return "text" if kind.scalar == "String" else "printed"
+    return "plain"
+
+
+def day_of(value: str | None) -> str | None:
+    """Return the day of a date and time."""
+    return None if value is None else value[:10]
+
+
+def printed(value: object) -> str | None:
+    """Return a value as text."""
+    return None if value is None else str(value)
+
+
+def converted(convert: Callable[[str], str], text: str | None) -> str | None:
+    """Return a converted text; null for an empty one."""
+    return convert(text) if text else None
+
+
+def each_once(items: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Return the items whose first part is not null, and is not that of an item before, whatever its case."""
+    seen: set[Any] = set()
+    result: list[tuple[Any, ...]] = []
+    for item in items:
+        first = item[0]
+        if first is None:
+            continue
+        form = first.casefold() if isinstance(first, str) else first
+        if form not in seen:
+            seen.add(form)
+            result.append(item)
+    return result
+
+
+def highest_of(order: Sequence[str], values: Iterable[Any]) -> list[Any]:
+    """Return the highest of some values; those that the order does not list stay beside it."""
+    distinct = dict.fromkeys(value for value in values if value is not None)
+    listed = [value for value in order if value in distinct]
+    return [*listed[-1:], *(value for value in distinct if value not in order)]
+
+
+VIEW_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+    "day_of": day_of,
+    "printed": printed,
+    "converted": converted,
+    "each_once": each_once,
+    "highest_of": highest_of,
+}

@@ -1,0 +1,110 @@
+"""The arguments of unified lists as those of the rows that they are views of, and the conditions of their mappings.
+
+Only what carries over exactly is in the input types, so nothing can be lost here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from gateway.errors import BadArgument
+from gateway.odata.query import Expr, Path
+from schema.unified.views import Condition, Filter, UnifiedType
+
+from .filters import all_of, column_terms
+
+_TODAY = "$today"
+_NOW = "$now"
+_LOGIC = frozenset({"and", "or", "not"})
+
+
+def row_arguments(bound: UnifiedType, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return coerced arguments of a unified list as those of the list of its rows. Raises BadArgument."""
+    where, order = arguments.get("where"), arguments.get("orderBy")
+    if not where and not order:
+        return arguments
+    changed = dict(arguments)
+    if where:
+        changed["where"] = _where(bound, where)
+    if order:
+        changed["orderBy"] = [
+            {bound.filters[name].order: direction}
+            for item in order
+            for name, direction in item.items()
+        ]
+    return changed
+
+
+def _where(bound: UnifiedType, where: Mapping[str, Any]) -> dict[str, Any]:
+    terms: list[dict[str, Any]] = []
+    for name, value in where.items():
+        if value is None:
+            continue
+        if name not in _LOGIC:
+            terms.extend(_condition(bound.filters[name], value, name))
+        elif name == "not":
+            terms.append({"not": _where(bound, value)})
+        else:
+            terms.append({name: [_where(bound, item) for item in value]})
+    return terms[0] if len(terms) == 1 else {"and": terms}
+
+
+def _condition(own: Filter, value: Mapping[str, Any], name: str) -> Iterator[dict[str, Any]]:
+    if own.inverse is None:
+        yield _nested(own.path, value)
+        return
+    for operator, operand in value.items():
+        if operand is None:
+            raise BadArgument(
+                f"where.{name}.{operator} cannot be null.", hint="Name the values that it may have."
+            )
+        values = operand if isinstance(operand, list) else [operand]
+        yield _mapped(own, values, is_negated=operator in ("ne", "nin"))
+
+
+def _mapped(own: Filter, values: Sequence[str], *, is_negated: bool) -> dict[str, Any]:
+    """Return the condition that the column holds one of the values that stand for some unified ones, or none."""
+    assert own.inverse is not None
+    if own.rest is not None and own.rest in values:
+        # All operands but those that stand for other values.
+        others = [o for value, each in own.inverse.items() if value not in values for o in each]
+        return _one_of(own, others, is_negated=not is_negated)
+    return _one_of(
+        own, [o for value in values for o in own.inverse.get(value, ())], is_negated=is_negated
+    )
+
+
+def _one_of(own: Filter, operands: Iterable[Any], *, is_negated: bool) -> dict[str, Any]:
+    operator = "ne" if is_negated else "eq"
+    terms = [_nested(own.path, {operator: operand}) for operand in operands]
+    return {"and" if is_negated else "or": terms}
+
+
+def _nested(path: Sequence[str], condition: Mapping[str, Any]) -> dict[str, Any]:
+    nested: dict[str, Any] = dict(condition)
+    for name in reversed(path):
+        nested = {name: nested}
+    return nested
+
+
+def conditions(specs: Iterable[Condition]) -> Expr | None:
+    """Return the expression of a mapping's conditions; None if it has none."""
+    terms: list[Expr] = []
+    for spec in specs:
+        operators = {spec.operator: _operand(spec.operand, spec)}
+        terms.extend(column_terms(spec.column, operators, Path((spec.column.source,))))
+    return all_of(*terms)
+
+
+def _operand(operand: Any, spec: Condition) -> Any:
+    if operand not in (_TODAY, _NOW):
+        return operand
+    now = datetime.now(UTC)
+    assert spec.column.value is not None
+    if spec.column.value.scalar == "Date":
+        return now.date().isoformat()
+    # The start of the day: the same filter all day long, so that cursors stay valid and answers can be shared.
+    start = now.replace(hour=0, minute=0, second=0, microsecond=0) if operand == _TODAY else now
+    return start.strftime("%Y-%m-%dT%H:%M:%SZ")

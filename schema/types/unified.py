@@ -1,0 +1,259 @@
+"""Unified models as Strawberry definitions: namespaces, objects, connections, filters."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Mapping
+from typing import Any, cast
+
+from strawberry.types.enum import StrawberryEnumDefinition
+
+from schema.catalog import Catalog
+from schema.catalog import descriptions as describe
+from schema.catalog.records import Argument
+from schema.unified.api import Namespace, UnifiedApi, UnifiedEntry, UnifiedKind, UnifiedRoot
+from schema.unified.views import UnifiedField, UnifiedType, ViewKind
+
+from .objects import Wire, enum_of
+from .resolvers import Resolvers
+from .strawberry_definitions import (
+    GeneratedArgument,
+    GeneratedDefinition,
+    GeneratedField,
+    GeneratedInput,
+    Ref,
+    ResolveInfo,
+    TypeTable,
+)
+
+_ID = Argument(name="id", type_name="ID", nullable=False, description="The `id` of the object.")
+_SOURCE = (
+    Wire("field", Ref("String", nullable=False), "A field of the object."),
+    Wire(
+        "columns",
+        Ref("String", nullable=False, many=True),
+        "Where it comes from: `EntitySet.Column`, the first one that has a value.",
+    ),
+)
+_LOGIC = (("and", True), ("or", True), ("not", False))
+
+
+class UnifiedTypes:
+    """Creates the definitions of unified models, by name."""
+
+    def __init__(
+        self, api: UnifiedApi, catalog: Catalog, resolvers: Resolvers, types: TypeTable
+    ) -> None:
+        self.api = api
+        self._catalog = catalog
+        self._resolvers = resolvers
+        self._types = types
+
+    def fields(self, others: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the root fields with those of the models, without a copy."""
+        return ChainMap(dict(self.api.namespaces), cast("dict[str, Any]", others))
+
+    def root_field(self, space: Namespace) -> GeneratedField:
+        """Return the root field of a model; what is below it is loaded by the engine."""
+        return GeneratedField(
+            space.name,
+            Ref(space.type_name, nullable=False),
+            self._types,
+            description=_model_text(space),
+            resolve=lambda _source, _info: {},
+        )
+
+    def fixed(self, name: str) -> GeneratedDefinition | StrawberryEnumDefinition | None:
+        """Return one of the types; None for any other name."""
+        entry = self.api.entry(name)
+        return None if entry is None else self._make(entry)
+
+    def _make(self, entry: UnifiedEntry) -> GeneratedDefinition | StrawberryEnumDefinition:
+        match entry.kind:
+            case UnifiedKind.NAMESPACE:
+                space = self.api.namespaces[entry.short]
+                return GeneratedDefinition(
+                    entry.name, lambda: space.fields, self._root, description=_model_text(space)
+                )
+            case UnifiedKind.OBJECT:
+                bound = self.api.type(entry.short)
+                return GeneratedDefinition(
+                    entry.name, lambda: bound.fields, self._field, description=_type_text(bound)
+                )
+            case UnifiedKind.CONNECTION | UnifiedKind.EDGE:
+                return self._wiring(entry)
+            case UnifiedKind.WHERE:
+                return self._where(entry)
+            case UnifiedKind.ORDER_BY:
+                return self._order(entry)
+            case UnifiedKind.ENUM:
+                enum = self.api.enum(entry.short)
+                return enum_of(entry.name, enum.description, enum.values)
+            case UnifiedKind.FILTER:
+                return self._filter(entry)
+            case UnifiedKind.SOURCE:
+                wires: Mapping[str, Wire] = {wire.name: wire for wire in _SOURCE}
+                text = "Where a field of an object comes from."
+                return GeneratedDefinition(
+                    entry.name, lambda: wires, self._source, description=text
+                )
+
+    # Objects
+
+    def _root(self, record: UnifiedRoot) -> GeneratedField:
+        resolvers, bound = self._resolvers, self.api.type(record.short)
+
+        def resolve(_source: object, info: ResolveInfo, **_arguments: object) -> object:
+            return resolvers.unified_root(info)
+
+        if record.is_list:
+            ref = Ref(f"{bound.name}Connection", nullable=False)
+            arguments = self._list_arguments(bound, root=True)
+            text = f"{bound.description or bound.name} Rows of {bound.set_name}."
+        else:
+            ref, arguments = Ref(bound.name), (_ID,)
+            text = f"One of them by its id; null if there is none. A row of {bound.set_name}."
+        return GeneratedField(
+            record.name,
+            ref,
+            self._types,
+            description=text,
+            arguments=tuple(map(self._argument, arguments)),
+            resolve=resolve,
+        )
+
+    def _list_arguments(self, bound: UnifiedType, *, root: bool) -> tuple[Argument, ...]:
+        """Return the arguments of the rows' own list, with the filter and order of the unified type."""
+        own = self._catalog.list_arguments(bound.csdl, root=root)
+        names = {"where": f"{bound.name}Where", "orderBy": f"{bound.name}OrderBy"}
+        arguments: list[Argument] = []
+        for argument in own:
+            name = names.get(argument.name)
+            if name is None:
+                arguments.append(argument)
+            elif self.api.has(name):
+                arguments.append(
+                    Argument(
+                        name=argument.name,
+                        type_name=name,
+                        many=argument.many,
+                        description=argument.description,
+                    )
+                )
+        return tuple(arguments)
+
+    def _argument(self, argument: Argument) -> GeneratedArgument:
+        ref = Ref(argument.type_name, argument.nullable, argument.many)
+        return GeneratedArgument(argument.name, ref, self._types, argument.description)
+
+    def _field(self, field: UnifiedField) -> GeneratedField:
+        resolvers = self._resolvers
+
+        def resolve(source: object, info: ResolveInfo, **_arguments: object) -> object:
+            return resolvers.unified(source, info)
+
+        arguments: tuple[Argument, ...] = ()
+        if field.kind is ViewKind.CONNECTION:
+            arguments = self._list_arguments(self.api.type(field.of), root=False)
+        return GeneratedField(
+            field.name,
+            Ref(field.type_name, field.nullable, field.many),
+            self._types,
+            description=field.description,
+            arguments=tuple(map(self._argument, arguments)),
+            resolve=resolve,
+        )
+
+    def _source(self, wire: Wire) -> GeneratedField:
+        name = wire.name
+        return GeneratedField(
+            name,
+            wire.ref,
+            self._types,
+            description=wire.description,
+            resolve=lambda source, _info: source[name],
+        )
+
+    def _wiring(self, entry: UnifiedEntry) -> GeneratedDefinition:
+        bound = self.api.type(entry.short)
+        wires: tuple[Wire, ...]
+        if entry.kind is UnifiedKind.CONNECTION:
+            wires = (
+                Wire("edges", Ref(f"{bound.name}Edge", nullable=False, many=True), describe.EDGES),
+                Wire("nodes", Ref(bound.name, nullable=False, many=True), describe.NODES),
+                Wire("pageInfo", Ref("PageInfo", nullable=False), describe.PAGE_INFO),
+                Wire("totalCount", Ref("Int"), describe.TOTAL_COUNT),
+            )
+            text = f"A page of {bound.name}."
+        else:
+            wires = (
+                Wire("cursor", Ref("String", nullable=False), describe.CURSOR),
+                Wire("node", Ref(bound.name, nullable=False), describe.EDGE_NODE),
+            )
+            text = f"A {bound.name} in a page."
+        records: Mapping[str, Wire] = {wire.name: wire for wire in wires}
+        return GeneratedDefinition(entry.name, lambda: records, self._wired, description=text)
+
+    def _wired(self, wire: Wire) -> GeneratedField:
+        resolvers = self._resolvers
+
+        def resolve(source: object, info: ResolveInfo, **_arguments: object) -> object:
+            return resolvers.connection(wire.name, source, info)
+
+        return GeneratedField(
+            wire.name, wire.ref, self._types, description=wire.description, resolve=resolve
+        )
+
+    # Inputs
+
+    def _where(self, entry: UnifiedEntry) -> GeneratedInput:
+        filters = self.api.type(entry.short).filters
+        refs = {name: Ref(entry.name, many=many) for name, many in _LOGIC}
+        refs |= {name: Ref(own.type_name) for name, own in filters.items()}
+        texts = {"and": describe.AND, "or": describe.OR, "not": describe.NOT}
+        return self._input(
+            entry.name,
+            refs,
+            f"Conditions on {entry.name.removesuffix('Where')}; all must hold.",
+            texts,
+        )
+
+    def _order(self, entry: UnifiedEntry) -> GeneratedInput:
+        filters = self.api.type(entry.short).filters
+        refs = {name: Ref("SortDirection") for name, own in filters.items() if own.order}
+        return self._input(entry.name, refs, "One field to sort by.", {}, one_of=True)
+
+    def _filter(self, entry: UnifiedEntry) -> GeneratedInput:
+        of = "String" if not entry.short else self.api.binder.type_name(entry.short)
+        refs = {name: Ref(of, many=name in ("in", "nin")) for name in ("eq", "ne", "in", "nin")}
+        return self._input(entry.name, refs, f"Conditions on values of {of}.", {})
+
+    def _input(
+        self,
+        name: str,
+        refs: Mapping[str, Ref],
+        description: str,
+        texts: Mapping[str, str],
+        *,
+        one_of: bool = False,
+    ) -> GeneratedInput:
+        wires: Mapping[str, Wire] = {n: Wire(n, ref, texts.get(n, "")) for n, ref in refs.items()}
+        return GeneratedInput(
+            name,
+            lambda: wires,
+            lambda wire: GeneratedField(
+                wire.name, wire.ref, self._types, description=wire.description
+            ),
+            description=description,
+            one_of=one_of,
+        )
+
+
+def _model_text(space: Namespace) -> str:
+    return f"{space.spec.description} Version {space.spec.version}.".strip()
+
+
+def _type_text(bound: UnifiedType) -> str:
+    if not bound.missing:
+        return bound.description
+    return f"{bound.description}\n\nNot available here: {'; '.join(bound.missing)}."

@@ -1,0 +1,190 @@
+"""The unified models of one catalogue: their root fields and types by name, each bound on first use.
+
+Query.directory → UnifiedDirectory → users, user(id) → UnifiedUser … → UnifiedUserConnection, …Where, …OrderBy
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum
+from functools import cached_property
+
+from msgspec import Struct
+
+from schema.catalog import Catalog
+from schema.catalog.names import type_name
+from schema.catalog.records import RootField, RootKind
+
+from .bind import SOURCE, Binder
+from .filters import TEXT_FILTER
+from .records import EnumSpec, ModelSpec, TypeSpec
+from .views import UnifiedType
+
+
+class UnifiedKind(Enum):
+    """The families of types of unified models."""
+
+    NAMESPACE = "namespace"
+    OBJECT = "object"
+    CONNECTION = "connection"
+    EDGE = "edge"
+    WHERE = "where"
+    ORDER_BY = "order_by"
+    ENUM = "enum"
+    FILTER = "filter"
+    """Of an enum, or of texts from a table."""
+    SOURCE = "source"
+
+
+class UnifiedEntry(Struct, frozen=True):
+    """The name of a type, its family and what it is made from: a type, enum or namespace of a mapping."""
+
+    name: str
+    kind: UnifiedKind
+    short: str = ""
+
+
+class UnifiedRoot(Struct, frozen=True, eq=False):
+    """A field of a namespace: a list, or one row by its id."""
+
+    name: str
+    short: str
+    root: RootField
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it lists rows."""
+        return self.root.kind is RootKind.LIST
+
+
+class Namespace(Struct, frozen=True, eq=False):
+    """A root field below which a unified model is."""
+
+    name: str
+    type_name: str
+    spec: ModelSpec
+    fields: Mapping[str, UnifiedRoot]
+
+
+class UnifiedApi:
+    """The unified models that a catalogue can serve."""
+
+    def __init__(self, models: Sequence[ModelSpec], catalog: Catalog) -> None:
+        self.models = models
+        self._catalog = catalog
+        self.findings: list[str] = []
+        """Why a model is not served, in words."""
+        self._specs: dict[str, TypeSpec] = {n: t for m in models for n, t in m.types.items()}
+        self._enums: dict[str, EnumSpec] = {n: e for m in models for n, e in m.enums.items()}
+        self.binder = Binder(catalog, self._specs, self._enums, catalog.type_prefix)
+        self._bound: dict[str, UnifiedType] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.namespaces)
+
+    @cached_property
+    def namespaces(self) -> Mapping[str, Namespace]:
+        """The root fields, by name. Only names of entity sets are read for them."""
+        named: dict[str, Namespace] = {}
+        for model in self.models:
+            space = self._namespace(model)
+            if space is not None:
+                named[space.name] = space
+        return named
+
+    def _namespace(self, model: ModelSpec) -> Namespace | None:
+        catalog = self._catalog
+        name = f"{catalog.prefix}{model.namespace}"
+        if name in catalog.roots:
+            name = f"{catalog.prefix}unified{model.namespace[:1].upper()}{model.namespace[1:]}"
+        own = self.binder.type_name(type_name(model.namespace))
+        taken = [
+            n for n in (own, *map(self.binder.type_name, model.types)) if n in catalog.known_names()
+        ]
+        if name in catalog.roots or taken:
+            self.findings.append(
+                f"{model.namespace}: {', '.join(taken) or name} is taken by the metadata."
+            )
+            return None
+        fields: dict[str, UnifiedRoot] = {}
+        for spec in model.types.values():
+            for field, kind in ((spec.list, RootKind.LIST), (spec.single, RootKind.BY_KEY)):
+                set_name = self.binder.set_of(spec) if field else None
+                if set_name is None:
+                    continue
+                entity_set = catalog.model.entity_sets[set_name]
+                if kind is RootKind.BY_KEY and not catalog.is_node(entity_set.type):
+                    continue
+                root = RootField(name=field, kind=kind, entity_set=entity_set, csdl=entity_set.type)
+                fields[field] = UnifiedRoot(field, spec.name, root)
+        return Namespace(name, own, model, fields) if fields else None
+
+    def type(self, short: str) -> UnifiedType:
+        """Return a bound type, by its name in the mapping. Raises KeyError."""
+        bound = self._bound.get(short)
+        if bound is None:
+            bound = self._bound[short] = self.binder.type(self._specs[short])
+        return bound
+
+    def enum(self, short: str) -> EnumSpec:
+        """Return an enum, by its name in the mapping. Raises KeyError."""
+        return self._enums[short]
+
+    def namespace(self, type_name: str) -> Namespace:
+        """Return a namespace by the name of its type. Raises KeyError."""
+        return next(n for n in self.namespaces.values() if n.type_name == type_name)
+
+    @cached_property
+    def entries(self) -> Mapping[str, UnifiedEntry]:
+        """Every type, by name. Binds all types."""
+        return {entry.name: entry for entry in self._entries()}
+
+    def entry(self, name: str) -> UnifiedEntry | None:
+        """Return the entry of a type; None if there is none of that name."""
+        # Most names are of other types, for which nothing need be bound.
+        if not name.startswith(self.binder.type_name("")) or not self:
+            return None
+        return self.entries.get(name)
+
+    def _entries(self) -> Iterator[UnifiedEntry]:
+        if not self:
+            return
+        served = [space.spec for space in self.namespaces.values()]
+        connections = self._connections(served)
+        texts = False
+        for space in self.namespaces.values():
+            yield UnifiedEntry(space.type_name, UnifiedKind.NAMESPACE, space.name)
+        for spec in (t for model in served for t in model.types.values()):
+            bound = self.type(spec.name)
+            yield UnifiedEntry(bound.name, UnifiedKind.OBJECT, spec.name)
+            texts |= any(f.type_name.endswith(TEXT_FILTER) for f in bound.filters.values())
+            if spec.name in connections:
+                yield UnifiedEntry(f"{bound.name}Connection", UnifiedKind.CONNECTION, spec.name)
+                yield UnifiedEntry(f"{bound.name}Edge", UnifiedKind.EDGE, spec.name)
+                if bound.filters:
+                    yield UnifiedEntry(f"{bound.name}Where", UnifiedKind.WHERE, spec.name)
+                if any(f.order for f in bound.filters.values()):
+                    yield UnifiedEntry(f"{bound.name}OrderBy", UnifiedKind.ORDER_BY, spec.name)
+        for enum in (e for model in served for e in model.enums.values()):
+            name = self.binder.type_name(enum.name)
+            yield UnifiedEntry(name, UnifiedKind.ENUM, enum.name)
+            yield UnifiedEntry(f"{name}Filter", UnifiedKind.FILTER, enum.name)
+        if texts:
+            yield UnifiedEntry(self.binder.prefix + TEXT_FILTER, UnifiedKind.FILTER)
+        yield UnifiedEntry(self.binder.prefix + SOURCE, UnifiedKind.SOURCE)
+
+    def _connections(self, served: Sequence[ModelSpec]) -> frozenset[str]:
+        """Return the types of which there are connections."""
+        listed = {t.name for model in served for t in model.types.values() if t.list}
+        paged = {
+            f.type
+            for model in served
+            for t in model.types.values()
+            for f in t.fields.values()
+            if f.paged
+        }
+        return frozenset(listed | paged)
+
+    def has(self, name: str) -> bool:
+        """Return whether there is a type of that name."""
+        return self.entry(name) is not None

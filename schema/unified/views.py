@@ -1,0 +1,133 @@
+"""Unified types as views of the rows of one catalogue: what each field reads, with names and types resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any
+
+from msgspec import Struct, field
+
+from schema.catalog.records import Field
+
+
+class Condition(Struct, frozen=True):
+    """A condition that rows pass, as ``where`` has it: a column, an operator, an operand."""
+
+    column: Field
+    operator: str
+    operand: Any
+    """``$today`` and ``$now`` stand for the time of the operation."""
+
+
+class Step(Struct, frozen=True, eq=False):
+    """A relation from rows to related rows."""
+
+    field: Field
+    """A navigation of the metadata, or a join of the mapping, which the service does not know."""
+    where: tuple[Condition, ...] = ()
+
+    @property
+    def many(self) -> bool:
+        """Whether it leads to a list."""
+        assert self.field.navigation is not None
+        return self.field.navigation.many
+
+
+Steps = tuple[Step, ...]
+
+
+class Column(Struct, frozen=True, eq=False):
+    """A column, of the row itself or of a related one."""
+
+    steps: Steps
+    field: Field
+    where: str
+    """``PersonUsers.PersonName``: what ``sources`` shows."""
+
+
+class ViewKind(Enum):
+    """What a field of a unified type returns."""
+
+    ID = "id"
+    VALUE = "value"
+    """The first of its columns that has a value; null if there are none."""
+    CONSTANT = "constant"
+    OBJECT = "object"
+    LIST = "list"
+    """All related rows, as a list."""
+    CONNECTION = "connection"
+    COLLECTED = "collected"
+    """Items from several columns."""
+    HIGHEST = "highest"
+    RAW = "raw"
+    SOURCES = "sources"
+    PART = "part"
+    """A field of a collected item."""
+
+
+class Item(Struct, frozen=True, eq=False):
+    """One possible item of a collected field."""
+
+    columns: Mapping[str, Column]
+    constants: Mapping[str, Any]
+
+
+class Filter(Struct, frozen=True, eq=False):
+    """How ``where`` and ``orderBy`` of a unified type carry over to its rows."""
+
+    path: tuple[str, ...]
+    """Names in the ``where`` of the rows: navigations, then the column."""
+    type_name: str
+    """Input type of the condition."""
+    order: str | None = None
+    """Name in the ``orderBy`` of the rows; None: rows cannot be sorted by it."""
+    inverse: Mapping[str, tuple[Any, ...]] | None = None
+    """Unified value → operands of ``eq``, if values are mapped."""
+    rest: str | None = None
+    """The unified value of all operands that ``inverse`` does not list."""
+
+
+class UnifiedField(Struct, frozen=True, kw_only=True, eq=False):
+    """A field of a unified type, over the rows of one catalogue."""
+
+    name: str
+    kind: ViewKind
+    type_name: str
+    nullable: bool = True
+    many: bool = False
+    columns: tuple[Column, ...] = ()
+    constant: Any = None
+    table: Mapping[Any, str] | None = None
+    """Value of the column, as the service sends it → value of the field."""
+    otherwise: str | None = None
+    convert: Callable[[str], str] | None = None
+    steps: Steps = ()
+    of: str = ""
+    """Short name of the unified type below."""
+    items: tuple[Item, ...] = ()
+    distinct: str = ""
+    highest: tuple[str, ...] = ()
+    filter: Filter | None = None
+    missing: tuple[str, ...] = ()
+    """What this environment lacks of it, in words."""
+    description: str = ""
+
+
+class UnifiedType(Struct, frozen=True, kw_only=True, eq=False):
+    """A unified type over the rows of one catalogue."""
+
+    short: str
+    name: str
+    csdl: str = ""
+    """CSDL type of its rows; empty: the environment has none, or its values are collected."""
+    set_name: str = ""
+    where: tuple[Condition, ...] = ()
+    fields: Mapping[str, UnifiedField] = field(default_factory=dict)
+    description: str = ""
+    missing: tuple[str, ...] = ()
+
+    @property
+    def filters(self) -> Mapping[str, Filter]:
+        """The fields that rows can be filtered by."""
+        return {name: f.filter for name, f in self.fields.items() if f.filter is not None}

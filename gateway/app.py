@@ -33,6 +33,7 @@ from gateway.http.explain_endpoint import explain_routes, explains_to
 from gateway.http.export_endpoint import export_routes
 from gateway.http.graphql_endpoint import GraphQLEndpoint
 from gateway.http.health import liveness, readiness, reload_endpoint
+from gateway.http.hook_endpoint import hook_routes
 from gateway.http.import_endpoint import import_routes
 from gateway.http.job_endpoint import export_job_routes, job_routes
 from gateway.http.presence import begin, is_below, presence_of
@@ -280,6 +281,7 @@ def _routes(
         Route("/readyz", readiness),
     ]
     routes.extend(job_routes(endpoints[0]))
+    routes.extend(hook_routes(settings, endpoints[0].observe))
     if settings.admin_token is not None:
         token = settings.admin_token.get_secret_value()
         routes.append(Route(RELOAD, reload_endpoint(token, tell_others), methods=["POST"]))

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import httpx
 from starlette.applications import Starlette
@@ -27,6 +28,8 @@ from gateway.environments.open_environment import (
 )
 from gateway.environments.opened import OpenEnvironments
 from gateway.environments.registry import Environment, Registry
+from gateway.hooks.receiving import Hooks, Reported
+from gateway.hooks.secrets import open_hook_secrets
 from gateway.http.request_audit import auditing
 from gateway.identity.authenticator import Authenticator
 from gateway.jobs.exporting import ExportKind
@@ -50,6 +53,10 @@ from gateway.store.api_keys import ApiKeys
 from gateway.store.polling import StorePoller
 
 from .events import Observer, tee
+
+if TYPE_CHECKING:  # they import the client of Redis, which is optional
+    from gateway.replicas.notices import Reported as ReportNotice
+    from gateway.replicas.replicas import Replicas
 
 PARSED_AT_ONCE = 2
 """Metadata documents that are parsed at a time when environments are opened or reloaded."""
@@ -107,6 +114,7 @@ class Lifespan:
                         sending_webhooks(self.settings, self.observe),
                         self._own(app, shared, status),
                         self._others(app, shared, status),
+                        self._hooks(app, replicas),
                         self._jobs(app),
                     ):
                         yield
@@ -212,6 +220,36 @@ class Lifespan:
             await opened.close()
             await watch.close()
             app.state.environments = None
+
+    @asynccontextmanager
+    async def _hooks(self, app: Starlette, replicas: Replicas | None) -> AsyncIterator[None]:
+        """Take what environments report."""
+
+        async def spread(name: str, told: Reported) -> None:
+            if replicas is not None:
+                replicas.tell_report(name, told.names, told.entities, told.at)
+
+        hooks = Hooks(
+            self.settings,
+            open_hook_secrets(self.settings, self.observe, self.poller),
+            self.observe,
+            own=lambda: getattr(app.state, "environment", None),
+            others=app.state.environments,
+            spread=spread,
+        )
+        if replicas is not None:
+
+            def hear(notice: ReportNotice) -> None:
+                told = Reported(names=notice.names, entities=notice.entities, at=notice.at)
+                hooks.hear(notice.environment, told)
+
+            replicas.share_reports(hear, hooks.logged)
+        app.state.hooks = hooks
+        try:
+            yield
+        finally:
+            del app.state.hooks
+            await hooks.close()
 
     @asynccontextmanager
     async def _jobs(self, app: Starlette) -> AsyncIterator[None]:

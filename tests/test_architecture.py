@@ -47,6 +47,7 @@ FLOORS = (  # lowest first: a module imports its own room and lower floors
     {"imports"},
     {"jobs"},
     {"environments"},
+    {"hooks"},
     {"administration"},
     {"linking"},
     {"http"},

@@ -20,6 +20,7 @@ from gateway.store.sweep_rows import SweepHead, SweepResult
 
 from .memory_sweeps import MemorySweeps
 from .sweeps import State, SweepLog, pack_log, pack_state, unpack_log, unpack_state
+from .wakes import Wakes
 
 if TYPE_CHECKING:  # they import SQLAlchemy and cryptography, which take 0.5 s
     from gateway.storage.sealing import Sealer
@@ -70,6 +71,7 @@ class SweepBook:
     """The sweeps of one environment."""
 
     def __init__(self, settings: Settings) -> None:
+        self.wakes = Wakes()
         self._settings = settings
         self._options = settings.changes
         self._environment = (environment_in(settings) or "")[:40]

@@ -73,7 +73,12 @@ class Sweeper(Struct, kw_only=True):
 
     def _is_due(self, head: SweepHead) -> bool:
         # A clock that was wrong must not stop sweeps for long.
-        return not head.number or abs(self.now() - head.swept_at) >= self.options.sweep_interval
+        age = abs(self.now() - head.swept_at)
+        options, last = self.options, self.book.wakes.last(self.reader.query.entity_set)
+        least = options.sweep_interval
+        if last >= head.swept_at:
+            least = min(least, options.woken_interval)
+        return not head.number or age >= least
 
     async def last(self) -> SweepHead:
         """Return the last sweep, however old. Raises StoreUnavailable."""

@@ -219,6 +219,41 @@ def check_environment(name: Name, as_json: Json = False, config: Config = None) 
         check(read_settings(config), name, as_json=as_json)
 
 
+@environment_commands.command("hook")
+def make_hook(
+    name: Name,
+    rotate: Annotated[
+        bool, typer.Option("--rotate", help="Make another one in the place of that which is there.")
+    ] = False,
+    grace: Annotated[
+        str,
+        typer.Option(metavar="PERIOD", help="How long the one before is accepted: 90m, 24h or 7d."),
+    ] = "24h",
+    revoke: Annotated[bool, typer.Option("--revoke", help="Remove the hook instead.")] = False,
+    show: Annotated[
+        bool, typer.Option("--show", help="Print since when there is one instead.")
+    ] = False,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Make the address at which an environment reports events, and print it, this once.
+
+    Also for an environment of the settings, or `default`, that of the settings themselves.
+    """
+    from .options import errors_to_exit, read_settings
+
+    with errors_to_exit():
+        from .hooks import print_hooks, print_new_hook, revoke_hook
+
+        settings = read_settings(config)
+        if revoke:
+            revoke_hook(settings, name)
+        elif show:
+            print_hooks(settings, name, as_json=as_json)
+        else:
+            print_new_hook(settings, name, rotate=rotate, grace=grace, as_json=as_json)
+
+
 @environment_commands.command("reload")
 def reload_environment(name: Name, as_json: Json = False, config: Config = None) -> None:
     """Make all processes look for new metadata of an environment."""

@@ -46,6 +46,11 @@ class ChangeOptions(BaseModel):
         description="Seconds between two sweeps of a list at least, which read the keys of all its rows: for lists"
         " without modification times, and for those in swept.",
     )
+    woken_interval: float = Field(
+        default=30.0,
+        ge=0,
+        description="Likewise, for lists whose environment has reported a change since the last sweep (hooks).",
+    )
     swept: Names = Field(
         default=(),
         description="Entity sets with modification times, or patterns of them, that are swept as well, so that deleted"

@@ -12,6 +12,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SecretStr,
     model_validator,
 )
 from pydantic_settings import NoDecode
@@ -281,6 +282,10 @@ class SandboxOptions(BaseModel):
         description="Response to a POST without a preference: 201 with the row, or 204 with its URL.",
     )
 
+    events: SecretStr | None = Field(
+        default=None,
+        description="Address to which a data event is sent for each row that is written, such as one of env hook.",
+    )
     roles: bool = Field(
         default=False,
         description="Whether callers of the gateway sign in as users of the sandbox, who have roles:"
@@ -290,6 +295,7 @@ class SandboxOptions(BaseModel):
     def knobs(self) -> dict[str, Any]:
         """Return the values as keywords of ``SandboxSettings``, which knows no callers."""
         values = self.model_dump(exclude={"roles"})
+        values["events"] = None if self.events is None else self.events.get_secret_value()
         values["database"] = ":memory:" if self.database is None else str(self.database)
         if self.companies:
             values["default_company"] = self.companies[0]
@@ -320,6 +326,11 @@ class SubscriptionOptions(BaseModel):
     enabled: bool = Field(default=True, description="Whether subscriptions are served.")
     interval: float = Field(
         default=10.0, ge=0.05, description="Polling interval in seconds (±10 % jitter)."
+    )
+    woken_interval: float = Field(
+        default=2.0,
+        ge=0,
+        description="Seconds between two polls of the same at least, if the environment reports changes (hooks).",
     )
     late: float = Field(
         default=30.0,

@@ -29,6 +29,7 @@ from .credential_models import CredentialOptions
 from .document_models import DocumentOptions
 from .encryption_keys import EncryptionKey, EncryptionKeys
 from .environment_models import Environments, HostPattern
+from .hook_models import HookOptions
 from .inbound_models import InboundOptions
 from .job_models import JobOptions
 from .linking_models import LinkingOptions
@@ -330,6 +331,9 @@ class Settings(ReadingSettings):
         default=LinkingOptions(),
         description="Environments that are added at run time: their addresses, and the page on which customers link"
         " theirs.",
+    )
+    hooks: HookOptions = Field(
+        default=HookOptions(), description="Events that environments report to the gateway."
     )
     jobs: JobOptions = Field(default=JobOptions(), description="Jobs, which run in the background.")
     cost: CostOptions = Field(

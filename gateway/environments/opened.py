@@ -186,6 +186,11 @@ class OpenEnvironments:
             slot.release()
             raise
 
+    def find(self, name: str) -> OpenEnvironment | None:
+        """Return an environment that is open at this moment; None if it is not."""
+        slot = self._slots.get(name)
+        return None if slot is None or slot.closing.is_set() else slot.environment
+
     def follow(self) -> None:
         """Retire what is open and no longer declared as it was, although no request comes."""
         for slot in tuple(self._slots.values()):

@@ -35,6 +35,7 @@ from .environments import (
     WebhookSent,
 )
 from .exports import ExportServed
+from .hooks import HookReported
 from .idempotency import IdempotencyKeyStuck
 from .imports import ImportServed
 from .jobs import JobDelayed, JobEnded
@@ -302,6 +303,7 @@ Event: TypeAlias = (
     | OperationServed
     | ExportServed
     | ImportServed
+    | HookReported
     | JobEnded
     | JobDelayed
     | CostSettled
@@ -324,7 +326,7 @@ def level_of(event: Event) -> LogLevel:
     """Return the log level of an event."""
     match event:
         case (RequestSent() | TokenAcquired() | CallerTokenAcquired()) | (
-            SubscriptionPolled() | CostSettled()
+            SubscriptionPolled() | CostSettled() | HookReported()
         ):
             return "debug"
         case (

@@ -44,6 +44,7 @@ from gateway.store.api_keys import open_api_keys
 
 from .admin_counts import EnvironmentCounts
 from .admin_environments import AUDIT_REQUIRED, environment_operations
+from .admin_hooks import hook_operations
 from .admin_link_sessions import link_operations
 from .admin_operations import PREFIX as ADMINISTRATION
 from .admin_operations import OperationGroup, administered_by, routes_of, send_error
@@ -251,6 +252,7 @@ ROUTES: tuple[AdminRoutes, ...] = (_health_routes, _upstream_routes)
 """The routes of the listener."""
 GROUPS: tuple[Callable[[Settings, Observer], OperationGroup], ...] = (
     environment_operations,
+    hook_operations,
     link_operations,
 )
 """Return the operations of the administration."""

@@ -19,6 +19,7 @@ from starlette.datastructures import QueryParams
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from gateway.administration.hook_service import HookExists
 from gateway.errors import (
     EnvironmentExists,
     GatewayError,
@@ -175,7 +176,7 @@ def status_of(error: GatewayError) -> int:
     match error:
         case NoSuchEnvironment():
             return 404
-        case EnvironmentExists():
+        case EnvironmentExists() | HookExists():
             return 409
         case VersionConflict():
             return 412

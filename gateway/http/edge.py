@@ -12,6 +12,7 @@ from gateway.config.settings import Settings
 from gateway.events import Observer, RequestRefused
 from gateway.identity.certificates import HEADER as CERTIFICATE
 
+from .hidden_secrets import hide_secret
 from .hosts import Hosts
 from .proxies import Proxies
 from .refusals import HttpError
@@ -41,7 +42,9 @@ class Edge:
         """Complete the scope of a request; return an error if it is refused."""
         if self._root_path:
             scope["root_path"] = self._root_path
-        is_health = route_of(scope) in HEALTH
+        route = route_of(scope)
+        hide_secret(scope, route)
+        is_health = route in HEALTH
         refused = None if is_health else self._misdirected(scope)
         if self._reads_certificates:
             self._drop_certificate(scope)

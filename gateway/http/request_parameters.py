@@ -231,7 +231,7 @@ async def body_parameters(headers: Headers, receive: Receive, max_body: int) -> 
     _check_content(headers)
     try:
         async with asyncio.timeout(BODY_TIMEOUT):
-            body = await _body(receive, max_body)
+            body = await read_body(receive, max_body)
     except TimeoutError as error:
         message = f"The body did not arrive within {BODY_TIMEOUT:g} seconds."
         raise HttpError(408, "REQUEST_TIMEOUT", message) from error
@@ -267,7 +267,8 @@ def _check_content(headers: Headers) -> None:
         )
 
 
-async def _body(receive: Receive, most: int) -> bytes:
+async def read_body(receive: Receive, most: int) -> bytes:
+    """Return a body of so many bytes at most. Raises HttpError, ClientDisconnected."""
     pieces: list[bytes] = []
     size = 0
     while True:

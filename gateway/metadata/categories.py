@@ -32,13 +32,18 @@ MAX_PAGES = 500
 _JSON = {"Accept": "application/json"}
 
 
-class _Entity(msgspec.Struct, frozen=True):
+class DataEntity(msgspec.Struct, frozen=True):
+    """A data entity of the environment."""
+
     name: str | None = msgspec.field(name="PublicCollectionName", default=None)
+    """Its entity set."""
+    aot: str | None = msgspec.field(name="Name", default=None)
+    """Its name for developers of the environment, and for events."""
     category: str | None = msgspec.field(name="EntityCategory", default=None)
 
 
 class _Entities(msgspec.Struct, frozen=True):
-    entities: list[_Entity] = msgspec.field(name="value")
+    entities: list[DataEntity] = msgspec.field(name="value")
     next: str | None = msgspec.field(name="@odata.nextLink", default=None)
 
 
@@ -67,20 +72,22 @@ async def load_categories(
     if cached is not None and cached.metadata == metadata:
         return cached.categories
     try:
-        categories = await _fetch(client, url)
+        entities = await data_entities(client, environment)
     except GatewayError as error:
         if cached is None:
             raise
         observe(CategoriesStale(url=key, reason=error.message))
         return cached.categories
+    categories = {e.name: e.category for e in entities if e.name and e.category}
     body = msgspec.json.encode(_Cached(metadata, categories))
     await asyncio.to_thread(cache.write_new, key, body)
     return categories
 
 
-async def _fetch(client: ODataClient, service: str) -> dict[str, str]:
-    """Return the list, read page by page. Raises GatewayError."""
-    categories: dict[str, str] = {}
+async def data_entities(client: ODataClient, environment: str) -> list[DataEntity]:
+    """Return all data entities of an environment, read page by page. Raises GatewayError."""
+    service = f"{environment}/metadata"
+    entities: list[DataEntity] = []
     request = Request("GET", "DataEntities", {})
     for _ in range(MAX_PAGES):
         response = await client.fetch(f"{service}/{request.url}", _JSON)
@@ -91,9 +98,9 @@ async def _fetch(client: ODataClient, service: str) -> dict[str, str]:
                 "The environment's list of data entities is unreadable.",
                 hint="Profiles with categories need it. Use sets or include instead.",
             ) from error
-        categories.update((e.name, e.category) for e in page.entities if e.name and e.category)
+        entities += page.entities
         if page.next is None:
-            return categories
+            return entities
         request = next_request(request, page.next, root=service)
     raise UpstreamMalformed(f"The list of data entities has more than {MAX_PAGES} pages.")
 

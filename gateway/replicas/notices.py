@@ -58,4 +58,23 @@ class Registered(_Notice, frozen=True, kw_only=True, tag="registered"):
     text: str
 
 
-Notice: TypeAlias = Throttled | LimitChanged | Written | Spent | Registered
+class Reported(_Notice, frozen=True, kw_only=True, tag="reported"):
+    """An environment has reported that rows may have changed (``gateway.hooks``)."""
+
+    environment: str
+    names: frozenset[str]
+    """Of lists or entity sets."""
+    entities: frozenset[str]
+    """Of data entities, if the replica does not know their sets."""
+    at: float
+    """Seconds since the epoch."""
+
+
+class Logged(_Notice, frozen=True, kw_only=True, tag="logged"):
+    """The leader of a watch has found something, which is in the log."""
+
+    environment: str
+    watch: str
+
+
+Notice: TypeAlias = Throttled | LimitChanged | Written | Spent | Registered | Reported | Logged

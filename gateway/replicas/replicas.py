@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Hashable, Iterator
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 
@@ -17,7 +17,7 @@ from gateway.events import Observer
 from gateway.odata.client import ODataClient
 
 from .limit_shares import LimitShares
-from .notices import Notice, Registered
+from .notices import Logged, Notice, Registered, Reported
 from .shared_answers import SharedAnswers
 from .shared_budgets import Costs, SharedBudgets
 from .shared_builds import SharedBuilds
@@ -62,6 +62,35 @@ class Replicas:
 
         documents.registered = tell
         state.on_notice(hear)
+
+    def share_reports(
+        self,
+        reported: Callable[[Reported], None],
+        logged: Callable[[str, str], None],
+    ) -> None:
+        """Call these with what other replicas were told by environments, and have found in watches."""
+
+        def hear(notice: Notice) -> None:
+            if isinstance(notice, Reported):
+                reported(notice)
+            elif isinstance(notice, Logged):
+                logged(notice.environment, notice.watch)
+
+        self.state.on_notice(hear)
+
+    def tell_report(
+        self, environment: str, names: frozenset[str], entities: frozenset[str], at: float
+    ) -> None:
+        """Tell the other replicas what an environment has reported."""
+        self.state.notify_soon(
+            Reported(
+                replica=self.state.replica,
+                environment=environment,
+                names=names,
+                entities=entities,
+                at=at,
+            )
+        )
 
     def log_of(self, environment: str, watch: tuple[Hashable, ...]) -> WatchLog | None:
         """Return the log of a watch; None if others cannot know that it is the same."""

@@ -13,6 +13,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from .leases import Leases
+from .notices import Logged
 from .shared_state import SharedState, SharedStateAway
 
 LONGEST = 500
@@ -47,6 +48,8 @@ class WatchLog:
 
     def __init__(self, state: SharedState, place: tuple[str, str], leases: Leases) -> None:
         self._state = state
+        environment, self.name = place
+        self._notice = Logged(replica=state.replica, environment=environment, watch=self.name)
         self._log = state.key("watch", *place)
         self._leader = state.key("leader", *place)
         self._leases = leases
@@ -96,6 +99,8 @@ class WatchLog:
             await self._state.call(add)
         except SharedStateAway:
             return
+        # Else the others would read it when their next poll is due.
+        self._state.notify_soon(self._notice)
 
     def resign(self) -> None:
         """Let another replica lead, if this one did."""

@@ -20,6 +20,7 @@ from .batch import Batches
 from .catalogue import Catalogue, built_in
 from .companies import CONTOSO, companies_of
 from .custom_fields import CustomRows, customised
+from .data_events import DataEvents
 from .edmx import write_edmx
 from .exchange import Incoming, Outgoing
 from .external_metadata import GeneratedRows, read_document
@@ -49,12 +50,16 @@ def create_sandbox(settings: SandboxSettings | None = None) -> Starlette:
     settings = SandboxSettings() if settings is None else settings
     world, source = _world(settings)
     store = Store(world, source, settings.database, _fingerprint(settings, world))
+    if settings.events is not None:
+        store.events = DataEvents(settings.events, settings.post)
     sandbox = _Sandbox(settings, world, store)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
         store.close()
+        if store.events is not None:
+            store.events.close()
 
     app = SandboxApp(routes=[Mount("/", app=sandbox)], lifespan=lifespan)
     app.state.settings = settings

@@ -6,7 +6,10 @@ import re
 from typing import Any
 from urllib.parse import quote
 
+from schema.model.records import short
+
 from .answer import EntityWriter, etag, level_of
+from .data_events import DataEvents
 from .exchange import Incoming, Outgoing
 from .infolog import Infolog
 from .options import Options, parse_options
@@ -54,11 +57,26 @@ class Mutations:
             raise _not_allowed(incoming.method)
         options = parse_options(incoming.query, finops=self._world.finops, skip_tokens=False)
         self._check_ability(incoming.method, target)
-        if not single:
+        outgoing = self._written(incoming, target, options)
+        if self._store.events is not None:
+            body = json_object(incoming) if incoming.body else {}
+            values = {**body, **(target.key or {})}
+            self._tell(self._store.events, incoming.method, target, values)
+        return outgoing
+
+    def _written(self, incoming: Incoming, target: Target, options: Options) -> Outgoing:
+        if target.key is None:
             return self._create(incoming, target, options, {})
         if incoming.method == "DELETE":
             return self._delete(incoming, target, options)
         return self._update(incoming, target, options)
+
+    def _tell(self, events: DataEvents, method: str, target: Target, values: Row) -> None:
+        """Send an event, if the write stays."""
+        facts = self._world.catalogue.facts.get(target.entity_set)
+        type_name = short(self._world.type_of(target.entity_set))
+        entity = f"{type_name}Entity" if facts is None else facts.aot
+        self._store.after_commit(lambda: events.tell(entity, method, values))
 
     def _check_ability(self, method: str, target: Target) -> None:
         """Raise Refusal for writes that the set does not support; status and text are [U]."""

@@ -12,6 +12,7 @@ from schema.model.relations import Relation
 
 from .companies import CONTOSO
 from .custom_fields import CustomFields
+from .data_events import Post, post
 from .sign_in import SignInRules
 
 FaultKind = Literal["answer", "half", "empty-page", "hang"]
@@ -211,6 +212,11 @@ class SandboxSettings:
     """[U]: whether a 204 of an update has the new ``ETag``."""
     hours_east: float = 0
     """Time zone of the account: the day a moment falls on is what a date-only property keeps (section 5.4)."""
+
+    events: str | None = field(default=None, repr=False)
+    """Address to which a data event is sent for each row that is written; None: none are sent."""
+    post: Post = field(default=post, hash=False)
+    """Sends them; tests replace it."""
 
     unknown_set_body: Literal["empty", "json", "html"] = "empty"
     """[U]: body of the 404 for an unknown set."""

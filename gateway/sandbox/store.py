@@ -8,7 +8,7 @@ run on the event loop: they are short, and handing them to a thread costs more t
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
+from .data_events import DataEvents
 from .values import SHADOWED, Field, Kind, Stored, plain
 from .world import COMPANY, World
 
@@ -87,6 +88,9 @@ class Store:
         self._storages: dict[str, Storage] = {}
         self._metadata = sa.MetaData()
         self._depth = 0
+        self._afterwards: list[Callable[[], None]] = []
+        self.events: DataEvents | None = None
+        """Told of each row that is written; None: nobody is."""
         self._last_ids: dict[str, int] = {}
         self._names: dict[tuple[str, str], str] = {}
         url = "sqlite://" if database == ":memory:" else f"sqlite:///{database}"
@@ -270,7 +274,7 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Run statements all or nothing; inside another transaction, as a part of it that may fail alone."""
-        existing = set(self._storages)
+        existing, announced = set(self._storages), len(self._afterwards)
         self._depth += 1
         mark = f"level_{self._depth}"
         begin, rollback, commit = (
@@ -284,11 +288,24 @@ class Store:
         except BaseException:
             self._connection.exec_driver_sql(rollback)
             self._forget(self._storages.keys() - existing)
+            del self._afterwards[announced:]
             raise
         else:
             self._connection.exec_driver_sql(commit)
         finally:
             self._depth -= 1
+        self._settle()
+
+    def after_commit(self, act: Callable[[], None]) -> None:
+        """Do something once the outermost transaction is committed: at once if there is none."""
+        self._afterwards.append(act)
+        self._settle()
+
+    def _settle(self) -> None:
+        if self._depth == 0:
+            acts, self._afterwards = self._afterwards, []
+            for act in acts:
+                act()
 
     def _forget(self, names: set[str]) -> None:
         """Forget tables whose creation was rolled back."""

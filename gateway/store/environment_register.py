@@ -32,6 +32,7 @@ from .environment_rows import (
     wrapping_keys,
 )
 from .environment_sealing import decrypted, encrypted, new_data_key, unsealed, unwrapped_key
+from .hook_register import remove_hooks
 from .revisions import count_change
 from .stored_environment import (
     Linked,
@@ -42,7 +43,7 @@ from .stored_environment import (
     encode_options,
     split_secrets,
 )
-from .tables import ENVIRONMENT_CALLS, ENVIRONMENT_DRIFT, ENVIRONMENT_STATUS, ENVIRONMENTS
+from .tables import ENVIRONMENT_CALLS, ENVIRONMENT_DRIFT, ENVIRONMENT_STATUS, ENVIRONMENTS, HOOKS
 
 _ID_BYTES = 16
 _TRIES = 3
@@ -208,6 +209,10 @@ class EnvironmentRegister:
             count_change(self.database, connection, ENVIRONMENTS.name)
             is_it = ENVIRONMENTS.c.name == name
             removed = stored_environments(connection, is_it, decode=_readable_options)
+            if removed:
+                # Another environment may get the name.
+                remove_hooks(connection, name)
+                count_change(self.database, connection, HOOKS.name)
             for environment in removed:
                 delete_environment(connection, environment.id)
                 for table in (ENVIRONMENT_STATUS, ENVIRONMENT_CALLS, ENVIRONMENT_DRIFT):

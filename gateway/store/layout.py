@@ -12,7 +12,7 @@ from typing import Literal
 import sqlalchemy as sa
 from msgspec import Struct
 
-VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
+VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
 """All migrations, in order. What was released stays as it is."""
 VERSION_TABLE = "store_version"
 EARLIER_TABLE = "store_layout"

@@ -194,3 +194,66 @@ SWEEP_CHANGES = sa.Table(
     sa.Column("changes", sa.LargeBinary, nullable=False),
 )
 """What each sweep has found."""
+HOOKS = sa.Table(
+    "hooks",
+    METADATA,
+    # SHA-256 of the secret
+    sa.Column("digest", sa.String(64), primary_key=True),
+    # "default": that of the settings
+    sa.Column("environment", sa.String(40), nullable=False, index=True),
+    # seconds since the epoch
+    sa.Column("created", sa.Float, nullable=False),
+    # null: it is the current one
+    sa.Column("expires_at", sa.Float),
+)
+"""The secrets in the addresses at which environments report events."""
+SUBSCRIPTIONS = sa.Table(
+    "webhook_subscriptions",
+    METADATA,
+    sa.Column("id", sa.String(32), primary_key=True),
+    # empty: that of the settings
+    sa.Column("environment", sa.String(40), nullable=False, index=True),
+    # digest of the caller
+    sa.Column("creator", sa.String(64), nullable=False, index=True),
+    sa.Column("entity_set", sa.String(200), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    # encrypted: the list, the address, the key of signatures, what is known of the caller
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+    # encrypted: the cursor behind what was delivered
+    sa.Column("place", sa.LargeBinary),
+    # encrypted: the delivery that is being attempted
+    sa.Column("pending", sa.LargeBinary),
+    # JSON, as clients see it
+    sa.Column("error", sa.Text),
+    # of the delivery that is being attempted, or of the read
+    sa.Column("attempts", sa.Integer, nullable=False),
+    # seconds since the epoch
+    sa.Column("failing_since", sa.Float),
+    # how many
+    sa.Column("delivered", sa.BigInteger, nullable=False),
+    sa.Column("delivered_at", sa.Float),
+    # when a hook has reported a change
+    sa.Column("woken_at", sa.Float, nullable=False),
+    sa.Column("due", sa.Float, nullable=False, index=True),
+    # the process that has it, which renews its lease
+    sa.Column("owner", sa.String(32)),
+    sa.Column("leased_until", sa.Float, nullable=False),
+    sa.Column("created", sa.Float, nullable=False),
+    sa.Column("updated", sa.Float, nullable=False),
+)
+"""Who is told of the changes of a list, where, and how far that has come."""
+DEAD_LETTERS = sa.Table(
+    "dead_letters",
+    METADATA,
+    # of the webhook, which it keeps when it is sent again
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("subscription", sa.String(32), nullable=False, index=True),
+    # encrypted: the body
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+    sa.Column("error", sa.Text, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    # seconds since the epoch
+    sa.Column("created", sa.Float, nullable=False),
+    sa.Column("died", sa.Float, nullable=False, index=True),
+)
+"""Deliveries that were not taken after many attempts."""

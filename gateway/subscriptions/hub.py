@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -102,7 +102,22 @@ class Watch:
         self._options = options
         self._clock = clock
         self._observe = observe
+        self._woken = asyncio.Event()
         self.task = asyncio.create_task(self._run())
+
+    @property
+    def entity_set(self) -> str:
+        """What it watches."""
+        return self._poll.query.entity_set
+
+    @property
+    def shared_name(self) -> str | None:
+        """Under which other replicas watch the same; None: each for itself."""
+        return self._poll.name if isinstance(self._poll, SharedPoll) else None
+
+    def wake(self) -> None:
+        """Poll as soon as that may be."""
+        self._woken.set()
 
     def end(self) -> None:
         """Poll no longer."""
@@ -137,7 +152,26 @@ class Watch:
                 batch = Batch(changes)
                 for feed in tuple(self.feeds):
                     feed.put(batch)
-            await self._clock.sleep(self._pause(failures))
+            await self._rest(self._pause(failures))
+
+    async def _rest(self, pause: float) -> None:
+        """Wait until the next poll is due, or until this watch is woken."""
+        began = self._clock.now()
+        resting = asyncio.ensure_future(self._clock.sleep(pause))
+        woken = asyncio.ensure_future(self._woken.wait())
+        try:
+            await asyncio.wait((resting, woken), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            is_due = resting.done()
+            resting.cancel()
+            woken.cancel()
+        if not is_due:
+            # However many events there are: the upstream is not polled more often.
+            least = min(pause, self._options.woken_interval)
+            rested = max(0.0, self._clock.now() - began)
+            if rested < least:
+                await self._clock.sleep(least - rested)
+        self._woken.clear()
 
     def _is_over(self, failed: PollFailed, failures: int) -> bool:
         over = not failed.may_pass or failures > self._options.max_failures
@@ -182,6 +216,19 @@ class Hub:
     def watches(self) -> int:
         """The number of watches: different sets, scopes and filters."""
         return len(self._watches)
+
+    def wake(self, entity_sets: Collection[str]) -> int:
+        """Poll these sets as soon as that may be; return how many watches do."""
+        watches = [watch for watch in self._watches.values() if watch.entity_set in entity_sets]
+        for watch in watches:
+            watch.wake()
+        return len(watches)
+
+    def wake_shared(self, name: str) -> None:
+        """Read the log of a watch that replicas share."""
+        for watch in self._watches.values():
+            if watch.shared_name == name:
+                watch.wake()
 
     @contextmanager
     def feed(

@@ -25,6 +25,9 @@ MIN_LEASE = 5.0
 class WatchLog(Protocol):
     """What the replicas that watch the same share."""
 
+    name: str
+    """The same in all replicas."""
+
     async def leads(self, seconds: float) -> bool | None:
         """Return whether this replica leads, for so many seconds; None if the shared state is away."""
         ...
@@ -59,6 +62,7 @@ class SharedPoll:
 
     def __init__(self, poll: Poll, log: WatchLog, interval: float) -> None:
         self.query = poll.query
+        self.name = log.name
         self._poll = poll
         self._log = log
         self._lease = max(MIN_LEASE, 3 * interval)

@@ -19,6 +19,8 @@ class Check(StrEnum):
     """Anybody, for it shows how to sign in; what a caller sees of the API follows ``Endpoint.admit``."""
     ADMIN = "admin"
     """Who has the admin token."""
+    HOOK = "hook"
+    """Who has the secret address of a hook."""
     LINK = "link"
     """Who has the secret address of a link session, in the browser that has begun it."""
     PUBLIC = "public"
@@ -61,6 +63,7 @@ DOORS = (
         Door(f"/jobs{below}", Check.CALLER, of_environments=True)
         for below in ("", "/{job}", "/{job}/resume", "/{job}/manifest", "/{job}/parts/{part}")
     ),
+    Door("/hooks/{environment}/{secret}", Check.HOOK),
     Door("/graphiql", Check.PAGE, of_profiles=True, of_environments=True),
     Door("/graphiql/config.json", Check.PAGE, of_profiles=True, of_environments=True),
     Door("/graphiql/{profile}", Check.PAGE, of_environments=True),
@@ -87,6 +90,7 @@ ADMIN_DOORS = (
     *("/health", "/health/upstream"),
     *("/admin/openapi.json", "/admin/environments", "/admin/environments/{name}"),
     *(f"/admin/environments/{{name}}/{act}" for act in ("disable", "enable", "reload", "check")),
+    "/admin/environments/{name}/hook",
     *("/admin/link-sessions", "/admin/link-sessions/{id}"),
     *("/admin/environments/{name}/status", "/admin/environments/{name}/drift"),
 )

@@ -70,6 +70,7 @@ from gateway.events.environments import (
     WebhookSent,
 )
 from gateway.events.exports import ExportServed
+from gateway.events.hooks import HookReported
 from gateway.events.idempotency import IdempotencyKeyStuck
 from gateway.events.imports import ImportServed
 from gateway.events.jobs import JobDelayed, JobEnded
@@ -158,6 +159,7 @@ LEVELS: list[tuple[Event, str]] = [
     (ReloadFailed(reason="poll", metadata="0" * 64, code="C", message="away", hint=None), "error"),
     (RequestRefused(status=415, code="UNSUPPORTED_MEDIA_TYPE", message="m"), "info"),
     (OperationServed(name=None, seconds=0.1, requests=2, rows=10, errors=0), "info"),
+    (HookReported(environment="default", sets=("CustomersV3",), watches=1), "debug"),
     (JobEnded(job="3f79bb7b", kind="export", state="SUCCEEDED", rows=9, seconds=1.0), "info"),
     (JobDelayed(job="3f79bb7b", kind="export", error="UPSTREAM_TIMEOUT", wait=2.0), "warning"),
     (ExportServed(set="CustomersV3", format="csv", rows=9, size=99, seconds=0.1), "info"),

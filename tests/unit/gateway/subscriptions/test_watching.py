@@ -17,7 +17,7 @@ from gateway.planning.change_queries import ChangeQuery
 from gateway.request import Answer, GraphQLRequest
 from gateway.subscriptions.hub import Feed, FeedEnded, Hub
 from gateway.subscriptions.polling import Poll
-from tests.support.manual_clock import Ticking
+from tests.support.manual_clock import Ticking, until
 from tests.support.sockets import PATIENCE
 
 pytestmark = pytest.mark.anyio
@@ -99,6 +99,24 @@ async def test_equal_subscriptions_share_a_poll() -> None:
 
         assert await taken(one) == await taken(other) == ["UPDATED a"]
         assert (len(here.asked), here.hub.watches) == (2, 1)
+
+
+async def test_a_report_wakes_a_watch_but_polls_keep_their_distance() -> None:
+    here = world(interval=10.0, woken_interval=2.0)
+    with here.feed() as feed:
+        await here.ticking.asleep()
+        here.ticking.time += 1.5
+        assert here.hub.wake({"other"}) == 0
+        assert [here.hub.wake({""}) for _ in range(3)] == [1, 1, 1]
+        await until(lambda: len(here.ticking.sleeps) == 2)
+        here.rows = [{"id": "a", "etag": "2"}]
+        await here.ticking.tick()
+        assert await taken(feed) == ["UPDATED a"]
+        here.ticking.time += 5.0
+        here.hub.wake({""})
+        await until(lambda: len(here.asked) == 3)
+
+    assert here.ticking.sleeps[:3] == [10.0, 0.5, 10.0]
 
 
 async def test_poll_ends_with_its_last_subscriber() -> None:

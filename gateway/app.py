@@ -41,7 +41,7 @@ from gateway.http.refusals import HttpError, UnknownApi, no_route
 from gateway.http.schema_explorer import explorer_routes
 from gateway.http.subscription_routes import stream_events, subscription_routes
 from gateway.identity.authenticator import authenticator_of
-from gateway.logs import logging_environment
+from gateway.logs import logged_environment, logging_environment
 from gateway.manifests.store import open_documents
 from gateway.metadata.model_builder import Progress
 from gateway.metadata.model_process import BuildModel, build_in_subprocess
@@ -49,9 +49,11 @@ from gateway.request import GraphQLRequest
 from gateway.storage.content_coding import Compression
 from gateway.store.api_keys import open_api_keys
 from gateway.store.polling import open_poller
+from gateway.telemetry.event_counters import EventCounters
+from gateway.telemetry.measurements import Measurements
 
-from .events import Observer, log_event
-from .lifespan import Lifespan
+from .events import Observer, log_event, tee
+from .lifespan import Lifespan, ProcessMetrics
 
 if TYPE_CHECKING:
     from gateway.linking.flow import LinkFlow
@@ -59,7 +61,7 @@ if TYPE_CHECKING:
 RELOAD = "/admin/reload"
 
 
-def create_app(
+def create_app(  # noqa: PLR0913 - keywords, most of them for tests
     settings: Settings,
     *,
     transport: httpx.AsyncBaseTransport | None = None,
@@ -68,12 +70,18 @@ def create_app(
     tell_others: Callable[[], None] | None = None,
     build_model: BuildModel = build_in_subprocess,
     workers: int = 1,
+    measurements: Measurements | None = None,
 ) -> Starlette:
     """Return the application; ``app.state.live`` and ``app.state.reloader`` exist during its lifespan.
 
     ``tell_others`` passes a reload on to the other workers; ``build_model`` makes the model of a reload;
-    ``workers``: processes that serve together. The lifespan raises what ``open_gateway`` raises.
+    ``workers``: processes that serve together; ``measurements``: what is measured, if anything is. The lifespan raises
+    what ``open_gateway`` raises.
     """
+    counters = None
+    if measurements is not None:
+        counters = EventCounters(measurements, logged_environment)
+        observe = tee(observe, counters.observe)
     follows = settings.inbound.api_keys or settings.stored_environments
     poller = open_poller(settings, observe) if follows else None
     uses_keys = settings.inbound.api_keys and poller is not None
@@ -83,7 +91,16 @@ def create_app(
     documents = open_documents(settings, observe)
 
     links = _open_links(settings, observe)
-
+    choice = None if registry is None else EnvironmentChoice(settings, registry)
+    endpoints = endpoints_of(settings, observe, authenticator, choice, documents)
+    metrics = None
+    if measurements is not None and counters is not None:
+        metrics = ProcessMetrics(
+            measurements=measurements,
+            counters=counters,
+            running=endpoints[0].running,
+            waiting=endpoints[0].waiting,
+        )
     lifespan = Lifespan(
         settings=settings,
         transport=transport,
@@ -96,10 +113,9 @@ def create_app(
         poller=poller,
         documents=documents,
         workers=workers,
+        metrics=metrics,
         close_links=None if links is None else links.close,
     )
-    choice = None if registry is None else EnvironmentChoice(settings, registry)
-    endpoints = endpoints_of(settings, observe, authenticator, choice, documents)
     unknown = _Unknown(endpoints)
     apis = {e.api: with_cors(_Api(e, unknown), settings.cors_origins) for e in endpoints}
     routes = _routes(settings, endpoints, tell_others)
@@ -114,7 +130,10 @@ def create_app(
     for other in other_profiles(endpoints):
         routes.extend(_routes_of(other, with_cors(_Api(other, unknown), settings.cors_origins)))
     options: dict[str, Any] = {"routes": routes, "lifespan": lifespan}
-    return _Application(apis, Edge(settings, observe), choice is not None, **options)
+    app = _Application(apis, Edge(settings, observe), choice is not None, **options)
+    # For those who serve the application: what they notice is counted as well.
+    app.state.observe, app.state.measurements = observe, measurements
+    return app
 
 
 def _open_links(settings: Settings, observe: Observer) -> LinkFlow | None:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -31,6 +37,8 @@ from gateway.environments.registry import Environment, Registry
 from gateway.hooks.receiving import Hooks, Reported
 from gateway.hooks.secrets import open_hook_secrets
 from gateway.http.request_audit import auditing
+from gateway.http.running_operations import RunningOperations
+from gateway.http.waiting_bytes import WaitingBytes
 from gateway.identity.authenticator import Authenticator
 from gateway.jobs.exporting import ExportKind
 from gateway.jobs.importing import ImportKind
@@ -51,8 +59,17 @@ from gateway.status.comparison import RegisteredOperation
 from gateway.status.deployment_status import DeploymentStatus
 from gateway.store.api_keys import ApiKeys
 from gateway.store.polling import StorePoller
+from gateway.telemetry.event_counters import EventCounters
+from gateway.telemetry.measurements import Measurements
 
 from .events import Observer, tee
+from .gauges import (
+    ProcessParts,
+    count_environments,
+    measuring_environment,
+    measuring_jobs,
+    measuring_process,
+)
 
 if TYPE_CHECKING:  # they import the client of Redis, which is optional
     from gateway.replicas.notices import Reported as ReportNotice
@@ -62,6 +79,16 @@ PARSED_AT_ONCE = 2
 """Metadata documents that are parsed at a time when environments are opened or reloaded."""
 _OWN_STATE = ("environment", "live", "profiles", "role_views", "subscriptions", "reloader")
 """What the state of an application holds of its own environment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessMetrics:
+    """What the process measures, and the parts of the application that it measures besides its events."""
+
+    measurements: Measurements
+    counters: EventCounters
+    running: RunningOperations
+    waiting: WaitingBytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +110,8 @@ class Lifespan:
     """None: clients can name no documents."""
     workers: int = 1
     """Processes that serve together, of which this is one."""
+    metrics: ProcessMetrics | None = None
+    """What is measured; None: nothing."""
     close_links: Callable[[], None] | None = None
     """Closes what the link page has opened; None: there is none."""
 
@@ -112,6 +141,7 @@ class Lifespan:
                     async with (
                         status.running(),
                         sending_webhooks(self.settings, self.observe),
+                        self._measured(answers),
                         self._own(app, shared, status),
                         self._others(app, shared, status),
                         self._hooks(app, replicas),
@@ -163,6 +193,7 @@ class Lifespan:
             )
             own.subscriptions.log_of = partial(shared.log_of, "")
             stack.enter_context(status.serving(live.gateway))
+            stack.enter_context(self._measured_environment(own))
             app.state.environment = own
             app.state.live, app.state.profiles = own.live, own.profiles
             app.state.role_views = own.views
@@ -204,7 +235,10 @@ class Lifespan:
             )
             async with opening as environment:
                 environment.subscriptions.log_of = partial(shared.log_of, declared.name)
-                with status.serving(environment.live.gateway):
+                with (
+                    status.serving(environment.live.gateway),
+                    self._measured_environment(environment),
+                ):
                     yield environment
 
         app.state.environments = opened = OpenEnvironments(
@@ -213,10 +247,21 @@ class Lifespan:
             idle=self.settings.environment_idle,
             observe=tee(self.observe, status.process.observe),
         )
-        self.registry.follow(opened.follow, opened.reload, status.process.drop)
+
+        def drop(name: str) -> None:
+            status.process.drop(name)
+            if self.metrics is not None:
+                self.metrics.counters.drop(name)
+
+        self.registry.follow(opened.follow, opened.reload, drop)
+        uncount = None
+        if self.metrics is not None:
+            uncount = count_environments(self.metrics.measurements, opened)
         try:
             yield
         finally:
+            if uncount is not None:
+                uncount()
             await opened.close()
             await watch.close()
             app.state.environments = None
@@ -263,12 +308,29 @@ class Lifespan:
         )
         store = JobStore(self.settings)
         runner = JobRunner(store, job_kinds(self.settings), environments.enter, self.observe)
-        async with runner.running():
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(runner.running())
+            if self.metrics is not None:
+                stack.enter_context(measuring_jobs(self.metrics.measurements, runner))
             app.state.jobs = Jobs(store, runner)
             try:
                 yield
             finally:
                 del app.state.jobs
+
+    def _measured(self, answers: AnswerStore) -> AbstractAsyncContextManager[None]:
+        """Return what measures the process until the end of its block."""
+        metrics = self.metrics
+        if metrics is None:
+            return nullcontext()
+        parts = ProcessParts(answers=answers, running=metrics.running, waiting=metrics.waiting)
+        return measuring_process(metrics.measurements, parts)
+
+    def _measured_environment(self, environment: OpenEnvironment) -> AbstractContextManager[None]:
+        """Return what shows the gauges of an environment until the end of its block."""
+        if self.metrics is None:
+            return nullcontext()
+        return measuring_environment(self.metrics.measurements, environment)
 
 
 def job_kinds(settings: Settings) -> Sequence[JobKind]:

@@ -72,6 +72,16 @@ class ValidOperation(Struct, frozen=True):
     """Without those of ``@valueFrom``, which get their values while a mutation runs."""
 
     @property
+    def kind(self) -> str:
+        """``query``, ``mutation`` or ``subscription``."""
+        return self.operation.operation.value
+
+    @property
+    def name(self) -> str | None:
+        """Its name, if it has one."""
+        return None if self.operation.name is None else self.operation.name.value
+
+    @property
     def is_mutation(self) -> bool:
         """Whether it changes data."""
         return self.operation.operation is OperationType.MUTATION
@@ -117,17 +127,36 @@ class Answer(Struct):
     """Seconds for which it may be used if all of it is from sets whose answers are cached; 0: that is not known."""
     age: float = 0.0
     """Seconds since the oldest upstream answer that it uses was read."""
+    reused: int = 0
+    """Reads that sent nothing, as their answers were cached or under way."""
+    kind: str | None = None
+    """``query``, ``mutation`` or ``subscription``; None: the operation could not be read."""
+    name: str | None = None
+    """Name of the operation, likewise."""
+    upstream_seconds: float = 0.0
+    """Seconds in which the operation waited for the environment."""
+    _encoded: bytes | None = None
 
     def extend(self, name: str, value: object) -> None:
         """Add an entry to the extensions."""
         others = {} if self.extensions is msgspec.UNSET else self.extensions
+        self._encoded = None
         self.extensions = {**others, name: value}
 
     def encode(self) -> bytes:
         """Return the response's JSON."""
         if self.written is not None:
             return self.written if isinstance(self.written, bytes) else self.written.encode()
-        return encode(_Response(self.data, self.errors or msgspec.UNSET, self.extensions))
+        if self._encoded is None:
+            self._encoded = encode(
+                _Response(self.data, self.errors or msgspec.UNSET, self.extensions)
+            )
+        return self._encoded
+
+    @property
+    def has_data(self) -> bool:
+        """Whether anything was answered, and not only errors."""
+        return self.written is not None or self.data not in (None, msgspec.UNSET)
 
     def has_error(self, code: str) -> bool:
         """Return whether one of its errors has a code."""

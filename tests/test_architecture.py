@@ -25,6 +25,7 @@ FLOORS = (  # lowest first: a module imports its own room and lower floors
     {"events", "shutdown", "sandbox"},
     {"storage"},
     {"config", "documents"},
+    {"telemetry"},
     {"store", "audit"},
     {"identity", "manifests", "idempotency"},
     {"admission"},
@@ -52,6 +53,7 @@ FLOORS = (  # lowest first: a module imports its own room and lower floors
     {"linking"},
     {"http"},
     {"graphiql"},
+    {"gauges"},
     {"lifespan"},
     {"app"},
     {"cli"},
@@ -321,6 +323,7 @@ def test_the_odata_side_knows_nothing_of_graphql() -> None:
         ),
         ("strawberry", {"schema.types", "schema.introspection.types"}),
         ("structlog", {"gateway.logs", "gateway.events"}),
+        ("prometheus_client", {"gateway.telemetry.exposition"}),
     ],
 )
 def test_each_library_has_its_doors(library: str, doors: set[str]) -> None:

@@ -15,7 +15,7 @@ from drawings import Drawing
 from roles import error_role, resolve, setting_role, source_role
 from settings_page import SettingsReference
 from sphinx.application import Sphinx
-from tables import Events, Operators, Presets
+from tables import Events, Metrics, Operators, Presets
 
 
 def anchor_codes(app: Sphinx, document: nodes.document) -> None:
@@ -38,6 +38,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("commands", Commands)
     app.add_directive("drawing", Drawing)
     app.add_directive("events", Events)
+    app.add_directive("metrics", Metrics)
     app.add_directive("operators", Operators)
     app.add_directive("presets", Presets)
     app.add_role("setting", setting_role)

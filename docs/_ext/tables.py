@@ -1,4 +1,4 @@
-"""``{events}``, ``{operators}`` and ``{presets}``: tables of log events, filter operators and preset relations."""
+"""``{events}``, ``{metrics}``, ``{operators}``, ``{presets}``: tables of what the code has of each."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from gateway import events
 from gateway.odata.dialect import Dialect
 from gateway.odata.dialects import DIALECTS
 from gateway.odata.finops import FINOPS
+from gateway.telemetry.catalog import METRICS
 from schema.operators import WhereOperator
 
 WORDS = {"temporal": "date-time", "string": "text", "other": "anything else"}
@@ -37,6 +38,23 @@ class Events(SphinxDirective):
 
 def _field(name: str) -> tuple[nodes.Node, nodes.Node]:
     return nodes.literal(text=name), nodes.Text(" ")
+
+
+class Metrics(SphinxDirective):
+    """Every metric: its name, its kind, what it says, its labels."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table."""
+        rows = [
+            (
+                [nodes.literal(text=metric.name)],
+                [nodes.Text(metric.kind)],
+                [nodes.Text(metric.help)],
+                [node for name in metric.labels for node in _field(name)][:-1],
+            )
+            for metric in METRICS
+        ]
+        return [table(("metric", "kind", "meaning", "labels"), rows)]
 
 
 class Operators(SphinxDirective):

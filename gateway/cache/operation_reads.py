@@ -85,6 +85,8 @@ class OperationReads:
         """Seconds since the oldest of the cached answers that it uses was read; None if it uses none."""
         self.is_stale = False
         """Whether one of them is older than answers should be."""
+        self.reused = 0
+        """Reads that sent nothing."""
         self._reads = 0
         self._reads_of_cached_sets = 0
         self._answers = answers
@@ -120,6 +122,7 @@ class OperationReads:
         joined = self._answers.in_flight.join(self._flight_key(request), self._until)
         if joined is None:
             return None
+        self.reused += 1
         if self._refused is not None:
             joined.add_done_callback(self._note_refusal)
         if sets is not None and self._answers.elsewhere is not None:
@@ -182,6 +185,7 @@ class OperationReads:
         return answer.response
 
     def _use(self, stored: StoredAnswer, age: float) -> Reused:
+        self.reused += 1
         self._note(age)
         future = asyncio.get_running_loop().create_future()
         future.set_result(stored.response)

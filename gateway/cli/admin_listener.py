@@ -16,6 +16,7 @@ from gateway.config.settings import Settings
 from gateway.errors import SettingsError
 from gateway.events import log_event
 from gateway.http.admin_app import AdminContext, Served, WorkerState, create_admin_app
+from gateway.http.admin_metrics import MetricsSource
 from gateway.http.admin_reload import Reload
 
 from .signals_and_port import BACKLOG, address_of, listen
@@ -54,16 +55,22 @@ def answering(
     workers: Callable[[], Sequence[WorkerState]],
     served: Served | None = None,
     reload: Reload | None = None,
+    metrics: MetricsSource | None = None,
 ) -> Iterator[None]:
     """Answer on the socket until the end of the context, if there is one.
 
-    ``served``, ``reload``: see ``AdminContext``.
+    ``served``, ``reload``, ``metrics``: see ``AdminContext``.
     """
     if listener is None:
         yield
         return
     context = AdminContext(
-        settings=settings, workers=workers, observe=log_event, served=served, reload=reload
+        settings=settings,
+        workers=workers,
+        observe=log_event,
+        served=served,
+        reload=reload,
+        metrics=metrics,
     )
     app = create_admin_app(context)
     server = uvicorn.Server(

@@ -81,7 +81,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, limits: ConnectionLimits | None = None, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._connections = connections_of(self.server_state, limits or ConnectionLimits())
+        self._connections = connections_of(
+            self.server_state, limits or ConnectionLimits(), self.config.loaded_app
+        )
         self._stopping = asyncio.Event()
         self.app_state = {**self.app_state, STOPPING: self._stopping, UNREAD: self._unread}
         self._is_ending = False

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -174,9 +174,17 @@ class Connections:
 _OF_SERVERS: WeakKeyDictionary[object, Connections] = WeakKeyDictionary()
 
 
-def connections_of(server_state: object, limits: ConnectionLimits) -> Connections:
-    """Return the connections of a server, identified by the state that uvicorn hands to its protocols."""
+def connections_of(
+    server_state: object, limits: ConnectionLimits, app: object = None
+) -> Connections:
+    """Return the connections of a server, identified by the state that uvicorn hands to its protocols.
+
+    ``app``: the application that it serves, whose observer hears of connections, too.
+    """
     connections = _OF_SERVERS.get(server_state)
     if connections is None:
+        observe = getattr(getattr(app, "state", None), "observe", None)
+        if observe is not None:
+            limits = replace(limits, observe=observe)
         connections = _OF_SERVERS[server_state] = Connections(limits)
     return connections

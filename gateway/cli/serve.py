@@ -26,6 +26,7 @@ from gateway.errors import SettingsError
 from gateway.events import Started, log_event
 from gateway.graphiql import BUILT
 from gateway.http.admin_app import Served, this_process
+from gateway.http.admin_metrics import MetricsSource
 from gateway.http.admin_reload import Reload
 from gateway.http.endpoints import API, PAGE
 from gateway.http.hosts import is_loopback
@@ -36,6 +37,7 @@ from gateway.replicas.opening import open_replicas
 from gateway.runtime.assembly import Gateway, open_gateway
 from gateway.runtime.metadata_reload import Attempt
 from gateway.store.polling import require_layout
+from gateway.telemetry.measurements import Measurements
 
 from .admin_listener import admin_address, admin_listener, answering
 from .bounded_http import BoundedProtocol, socket_protocol
@@ -132,14 +134,14 @@ def _serve_one(
 ) -> None:
     async def run() -> None:
         with reading_metadata() as report:
-            app = create_app(settings, progress=report)
+            app = create_app(settings, progress=report, measurements=measurements_of(settings))
             # Entered here and not by uvicorn, which would log its errors instead of raising them.
             await opened.enter_async_context(app.router.lifespan_context(app))
         # Before the address is printed: a script that reads it may connect at once.
         listener.listen(BACKLOG)
         workers = this_process()
         opened.enter_context(
-            answering(settings, admin, lambda: workers, _served(app), _reload(app))
+            answering(settings, admin, lambda: workers, _served(app), _reload(app), _metrics(app))
         )
         address = address_of(listener, settings.host)
         announcement_of(app.state.live.gateway, address, admin, demonstration).publish()
@@ -160,6 +162,25 @@ def _served(app: Starlette) -> Served:
         return {} if opened is None else opened.states()
 
     return Served(status=app.state.status.source, environments=environments)
+
+
+def measurements_of(settings: Settings) -> Measurements | None:
+    """Return where the gateway counts what it does; None if it does not."""
+    return Measurements(settings.metrics.series) if settings.metrics.enabled else None
+
+
+def _metrics(app: Starlette) -> MetricsSource | None:
+    """Return the metrics of the application in this process."""
+    measurements: Measurements | None = app.state.measurements
+    if measurements is None:
+        return None
+
+    def texts() -> Mapping[str, str | None]:
+        from gateway.telemetry.exposition import render  # noqa: PLC0415 - slow, and not needed to serve
+
+        return {"0": render(measurements)}
+
+    return MetricsSource(texts=texts, is_apart=False, silence=lambda: measurements.silence)
 
 
 def _reload(app: Starlette) -> Reload:
@@ -222,7 +243,10 @@ def _serve_many(
                 group.reload()
                 return None
 
-            with answering(shared, admin, group.states, reload=reload):
+            metrics = None
+            if settings.metrics.enabled:
+                metrics = MetricsSource(texts=group.metrics, is_apart=True)
+            with answering(shared, admin, group.states, reload=reload, metrics=metrics):
                 group.run()
 
 
@@ -265,7 +289,12 @@ def _run(main: Callable[[], Coroutine[Any, Any, None]], opened: contextlib.Async
 def make_worker_app(settings: Settings, workers: int) -> Starlette:
     """Return the application of one of so many workers, a process that shares nothing with others but the listener."""
     configure_logging(settings)
-    app = create_app(settings, tell_others=_notify_parent, workers=workers)
+    app = create_app(
+        settings,
+        tell_others=_notify_parent,
+        workers=workers,
+        measurements=measurements_of(settings),
+    )
     lifespan = app.router.lifespan_context
 
     @contextlib.asynccontextmanager

@@ -16,6 +16,7 @@ import contextlib
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,10 @@ from gateway.odata.client import ODataClient
 
 from .signals_and_port import terminal_watch
 from .uvicorn_parts import STARTUP_FAILURE, Multiprocess, Process
+from .worker_metrics import MetricsPipe
 
+METRICS_SECONDS = 5.0
+"""Seconds in which all workers together must have said what they measured; Prometheus waits ten."""
 _TICK = 0.05
 """Seconds between two checks whether anything is running, or whether a worker is ready."""
 
@@ -124,6 +128,8 @@ class WorkerProcess(Process):
         sockets: list[socket.socket],
         make_server: Callable[[uvicorn.Config], uvicorn.Server] = GracefulServer,
     ) -> None:
+        # Before the process is made, which takes a copy of this.
+        self.metrics = MetricsPipe()
         super().__init__(config, sockets)
         self._make_server = make_server
 
@@ -132,7 +138,18 @@ class WorkerProcess(Process):
         # Before the thread that answers health checks: uvicorn creates the server when it is first used, by whichever
         # thread that is. If both created one, the checks would for ever speak of a server that never started.
         self._server = self._make_server(self.config)
+        self.metrics.answer(self._metrics)
         super().target(sockets)
+
+    def _metrics(self) -> str:
+        """Return the metrics of this worker; nothing before its application has been made."""
+        state = getattr(getattr(self.config, "loaded_app", None), "state", None)
+        measurements = getattr(state, "measurements", None)
+        if measurements is None:
+            return ""
+        from gateway.telemetry.exposition import render  # noqa: PLC0415 - slow, and not needed to serve
+
+        return render(measurements)
 
 
 class Workers(Multiprocess):
@@ -147,10 +164,22 @@ class Workers(Multiprocess):
         self._hung_up = terminal_watch()
         self._due: set[int] = set()
         self._states: Mapping[int, WorkerState] = {}
+        self._reading = threading.Lock()
 
     def states(self) -> Sequence[WorkerState]:
         """Return the state of each worker. Any thread may call it."""
         return tuple(self._states.values())
+
+    def metrics(self) -> Mapping[str, str | None]:
+        """Return the metrics of each worker; None for one that does not answer. Any thread may call it."""
+        with self._reading:
+            end = time.monotonic() + METRICS_SECONDS
+            texts: dict[str, str | None] = {}
+            for index, process in enumerate(tuple(self.processes)):
+                assert isinstance(process, WorkerProcess)
+                # A number and not the id of the process, so that a replaced one continues its series.
+                texts[str(index)] = process.metrics.request(end - time.monotonic()) or None
+            return texts
 
     def handle_hup(self) -> None:
         """Pass SIGHUP on to the workers, or stop if the terminal is gone."""

@@ -51,6 +51,7 @@ from .setting_models import (
     SandboxOptions,
     SubscriptionOptions,
 )
+from .telemetry_models import MetricsOptions
 from .unified_models import UnifiedOptions
 from .value_types import (
     DocsUrl,
@@ -326,6 +327,9 @@ class Settings(ReadingSettings):
     audit: AuditOptions = Field(default=AuditOptions(), description="The audit log: who did what.")
     admin: AdminOptions = Field(
         default=AdminOptions(), description="The second listener, for those who run the gateway."
+    )
+    metrics: MetricsOptions = Field(
+        default=MetricsOptions(), description="Metrics, for Prometheus and for people."
     )
     linking: LinkingOptions = Field(
         default=LinkingOptions(),

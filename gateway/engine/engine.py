@@ -26,7 +26,7 @@ from gateway.documents.operation_choice import choose_operation
 from gateway.documents.refusal import OperationRefused, refusal
 from gateway.documents.store import Documents
 from gateway.errors import BudgetExceeded, UnsupportedQuery
-from gateway.events import Observer, OperationServed
+from gateway.events import Observer
 from gateway.execution.deadline import Deadline, TimelyWriter
 from gateway.execution.plan_runner import PlanRunner
 from gateway.execution.shared_reads import ReadContext
@@ -42,6 +42,7 @@ from gateway.operations.operation_caches import OperationCaches
 from gateway.planning.planner import Planner
 from gateway.planning.row_bounds import ViewRules
 from gateway.request import Answer, ChangeQueries, GraphQLRequest, PlannedQuery, ValidOperation
+from gateway.telemetry.operation_scope import operation_scope
 from gateway.writes.audit_trail import WriteAudit, WriteTrail, trail_of
 from gateway.writes.idempotent import IdempotentWrites
 from gateway.writes.keyed_mutations import KeyedMutations
@@ -50,6 +51,7 @@ from gateway.writes.references import early_variables, has_references
 from schema.types.build import ODataSchema
 
 from .reads import MutationReads, Reads
+from .served_event import served_event
 from .settings import ExecutionSettings
 
 
@@ -111,6 +113,7 @@ class Engine:
         field that fails is an error of the answer.
         """
         operation = self.read(request)
+        reads.kind, reads.name = operation.kind, operation.name
         if operation.is_mutation:
             if request.cost == "estimate":
                 return self.estimate(operation)
@@ -274,22 +277,19 @@ class Engine:
         """
         started = time.perf_counter()
         answer = await self.execute_unlogged(request, shared)
-        self._observe(
-            OperationServed(
-                name=request.operation_name,
-                document=None if request.trusted is None else request.trusted.id,
-                seconds=time.perf_counter() - started,
-                requests=len(answer.requests),
-                rows=answer.rows,
-                errors=len(answer.errors),
-            )
-        )
+        self._observe(served_event(request, answer, time.perf_counter() - started))
         return answer
 
     async def execute_unlogged(
         self, request: GraphQLRequest, shared: ReadContext | None = None
     ) -> Answer:
         """Answer a request that is part of something else, which is logged as a whole. Likewise."""
+        with operation_scope() as scope:
+            answer = await self._execute(request, shared)
+        answer.upstream_seconds = scope.upstream_seconds
+        return answer
+
+    async def _execute(self, request: GraphQLRequest, shared: ReadContext | None) -> Answer:
         trace = Trace(shows_sizes=self.reads.shows_sizes) if request.trace else None
         deadline = self.reads.deadline(request)
         if shared is not None:
@@ -298,16 +298,19 @@ class Engine:
             answer = self._as_signed_in(answer, shared)
             # Above the budget: others have read so much. What this operation may read is its own.
             if not answer.has_error(BudgetExceeded.code):
+                answer.kind, answer.name = "subscription", shared.name
                 return answer
         reads = self.reads.of_operation(request, deadline, trace)
         with operation_ends_at(deadline.at):
             answer = await self.answer_or_error(self.answer(request, deadline, reads, trace))
         answer = self._as_signed_in(answer, reads)
+        answer.kind, answer.name = reads.kind, reads.name
         # An answer that is JSON already is about the schema, which takes no upstream requests.
         if trace is not None and answer.written is None:
             answer.extend("d365", trace.to_json())
         if reads.shared is not None:
             answer.lifetime, answer.age = reads.shared.lifetime, reads.shared.age or 0.0
+            answer.reused = reads.shared.reused
             if (cached := reads.shared.to_json()) is not None:
                 answer.extend("cache", cached)
         return answer

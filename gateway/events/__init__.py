@@ -41,6 +41,7 @@ from .imports import ImportServed
 from .jobs import JobDelayed, JobEnded
 from .metadata import CategoriesStale as CategoriesStale
 from .metadata import LabelsUnavailable as LabelsUnavailable
+from .metadata import MetadataDrifted
 from .metadata import MetadataLoaded as MetadataLoaded
 from .metadata import MetadataReloaded as MetadataReloaded
 from .metadata import MetadataStale as MetadataStale
@@ -72,6 +73,13 @@ class RequestSent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     seconds: float
     size: int
     attempt: int
+    target: str = ""
+    """Entity set, ``$batch`` or ``$metadata``; empty: anything else."""
+    dialect: str = ""
+    waited: float = 0.0
+    """Seconds for which it waited for its turn before."""
+    activity: str | None = None
+    """Id under which the environment has logged it."""
 
 
 class RequestRetried(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -213,6 +221,20 @@ class OperationServed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     requests: int
     rows: int
     errors: int
+    type: str | None = None
+    """``query``, ``mutation``, ``subscription``; None: the operation could not be read."""
+    upstream: float = 0.0
+    """Seconds in which it waited for the environment; the others are the gateway's own."""
+    codes: tuple[str, ...] = ()
+    """Codes of its errors, each once."""
+    is_refused: bool = False
+    """Whether it has no data, because it did not run or failed as a whole."""
+    size: int = 0
+    """Bytes of its answer, before they are compressed."""
+    reused: int = 0
+    """Reads that sent nothing: their answers were cached, or other operations waited for them already."""
+    age: float | None = None
+    """Seconds since the oldest cached answer that it uses was read."""
 
 
 class CostSettled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -288,6 +310,7 @@ Event: TypeAlias = (
     | TypesRenewed
     | TypesNotRenewed
     | MetadataReloaded
+    | MetadataDrifted
     | ReloadFailed
     | RequestRefused
     | StoreFailed
@@ -335,7 +358,7 @@ def level_of(event: Event) -> LogLevel:
             | (DocumentsLoaded() | DocumentsChecked())
             | (RequestRefused() | ClientLeft() | OperationServed() | TypesRenewed())
             | (CallerRefused() | KeysLoaded() | SharedStateFound() | ExportServed() | JobEnded())
-            | ImportServed()
+            | (ImportServed() | MetadataDrifted())
             | (
                 CostRefused()
                 | SubscriptionEnded()

@@ -88,3 +88,13 @@ class ReloadFailed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     code: str
     message: str
     hint: str | None
+
+
+class MetadataDrifted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What new metadata changed in the API, once that was compared."""
+
+    breaking: int
+    dangerous: int
+    safe: int
+    operations: int
+    """Registered operations that are broken."""

@@ -20,6 +20,7 @@ from gateway.odata.render import render
 from gateway.odata.response_check import Response
 from gateway.odata.upstream import ReadUpstream
 from gateway.operations.row_types import RowType
+from gateway.telemetry.operation_scope import current_scope
 
 from .addresses import without_long_select
 from .read_batches import ReadBatches, identity_of, is_batching
@@ -125,10 +126,16 @@ class ReadRequests:
     async def _joined(self, request: Request, answer: asyncio.Future[Response]) -> Response:
         """Return the answer that another operation waits for; send the request if that one may wait no longer."""
         assert self.shared is not None
+        scope = current_scope()
+        if scope is not None:
+            scope.begin_wait()
         try:
             return await answer
         except Overloaded:
             own = self._dispatch(request)
+        finally:
+            if scope is not None:
+                scope.end_wait()
         try:
             return await asyncio.shield(own)
         except asyncio.CancelledError:

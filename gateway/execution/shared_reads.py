@@ -129,6 +129,10 @@ class ReadContext:
     learns: bool = True
     """Whether what comes is what later operations may expect: not if callers see different rows, as the estimates of
     one would tell of another's."""
+    kind: str | None = None
+    """``query``, ``mutation`` or ``subscription``, once the operation has been read."""
+    name: str | None = None
+    """Name of the operation, likewise."""
     _running: int = 0
     _requests: int = 0
     _rows: int = 0

@@ -19,7 +19,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Any, Literal, TypeAlias
@@ -36,7 +36,7 @@ from gateway.config.audit_models import ADMIN_ROLE
 from gateway.config.settings import Settings
 from gateway.config.version import gateway_version
 from gateway.errors import Forbidden, SettingsError, StoreUnavailable, Unauthenticated
-from gateway.events import Observer, RequestRefused
+from gateway.events import Observer, RequestRefused, tee
 from gateway.identity.authenticator import Authenticator
 from gateway.replicas.opening import probe_shared_state
 from gateway.status.sources import StatusSource
@@ -46,6 +46,7 @@ from .admin_counts import EnvironmentCounts
 from .admin_environments import AUDIT_REQUIRED, environment_operations
 from .admin_hooks import hook_operations
 from .admin_link_sessions import link_operations
+from .admin_metrics import PROBES, MetricsSource, OwnMetrics, metrics_routes, probe_routes
 from .admin_operations import PREFIX as ADMINISTRATION
 from .admin_operations import OperationGroup, administered_by, routes_of, send_error
 from .admin_reload import Reload, reload_operations
@@ -87,6 +88,10 @@ class AdminContext:
     """The process that serves, if it is this one."""
     reload: Reload | None = None
     """Reloads metadata; None: nothing does."""
+    metrics: MetricsSource | None = None
+    """The metrics of the processes that serve; None: there are none."""
+    own: OwnMetrics = field(default_factory=OwnMetrics)
+    """What the listener itself counts."""
     since: float = field(default_factory=time.time)
     """When the gateway started, in seconds since the epoch."""
 
@@ -98,6 +103,7 @@ AdminRoutes: TypeAlias = Callable[[AdminContext], Iterable[BaseRoute]]
 def create_admin_app(context: AdminContext) -> Starlette:
     """Return the application."""
     settings = context.settings
+    context = replace(context, observe=tee(context.observe, context.own.counters.observe))
     api_keys = open_api_keys(settings, context.observe)
     is_local = is_loopback(settings.admin.host)
 
@@ -162,12 +168,14 @@ class _AdminApplication(Starlette):
             return
         scope["app"] = self
         refused = self._edge.admit(scope)
-        if refused is not None:
+        # Orchestrators call an address, with any name and without a key.
+        is_probe = route_of(scope) in PROBES
+        if refused is not None and not is_probe:
             await self._edge.refuse(refused, scope, receive, send)
             return
         is_administration = route_of(scope).startswith(ADMINISTRATION)
         try:
-            if is_administration or not self._is_local:
+            if is_administration or not (self._is_local or is_probe):
                 await _check(self._keys, scope)
         except HttpError as error:
             self._observe(RequestRefused(status=error.status, code=error.code, message=str(error)))
@@ -248,7 +256,13 @@ def _upstream_routes(context: AdminContext) -> Iterable[BaseRoute]:
     return (Route("/health/upstream", upstream),)
 
 
-ROUTES: tuple[AdminRoutes, ...] = (_health_routes, _upstream_routes)
+def _probe_routes(context: AdminContext) -> Iterable[BaseRoute]:
+    yield from probe_routes(context.workers, context.metrics)
+    if context.metrics is not None:
+        yield from metrics_routes(context.own, context.workers, context.metrics)
+
+
+ROUTES: tuple[AdminRoutes, ...] = (_health_routes, _upstream_routes, _probe_routes)
 """The routes of the listener."""
 GROUPS: tuple[Callable[[Settings, Observer], OperationGroup], ...] = (
     environment_operations,

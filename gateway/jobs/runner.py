@@ -79,6 +79,11 @@ class JobRunner:
         self._wake = asyncio.Event()
         self._has_failed = False
 
+    @property
+    def held(self) -> int:
+        """The number of jobs that this process runs, or is about to run."""
+        return len(self._held)
+
     def take(self, job: Job, caller: Caller) -> None:
         """Run a job that was created, or queued again, with this owner."""
         before = self._held.get(job.id)

@@ -9,6 +9,7 @@ cancelled with the operation.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from codecs import BOM_UTF8
 from collections.abc import Callable
@@ -24,6 +25,18 @@ from .decoding import Progress, read_body
 from .lazy_request import LazyRequest
 from .response_check import Response
 from .retry import remaining_time
+
+ACTIVITY = "ms-dyn-aid"
+"""Header in which F&O names its activity: the id under which its own log has the request."""
+_SEGMENT = re.compile(r"[\w.$-]+")
+
+
+def target_of(address: str, root: str) -> str:
+    """``https://fo.example/data/CustomersV3(…)?$top=1`` → ``CustomersV3``; empty for what is not below the root."""
+    if not root or not address.startswith(root):
+        return ""
+    segment = _SEGMENT.match(address, len(root))
+    return "" if segment is None else segment[0]
 
 
 class _Unlimited:
@@ -54,10 +67,15 @@ class AttemptSender:
         settings: Settings,
         transport: httpx.AsyncBaseTransport,
         observe: Observer,
+        root: str = "",
+        dialect: str = "",
     ) -> None:
+        """``root``: service root, with a slash at its end; ``dialect``: name of the service's, for events."""
         self._settings = settings
         self._transport = transport
         self._observe = observe
+        self._root = root
+        self.dialect = dialect
 
     async def send(
         self,
@@ -66,20 +84,25 @@ class AttemptSender:
         auth: httpx.Auth | None = None,
         progress: Progress | None = None,
         begins: Callable[[], None] | None = None,
+        *,
+        waited: float = 0.0,
     ) -> Response:
         """Send a request once and return its answer.
 
-        ``number`` counts its attempts, ``auth`` signs it, ``begins`` is called just before it leaves. Raises what the
+        ``number`` counts its attempts, ``auth`` signs it, ``begins`` is called just before it leaves, ``waited`` are
+        the seconds for which it has waited for its turn. Raises what the
         transport raises, httpx.ReadTimeout if the answer takes too long, TokenError, Unauthenticated, UpstreamMalformed
         if the answer is too long.
         """
         started = time.perf_counter()
         status = size = 0
+        activity: str | None = None
         longest = self._longest(request)
         try:
             async with self._limit(request, longest) as limit:
                 answer = await self._answer(request, auth, limit, longest, begins)
                 status = answer.status_code
+                activity = answer.headers.get(ACTIVITY)
                 body = await read_body(answer, self._settings.max_upstream_bytes, progress)
             size = len(body)
             # A byte order mark is no part of JSON (RFC 8259, 8.1), yet some services send one.
@@ -97,6 +120,10 @@ class AttemptSender:
                     seconds=time.perf_counter() - started,
                     size=size,
                     attempt=number,
+                    target=target_of(request.address, self._root),
+                    dialect=self.dialect,
+                    waited=waited,
+                    activity=activity,
                 )
             )
 

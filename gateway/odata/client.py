@@ -176,6 +176,8 @@ class ODataClient:
         """
         bound = copy(self)
         bound._dialect = dialect  # noqa: SLF001 - of the same class
+        for way in (self._own_way, *self._lanes.values()):
+            way.sender.use_dialect(dialect.name)
         return bound
 
     def for_caller(self, caller: Caller) -> Self:
@@ -200,7 +202,9 @@ class ODataClient:
 
     def _new_sender(self) -> RetryingSender:
         settings, clock = self._settings, self._clock
-        attempts = AttemptSender(settings, self._transport, self._observe)
+        attempts = AttemptSender(
+            settings, self._transport, self._observe, self._own, self._dialect.name
+        )
         admission: Admission[Response] = Admission(lanes_of(settings), clock.now, clock.sleep)
         return RetryingSender(settings, attempts, clock, self._observe, admission)
 

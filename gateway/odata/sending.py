@@ -25,6 +25,7 @@ from gateway.admission.work import Work, current_work
 from gateway.config.settings import Settings
 from gateway.events import Observer, RequestRetried, loggable
 from gateway.events.admission import LimitLowered
+from gateway.telemetry.operation_scope import current_scope
 
 from .attempt import AttemptSender
 from .decoding import Progress
@@ -87,11 +88,25 @@ class RetryingSender:
         self._policy = RetryPolicy(retries=settings.retries, wait_max=settings.retry_wait_max)
         self.admission = admission
 
+    def use_dialect(self, dialect: str) -> None:
+        """Name the service's dialect in events from now on."""
+        self._attempts.dialect = dialect
+
     async def outcome(self, exchange: Exchange) -> Outcome:
         """Return the outcome of the last attempt.
 
         Raises what ``AttemptSender.send`` raises, but no httpx errors, and Overloaded.
         """
+        scope = current_scope()
+        if scope is None:
+            return await self._outcome(exchange)
+        scope.begin_wait()
+        try:
+            return await self._outcome(exchange)
+        finally:
+            scope.end_wait()
+
+    async def _outcome(self, exchange: Exchange) -> Outcome:
         number = 0
         while True:
             number += 1
@@ -134,7 +149,12 @@ class RetryingSender:
         began_at, ending, closing = now(), Ending.OTHER, 0.0
         try:
             response = await self._attempts.send(
-                exchange.request, number, exchange.auth, exchange.progress, exchange.begins
+                exchange.request,
+                number,
+                exchange.auth,
+                exchange.progress,
+                exchange.begins,
+                waited=began_at - asked_at,
             )
             part = exchange.outcome_part(response)
             failure = failure_of(part)

@@ -43,7 +43,7 @@ class DeploymentStatus:
         else:
             log = memory = MemoryDrift()
             self.source = OwnStatus(self.process, memory)
-        self.drift = DriftRecorder(log, failures, operations=operations)
+        self.drift = DriftRecorder(log, failures, observe, operations=operations)
 
     def observer(self, name: str) -> Observer:
         """Return what counts the events of an environment; empty name: that of the settings."""

@@ -20,6 +20,8 @@ import msgspec
 
 from gateway.config.environment_models import OWN
 from gateway.config.profiles import environment_in
+from gateway.events import Observer
+from gateway.events.metadata import MetadataDrifted
 from gateway.logs import logging_environment
 from gateway.process.daemon_call import daemon_call
 from gateway.runtime.assembly import Gateway
@@ -65,12 +67,14 @@ class DriftRecorder:
         self,
         log: DriftLog,
         failures: Failures,
+        observe: Observer,
         *,
         operations: OperationsOf = registered_operations,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._log = log
         self._failures = failures
+        self._observe = observe
         self.operations = operations
         """Which operations clients use, by which a change is judged."""
         self._now = now
@@ -141,6 +145,14 @@ class DriftRecorder:
                 drift = await daemon_call(partial(compare_schemas, old, new, operations))
             text = msgspec.json.encode(drift).decode()
             await daemon_call(partial(self._log.finish, entry, text))
+            self._observe(
+                MetadataDrifted(
+                    breaking=drift.breaking,
+                    dangerous=drift.dangerous,
+                    safe=drift.safe,
+                    operations=len(drift.operations),
+                )
+            )
 
 
 class MemoryDrift:

@@ -230,6 +230,11 @@ class Hub:
             if watch.shared_name == name:
                 watch.wake()
 
+    @property
+    def connections(self) -> int:
+        """The number of open WebSockets and event streams."""
+        return self._connections
+
     @contextmanager
     def feed(
         self, key: Hashable, poll: Callable[[], Poll | SharedPoll | FeedPoll]

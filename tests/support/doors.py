@@ -87,14 +87,16 @@ DOORS = (
 """Event streams come through ``/graphql``, by ``Accept``. ``{profile}``: of profiles that do not exist."""
 
 ADMIN_DOORS = (
-    *("/health", "/health/upstream"),
+    *("/health", "/health/upstream", "/metrics"),
+    *("/livez", "/readyz", "/startupz"),
     *("/admin/openapi.json", "/admin/environments", "/admin/environments/{name}"),
     *(f"/admin/environments/{{name}}/{act}" for act in ("disable", "enable", "reload", "check")),
     "/admin/environments/{name}/hook",
     *("/admin/link-sessions", "/admin/link-sessions/{id}"),
     *("/admin/environments/{name}/status", "/admin/environments/{name}/drift"),
 )
-"""Addresses of the second listener: for those who have an admin key; ``/health`` for everybody on the machine."""
+"""Addresses of the second listener: for those who have an admin key; what is not below
+``/admin/`` for everybody on the machine, too, and the probes (``/livez``, ``/readyz``, ``/startupz``) for all."""
 
 READS = (
     *("list", "by_key", "singleton", "function", "aggregate", "node", "nodes", "entities"),

@@ -74,6 +74,7 @@ from gateway.events.hooks import HookReported
 from gateway.events.idempotency import IdempotencyKeyStuck
 from gateway.events.imports import ImportServed
 from gateway.events.jobs import JobDelayed, JobEnded
+from gateway.events.metadata import MetadataDrifted
 from gateway.events.replicas import SharedStateFound, SharedStateLost
 from gateway.events.streams import SocketClosed, SubscriptionEnded, SubscriptionPolled, WatchFailed
 from gateway.logs import configure_logging
@@ -145,6 +146,7 @@ LEVELS: list[tuple[Event, str]] = [
         SchemaBuilt(seconds=1.0, metadata="0" * 64, sets=3, root_fields=4, findings=("left out",)),
         "warning",
     ),
+    (MetadataDrifted(breaking=1, dangerous=0, safe=2, operations=1), "info"),
     (TypesRenewed(types=3_001, seconds=0.1), "info"),
     (SharedStateLost(reason="TimeoutError"), "warning"),
     (SharedStateFound(seconds=3.0), "info"),
@@ -243,6 +245,9 @@ def test_json_line_has_the_event_and_its_fields(capsys: pytest.CaptureFixture[st
         "seconds": 0.1235,
         "size": 9,
         "attempt": 1,
+        "target": "",
+        "dialect": "",
+        "waited": 0.0,
     }
     assert "name" not in second
 

@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from gateway.app import create_app
 from gateway.config.settings import Settings
 from gateway.http.admin_app import AdminContext, create_admin_app
+from gateway.http.admin_metrics import MetricsSource
 from gateway.http.presence import is_below
 from gateway.introspection.introspection_selection import BELOW
 from schema.catalog.records import RootKind, Verb
@@ -55,7 +56,8 @@ def test_every_address_is_a_door(tmp_path: Path) -> None:
 
 def test_every_address_of_the_second_listener_is_a_door(tmp_path: Path) -> None:
     settings = Settings.model_validate({**SETTINGS, "data_dir": tmp_path})
-    context = AdminContext(settings=settings, workers=tuple, observe=print)
+    metrics = MetricsSource(texts=dict, is_apart=False)
+    context = AdminContext(settings=settings, workers=tuple, observe=print, metrics=metrics)
 
     routes = create_admin_app(context).routes
 

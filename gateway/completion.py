@@ -13,9 +13,16 @@ from inspect import isawaitable
 from typing import Any, Literal, TypeAlias
 
 from graphql import ExecutionResult, GraphQLError, GraphQLSchema, execute
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
-from gateway.execution.fast_path import NotCompiled, Slicing, complete_roots, is_miss, origin_of
+from gateway.execution.fast_path import (
+    Collector,
+    NotCompiled,
+    Slicing,
+    complete_roots,
+    is_miss,
+    origin_of,
+)
 from gateway.execution.plan_runner import Loaded, PlanRunner
 from gateway.odata.dialect import Dialect
 from gateway.operations.prepared_operation import Prepared
@@ -64,6 +71,8 @@ class Completer:
         self._core = core
         self._dialect = dialect
         self._slicing = slicing
+        # The request for the next page must not wait for the rows of this one.
+        self._ahead = structs.replace(slicing, turn=1)
         self._subgraph = subgraph
         self._observe = observe
         self._compiled = compiled
@@ -77,27 +86,32 @@ class Completer:
         self, query: PlannedQuery, loaded: Sequence[Loaded], runner: PlanRunner
     ) -> Answer:
         """Complete a query: fast from raw rows, else fast from decoded rows, else by graphql-core."""
-        prepared, data = query.prepared, None
-        if self.is_fast(prepared):
-            data = await self._complete_fast(prepared, loaded, runner)
+        answer = None
+        if self.is_fast(query.prepared):
+            answer = await self._complete_fast(query, loaded, runner)
         # Decoded rows may be completed fast where raw ones cannot: the runner has followed the links to more children.
-        if data is None and any(item.raw for item in loaded):
+        if answer is None and any(item.raw for item in loaded):
             loaded = await runner.decode_raw(loaded)
-            data = await self._complete_fast(prepared, loaded, runner)
-        return await self._complete_slowly(query, loaded) if data is None else Answer(data)
+            answer = await self._complete_fast(query, loaded, runner)
+        return await self._complete_slowly(query, loaded) if answer is None else answer
 
     async def _complete_fast(
-        self, prepared: Prepared, loaded: Sequence[Loaded], runner: PlanRunner
-    ) -> dict[str, Any] | None:
-        """Return the data; None if the compiled functions do not know how to answer some value."""
+        self, query: PlannedQuery, loaded: Sequence[Loaded], runner: PlanRunner
+    ) -> Answer | None:
+        """Return the answer; None if the compiled functions do not know how to answer some value."""
         if runner.failed:  # the answer has errors, which graphql-core words and places
             return None
         stage: Stage = "raw" if any(item.raw for item in loaded) else "decoded"
         if runner.has_mismatch:
             self._observe_failure(stage, "mismatch")
             return None
+        sink = query.request.sink
+        slicing = self._slicing if sink is None else self._ahead
+        collector = None
+        if sink is not None and sink.collect is not None:
+            collector = Collector(sink.collect)
         try:
-            return await complete_roots(prepared, loaded, self._dialect, self._slicing)
+            data = await complete_roots(query.prepared, loaded, self._dialect, slicing, collector)
         except NotCompiled:
             return None
         except Exception as error:
@@ -105,6 +119,9 @@ class Completer:
             # only; the observers of tests raise, so that it is found.
             self._observe_failure(stage, "value" if is_miss(error) else "defect", error)
             return None
+        if collector is None or collector.slices is None:
+            return Answer(data)
+        return Answer(data, slices=tuple(collector.slices))
 
     def _observe_failure(
         self, stage: Stage, reason: Reason, error: Exception | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
@@ -24,6 +24,28 @@ from gateway.planning.plan import BoundRoot
 from schema.catalog.records import RootKind
 
 CostWish: TypeAlias = Literal["include", "estimate"]
+Collect: TypeAlias = Callable[[list[Any]], Any]
+"""Makes something of completed rows, which are response objects."""
+
+
+class PageEnd(Struct, frozen=True):
+    """How a page of a list ends."""
+
+    rows: int
+    has_next: bool
+    cursor: str | None
+    """That of its last row; None in an empty page."""
+
+
+class PageSink(Protocol):
+    """Takes the page of a query of one list while the query runs."""
+
+    collect: Collect | None
+    """Called with the completed rows, slice by slice; what it returns is in the answer in their place."""
+
+    async def loaded(self, end: PageEnd) -> None:
+        """Note that the page is there. It is not completed yet, which may still fail."""
+        ...
 
 
 class GraphQLRequest(Struct, frozen=True, kw_only=True):
@@ -53,6 +75,8 @@ class GraphQLRequest(Struct, frozen=True, kw_only=True):
     """Whether the rows of lists are written by themselves, whatever ``writes.lists`` says."""
     max_page: int | None = None
     """Maximum rows of a page, if other than the setting: for reads that the gateway makes for itself."""
+    sink: PageSink | None = None
+    """Takes the page, if that is all that it selects: for exports."""
     lane: Lane = Lane.INTERACTIVE
     """Lane of its door; by its caller and what it reads it may be a less urgent one (header X-D365-Priority)."""
     caller: Caller = ANONYMOUS
@@ -116,6 +140,8 @@ class Answer(Struct):
     """What was sent upstream."""
     rows: int = 0
     """Rows that were read upstream."""
+    slices: tuple[Any, ...] | None = None
+    """What the request's sink made of the rows; None if they are in ``data``."""
     written: bytes | LongAnswer | None = None
     """The whole response as JSON, if it was written or cached as such; there is no ``data`` then."""
     extensions: Any = msgspec.UNSET

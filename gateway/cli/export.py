@@ -12,14 +12,14 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import msgspec
 import typer
 from msgspec import structs
 
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError, client_error_codes
 from gateway.export.formats import RowWriter
-from gateway.export.reading import ExportFailed, Read, read_pages, read_rows
+from gateway.export.pages import Rows
+from gateway.export.reading import ExportFailed, Read, read_rows
 from gateway.export.request import ENDINGS, Export, exporting_view, prepare, read_export
 from gateway.export.selection import find_list
 from gateway.http.request_parameters import companies_of
@@ -64,13 +64,15 @@ def export_list(
         with transferring(f"Exporting {export.set}") as show:
             read = gateway.engine.execute_unlogged
             if not resume:
+                writer = export.writer()
+                pages = read_rows(read, request, collect=writer.collect)
                 with replacing(target) as file:
-                    return await _write(export, read_pages(read, request), file, show)
+                    return await _write(writer, pages, file, show)
             scope = (settings.url, profile, roles, export.set)
             with PageLog(target, scope, request) as log:
                 await _read_rest(log, read, request, show)
                 with replacing(target) as file:
-                    return await _write(export, log.pages(), file, show)
+                    return await _write(export.writer(), log.pages(), file, show)
 
     try:
         rows = with_gateway(settings, run, profile=profile, roles=roles)
@@ -111,15 +113,14 @@ async def _read_rest(log: PageLog, read: Read, first: GraphQLRequest, show: Show
 
 
 async def _write(
-    export: Export, pages: AsyncGenerator[msgspec.Raw, None], file: BinaryIO, show: Show
+    writer: RowWriter, pages: AsyncGenerator[Rows, None], file: BinaryIO, show: Show
 ) -> int:
     """Write all rows, and return their number. Raises ExportFailed, GatewayError, OSError."""
-    writer: RowWriter = export.writer()
     try:
         size = file.write(writer.begin())
         async with aclosing(pages):
-            async for nodes in pages:
-                for piece in writer.page(nodes):
+            async for page in pages:
+                for piece in writer.page(page):
                     size += file.write(piece)
                 show(writer.rows, size)
         file.write(writer.end())

@@ -21,7 +21,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.errors import SettingsError
-from gateway.export.reading import Rows
+from gateway.export.pages import Rows
 from gateway.request import GraphQLRequest
 from gateway.storage.private_files import make_own_folder
 
@@ -114,12 +114,12 @@ class PageLog:
         if self._last.is_complete or time.monotonic() - self._synced > _SYNC:
             self._sync()
 
-    async def pages(self) -> AsyncGenerator[msgspec.Raw, None]:
+    async def pages(self) -> AsyncGenerator[Rows, None]:
         """Yield all pages."""
         self._file.flush()
         with (self._folder / "pages").open("rb") as lines:
             for line in lines:
-                yield msgspec.Raw(line)
+                yield Rows(nodes=msgspec.Raw(line))
 
     def _sync(self) -> None:
         """Bring the pages to the disk, and then what counts of them."""

@@ -50,6 +50,7 @@ from gateway.writes.operations import MutationOperation, MutationResult, Mutatio
 from gateway.writes.references import early_variables, has_references
 from schema.types.build import ODataSchema
 
+from .page_ends import note_loaded
 from .reads import MutationReads, Reads
 from .served_event import served_event
 from .settings import ExecutionSettings
@@ -235,6 +236,8 @@ class Engine:
         if written is not None:
             return Answer(written=written)
         loaded = await runner.run(query.roots, raw=self._completer.is_fast(prepared))
+        if query.request.sink is not None:
+            await note_loaded(query.request.sink, loaded)
         return await self._completer.complete_query(query, loaded, runner)
 
     async def perform(

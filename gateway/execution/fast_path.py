@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -35,7 +35,8 @@ from .decimal_text import decode_with_texts
 from .expanded_children import Place, placer
 from .plan_runner import Loaded
 
-encode = msgspec.json.Encoder(decimal_format="string").encode
+_ENCODER = msgspec.json.Encoder(decimal_format="string")
+encode, encode_lines = _ENCODER.encode, _ENCODER.encode_lines
 _NODES_A_TURN = 1_000
 """Rows of any type after which other tasks have a turn: some 5 ms."""
 
@@ -49,6 +50,20 @@ class Slicing(Struct, frozen=True, kw_only=True):
     """Rows in a slice, if they are decoded already."""
     turn: int = 8
     """Slices after which other tasks have a turn: some 5 ms."""
+
+
+class Collector(Struct):
+    """Takes the completed rows of a list, slice by slice, so that they are not part of the answer."""
+
+    collect: Callable[[list[Any]], Any]
+    slices: list[Any] | None = None
+    """What ``collect`` made of them; None as long as there was no list."""
+
+    def take(self, items: list[Any]) -> None:
+        """Take some rows: nothing stands for them in the answer."""
+        if self.slices is None:
+            self.slices = []
+        self.slices.append(self.collect(items))
 
 
 class NotCompiled(FastPathMiss):
@@ -71,9 +86,13 @@ def origin_of(error: BaseException) -> str:
 
 
 async def complete_roots(
-    prepared: Prepared, loaded: Sequence[Loaded], dialect: Dialect, slicing: Slicing
+    prepared: Prepared,
+    loaded: Sequence[Loaded],
+    dialect: Dialect,
+    slicing: Slicing,
+    collector: Collector | None = None,
 ) -> dict[str, Any]:
-    """Return all root fields completed, by response key.
+    """Return all root fields completed, by response key; ``collector`` takes the rows of their lists.
 
     Raises FastPathMiss, or another error of :func:`is_miss`, for rows that the compiled functions cannot complete.
     """
@@ -84,7 +103,7 @@ async def complete_roots(
         if name == TYPENAME:
             data[key] = "Query"
         elif model is None:
-            data[key] = await _root(prepared, values[key], dialect, slicing)
+            data[key] = await _root(prepared, values[key], dialect, slicing, collector)
         else:
             data[key] = {
                 own: model.type_name
@@ -95,7 +114,13 @@ async def complete_roots(
     return data
 
 
-async def _root(prepared: Prepared, item: Loaded, dialect: Dialect, slicing: Slicing) -> Any:
+async def _root(
+    prepared: Prepared,
+    item: Loaded,
+    dialect: Dialect,
+    slicing: Slicing,
+    collector: Collector | None = None,
+) -> Any:
     shape, value, bound = item.bound.shape, item.value, item.bound
     if isinstance(bound, KeysRoot) and shape.root.kind is not RootKind.BY_KEY:
         return await _nodes(prepared, bound, item)
@@ -110,7 +135,8 @@ async def _root(prepared: Prepared, item: Loaded, dialect: Dialect, slicing: Sli
         place = None
         if item.raw:
             place = placer(bound.plan, dialect, texts=texts, learns=item.learns)
-        return await complete_page(value, shape.complete.of(texts=texts), place, slicing)
+        complete = shape.complete.of(texts=texts)
+        return await complete_page(value, complete, place, slicing, collector)
     return shape.complete(value)
 
 
@@ -128,11 +154,15 @@ async def _nodes(prepared: Prepared, bound: KeysRoot, item: Loaded) -> Any:
 
 
 async def complete_page(
-    page: Page, complete: ConnectionCompletion, place: Place | None, slicing: Slicing
+    page: Page,
+    complete: ConnectionCompletion,
+    place: Place | None,
+    slicing: Slicing,
+    collector: Collector | None = None,
 ) -> Any:
     """Return a page completed, as an object that can be encoded. Raises as :func:`complete_roots` does.
 
-    ``place`` puts the children into their slots, if that is still to be done.
+    ``place`` puts the children into their slots, if that is still to be done. ``collector`` takes the rows.
     """
     slices = list(_slices(page.rows, slicing))
     distinct = DistinctKeys(page.rows.row_type) if isinstance(page.rows, RawRows) else None
@@ -140,13 +170,15 @@ async def complete_page(
         rows = _placed(page.rows, place, distinct)
         if distinct is not None:
             distinct.check()
-        return complete.head(page, *complete.lists(page, rows, 0))
-    texts: list[list[msgspec.Raw]] = []
+        lists: Sequence[Any] = complete.lists(page, rows, 0)
+        return complete.head(page, *(lists if collector is None else map(collector.take, lists)))
+    take: Callable[[list[Any]], Any] = _items if collector is None else collector.take
+    texts: list[list[Any]] = []
     start = 0
     for number, part in enumerate(slices, 1):
         rows = _placed(part, place, distinct)
         lists = complete.lists(page, rows, start)
-        texts.append([_items(encode(items)) for items in lists])
+        texts.append(list(map(take, lists)))
         start += len(rows)
         if number % slicing.turn == 0:
             await asyncio.sleep(0)
@@ -172,6 +204,6 @@ def _placed(rows: RowList, place: Place | None, distinct: DistinctKeys | None) -
     return decoded
 
 
-def _items(text: bytes) -> msgspec.Raw:
+def _items(items: list[Any]) -> msgspec.Raw:
     """Return the JSON of an array without its brackets: a tuple of such texts is encoded as one array."""
-    return msgspec.Raw(memoryview(text)[1:-1])
+    return msgspec.Raw(memoryview(encode(items))[1:-1])

@@ -14,17 +14,17 @@ from __future__ import annotations
 import io
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from decimal import Decimal
+from collections.abc import Iterator, Sequence
 from queue import Queue
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import msgspec
 from msgspec import Struct
 
 from gateway.errors import NotInstalled, UpstreamMalformed
 
-from .formats import cells_reader, json_text
+from .columns import Cells, ColumnReader, json_text, scalar_of
+from .decimal_column import Convert, decimals
+from .pages import Rows
 from .selection import Column
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 ArrowFormat: TypeAlias = Literal["parquet", "arrow"]
 GROUP = 32_768
 """Rows of a group in Parquet, which are in memory until they are written."""
+_CELLS = 20_000
+"""Values after which other tasks have a turn: some 2 ms."""
 _WAITING = 16
 """Pages that may wait for the thread."""
 _SCALE, _PRECISION = 16, 38
@@ -48,9 +50,9 @@ class _ColumnType(Struct, frozen=True):
     """How the values of a column become an Arrow array."""
 
     type: DataType
-    convert: Callable[[list[Any]], list[Any]]
-    """Returns values that arro3 takes for the type, or texts that are cast to it. Raises ValueError."""
-    is_cast: bool = False
+    convert: Convert
+    """Returns values that arro3 takes for the type; or texts, and the types to which they are cast, one by one.
+    Raises ValueError."""
 
 
 class ArrowWriter:
@@ -60,7 +62,7 @@ class ArrowWriter:
         """Raise NotInstalled without arro3."""
         try:
             import arro3.core  # noqa: PLC0415 - an extra, 14 MB
-            import arro3.io  # noqa: F401, PLC0415 - likewise
+            import arro3.io  # noqa: PLC0415 - likewise
         except ImportError as error:
             raise NotInstalled(
                 f"The format {form} is not installed.",
@@ -70,7 +72,13 @@ class ArrowWriter:
         self._form = form
         self._columns = columns
         self._types = [_type_of(column) for column in columns]
-        self._cells = cells_reader(columns)
+        self._schema = arro3.core.Schema(
+            [
+                arro3.core.Field(column.name, of_type.type, nullable=column.nullable)
+                for column, of_type in zip(columns, self._types, strict=True)
+            ]
+        )
+        self._reader = ColumnReader(columns)
         self._sink = _Sink()
         self._batches: Queue[RecordBatch | None] = Queue(_WAITING)
         self._is_aborted = False
@@ -82,12 +90,25 @@ class ArrowWriter:
         self._thread.start()
         return b""
 
-    def page(self, nodes: msgspec.Raw) -> Iterator[bytes]:
+    def collect(self, rows: list[Any]) -> tuple[Cells, ...]:
+        """Return the columns of rows."""
+        return self._reader.collect(rows)
+
+    def page(self, page: Rows) -> Iterator[bytes]:
         """Pass rows to the thread, and yield what it has written. Raises UpstreamMalformed, OSError."""
-        rows = self._cells(nodes)
-        if rows:
-            self._batches.put(self._batch(rows))
-            self.rows += len(rows)
+        from arro3.core import RecordBatch  # noqa: PLC0415 - an extra
+
+        columns = self._reader.of(page)
+        if columns:
+            arrays, cells = [], 0
+            for column, of_type, values in zip(self._columns, self._types, columns, strict=True):
+                arrays.append(_array(column, of_type, values))
+                cells += len(values)
+                if cells >= _CELLS:
+                    cells = 0
+                    yield b""
+            self._batches.put(RecordBatch.from_arrays(arrays, schema=self._schema))
+            self.rows += len(columns[0])
         self._check()
         yield self._sink.take()
 
@@ -108,26 +129,6 @@ class ArrowWriter:
         if self._error is not None:
             raise self._error
 
-    def _batch(self, rows: list[Sequence[Any]]) -> RecordBatch:
-        from arro3.core import RecordBatch  # noqa: PLC0415 - an extra
-
-        values = zip(*rows, strict=True)
-        arrays = [
-            _array(column, of_type, list(cells))
-            for column, of_type, cells in zip(self._columns, self._types, values, strict=True)
-        ]
-        return RecordBatch.from_arrays(arrays, schema=self._schema())
-
-    def _schema(self) -> Any:
-        from arro3.core import Field, Schema  # noqa: PLC0415 - an extra
-
-        return Schema(
-            [
-                Field(column.name, of_type.type, nullable=column.nullable)
-                for column, of_type in zip(self._columns, self._types, strict=True)
-            ]
-        )
-
     def _write(self) -> None:
         """Write all batches: the thread."""
         from arro3.core import RecordBatchReader  # noqa: PLC0415 - an extra
@@ -136,7 +137,7 @@ class ArrowWriter:
         pulled = self._pulled()
         sink: Any = self._sink  # arro3 asks for no more of a file
         try:
-            reader = RecordBatchReader.from_batches(self._schema(), pulled)
+            reader = RecordBatchReader.from_batches(self._schema, pulled)
             if self._form == "parquet":
                 write_parquet(reader, sink, compression="zstd(1)", max_row_group_size=GROUP)
             else:
@@ -176,15 +177,17 @@ class _Sink(io.RawIOBase):
         return b"".join([pieces.popleft() for _ in range(len(pieces))])
 
 
-def _array(column: Column, of_type: _ColumnType, cells: list[Any]) -> Array:
+def _array(column: Column, of_type: _ColumnType, cells: Cells) -> Array:
     """Return the array of a column. Raises UpstreamMalformed if a value does not fit."""
     from arro3.core import Array, DataType  # noqa: PLC0415 - an extra
 
     try:
-        values = of_type.convert(cells)
-        if not of_type.is_cast:
+        values, steps = of_type.convert(cells)
+        if not steps:
             return Array(values, type=of_type.type)
-        array = Array(values, type=DataType.utf8()).cast(of_type.type)
+        array = Array(values, type=DataType.utf8())
+        for step in steps:
+            array = array.cast(step)
     except (ValueError, ArithmeticError) as error:
         raise _misfit(column, of_type) from error
     # A text that is no value of the type becomes null.
@@ -203,35 +206,44 @@ def _misfit(column: Column, of_type: _ColumnType) -> UpstreamMalformed:
 def _type_of(column: Column) -> _ColumnType:
     from arro3.core import DataType  # noqa: PLC0415 - an extra
 
-    field = column.field
-    if field.many or (field.value is not None and field.value.many) or field.type_name == "JSON":
-        return _ColumnType(DataType.utf8(), _json_texts)
-    match field.type_name:
+    match scalar_of(column.field):
+        case "JSON":
+            return _ColumnType(DataType.utf8(), lambda cells: (_json_texts(cells), ()))
         case "Boolean":
-            return _ColumnType(DataType.bool(), _same)
+            return _plain(DataType.bool())
         case "Int":
-            return _ColumnType(DataType.int32(), _same)
+            return _plain(DataType.int32())
         case "Float":
-            return _ColumnType(DataType.float64(), _floats)
+            return _ColumnType(DataType.float64(), lambda cells: (_floats(cells), ()))
         case "Long":
-            return _ColumnType(DataType.int64(), _same, is_cast=True)
+            return _cast(DataType.int64())
         case "Decimal":
             precision, scale = decimal_facets(column)
-            return _ColumnType(
-                DataType.decimal128(precision, scale),
-                lambda cells: _decimals(cells, scale),
-                is_cast=True,
-            )
+            return _ColumnType(DataType.decimal128(precision, scale), decimals(precision, scale))
         case "Date":
-            return _ColumnType(DataType.date32(), _same, is_cast=True)
+            return _cast(DataType.date32())
         case "DateTime":
-            instant = DataType.timestamp("us", tz="UTC")
-            return _ColumnType(instant, lambda c: _short(c, _MICROSECONDS), is_cast=True)
+            return _cast(DataType.timestamp("us", tz="UTC"), _MICROSECONDS)
         case "TimeOfDay":
-            time = DataType.time64("us")
-            return _ColumnType(time, lambda c: _short(c, _TIME_MICROSECONDS), is_cast=True)
+            return _cast(DataType.time64("us"), _TIME_MICROSECONDS)
         case _:
-            return _ColumnType(DataType.utf8(), _same)
+            return _plain(DataType.utf8())
+
+
+def _plain(of_type: DataType) -> _ColumnType:
+    """Return the type of a column whose values are what arro3 takes for it."""
+    return _ColumnType(of_type, lambda cells: (cells, ()))
+
+
+def _cast(of_type: DataType, longest: int | None = None) -> _ColumnType:
+    """Return the type of a column of texts of at most so many characters; longer ones are more precise."""
+
+    def convert(cells: Cells) -> tuple[Cells, Sequence[DataType]]:
+        if longest is not None and max(map(len, filter(None, cells)), default=0) > longest:
+            raise ValueError
+        return cells, (of_type,)
+
+    return _ColumnType(of_type, convert)
 
 
 def decimal_facets(column: Column) -> tuple[int, int]:
@@ -243,40 +255,9 @@ def decimal_facets(column: Column) -> tuple[int, int]:
     return min(max(precision, prop.scale, 1), _PRECISION), prop.scale
 
 
-def _same(cells: list[Any]) -> list[Any]:
-    return cells
-
-
-def _json_texts(cells: list[Any]) -> list[Any]:
+def _json_texts(cells: Cells) -> Cells:
     return [None if cell is None else json_text(cell) for cell in cells]
 
 
-def _floats(cells: list[Any]) -> list[Any]:
+def _floats(cells: Cells) -> Cells:
     return [None if cell is None else float(cell) for cell in cells]
-
-
-def _decimals(cells: list[Any], scale: int) -> list[Any]:
-    """Return decimals without exponents. Raises ValueError for one with more digits than the scale."""
-    present = [cell for cell in cells if cell is not None]
-    joined = "".join(present)
-    # Few digits fit, wherever the point is.
-    if max(map(len, present), default=0) <= scale + 1 and "E" not in joined and "e" not in joined:
-        return cells
-    texts: list[Any] = []
-    for cell in cells:
-        text = cell
-        if text is not None:
-            if "E" in text or "e" in text:
-                text = format(Decimal(text), "f")
-            fraction = text.partition(".")[2]
-            if len(fraction) > scale and fraction[scale:].strip("0"):
-                raise ValueError
-        texts.append(text)
-    return texts
-
-
-def _short(cells: list[Any], longest: int) -> list[Any]:
-    """Return texts of at most so many characters. Raises ValueError for one that is more precise."""
-    if any(cell is not None and len(cell) > longest for cell in cells):
-        raise ValueError
-    return cells

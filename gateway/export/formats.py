@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any, Protocol
 
 import msgspec
-from msgspec.structs import astuple
 
+from gateway.execution.fast_path import encode_lines
 from schema.catalog.records import Field
 
+from .columns import Cells, ColumnReader, json_text, scalar_of
+from .pages import Rows
 from .selection import Column
 
 PIECE = 250
@@ -25,7 +27,6 @@ _RISKY = ("=", "+", "-", "@", "\t", "\r", "\n")
 """First characters by which a spreadsheet takes a text for a formula
 (https://owasp.org/www-community/attacks/CSV_Injection)."""
 _TEXTS = frozenset({"String", "ID"})
-_encode_exactly = msgspec.json.Encoder(decimal_format="number").encode
 
 
 class RowWriter(Protocol):
@@ -38,8 +39,12 @@ class RowWriter(Protocol):
         """Return what comes before the first row."""
         ...
 
-    def page(self, nodes: msgspec.Raw) -> Iterator[bytes]:
-        """Yield the rows of a page, which is a JSON array. Raises GatewayError for a value that does not fit."""
+    def collect(self, rows: list[Any]) -> Any:
+        """Return what is needed of completed rows, which are those of a slice. The writer stays as it is."""
+        ...
+
+    def page(self, page: Rows) -> Iterator[bytes]:
+        """Yield the rows of a page. Raises GatewayError for a value that does not fit."""
         ...
 
     def end(self) -> bytes:
@@ -64,8 +69,19 @@ class NdjsonWriter:
         """Return nothing."""
         return b""
 
-    def page(self, nodes: msgspec.Raw) -> Iterator[bytes]:
+    def collect(self, rows: list[Any]) -> tuple[int, bytes]:
+        """Return the lines of rows, and how many they are."""
+        return len(rows), encode_lines(rows)
+
+    def page(self, page: Rows) -> Iterator[bytes]:
         """Yield lines."""
+        for number, lines in page.slices or ():
+            self.rows += number
+            yield lines
+        if page.slices is None:
+            yield from self._json(page.nodes)
+
+    def _json(self, nodes: msgspec.Raw) -> Iterator[bytes]:
         rows = self._decode(nodes)
         for start in range(0, len(rows), PIECE):
             piece = rows[start : start + PIECE]
@@ -87,7 +103,7 @@ class CsvWriter:
         """``neutralize``: whether texts that a spreadsheet would take for formulas begin with an apostrophe."""
         self.rows = 0
         self._columns = columns
-        self._cells = cells_reader(columns)
+        self._reader = ColumnReader(columns, exact={"Float"})
         self._changes = [
             (number, change)
             for number, column in enumerate(columns)
@@ -101,24 +117,20 @@ class CsvWriter:
         self._write.writerow([column.name for column in self._columns])
         return self._take()
 
-    def page(self, nodes: msgspec.Raw) -> Iterator[bytes]:
-        """Yield lines."""
-        rows = self._cells(nodes)
-        for start in range(0, len(rows), PIECE):
-            cells = rows[start : start + PIECE]
-            self._write.writerows(self._changed(cells) if self._changes else cells)
-            self.rows += len(cells)
-            yield self._take()
+    def collect(self, rows: list[Any]) -> tuple[Cells, ...]:
+        """Return the columns of rows."""
+        return self._reader.collect(rows)
 
-    def _changed(self, rows: list[Sequence[Any]]) -> Iterator[Sequence[Any]]:
-        changes = self._changes
-        for row in rows:
-            cells = list(row)
-            for number, change in changes:
-                value = cells[number]
-                if value is not None:
-                    cells[number] = change(value)
-            yield cells
+    def page(self, page: Rows) -> Iterator[bytes]:
+        """Yield lines."""
+        columns = self._reader.of(page)
+        for number, change in self._changes if columns else ():
+            columns[number] = [None if cell is None else change(cell) for cell in columns[number]]
+        rows = zip(*columns, strict=True)
+        while piece := list(islice(rows, PIECE)):
+            self._write.writerows(piece)
+            self.rows += len(piece)
+            yield self._take()
 
     def end(self) -> bytes:
         """Return nothing."""
@@ -134,44 +146,14 @@ class CsvWriter:
         return text.encode()
 
 
-def cells_reader(columns: Sequence[Column]) -> Callable[[msgspec.Raw], list[Sequence[Any]]]:
-    """Return a function from a page to the values of each row, in the order of the columns."""
-    if any(len(column.path) > 1 for column in columns):
-        paths = [column.path for column in columns]
-        rows = msgspec.json.Decoder(list[dict[str, Any]], float_hook=Decimal).decode
-        return lambda nodes: [[_value_at(row, path) for path in paths] for row in rows(nodes)]
-    # A struct takes half the time of a dict. Response keys may be words of Python, so its fields have other names.
-    names = {f"c{number}": column.path[0] for number, column in enumerate(columns)}
-    flat = msgspec.defstruct("Row", [(name, Any) for name in names], rename=names, gc=False)
-    structs: Callable[[msgspec.Raw], list[Any]] = msgspec.json.Decoder(
-        list[flat],  # type: ignore[valid-type] # a type that is made here
-        float_hook=Decimal,
-    ).decode
-    return lambda nodes: list(map(astuple, structs(nodes)))
-
-
-def _value_at(row: Mapping[str, Any], path: Sequence[str]) -> Any:
-    value: Any = row
-    for key in path:
-        if value is None:
-            return None
-        value = value[key]
-    return value
-
-
 def _change(field: Field, *, neutralize: bool) -> Callable[[Any], str] | None:
     """Return what makes the text of a value; None: the value is a text or a number as it is."""
-    value = field.value
-    if field.many or (value is not None and value.many) or field.type_name == "JSON":
+    scalar = scalar_of(field)
+    if scalar == "JSON":
         return json_text
-    if field.type_name == "Boolean":
+    if scalar == "Boolean":
         return _boolean_text
-    return _neutral if neutralize and field.type_name in _TEXTS else None
-
-
-def json_text(value: Any) -> str:
-    """Return a value as JSON, with all digits of its numbers."""
-    return _encode_exactly(value).decode()
+    return _neutral if neutralize and scalar in _TEXTS else None
 
 
 def _boolean_text(value: Any) -> str:

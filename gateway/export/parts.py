@@ -16,9 +16,9 @@ from msgspec import Struct, structs
 
 from gateway.errors import BadArgument, InvalidCursor, UnsupportedQuery
 from gateway.operations.cursors import shifted
-from gateway.request import GraphQLRequest
+from gateway.request import GraphQLRequest, PageEnd
 
-from .reading import ExportFailed, Rows, has_next, rows_of
+from .reading import ExportFailed, has_next, rows_of
 from .request import Export
 from .serving import ReadyExport
 
@@ -27,7 +27,6 @@ MAX_PARTS = 1000
 _INDIVISIBLE = frozenset({InvalidCursor.code, UnsupportedQuery.code})
 """Codes of lists whose rows cannot be skipped."""
 _NAME = re.compile(r"([A-Za-z0-9_-]*)\.([A-Za-z0-9_-]*)")
-_rows = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 class Indivisible(Exception):
@@ -130,7 +129,7 @@ async def count_rows(ready: ReadyExport, first: GraphQLRequest) -> int | None:
 
 def part_reads(
     export: Export, first: GraphQLRequest, part: ListPart
-) -> tuple[GraphQLRequest, Callable[[Rows], bool]]:
+) -> tuple[GraphQLRequest, Callable[[PageEnd], bool]]:
     """Return the request for the first page of a part, and what decides after which page another one is read."""
     variables = dict(first.variables)
     if part.start is not None:
@@ -138,13 +137,9 @@ def part_reads(
     if part.end is not None:
         variables["before"] = part.end
     page: int = variables["first"]
+    # More rows may follow before the end of a part if its page has as many as it may.
     request = structs.replace(first, query=export.documents.bounded_page, variables=variables)
-    return request, has_next if part.end is None else lambda rows: is_full(rows, page)
-
-
-def is_full(rows: Rows, page: int) -> bool:
-    """Return whether more rows may follow before the end of a part: its page has as many as it may."""
-    return len(_rows(rows.nodes)) >= page
+    return request, has_next if part.end is None else lambda end: end.rows >= page
 
 
 def _indivisible(failed: ExportFailed) -> Exception:

@@ -1,14 +1,17 @@
 """Reads an export: a list, page after page, each an operation that the engine plans, prices, admits and completes.
 
-So rules, masks, company scope, limits and the lane are those of any operation. The next page is read while the one
-before is written and sent, and never more than that: a client that reads slowly slows the reads down.
+    page 1   requested ─────▶ completed, written
+    page 2                  ▲ requested ─────▶ completed, written
+                            └ as soon as the last row of page 1 is there, and page 0 is written
+
+So rules, masks, company scope, limits and the lane are those of any operation. One page is read ahead, and never more
+than that: a client that reads slowly slows the reads down.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
 from typing import Any, TypeAlias
 
 import msgspec
@@ -16,16 +19,19 @@ from graphql import GraphQLError, parse_const_value, value_from_ast_untyped
 from msgspec import Struct, structs
 
 from gateway.errors import BadArgument, UpstreamMalformed
-from gateway.request import Answer, GraphQLRequest
+from gateway.request import Answer, Collect, GraphQLRequest, PageEnd
 from schema.catalog import Catalog
 from schema.catalog.records import RootField, TypeKind
 
+from .pages import Rows
 from .selection import Selection
 
 Read: TypeAlias = Callable[[GraphQLRequest], Awaitable[Answer]]
 """Answers an operation; raises nothing but CancelledError."""
 _NAME = "Export"
 _MAX_TOKENS = 10_000
+_TURNS = 8
+"""Turns of the event loop in which a request for the next page is planned and sent."""
 
 
 class ExportFailed(Exception):
@@ -37,21 +43,6 @@ class ExportFailed(Exception):
         """With the errors for the client."""
 
 
-class PageInfo(Struct, rename="camel"):
-    """What a page says of its place in the list."""
-
-    has_next_page: bool = False
-    end_cursor: str | None = None
-    start_cursor: str | None = None
-
-
-class Rows(Struct, rename="camel"):
-    """The rows of a page as a JSON array."""
-
-    page_info: PageInfo
-    nodes: msgspec.Raw = msgspec.Raw(b"[]")
-
-
 class _Data(Struct):
     rows: Rows
 
@@ -61,6 +52,7 @@ class _Body(Struct):
 
 
 _decode = msgspec.json.Decoder(_Body).decode
+_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def read_where(text: str) -> Any:
@@ -119,43 +111,108 @@ def documents_of(
     )
 
 
-async def read_pages(read: Read, first: GraphQLRequest) -> AsyncGenerator[msgspec.Raw, None]:
-    """Yield the rows of each page as a JSON array; the last page may be empty.
-
-    Raises ExportFailed if a page has an error anywhere.
-    """
-    async with aclosing(read_rows(read, first)) as pages:
-        async for rows in pages:
-            yield rows.nodes
-
-
-def has_next(rows: Rows) -> bool:
+def has_next(end: PageEnd) -> bool:
     """Return whether a page says that there is another one."""
-    return rows.page_info.has_next_page
+    return end.has_next
 
 
 async def read_rows(
-    read: Read, first: GraphQLRequest, goes_on: Callable[[Rows], bool] = has_next
+    read: Read,
+    first: GraphQLRequest,
+    goes_on: Callable[[PageEnd], bool] = has_next,
+    collect: Collect | None = None,
 ) -> AsyncGenerator[Rows, None]:
-    """Yield pages; ``goes_on`` decides after which of them another one is read. Raises as ``read_pages``."""
-    pending: asyncio.Future[Answer] | None = asyncio.ensure_future(read(first))
-    last: str | None = None
+    """Yield pages; the last one may be empty.
+
+    ``goes_on`` decides after which of them another one is read, and is called once for each. ``collect`` is that of the
+    writer to which they go. Raises ExportFailed if a page has an error anywhere.
+    """
+    pages = _Pages(read, first, goes_on, collect)
     try:
-        while pending is not None:
-            rows = rows_of(await pending)
-            pending = None
-            if goes_on(rows):
-                cursor = rows.page_info.end_cursor
-                if cursor is None or cursor == last:
-                    raise UpstreamMalformed("The upstream sent the same page twice.")
-                last = cursor
-                variables = {**first.variables, "after": cursor}
-                pending = asyncio.ensure_future(read(structs.replace(first, variables=variables)))
+        while (rows := await pages.next()) is not None:
             yield rows
     finally:
-        if pending is not None:
-            pending.cancel()
-            await asyncio.gather(pending, return_exceptions=True)
+        await pages.close()
+
+
+class _Page:
+    """A page that is being read."""
+
+    def __init__(self, pages: _Pages, request: GraphQLRequest) -> None:
+        self.collect = pages.collect
+        self.end: PageEnd | None = None
+        self._pages = pages
+        self.answer = asyncio.ensure_future(pages.read(structs.replace(request, sink=self)))
+
+    async def loaded(self, end: PageEnd) -> None:
+        """Read the next page, if it is this one that is awaited."""
+        self.end = end
+        self._pages.read_ahead()
+        # The request is sent before this page is completed, which takes the processor.
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+
+
+class _Pages:
+    """Reads one page after the other."""
+
+    def __init__(
+        self,
+        read: Read,
+        first: GraphQLRequest,
+        goes_on: Callable[[PageEnd], bool],
+        collect: Collect | None,
+    ) -> None:
+        self.read = read
+        self.collect = collect
+        self._first = first
+        self._goes_on = goes_on
+        self._cursor: str | None = None
+        self._page: _Page | None = _Page(self, first)
+        """The next page to be returned."""
+        self._is_awaited = False
+        self._is_followed = False
+        """Whether it was decided what comes after that page."""
+        self._ahead: _Page | None = None
+        """What comes after it."""
+
+    async def next(self) -> Rows | None:
+        """Return a page, None after the last one; those before are written. Raises ExportFailed, UpstreamMalformed."""
+        page = self._page
+        if page is None:
+            return None
+        self._is_awaited = True
+        self.read_ahead()
+        rows = rows_of(await page.answer)
+        if page.end is None:
+            info, nodes = rows.page_info, _decode_list(rows.nodes)
+            page.end = PageEnd(len(nodes), info.has_next_page, info.end_cursor)
+        self.read_ahead()
+        self._page, self._ahead = self._ahead, None
+        self._is_awaited = self._is_followed = False
+        return rows
+
+    def read_ahead(self) -> None:
+        """Begin the page after the one that is awaited, once it is known how that ends. Raises UpstreamMalformed."""
+        page = self._page
+        if not self._is_awaited or self._is_followed or page is None or page.end is None:
+            return
+        self._is_followed = True
+        if not self._goes_on(page.end):
+            return
+        cursor = page.end.cursor
+        if cursor is None or cursor == self._cursor:
+            raise UpstreamMalformed("The upstream sent the same page twice.")
+        self._cursor = cursor
+        variables = {**self._first.variables, "after": cursor}
+        self._ahead = _Page(self, structs.replace(self._first, variables=variables))
+
+    async def close(self) -> None:
+        """Cancel what is being read."""
+        answers = [page.answer for page in (self._page, self._ahead) if page is not None]
+        for answer in answers:
+            answer.cancel()
+        await asyncio.gather(*answers, return_exceptions=True)
 
 
 def rows_of(answer: Answer) -> Rows:
@@ -163,4 +220,5 @@ def rows_of(answer: Answer) -> Rows:
     # An error below a row would leave a null in its place.
     if answer.errors:
         raise ExportFailed(answer)
-    return _decode(answer.encode()).data.rows
+    rows = _decode(answer.encode()).data.rows
+    return structs.replace(rows, slices=answer.slices)

@@ -33,12 +33,12 @@ from gateway.events import RequestRefused
 from gateway.events.exports import ExportServed
 from gateway.export.description import DescribeRequest, describe, pop_description
 from gateway.export.parts import parse_part, part_reads
-from gateway.export.reading import ExportFailed, Rows, has_next, read_rows
+from gateway.export.reading import ExportFailed, has_next, read_rows
 from gateway.export.request import ENDINGS, Export, ExportRequest, Format, read_export
 from gateway.export.serving import ReadyExport, prepare_for
 from gateway.failures import failure_answer
 from gateway.identity.caller import ANONYMOUS, Caller
-from gateway.request import Answer, GraphQLRequest
+from gateway.request import Answer, GraphQLRequest, PageEnd
 from gateway.runtime.generations import GenerationManager
 from gateway.runtime.served_api import ServedApi
 from gateway.shutdown import STOPPING
@@ -96,7 +96,7 @@ class _Prepared(Struct, frozen=True):
 
     ready: ReadyExport
     first: GraphQLRequest
-    goes_on: Callable[[Rows], bool] = has_next
+    goes_on: Callable[[PageEnd], bool] = has_next
     """Decides after which page another one is read."""
 
     @property
@@ -320,11 +320,13 @@ class _Stream:
         """Send all rows; return the code of the error that has ended it early. Raises HttpError before the first."""
         try:
             prepared = self._prepared
-            pages = read_rows(prepared.ready.read, prepared.first, prepared.goes_on)
+            pages = read_rows(
+                prepared.ready.read, prepared.first, prepared.goes_on, self._writer.collect
+            )
             async with aclosing(pages):
-                async for rows in pages:
+                async for page in pages:
                     await self._begin()
-                    for piece in self._writer.page(rows.nodes):
+                    for piece in self._writer.page(page):
                         await self._write(piece)
                         await asyncio.sleep(0)
             end = await asyncio.to_thread(self._writer.end)

@@ -19,10 +19,10 @@ from msgspec import Struct, structs
 
 from gateway.errors import UpstreamMalformed
 from gateway.export.parts import Indivisible, ListPart, next_place, part_reads, whole_pages
-from gateway.export.reading import Rows, read_rows
+from gateway.export.reading import read_rows
 from gateway.export.request import Export, ExportRequest
 from gateway.export.serving import ReadyExport, prepare_for
-from gateway.request import GraphQLRequest
+from gateway.request import GraphQLRequest, PageEnd
 
 from .part_file import PartFile
 from .records import Part, Progress
@@ -154,10 +154,10 @@ class _ExportRun:
             pages = max(self._part_rows // self._page, 1)
             is_end = False
 
-            def goes_on(rows: Rows) -> bool:
+            def goes_on(end: PageEnd) -> bool:
                 nonlocal pages, is_end
                 pages -= 1
-                is_end = not rows.page_info.has_next_page
+                is_end = not end.has_next
                 return pages > 0 and not is_end
 
             part = await self._written(number, self._page_request(variables), goes_on)
@@ -174,13 +174,13 @@ class _ExportRun:
         return structs.replace(self._first, query=document, variables=variables)
 
     async def _write(
-        self, number: int, first: GraphQLRequest, goes_on: Callable[[Rows], bool]
+        self, number: int, first: GraphQLRequest, goes_on: Callable[[PageEnd], bool]
     ) -> None:
         self._parts[number] = await self._written(number, first, goes_on)
         await self._save()
 
     async def _written(
-        self, number: int, first: GraphQLRequest, goes_on: Callable[[Rows], bool]
+        self, number: int, first: GraphQLRequest, goes_on: Callable[[PageEnd], bool]
     ) -> Part:
         """Write a part, and return it."""
         writer = self._export.writer()
@@ -193,11 +193,12 @@ class _ExportRun:
                     # Parts of CSV are one file in a row.
                     if number == 1 or self._export.request.format != "csv":
                         file.write(head)
-                    async with aclosing(read_rows(self._ready.read, first, goes_on)) as pages:
-                        async for rows in pages:
-                            start = start or rows.page_info.start_cursor
-                            end = rows.page_info.end_cursor or end
-                            for piece in writer.page(rows.nodes):
+                    pages = read_rows(self._ready.read, first, goes_on, writer.collect)
+                    async with aclosing(pages):
+                        async for page in pages:
+                            start = start or page.page_info.start_cursor
+                            end = page.page_info.end_cursor or end
+                            for piece in writer.page(page):
                                 file.write(piece)
                                 await asyncio.sleep(0)
                     file.write(await asyncio.to_thread(writer.end))

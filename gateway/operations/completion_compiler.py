@@ -68,10 +68,15 @@ def _not_finite() -> object:
     raise FastPathMiss
 
 
+def response_attribute(number: int) -> str:
+    """Return the attribute of response objects in which they have the value of a field, which are in their order."""
+    return f"r{number}"
+
+
 def _make_answer_class(keys: tuple[str, ...]) -> type:
     """Return a struct class with these response keys. It takes some 2 KB, and only the garbage collector frees it."""
-    fields = [(f"r{i}", Any) for i in range(len(keys))]
-    rename = {f"r{i}": key for i, key in enumerate(keys)}
+    fields = [(response_attribute(i), Any) for i in range(len(keys))]
+    rename = {response_attribute(i): key for i, key in enumerate(keys)}
     return msgspec.defstruct("Answer", fields, rename=rename, gc=False)
 
 

@@ -1,11 +1,13 @@
-"""A service of so many orders, read by keyset: ``paged_upstream.py ROWS``. Prints its port; GET only.
+"""A service of so many orders, read by keyset: ``paged_upstream.py ROWS [ROWS_A_SECOND]``. Prints its port; GET only.
 
-A row costs it next to nothing: all but the key is one of a thousand texts. The orders are those of ``workload``.
+A row costs it next to nothing: all but the key is one of a thousand texts. The orders are those of ``workload``. With a
+pace it answers as late as a service that reads so many rows a second.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import sys
 from pathlib import Path
@@ -27,8 +29,8 @@ _RESTS = [
 ]
 
 
-def page(target: bytes, rows: int) -> bytes:
-    """Return the JSON of the page that a target names."""
+def page(target: bytes, rows: int) -> tuple[bytes, int]:
+    """Return the JSON of the page that a target names, and how many rows it has."""
     after, top = _AFTER.search(target), _TOP.search(target)
     first = int(after[1]) + 1 if after else 0
     last = min(rows, first + (int(top[1]) if top else rows))
@@ -36,15 +38,16 @@ def page(target: bytes, rows: int) -> bytes:
         b'{"dataAreaId":"usmf","OrderNumber":"SO-%06d",%b' % (i, _RESTS[i % 1_000])
         for i in range(first, last)
     ]
-    return b'{"value":[%b]}' % b",".join(texts)
+    return b'{"value":[%b]}' % b",".join(texts), len(texts)
 
 
 class Pages(asyncio.Protocol):
     """Answers each request of a connection."""
 
-    def __init__(self, rows: int, metadata: bytes) -> None:
+    def __init__(self, rows: int, metadata: bytes, pace: float) -> None:
         self._rows = rows
         self._metadata = metadata
+        self._pace = pace
         self._read = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -55,18 +58,24 @@ class Pages(asyncio.Protocol):
         while (end := self._read.find(b"\r\n\r\n")) >= 0:
             target = self._read[:end].split(b" ", 2)[1]
             self._read = self._read[end + 4 :]
-            status, media, body = 404, b"application/json", b"{}"
+            status, media, body, seconds = 404, b"application/json", b"{}", 0.0
             if target.startswith(b"/data/$metadata"):
                 status, media, body = 200, b"application/xml", self._metadata
             elif target.startswith(b"/data/Orders?"):
-                status, body = 200, page(target, self._rows)
-            self._transport.write(_HEAD % (status, media, len(body)) + body)  # type: ignore[attr-defined]
+                body, number = page(target, self._rows)
+                status, seconds = 200, number / self._pace
+            answer = _HEAD % (status, media, len(body)) + body
+            if seconds:
+                asyncio.get_running_loop().call_later(seconds, self._transport.write, answer)  # type: ignore[attr-defined]
+            else:
+                self._transport.write(answer)  # type: ignore[attr-defined]
 
 
 async def main() -> None:
     rows, metadata = int(sys.argv[1]), document().encode()
+    pace = float(sys.argv[2]) if len(sys.argv) > 2 else math.inf
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Pages(rows, metadata), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: Pages(rows, metadata, pace), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

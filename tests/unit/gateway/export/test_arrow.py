@@ -16,9 +16,11 @@ import pytest
 
 from gateway.errors import NotInstalled, UpstreamMalformed
 from gateway.export.arrow import ArrowWriter
+from gateway.export.pages import Rows
 from gateway.export.selection import Column
 from schema.catalog.records import Field, FieldKind, ValueType
 from schema.model.records import Property, TypeRef
+from tests.support.export_pages import json_page, written
 
 CASES: list[tuple[str, str, Any, str]] = [
     ("String", '"a"', "a", "string"),
@@ -40,7 +42,7 @@ CASES: list[tuple[str, str, Any, str]] = [
         "timestamp[us, tz=UTC]",
     ),
     ("TimeOfDay", '"10:11:12"', time(10, 11, 12), "time64[us]"),
-    ("JSON", '{"a":[0.10000000000000000001]}', '{"a":[0.10000000000000000001]}', "string"),
+    ("JSON", '{"a":[0.25,1e16]}', '{"a":[0.25,1E+16]}', "string"),
 ]
 
 
@@ -51,21 +53,14 @@ def column(scalar: str, precision: int | None = None, scale: int | None = None) 
     return Column(("a",), field, nullable=True)
 
 
-def written(writer: ArrowWriter, *pages: str) -> bytes:
-    try:
-        pieces = [writer.begin()]
-        for page in pages:
-            pieces += writer.page(msgspec.Raw(page.encode()))
-        return b"".join([*pieces, writer.end()])
-    finally:
-        writer.close()
-
-
+@pytest.mark.parametrize("completed", [False, True], ids=["JSON", "completed"])
 @pytest.mark.parametrize(("scalar", "text", "value", "kind"), CASES)
-def test_values_keep_type_and_digits(scalar: str, text: str, value: Any, kind: str) -> None:
+def test_values_keep_type_and_digits(
+    scalar: str, text: str, value: Any, kind: str, completed: bool
+) -> None:
     pages = (f'[{{"a":{text}}},{{"a":null}}]', "[]", f'[{{"a":{text}}}]')
-    file = written(ArrowWriter([column(scalar)], "parquet"), *pages)
-    stream = written(ArrowWriter([column(scalar)], "arrow"), *pages)
+    file = written(ArrowWriter([column(scalar)], "parquet"), *pages, completed=completed)
+    stream = written(ArrowWriter([column(scalar)], "arrow"), *pages, completed=completed)
 
     table = pyarrow.parquet.read_table(io.BytesIO(file))
     expected = Decimal(text.strip('"')) if value is None else value
@@ -95,6 +90,41 @@ def test_what_does_not_fit_fails(scalar: str, facets: dict[str, int], text: str)
         written(writer, f'[{{"a":{text}}}]')
 
 
+def test_json_has_all_its_digits() -> None:
+    text = '{"a":[0.10000000000000000001]}'
+
+    stream = written(ArrowWriter([column("JSON")], "arrow"), f'[{{"a":{text}}}]')
+
+    assert pyarrow.ipc.open_stream(stream).read_all().column("a").to_pylist() == [text]
+
+
+@pytest.mark.parametrize("scale", [0, 1, 2, 3, 6, 16, 30])
+def test_decimals_of_all_lengths_are_exact(scale: int) -> None:
+    """They are parsed with as many digits as the longest of a page has."""
+    writer = ArrowWriter([column("Decimal", precision=38, scale=scale)], "arrow")
+    values = [Decimal(f"-7.{'0' * (digits - 1)}1") for digits in range(1, scale + 1)]
+    pages = [[Decimal(0), Decimal(9)], values, [Decimal("0.50"), *values] if scale > 1 else []]
+
+    table = pyarrow.ipc.open_stream(
+        written(writer, *(str([{"a": str(v)} for v in page]).replace("'", '"') for page in pages))
+    ).read_all()
+
+    assert table.column("a").to_pylist() == [value for page in pages for value in page]
+
+
+def test_decimals_may_be_numbers() -> None:
+    """Rows with related rows beside them are decoded before they are completed."""
+    writer = ArrowWriter([column("Decimal")], "arrow")
+    made = msgspec.defstruct("Answer", [("r0", Any)])
+    cells = [Decimal("0.00"), None, Decimal("1E+2"), Decimal("-0.0000000000000001")]
+    page = Rows(slices=(writer.collect([made(cell) for cell in cells]),))
+
+    pieces = [writer.begin(), *writer.page(page), writer.end()]
+
+    table = pyarrow.ipc.open_stream(b"".join(pieces)).read_all()
+    assert table.column("a").to_pylist() == cells
+
+
 def test_facets_are_those_of_the_property() -> None:
     file = written(ArrowWriter([column("Decimal", precision=9, scale=2)], "parquet"), '[{"a":"1"}]')
 
@@ -113,7 +143,7 @@ def test_a_list_without_rows_is_a_file_with_columns() -> None:
 def test_an_export_that_ends_early_ends_its_thread() -> None:
     writer = ArrowWriter([column("Int")], "parquet")
     writer.begin()
-    list(writer.page(msgspec.Raw(b'[{"a":1}]')))
+    list(writer.page(json_page('[{"a":1}]')))
 
     writer.close()
     writer._thread.join(10)

@@ -28,6 +28,7 @@ from gateway.runtime.assembly import Gateway, open_client, open_gateway
 from gateway.sandbox import create_sandbox
 from tests.support.garbage import pass_over_what_is_here
 from tests.support.observers import raise_defects
+from tests.support.own_data import NOWHERE
 from tests.support.shared import share
 from tests.support.soak import bounded
 
@@ -36,6 +37,9 @@ if TYPE_CHECKING:  # its driver takes 0.2 s to import, which few tests need
     from tests.support.redis_server import RedisServer
 
 share()
+# No test uses the data of who runs it, or of another test: a default that cannot be made, in this process and in those
+# that it starts. Tests that store anything name a folder of their own (``tests.support.process`` does).
+os.environ["XDG_DATA_HOME"] = NOWHERE
 
 # pytest rewrites what Hypothesis imports when it first needs it: in the middle of an example, where a parse that is
 # interrupted by the garbage collector fails on Python 3.11 ("AST constructor recursion depth mismatch").

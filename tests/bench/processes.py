@@ -9,8 +9,10 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from queue import Empty, Queue
+from tempfile import TemporaryDirectory
 from threading import Thread
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,7 +22,14 @@ PROGRAM = str(Path(sys.executable).with_name("d365-graphql"))
 def environment(**settings: str) -> dict[str, str]:
     """Return this process's environment without settings of the gateway, but for those given."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("D365_")}
-    return {**kept, "D365_LOG_LEVEL": "warning", "D365_CACHE_DIR": "none", **settings}
+    own = {"XDG_DATA_HOME": _data_folder().name, "D365_CACHE_DIR": "none"}
+    return {**kept, **own, "D365_LOG_LEVEL": "warning", **settings}
+
+
+@cache
+def _data_folder() -> TemporaryDirectory[str]:
+    """Return a folder for what the programs store. It is removed at the end of this process."""
+    return TemporaryDirectory(prefix="bench-data-")
 
 
 class Program:

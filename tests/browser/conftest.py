@@ -239,6 +239,7 @@ def real(folder):
     log = folder / "gateway.log"
     clean = {k: v for k, v in os.environ.items() if not k.startswith("D365_")}
     clean["D365_SUBSCRIPTIONS__INTERVAL"] = "0.1"
+    clean["D365_DATA_DIR"] = str(folder / "data")
     with (
         log.open("wb") as out,
         subprocess.Popen(

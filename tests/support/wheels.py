@@ -75,7 +75,11 @@ class Environment:
     def variables(self) -> dict[str, str]:
         """Return an environment without settings and without a path to the repository."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("D365_", "PYTHON"))}
-        return {**kept, "XDG_CACHE_HOME": str(self.folder / "cache"), "COLUMNS": "200"}
+        folders = {
+            "XDG_CACHE_HOME": str(self.folder / "cache"),
+            "XDG_DATA_HOME": str(self.folder / "data"),
+        }
+        return {**kept, **folders, "COLUMNS": "200"}
 
 
 def installed(wheel: Path, folder: Path) -> Environment:

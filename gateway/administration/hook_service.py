@@ -5,17 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from gateway.config.settings import Settings
 from gateway.errors import GatewayError
 from gateway.hooks.secrets import open_hook_register
-from gateway.store.hook_register import Hook, HookRegister
 
 from .actors import Actor
 from .known_environments import stored_since
 from .opening import RegisterHolder
+
+if TYPE_CHECKING:  # it imports SQLAlchemy
+    from gateway.store.hook_register import Hook, HookRegister
 
 GRACE = 86_400.0
 """Seconds for which the secret before can still be used, if nobody says otherwise."""

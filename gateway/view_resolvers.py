@@ -11,7 +11,7 @@ from typing import Any, assert_never, cast
 from gateway.errors import PageLimitExceeded, UpstreamMalformed
 from gateway.operations.pages import Failure, Page
 from gateway.operations.row_types import Row, row_type_of
-from gateway.operations.shapes import ViewShape
+from gateway.operations.shapes import ChildRequirements, ViewShape
 from gateway.operations.value_conversion import from_upstream
 from gateway.operations.view_shapes import (
     CollectedRead,
@@ -21,6 +21,7 @@ from gateway.operations.view_shapes import (
     IdRead,
     ListRead,
     ObjectRead,
+    PartRead,
     RawRead,
     Read,
     SourcesRead,
@@ -98,7 +99,7 @@ def _value(read: ValueRead, row: Row) -> object:
         value = _column(read, column, row)
         if value is not None:
             return value
-    return None
+    return read.field.empty
 
 
 def _column(read: ValueRead, column: ColumnRead, row: Row) -> object:
@@ -108,7 +109,8 @@ def _column(read: ValueRead, column: ColumnRead, row: Row) -> object:
     assert kind is not None
     raw = getattr(at, row_type_of(at).attribute(column.field))
     if field.table is not None:
-        return None if raw is None else field.table.get(raw, field.otherwise)
+        table = field.table if field.otherwise is None else {"": None, **field.table}
+        return None if raw is None else table.get(raw, field.otherwise)
     form = form_of(kind, field.type_name)
     if form == "member":
         return cast("object", raw)
@@ -127,17 +129,7 @@ def _column(read: ValueRead, column: ColumnRead, row: Row) -> object:
 
 
 def _list(read: ListRead, row: Row) -> object:
-    before = _at(row, read.way)
-    if before is None:
-        return []
-    page = _loaded(getattr(before, read.child.slot))
-    assert isinstance(page, Page)
-    if page.has_next:
-        raise PageLimitExceeded(
-            f"{read.child.field.name} has more than {len(page.rows):,} rows, the largest page.",
-            hint="Read them by the list of `raw`, page by page.",
-        )
-    rows = [at for item in page.rows if (at := _at(item, read.after)) is not None]
+    rows = _rows(row, read.way, read.child, read.after)
     if isinstance(read.item, ViewShape):
         return rows
     values = [_value(read.item, at) for at in rows]
@@ -146,14 +138,31 @@ def _list(read: ListRead, row: Row) -> object:
     return [value for value in values if value is not None]
 
 
+def _rows(row: Row, way: Way, child: ChildRequirements, after: Way) -> list[Row]:
+    """Return the rows of a list. Raises PageLimitExceeded if there are more than were read."""
+    before = _at(row, way)
+    if before is None:
+        return []
+    page = _loaded(getattr(before, child.slot))
+    assert isinstance(page, Page)
+    if page.has_next:
+        raise PageLimitExceeded(
+            f"{child.field.name} has more than {len(page.rows):,} rows, the largest page.",
+            hint="Read them page by page: from their own list, or below `raw`.",
+        )
+    return [at for item in page.rows if (at := _at(item, after)) is not None]
+
+
 def _collected(read: CollectedRead, row: Row) -> object:
     items: list[tuple[Any, Mapping[str, Any]]] = []
     for item in read.items:
-        parts = {
-            name: part.value.value
-            if isinstance(part.value, ConstantRead)
-            else _value(part.value, row)
-            for name, part in item.items()
-        }
-        items.append((parts[read.distinct], parts))
+        rows = [row] if item.child is None else _rows(row, item.way, item.child, item.after)
+        for at in rows:
+            parts = {name: _part(part, at) for name, part in item.parts.items()}
+            items.append((parts[read.distinct], parts))
     return [parts for _, parts in each_once(items)]
+
+
+def _part(part: PartRead, row: Row) -> object:
+    value = part.value
+    return value.value if isinstance(value, ConstantRead) else _value(value, row)

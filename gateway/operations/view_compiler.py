@@ -7,16 +7,17 @@ For ``{ users { nodes { name department { name } } } }`` the expression of a row
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, assert_never, cast
 
-from .shapes import ViewShape
+from .shapes import ChildRequirements, ViewShape
 from .view_shapes import (
     CollectedRead,
     ColumnRead,
     ConnectionRead,
     ConstantRead,
     IdRead,
+    ItemRead,
     ListRead,
     ObjectRead,
     PartRead,
@@ -84,6 +85,8 @@ class ViewCompiler:
 
     def _value(self, read: ValueRead, row: str) -> str:
         *others, last = [self._column(read, column, row) for column in read.columns]
+        if read.field.empty is not None:
+            others, last = [*others, last], repr(read.field.empty)
         for expression in reversed(others):
             name = self._compiler.name("t")
             last = f"({name} if ({name} := {expression}) is not None else {last})"
@@ -98,10 +101,9 @@ class ViewCompiler:
         assert kind is not None
         raw = f"{{}}.{column.level.attribute(column.field)}"
         if field.table is not None:
-            table = dict(field.table)
             if field.otherwise is None:
-                return f"{self._compiler.add('M', table)}.get({raw})"
-            table[None] = cast("str", None)
+                return f"{self._compiler.add('M', field.table)}.get({raw})"
+            table = {"": None, **field.table, None: None}
             return f"{self._compiler.add('M', table)}.get({raw}, {field.otherwise!r})"
         form = form_of(kind, field.type_name)
         if form == "member":
@@ -120,21 +122,23 @@ class ViewCompiler:
                 return scalar
 
     def _list(self, read: ListRead) -> str:
-        rows = f"whole({{}}.{read.child.slot})"
         if isinstance(read.item, ViewShape):
-            item = f"{self.function(read.item)}({{}})"
+            function = self.function(read.item)
         else:
-            item = f"{self._compiler.define('x', self._value(read.item, 'x'))}({{}})"
-        if read.after:
-            # One row less where a relation leads nowhere: what it would tell is not there.
-            step = self._compiler.define("x", self._at(read.after, "x", "{}"))
+            function = self._compiler.define("x", self._value(read.item, "x"))
+        items = self._rows(read.way, read.child, read.after, f"{function}({{}})")
+        return items if isinstance(read.item, ViewShape) else self._values(read.item, items)
+
+    def _rows(self, way: Way, child: ChildRequirements, after: Way, item: str) -> str:
+        """Return the expression of a list of items of ``x``, one for each row of a list below it."""
+        rows = f"whole(x.{child.slot})"
+        if after:
+            # One row less if a relation leads nowhere: there is nothing that it could tell.
+            step = self._compiler.define("x", self._at(after, "x", "{}"))
             items = f"[{item.format('z')} for r in {rows} if (z := {step}(r)) is not None]"
         else:
             items = f"[{item.format('r')} for r in {rows}]"
-        if not isinstance(read.item, ViewShape):
-            items = self._values(read.item, items)
-        list_of = self._compiler.define("x", items.replace("{}", "x"))
-        return self._at(read.way, "x", f"{list_of}({{}})", nothing="[]")
+        return self._at(way, "x", f"{self._compiler.define('x', items)}({{}})", nothing="[]")
 
     def _values(self, item: ValueRead, items: str) -> str:
         if not item.field.highest:
@@ -142,15 +146,22 @@ class ViewCompiler:
         return f"highest_of({self._compiler.add('H', item.field.highest)}, {items})"
 
     def _collected(self, read: CollectedRead) -> str:
-        names = [name for _, name in read.keys]
-        tuples = [
-            f"({', '.join(self._part(item[name]) for name in (read.distinct, *names))},)"
-            for item in ({**i, "__typename": _typename(read.type_name)} for i in read.items)
-        ]
+        names = (read.distinct, *(name for _, name in read.keys))
+        items = [self._item(item, names, read.type_name) for item in read.items]
         answer = self._compiler.response([key for key, _ in read.keys])
         # Walrus expressions may not stand in the iterable of a comprehension, so that the items are arguments.
         make = self._compiler.define("i", f"[{answer}(*p[1:]) for p in each_once(i)]")
-        return f"{make}(({', '.join(tuples)},))"
+        return f"{make}(({', '.join(items)},))"
+
+    def _item(self, item: ItemRead, names: Sequence[str], type_name: str) -> str:
+        """Return the expression of an item as a tuple of its parts; with a star, of those of the rows of a list."""
+        typename = PartRead(ConstantRead(type_name))
+        parts = (self._part(item.parts.get(name, typename)) for name in names)
+        values = f"({', '.join(parts)},)"
+        if item.child is None:
+            return values
+        make = self._compiler.define("x", values)
+        return f"*{self._rows(item.way, item.child, item.after, f'{make}({{}})')}"
 
     def _part(self, part: PartRead) -> str:
         if isinstance(part.value, ConstantRead):
@@ -166,10 +177,6 @@ class ViewCompiler:
             for source in read.sources
         )
         return f"[{', '.join(f'{answer}({values})' for values in items)}]"
-
-
-def _typename(type_name: str) -> PartRead:
-    return PartRead(ConstantRead(type_name))
 
 
 def _source(source: Mapping[str, object], type_name: str, name: str) -> object:

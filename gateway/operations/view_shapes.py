@@ -5,7 +5,7 @@ The requirements are those of the rows, so that a unified list is planned, price
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -13,7 +13,7 @@ from msgspec import Struct
 from gateway.documents.collect_fields import Nodes
 from schema.catalog.records import Field
 from schema.unified.api import UnifiedApi
-from schema.unified.views import Column, Steps, UnifiedField, UnifiedType, ViewKind
+from schema.unified.views import Column, Item, Steps, UnifiedField, UnifiedType, ViewKind
 
 from .shapes import (
     TYPENAME,
@@ -90,11 +90,20 @@ class PartRead(Struct, frozen=True, eq=False):
     value: ValueRead | ConstantRead
 
 
+class ItemRead(Struct, frozen=True, eq=False):
+    """One possible item, or one for each row of a list."""
+
+    parts: Mapping[str, PartRead]
+    way: Way = ()
+    child: ChildRequirements | None = None
+    after: Way = ()
+
+
 class CollectedRead(Struct, frozen=True, eq=False):
     """Items from several columns, each once."""
 
     type_name: str
-    items: tuple[Mapping[str, PartRead], ...]
+    items: tuple[ItemRead, ...]
     distinct: str
     keys: tuple[tuple[str, str], ...]
     """Response key → name of the part."""
@@ -236,20 +245,33 @@ class ViewShaper:
         self, nodes: Nodes, field: UnifiedField, level: RowRequirements
     ) -> CollectedRead:
         keys = self._keys(nodes, field)
-        parts = {name for _, name in keys} | {field.distinct}
+        names = {name for _, name in keys if name != TYPENAME} | {field.distinct}
+        items = tuple(self._item(nodes, field, item, names, level) for item in field.items)
+        return CollectedRead(field.type_name, items, field.distinct, keys)
+
+    def _item(
+        self,
+        nodes: Nodes,
+        field: UnifiedField,
+        item: Item,
+        names: Iterable[str],
+        level: RowRequirements,
+    ) -> ItemRead:
+        way: Way = ()
+        after: Way = ()
+        child: ChildRequirements | None = None
+        if item.list:
+            way, child, after, level = self._list(nodes, item.list, level)
         of = self._api.type(field.of).fields
-        items: list[Mapping[str, PartRead]] = []
-        for item in field.items:
-            reads: dict[str, PartRead] = {}
-            for name in parts:
-                column = item.columns.get(name)
-                reads[name] = PartRead(
-                    ConstantRead(item.constants.get(name))
-                    if column is None
-                    else ValueRead(of[name], (self._column(nodes, column, level),))
-                )
-            items.append(reads)
-        return CollectedRead(field.type_name, tuple(items), field.distinct, keys)
+        parts: dict[str, PartRead] = {}
+        for name in names:
+            column = item.columns.get(name)
+            if column is None:
+                parts[name] = PartRead(ConstantRead(item.constants.get(name)))
+            else:
+                read = self._column(nodes, column, level)
+                parts[name] = PartRead(ValueRead(of[name], (read,)))
+        return ItemRead(parts, way, child, after)
 
     def _keys(self, nodes: Nodes, field: UnifiedField) -> tuple[tuple[str, str], ...]:
         collected = self._shaper.selection.subfields(nodes, frozenset((field.type_name,)))

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from msgspec import structs
+
 from schema.catalog import Catalog
 from schema.catalog.records import Field, FieldKind, InputRole, TypeKind
 from schema.model.joins import join_pairs
@@ -110,6 +112,8 @@ class Binder:
             name=spec.name,
             kind=ViewKind.PART,
             type_name=self.type_name(spec.type),
+            table={key: value or None for key, value in spec.values.items()} or None,
+            convert=CONVERSIONS[spec.convert] if spec.convert else None,
             description=spec.description,
         )
 
@@ -211,11 +215,11 @@ class _Rows:
             raise MissingError("; ".join(missing))
         is_list = bool(spec.highest) or spec.many
         self._check_lists(columns, is_list=is_list)
-        table = None
-        if spec.values:
+        table: Mapping[Any, str | None] | None = None
+        if spec.values or spec.otherwise:
             first = columns[0].field.value
             assert first is not None
-            table = {wire_of(first, key): value for key, value in spec.values.items()}
+            table = {wire_of(first, key): value or None for key, value in spec.values.items()}
         return UnifiedField(
             name=spec.name,
             kind=ViewKind.HIGHEST if spec.highest else ViewKind.VALUE,
@@ -225,6 +229,7 @@ class _Rows:
             columns=tuple(columns),
             table=table,
             otherwise=spec.otherwise,
+            empty=spec.empty,
             convert=CONVERSIONS[spec.convert] if spec.convert else None,
             highest=spec.highest,
             filter=None
@@ -243,16 +248,16 @@ class _Rows:
                     f"{column.where} is {'one value' if is_list else 'a list'}: see `many` of its join"
                 )
 
-    def _column(self, path: str, spec: FieldSpec | None, type_name: str = "") -> Column:
+    def _column(self, path: str, spec: FieldSpec, type_name: str) -> Column:
         join, _, name = path.rpartition(".")
         steps = self._way(join)
         csdl = steps[-1].field.target if steps else self._csdl
         field = column_of(self._catalog, csdl, name)
         set_name = (steps[-1].field.target_set or "") if steps else self._set
         assert field.value is not None
-        if spec is not None and not spec.values and spec.type in SCALARS:
+        if not (spec.values or spec.otherwise) and spec.type in SCALARS:
             check_type(field.value, type_name, f"{set_name}.{name}")
-        if spec is not None and spec.convert and field.value.edm != "Edm.String":
+        if spec.convert and field.value.edm != "Edm.String":
             raise MissingError(f"{set_name}.{name} is no text")
         return Column(steps, field, f"{set_name}.{name}")
 
@@ -284,7 +289,7 @@ class _Rows:
         missing: list[str] = []
         for item in spec.collect:
             try:
-                items.append(self._item(item))
+                items.append(self._item(item, self._binder.target(spec)))
             except MissingError as lack:
                 missing.append(str(lack))
         if not items:
@@ -302,10 +307,23 @@ class _Rows:
             description=_described(spec.description, tuple(missing)),
         )
 
-    def _item(self, item: ItemSpec) -> Item:
-        columns = {name: self._column(path, None) for name, path in item.values.items()}
-        self._check_lists(list(columns.values()), is_list=False)
-        return Item(columns, item.constants)
+    def _item(self, item: ItemSpec, of: TypeSpec) -> Item:
+        columns = {
+            name: self._column(path, of.fields[name], self._binder.type_name(of.fields[name].type))
+            for name, path in item.values.items()
+        }
+        lists = [column.steps for column in columns.values() if any(s.many for s in column.steps)]
+        if not lists:
+            return Item(columns, item.constants)
+        way = min(lists, key=len)
+        if any(column.steps[: len(way)] != way for column in columns.values()):
+            raise MissingError("the columns of one item are in rows of different lists")
+        below = {
+            name: structs.replace(column, steps=column.steps[len(way) :])
+            for name, column in columns.items()
+        }
+        self._check_lists(list(below.values()), is_list=False)
+        return Item(below, item.constants, way)
 
     def _way(self, join: str) -> Steps:
         """Return the steps to a join. Raises MissingError."""

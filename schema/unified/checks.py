@@ -45,8 +45,9 @@ def _value_problems(field: FieldSpec, enums: Mapping[str, EnumSpec]) -> Iterator
     enum = enums.get(field.type)
     if enum is None:
         return
-    for value in dict.fromkeys((*field.values.values(), field.otherwise, field.constant)):
-        if value is not None and value not in enum.values:
+    others = (field.otherwise, field.empty, field.constant)
+    for value in dict.fromkeys((*field.values.values(), *others)):
+        if value and value not in enum.values:
             yield f".values: {_no(f'value of {enum.name}', value, enum.values)}"
 
 

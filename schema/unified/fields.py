@@ -17,7 +17,18 @@ SCALARS = ("ID", "String", "Int", "Long", "Float", "Decimal", "Boolean", "Date",
 """Types of values that a mapping may name."""
 _TABLES = Path(__file__).parent / "tables"
 _OPTIONS = (
-    *("type", "column", "constant", "values", "otherwise", "convert", "join", "many", "paged"),
+    *(
+        "type",
+        "column",
+        "constant",
+        "values",
+        "otherwise",
+        "empty",
+        "convert",
+        "join",
+        "many",
+        "paged",
+    ),
     *("collect", "distinct", "highest", "absent", "filter", "description"),
 )
 
@@ -26,8 +37,8 @@ class ProblemError(ValueError):
     """What is wrong with a field."""
 
 
-def read_field(name: str, value: object) -> FieldSpec:
-    """Return a field; a text alone is a column. Raises ProblemError."""
+def read_field(name: str, value: object, *, is_part: bool = False) -> FieldSpec:
+    """Return a field; a text alone is a column. ``is_part``: of a collected item. Raises ProblemError."""
     if isinstance(value, str | list):
         value = {"column": value}
     if not isinstance(value, Mapping):
@@ -48,6 +59,7 @@ def read_field(name: str, value: object) -> FieldSpec:
         constant=value.get("constant"),
         values=_values(value.get("values", {})),
         otherwise=_text(value, "otherwise") or None,
+        empty=_text(value, "empty") or None,
         convert=convert,
         join=_text(value, "join"),
         many=value.get("many") is True,
@@ -59,8 +71,19 @@ def read_field(name: str, value: object) -> FieldSpec:
         filter=value.get("filter") is not False,
         description=_text(value, "description"),
     )
-    _check(field)
+    if is_part:
+        _check_part(field)
+    else:
+        _check(field)
     return field
+
+
+def _check_part(field: FieldSpec) -> None:
+    others = (field.paths, field.collect, field.join, field.absent, field.constant)
+    if any(other not in ((), "", None) for other in others):
+        raise ProblemError(
+            "items are collected by fields of other types: it takes type, values, convert and description."
+        )
 
 
 def _check(field: FieldSpec) -> None:

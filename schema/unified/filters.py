@@ -18,7 +18,7 @@ def filter_of(
     catalog: Catalog, spec: FieldSpec, columns: list[Column], root: str, type_name: str, prefix: str
 ) -> Filter | None:
     """Return how conditions on a field carry over to rows of the type ``root``; None if they do not."""
-    if not spec.filter or spec.convert or len(spec.paths) != 1:
+    if not spec.filter or spec.convert or spec.empty or len(spec.paths) != 1:
         return None
     (column,) = columns
     path: list[str] = []
@@ -34,7 +34,7 @@ def filter_of(
     if item is None:
         return None
     path.append(item.name)
-    if spec.values:
+    if spec.values or spec.otherwise:
         return _mapped(spec, column, tuple(path), type_name, prefix)
     assert column.field.value is not None
     if not check_type(column.field.value, type_name, column.where):
@@ -61,7 +61,8 @@ def _mapped(
             operand = operand_of(kind, key)
         except MissingError:  # this environment has fewer members
             continue
-        inverse[value] = (*inverse.get(value, ()), operand)
+        if value:
+            inverse[value] = (*inverse.get(value, ()), operand)
     # Texts have a filter of their own: of what stands in a table, no part can be looked for.
     name = f"{prefix}{TEXT_FILTER}" if type_name == "String" else f"{type_name}Filter"
     return Filter(path, name, inverse=inverse, rest=spec.otherwise)

@@ -163,7 +163,7 @@ class _Reading:
                     f"{at}: a field is called like postingStatus, not raw or sources."
                 )
             try:
-                fields[field] = read_field(field, value)
+                fields[field] = read_field(field, value, is_part=not sets)
             except ProblemError as problem:
                 self._problems.append(f"{at}: {problem}")
         if not fields:

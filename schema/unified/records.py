@@ -58,6 +58,8 @@ class FieldSpec(Struct, frozen=True, kw_only=True):
     """Value of the column → value of the field."""
     otherwise: str | None = None
     """The value of the field for values that ``values`` does not list."""
+    empty: str | None = None
+    """The value of the field if no column has one."""
     convert: str = ""
     join: str = ""
     """For a field of another type: where its row is; empty: the row itself."""

@@ -71,6 +71,8 @@ class Item(Struct, frozen=True, eq=False):
 
     columns: Mapping[str, Column]
     constants: Mapping[str, Any]
+    list: Steps = ()
+    """The way to rows, of which each gives an item; empty: there is one item. Columns start at these rows."""
 
 
 class Filter(Struct, frozen=True, eq=False):
@@ -98,9 +100,11 @@ class UnifiedField(Struct, frozen=True, kw_only=True, eq=False):
     many: bool = False
     columns: tuple[Column, ...] = ()
     constant: Any = None
-    table: Mapping[Any, str] | None = None
+    table: Mapping[Any, str | None] | None = None
     """Value of the column, as the service sends it → value of the field."""
     otherwise: str | None = None
+    empty: str | None = None
+    """The value if no column has one."""
     convert: Callable[[str], str] | None = None
     steps: Steps = ()
     of: str = ""

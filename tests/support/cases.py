@@ -16,6 +16,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,9 @@ def _lines(request: Request) -> list[str]:
 
 
 def _line(request: Request) -> str:
-    return readable_url(request).replace("\n", "\\n")
+    # Conditions of unified models may depend on the day.
+    today = f"{datetime.now(UTC):%Y-%m-%d}T00:00:00Z"
+    return readable_url(request).replace("\n", "\\n").replace(today, "<today>")
 
 
 def builtins_of(answer: Answer) -> dict[str, Any]:

@@ -243,7 +243,13 @@ def print_why(
 
     async def explain_name(gateway: Gateway) -> Reasons:
         schema = gateway.schema
-        found = reasons(gateway.catalog, name, schema.writes, aggregates=schema.has_aggregates)
+        found = reasons(
+            gateway.catalog,
+            name,
+            schema.writes,
+            aggregates=schema.has_aggregates,
+            unified=schema.unified,
+        )
         changes = describe_changes(
             gateway.catalog, gateway.settings, gateway.dialect, name.removeprefix("Query.")
         )

@@ -5,7 +5,7 @@ The requirements are those of the rows, so that a unified list is planned, price
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -245,7 +245,8 @@ class ViewShaper:
         self, nodes: Nodes, field: UnifiedField, level: RowRequirements
     ) -> CollectedRead:
         keys = self._keys(nodes, field)
-        names = {name for _, name in keys if name != TYPENAME} | {field.distinct}
+        selected = (name for _, name in keys if name != TYPENAME)
+        names = tuple(dict.fromkeys((field.distinct, *selected)))
         items = tuple(self._item(nodes, field, item, names, level) for item in field.items)
         return CollectedRead(field.type_name, items, field.distinct, keys)
 
@@ -254,7 +255,7 @@ class ViewShaper:
         nodes: Nodes,
         field: UnifiedField,
         item: Item,
-        names: Iterable[str],
+        names: tuple[str, ...],
         level: RowRequirements,
     ) -> ItemRead:
         way: Way = ()

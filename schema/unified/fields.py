@@ -112,7 +112,7 @@ def _text(table: Mapping[str, Any], name: str) -> str:
 
 def _texts(table: Mapping[str, Any], name: str) -> tuple[str, ...]:
     value = table.get(name, ())
-    texts = (value,) if isinstance(value, str) else tuple(value)
+    texts = tuple(value) if isinstance(value, list | tuple) else (value,)
     if not all(isinstance(text, str) and text for text in texts):
         raise ProblemError(f"{name}: it is a text, or a list of texts.")
     return texts

@@ -20,8 +20,10 @@ from schema.catalog.records import (
 from schema.errors import SchemaError
 from schema.model.records import Navigation, Property
 from schema.operators import OperatorKind, WhereOperator
+from schema.unified.api import UnifiedApi
 from schema.writes import Writes
 
+from . import unified as why_unified
 from . import writes as why_writes
 from .shared import Lines, argument_type, marks, result_type, type_notation, unknown
 
@@ -58,17 +60,24 @@ def why(catalog: Catalog, name: str, writes: Writes | None = None) -> str:
 
 
 def reasons(
-    catalog: Catalog, name: str, writes: Writes | None = None, *, aggregates: bool = True
+    catalog: Catalog,
+    name: str,
+    writes: Writes | None = None,
+    *,
+    aggregates: bool = True,
+    unified: UnifiedApi | None = None,
 ) -> Reasons:
     """Return the explanation of ``Type``, ``Type.field``, ``Enum.VALUE``, ``Query.field`` or a bare field of ``Query``.
 
     With ``writes``, also of fields of ``Mutation``, including why a mutation is not offered; without ``aggregates``, of
-    no fields that aggregate lists. Names are GraphQL's; those of the metadata are accepted too. Raises SchemaError,
-    with similar names, for an unknown name.
+    no fields that aggregate lists; with ``unified``, of its models. Names are GraphQL's; those of the metadata are
+    accepted too. Raises SchemaError, with similar names, for an unknown name.
     """
     aggregate = catalog.aggregates.get(name.strip().removeprefix("Query.")) if aggregates else None
     if aggregate is not None:
         return _show(f"Query.{aggregate.name}", _root(catalog, aggregate))
+    if unified is not None and why_unified.is_unified(unified, name.strip()):
+        return _show(name, why_unified.lines(unified, name.strip()))
     owner, dot, member = name.strip().partition(".")
     if dot:
         return _show(name, _member(catalog, writes, owner, member))

@@ -21,6 +21,7 @@ from gateway.explain.explain import explain
 from gateway.odata.finops import FINOPS
 from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway, open_gateway
+from schema.unified.load import load_models, product_models
 from tests.support.pages import DOCS, PAGES, ROOT, blocks, inline_code, page
 
 pytestmark = pytest.mark.anyio
@@ -55,7 +56,9 @@ async def test_every_operation_fits_the_sandbox(sandbox: Gateway) -> None:
     assert {text: messages for text, messages in wrong.items() if messages} == {}
 
 
-@pytest.mark.parametrize("name", ["querying", "writing", "data/aggregates", "data/bulk-writes"])
+@pytest.mark.parametrize(
+    "name", ["querying", "writing", "data/aggregates", "data/bulk-writes", "data/unified"]
+)
 async def test_printed_operations_run(sandbox: Gateway, name: str) -> None:
     for block in blocks("graphql", of=name):
         answer = (await sandbox.engine.execute(request(block.text))).to_builtins()
@@ -90,7 +93,22 @@ async def test_explain_prints_what_the_page_shows(
     assert f"{text}\n" == printed, "UPDATE_DOCS=1 writes the pages anew"
 
 
-@pytest.mark.parametrize("block", blocks("toml"), ids=lambda block: block.page)
+_MAPPING = "namespace ="
+
+
+@pytest.mark.parametrize(
+    "block", [b for b in blocks("toml") if _MAPPING in b.text], ids=lambda block: block.page
+)
+def test_printed_mapping_files_can_be_loaded(block: Any, tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(block.text, "utf-8")
+
+    assert len(load_models([file])) >= len(product_models())
+
+
+@pytest.mark.parametrize(
+    "block", [b for b in blocks("toml") if _MAPPING not in b.text], ids=lambda block: block.page
+)
 def test_every_toml_block_is_a_settings_file(block: Any, tmp_path: Path) -> None:
     file = tmp_path / "gateway.toml"
     file.write_text(block.text, "utf-8")

@@ -1,0 +1,113 @@
+"""Explains the names of unified models: which columns they read, and what the environment lacks (``schema why``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from schema.types.strawberry_definitions import Ref
+from schema.unified.api import Namespace, UnifiedApi, UnifiedKind
+from schema.unified.views import Column, Condition, Filter, Steps, UnifiedField, UnifiedType
+
+from .shared import Lines, type_notation, unknown
+
+
+def is_unified(api: UnifiedApi, name: str) -> bool:
+    """Return whether a name is that of a unified model, one of its types or of its fields."""
+    owner = name.removeprefix("Query.").partition(".")[0]
+    return owner in api.namespaces or api.has(owner)
+
+
+def lines(api: UnifiedApi, name: str) -> Lines:
+    """Yield the explanation of a name. Raises SchemaError for an unknown one."""
+    owner, _, member = name.removeprefix("Query.").partition(".")
+    space = api.namespaces.get(owner)
+    if space is not None:
+        return _field_of(api, space, member) if member else _namespace(space)
+    entry = api.entry(owner)
+    assert entry is not None
+    if entry.kind is UnifiedKind.NAMESPACE:
+        space = api.namespaces[entry.short]
+        return _field_of(api, space, member) if member else _namespace(space)
+    if not entry.short or entry.kind in (UnifiedKind.ENUM, UnifiedKind.FILTER):
+        return iter((("what it is", f"a type of unified models: {entry.kind.value}"),))
+    bound = api.type(entry.short)
+    if not member:
+        return _type(bound)
+    if member not in bound.fields:
+        raise unknown(f"field {bound.name}.", member, bound.fields)
+    return _field(bound, bound.fields[member])
+
+
+def _namespace(space: Namespace) -> Lines:
+    yield "what it is", f"the root field of a unified model, version {space.spec.version}"
+    yield "fields", ", ".join(space.fields)
+
+
+def _field_of(api: UnifiedApi, space: Namespace, name: str) -> Lines:
+    root = space.fields.get(name)
+    if root is None:
+        raise unknown(f"field {space.name}.", name, space.fields)
+    bound = api.type(root.short)
+    yield "what it is", f"a {'list' if root.is_list else 'row by its id'} of {bound.name}"
+    yield from _type(bound)
+
+
+def _type(bound: UnifiedType) -> Lines:
+    if bound.set_name:
+        yield "rows", bound.set_name
+    if bound.where:
+        yield "only rows with", _conditions(bound.where)
+    yield from _missing(bound.missing)
+    lacking = [name for name, field in bound.fields.items() if field.missing]
+    if lacking:
+        yield "not complete here", ", ".join(lacking)
+
+
+def _field(bound: UnifiedType, field: UnifiedField) -> Lines:
+    ref = Ref(field.type_name, field.nullable, field.many)
+    yield "type", type_notation(ref.name, nullable=ref.nullable, many=ref.many)
+    columns = (*field.columns, *(c for item in field.items for c in item.columns.values()))
+    for column in columns:
+        yield "from", _column(bound, column)
+    if field.steps:
+        yield "from", _way(bound, field.steps)
+    if field.table is not None:
+        yield "values", ", ".join(f"{key} → {value}" for key, value in field.table.items())
+    if field.filter is not None:
+        yield "where", _filter(field.filter)
+    yield from _missing(field.missing)
+
+
+def _missing(missing: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    for text in missing:
+        yield "missing here", text
+
+
+def _filter(own: Filter) -> str:
+    order = f", orderBy {own.order}" if own.order else ""
+    return f"{'.'.join(own.path)} of the rows{order}"
+
+
+def _column(bound: UnifiedType, column: Column) -> str:
+    way = f" ({_way(bound, column.steps)})" if column.steps else ""
+    return f"{column.where}{way}"
+
+
+def _way(bound: UnifiedType, steps: Steps) -> str:
+    """Return a way in words: ``SystemUsers → PersonUsers by PersonUserSystemUserEntity``."""
+    texts = [bound.set_name]
+    for step in steps:
+        navigation = step.field.navigation
+        assert navigation is not None
+        by = (
+            ", ".join(f"{pair.property} = {pair.referenced}" for pair in navigation.on)
+            if navigation.declared
+            else navigation.name
+        )
+        only = f", only {_conditions(step.where)}" if step.where else ""
+        texts.append(f"{step.field.target_set} by {by}{only}")
+    return " → ".join(texts)
+
+
+def _conditions(conditions: tuple[Condition, ...]) -> str:
+    return ", ".join(f"{c.column.source} {c.operator} {c.operand}" for c in conditions)

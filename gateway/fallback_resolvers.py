@@ -14,7 +14,9 @@ from typing import Any, Protocol
 from graphql import GraphQLResolveInfo
 from msgspec import UNSET
 
+from gateway.documents.collect_fields import custom_names
 from gateway.execution.plan_runner import Loaded
+from gateway.operations.custom_columns import custom_columns
 from gateway.operations.global_ids import node_ids
 from gateway.operations.pages import Edge, Failure, Page
 from gateway.operations.row_types import Row, row_type_of
@@ -139,6 +141,8 @@ class LoadedResolvers:
                 return self._id(source, info.parent_type.name)
             case FieldKind.REST:
                 return getattr(source, "rest", None)
+            case FieldKind.CUSTOM:
+                return self._custom(source, info)
             case FieldKind.VALUE | FieldKind.ETAG:
                 raw = getattr(source, row_type.attribute(field))
                 return _value(field, raw)
@@ -149,6 +153,18 @@ class LoadedResolvers:
                 node = info.context.compiled_nodes[id(info.field_nodes[0])]
                 child = row_type.level.by_node[node]
                 return _object(_present(field, getattr(source, child.slot)))
+
+    def _custom(self, row: Row, info: Info) -> dict[str, object]:
+        """Return the columns that the field's argument names, with decimals and long integers as text."""
+        row_type = row_type_of(row)
+        of_type = self._catalog.object(row_type.csdl_of(row) or row_type.level.info.csdl)
+        names = custom_names(info.field_nodes[0], info.variable_values.coerced)
+        return {
+            name: None
+            if column is None
+            else _in_json(column, _value(column, getattr(row, row_type.attribute(column))))
+            for name, column in custom_columns(of_type, names)
+        }
 
     def _complex(self, field: Field, raw: object) -> object:
         _present(field, raw)
@@ -247,3 +263,14 @@ def _value(field: Field, raw: object) -> object:
     if field.prop.type.many and present is not None:
         return each_from_upstream(field.value, present)
     return from_upstream(field.value, present)
+
+
+def _in_json(column: Field, value: object) -> object:
+    """Return a value as the scalar of its column is written, inside of JSON. Raises its error."""
+    assert column.value is not None
+    if isinstance(value, list):
+        return [_in_json(column, item) for item in value]
+    if isinstance(value, Exception):
+        raise value
+    is_text = value is not None and column.value.scalar in ("Long", "Decimal")
+    return str(value) if is_text else value

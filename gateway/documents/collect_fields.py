@@ -1,13 +1,13 @@
 """Field collection: selection sets with fragments, ``@skip`` and ``@include`` resolved.
 
 Implements CollectFields of the GraphQL specification (section 6.3.2) over the generated types. The only values that a
-selection depends on are those of the variables in ``@skip`` and ``@include``, so they are a part of the cache key of
-prepared operations (:func:`condition_variables`).
+selection depends on are those of the variables in ``@skip`` and ``@include``, and names in ``customFields``: so they
+are a part of the cache key of prepared operations (:func:`condition_variables`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,8 @@ from graphql import (
     VariableNode,
 )
 
+from schema.catalog.records import CUSTOM_FIELDS
+
 Nodes = tuple[FieldNode, ...]
 """Field nodes that are merged under one response key."""
 
@@ -40,7 +42,7 @@ class Selection:
     operation: OperationDefinitionNode
     fragments: Mapping[str, FragmentDefinitionNode] = field(repr=False)
     conditions: Mapping[str, object]
-    """Coerced values of the variables that ``@skip`` and ``@include`` use."""
+    """Coerced values of the variables that ``@skip``, ``@include`` and ``customFields`` use."""
 
     def fields(
         self, sets: Iterable[SelectionSetNode | None], types: frozenset[str]
@@ -124,7 +126,7 @@ def fragments_of(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:
 
 
 def condition_variables(document: DocumentNode) -> tuple[str, ...]:
-    """Return the names of the variables that ``@skip`` and ``@include`` use in the document, sorted."""
+    """Return the names of the variables that decide what is selected, sorted."""
     names: dict[str, None] = {}
     stack: list[SelectionNode] = []
     for definition in document.definitions:
@@ -137,6 +139,8 @@ def condition_variables(document: DocumentNode) -> tuple[str, ...]:
                 value = _condition_of(directive)
                 if isinstance(value, VariableNode):
                     names[value.name.value] = None
+        if isinstance(node, FieldNode) and node.name.value == CUSTOM_FIELDS:
+            names.update(dict.fromkeys(_variables(node.arguments)))
         inner = getattr(node, "selection_set", None)
         if inner is not None:
             stack.extend(inner.selections)
@@ -166,11 +170,36 @@ def _value_key(node: Any) -> tuple[object, ...]:
 
 def has_variables(arguments: Iterable[ArgumentNode] | None) -> bool:
     """Return whether arguments depend on variables, at any depth."""
+    return any(True for _ in _variables(arguments))
+
+
+def _variables(arguments: Iterable[ArgumentNode] | None) -> Iterator[str]:
+    """Yield the names of the variables in arguments, at any depth."""
     stack: list[Any] = [a.value for a in arguments or ()]
     while stack:
         node = stack.pop()
         if node.kind == "variable":
-            return True
+            yield node.name.value
         stack.extend(getattr(node, "values", None) or ())
         stack.extend(f.value for f in getattr(node, "fields", None) or ())
-    return False
+
+
+def custom_names(node: FieldNode, variables: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the columns that a field ``customFields`` names, each once. Its arguments are valid."""
+    names: dict[str, None] = {}
+    for argument in node.arguments or ():
+        for item in _items(argument.value, variables):
+            names[str(item)] = None
+    return tuple(names)
+
+
+def _items(value: ValueNode, variables: Mapping[str, object]) -> Iterator[object]:
+    """Yield the items of an argument that is a list; a single value stands for a list of one (section 3.11)."""
+    if isinstance(value, VariableNode):
+        items = variables.get(value.name.value)
+        yield from items if isinstance(items, list | tuple) else (items,)
+    elif isinstance(value, ListValueNode):
+        for item in value.values:
+            yield from _items(item, variables)
+    else:
+        yield getattr(value, "value", None)

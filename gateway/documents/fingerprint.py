@@ -4,7 +4,8 @@ Clients that write values into the text of their operations send a new text each
 validated, but what is compiled of it (shapes, row types, completion) does not depend on the values of arguments, nor on
 the names of operations and variables.
 
-Only one thing about arguments counts: which fields have equal ones, as those share their rows. So the fingerprint holds
+Only one thing about arguments counts: which fields have equal ones, as those share their rows (and which columns
+``customFields`` names). So the fingerprint holds
 a number instead of arguments: that of the first field with equal ones.
 """
 
@@ -24,6 +25,8 @@ from graphql import (
     VariableNode,
 )
 from msgspec import Struct
+
+from schema.catalog.records import CUSTOM_FIELDS
 
 from .collect_fields import arguments_key
 
@@ -79,7 +82,10 @@ class _Walk:
             self.key.append(name)
             return
         # 0 stands for no arguments.
-        number = self._arguments.setdefault(arguments_key(node), len(self._arguments))
+        arguments = arguments_key(node)
+        number = self._arguments.setdefault(arguments, len(self._arguments))
+        if name == CUSTOM_FIELDS:
+            self.key.append(arguments)
         self.key.append((name, None if alias is None else alias.value, number, conditions))
         # Only their nodes are looked up again for another document.
         if node.arguments or below is not None:

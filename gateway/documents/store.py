@@ -66,7 +66,7 @@ class Document(Struct, frozen=True, eq=False):
     code: str = ""
     """Code of the errors."""
     conditions: tuple[str, ...] = ()
-    """Names of the variables that ``@skip`` and ``@include`` use."""
+    """Names of the variables that decide what is selected: in ``@skip``, ``@include`` and ``customFields``."""
     variables: dict[int, VariableReader] = field(default_factory=dict)
     """id of an operation → what reads its variables: a cache."""
 
@@ -76,13 +76,13 @@ class Document(Struct, frozen=True, eq=False):
         return [d for d in self.node.definitions if isinstance(d, OperationDefinitionNode)]
 
     def check_conditions(self, variables: Mapping[str, object]) -> None:
-        """Raise OperationRefused if a variable of ``@skip`` or ``@include`` is null.
+        """Raise OperationRefused if a variable that decides what is selected is null.
 
         Its type allows null if it has a default, so neither validation nor coercion finds it.
         """
         for name in self.conditions:
             if name in variables and variables[name] is None:
-                message = f"Variable '${name}' is used in @skip or @include and cannot be null."
+                message = f"Variable '${name}' decides what is selected and cannot be null."
                 raise refusal(message, "BAD_USER_INPUT")
 
 

@@ -35,9 +35,6 @@ from gateway.jobs.exporting import ExportJob, ExportKind
 from gateway.jobs.job_json import job_json, manifest_json
 from gateway.jobs.records import FileFacts, Job, NewJob
 from gateway.jobs.service import Jobs
-from gateway.packages.choice import check_package, read_source
-from gateway.packages.records import SourceChoice
-from gateway.request import GraphQLRequest
 
 from .edge import send_refusal
 from .endpoints import JOBS, Endpoint, with_cors
@@ -74,7 +71,7 @@ _STATUS: Mapping[type[GatewayError], int] = {
 }
 _FIELDS = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
 _METHODS = ("GET", "HEAD", "POST", "DELETE")
-_EXPORT = ("set", "where", "fields", "format", "companies", "formulas", "source")
+_EXPORT = ("set", "where", "fields", "format", "companies", "formulas")
 
 Answer: TypeAlias = Callable[["JobRequest"], Awaitable[None]]
 
@@ -219,22 +216,17 @@ async def _start_export(request: JobRequest) -> None:
     gateway = live.gateway
     documents = endpoint.documents.of_caller(caller, gateway.view)
     values, is_trusted = _with_document(parameters, documents, request.headers)
-    name, export, companies, source = _read(values, request.headers)
+    name, export, companies = _read(values, request.headers)
     ready = await ready_export(endpoint, scope, caller, live, name, lambda: export)
     if documents.store is not None and not is_trusted:
         documents.find({"query": ready.export.document}, request.headers)
     ready.export.writer().close()  # raises if the format is not installed
-    if source == "package":
-        reads = GraphQLRequest(query="", companies=companies, caller=caller)
-        check_package(ready.live.gateway, ready.export, reads)
     job = await request.jobs.start(
         NewJob(
             environment=request.environment,
             profile=endpoint.profile,
             kind=ExportKind.name,
-            request=msgspec.json.encode(
-                ExportJob(set=name, export=export, companies=companies, source=source)
-            ),
+            request=msgspec.json.encode(ExportJob(set=name, export=export, companies=companies)),
             files=FileFacts(
                 name=ready.export.set,
                 ending=ENDINGS[export.format],
@@ -272,8 +264,8 @@ def _with_document(
 
 def _read(
     parameters: Mapping[str, Any], headers: Headers
-) -> tuple[str, ExportRequest, tuple[str, ...] | None, SourceChoice]:
-    """Return the list, the export, the company scope and the source that a body names. Raises BadArgument."""
+) -> tuple[str, ExportRequest, tuple[str, ...] | None]:
+    """Return the list, the export and the company scope of a body. Raises BadArgument."""
     for name in parameters:
         if name not in _EXPORT:
             raise BadArgument(f"There is no {name}.", hint=f"There are: {', '.join(_EXPORT)}.")
@@ -289,8 +281,7 @@ def _read(
         raise BadArgument("set is missing.", hint='For example: {"set": "CustomersV3"}')
     name = values.pop("set")
     companies = values.pop("companies", headers.get("x-d365-company"))
-    source = read_source(values.pop("source", "auto"))
-    return name, read_export(values), companies_of(companies), source
+    return name, read_export(values), companies_of(companies)
 
 
 async def _list(request: JobRequest) -> None:

@@ -2,7 +2,7 @@
 
 Two bounded caches that drop the least recently used entry first:
 
-* document and values of the variables in ``@skip`` and ``@include`` → prepared operation, ready to be planned;
+* document and values of the variables that decide what is selected → prepared operation, ready to be planned;
 * fingerprint (the document without the values of arguments) → what is compiled of it. So a new text that differs from
   another one in literals only is parsed and validated, but not compiled again.
 """
@@ -85,7 +85,7 @@ class PreparedOperations:
     ) -> Prepared:
         assert document.node is not None
         fingerprint = fingerprint_of(document.node, operation)
-        key = (fingerprint.key, *conditions.items())
+        key = (fingerprint.key, *((name, _hashable(conditions, name)) for name in conditions))
         compiled = self._compiled.get(key)
         if compiled is not None:
             return compiled.for_document(document.node, operation, fingerprint.fields)
@@ -106,4 +106,9 @@ def _key(
     document: Document, operation: OperationDefinitionNode, variables: Mapping[str, object]
 ) -> tuple[Hashable, ...]:
     # The document itself is a part of the key, so that the id of its operation stays in use.
-    return (document, id(operation), *(variables.get(name) for name in document.conditions))
+    return (document, id(operation), *(_hashable(variables, n) for n in document.conditions))
+
+
+def _hashable(variables: Mapping[str, object], name: str) -> Hashable:
+    value = variables.get(name)
+    return tuple(value) if isinstance(value, list) else value

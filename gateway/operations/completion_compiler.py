@@ -22,6 +22,7 @@ from msgspec import Struct
 
 from schema.catalog.records import Clean, Field, FieldKind, ValueType
 
+from .custom_columns import Columns
 from .global_ids import node_ids
 from .pages import Page
 from .shapes import (
@@ -258,6 +259,8 @@ class Compiler:
                 return self.id_of(shape.type_name, level)
             case FieldKind.REST:
                 return "x.rest"
+            case FieldKind.CUSTOM:
+                return self._custom(item.columns, level)
             case FieldKind.VALUE | FieldKind.ETAG:
                 return self.scalar(declared, f"x.{level.attribute(declared)}", level)
             case FieldKind.COMPLEX:
@@ -272,6 +275,16 @@ class Compiler:
                 assert item.child is not None
                 assert isinstance(item.below, ConnectionShape)
                 return f"{self.page(item.below)}(x.{item.child.slot})"
+
+    def _custom(self, columns: Columns, level: RowRequirements) -> str:
+        """Return the expression of columns as JSON, converted as their own fields are."""
+        pairs = (
+            f"{name!r}: None"
+            if column is None
+            else f"{name!r}: {self.scalar(column, f'x.{level.attribute(column)}', level)}"
+            for name, column in columns
+        )
+        return f"{{{', '.join(pairs)}}}"
 
     def id_of(self, type_name: str, level: RowRequirements) -> str:
         """Return the expression of the global id of the row ``x``."""

@@ -18,12 +18,13 @@ import msgspec
 from graphql import FieldNode
 from msgspec import Struct, field
 
-from gateway.documents.collect_fields import Nodes, Selection, arguments_key
+from gateway.documents.collect_fields import Nodes, Selection, arguments_key, custom_names
 from schema.catalog import Catalog
 from schema.catalog.records import Field, FieldKind, ObjectInfo, TypeKind
 from schema.types.federation import ENTITY
 from schema.unified.views import Condition, Step, UnifiedType
 
+from .custom_columns import Columns, custom_columns
 from .expectations import Expectation, ListLengths
 
 TYPENAME = "__typename"
@@ -183,6 +184,8 @@ class ShapeField(Struct, frozen=True):
     """None for ``__typename``."""
     below: ShapeByType | ConnectionShape | None = None
     child: ChildRequirements | None = None
+    columns: Columns = ()
+    """Of ``customFields``: the names, each with its column if there is one."""
 
 
 def view_place(
@@ -356,6 +359,8 @@ class Shaper:
                     self.need(level, part)
             case FieldKind.VALUE | FieldKind.ETAG:
                 self.need(level, declared)
+            case FieldKind.CUSTOM:
+                return ShapeField(key, declared, columns=self._columns(nodes[0], info, level))
             case FieldKind.REST:
                 self._tables[id(level)].undeclared[name] = declared
             case FieldKind.COMPLEX:
@@ -363,6 +368,13 @@ class Shaper:
             case FieldKind.TO_ONE | FieldKind.TO_MANY:
                 return self._navigation(key, nodes, declared, level)
         return ShapeField(key, declared)
+
+    def _columns(self, node: FieldNode, info: ObjectInfo, level: RowRequirements) -> Columns:
+        """Return what a field names of the columns of a type, and require what there is of them."""
+        named = custom_columns(info, custom_names(node, self.selection.conditions))
+        for column in filter(None, dict(named).values()):
+            self.need(level, column)
+        return named
 
     def _complex(self, nodes: Nodes, value: Field, level: RowRequirements) -> ShapeByType | None:
         self.need(level, value)

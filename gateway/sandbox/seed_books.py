@@ -16,7 +16,6 @@ from .companies import Company
 from .seed import TODAY, Seeds, day, money
 from .seed_documents import LEDGER_FORMAT
 from .seed_ledger import TAX_GROUPS, dimension
-from .values import MAX_MOMENT
 
 Rows = list[dict[str, Any]]
 _STAMP = {"SysRecVersion": 1, "SysCreatedBy": "Admin", "CreatedOn": "2024-06-30T08:00:00Z"}
@@ -128,7 +127,7 @@ def _taxes(seeds: Seeds, company: Company) -> None:
         rates = _RATES[code]
         # A code whose rate has changed has a value for each period.
         starts = [_UNSET, date(2023, 1, 1)][: len(rates)]
-        ends = [date(2022, 12, 31), MAX_MOMENT][-len(rates) :]
+        ends = [date(2022, 12, 31), date(2154, 12, 31)][-len(rates) :]
         seeds.add(
             "TaxCodeValuesV2",
             [

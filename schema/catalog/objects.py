@@ -21,7 +21,18 @@ from schema.model.records import (
 
 from . import descriptions as describe
 from .names import Names, field_name
-from .records import ETAG, Clean, Field, FieldKind, ObjectInfo, TypeKind, ValueType
+from .records import (
+    CUSTOM_FIELDS,
+    CUSTOM_NAMES,
+    ETAG,
+    Argument,
+    Clean,
+    Field,
+    FieldKind,
+    ObjectInfo,
+    TypeKind,
+    ValueType,
+)
 from .types import CatalogOptions, CatalogTypes
 from .values import Abilities
 
@@ -35,6 +46,21 @@ _OWN: Mapping[str, str] = {"id": "rowId", "etag": "rowEtag"}
 gets a word instead of a number because whole products have it: Business Central and Microsoft Graph call every key
 ``id``.
 """
+_CUSTOM: Mapping[str, str] = {CUSTOM_FIELDS: "customFieldsColumn"}
+"""The same for the field that all entity types have."""
+_CUSTOM_FIELD = Field(
+    name=CUSTOM_FIELDS, kind=FieldKind.CUSTOM, type_name="JSON", description=describe.CUSTOM_FIELDS
+)
+CUSTOM_ARGUMENTS = (
+    Argument(
+        name=CUSTOM_NAMES,
+        type_name="String",
+        nullable=False,
+        many=True,
+        description=describe.CUSTOM_NAMES,
+    ),
+)
+"""The arguments of ``customFields``."""
 _CLEANED_TO_NULL = frozenset({Clean.DATE, Clean.NULL_DATE})
 
 
@@ -102,8 +128,8 @@ class CatalogObjects(CatalogTypes):
 
     def _object_fields(self, csdl: str) -> Iterator[Field]:
         """Yield the fields, those of base types first: a type and its interfaces must agree on every name."""
-        names = _FieldNames(_OWN if self._family_has_id(csdl) else {}, self.renames)
-        yield from self.node_fields(csdl)
+        names = _FieldNames(self._own_names(csdl), self.renames)
+        yield from self.own_fields(csdl)
         seen: set[str] = set()
         has_rest = False
         for declaring in self.model.lineage(csdl):
@@ -116,8 +142,14 @@ class CatalogObjects(CatalogTypes):
                 )
         self._field_findings.extend(names.findings)
 
-    def node_fields(self, csdl: str) -> Iterator[Field]:
-        """Yield the gateway's own fields of rows with a global id."""
+    def _own_names(self, csdl: str) -> Mapping[str, str]:
+        """Return the gateway's own fields → the names of properties that would clash with them."""
+        if csdl not in self.model.entity_types:
+            return {}
+        return {**_OWN, **_CUSTOM} if self._family_has_id(csdl) else _CUSTOM
+
+    def own_fields(self, csdl: str) -> Iterator[Field]:
+        """Yield the gateway's own fields of rows."""
         if self.is_node(csdl):
             yield Field(
                 name="id",
@@ -127,6 +159,8 @@ class CatalogObjects(CatalogTypes):
                 description=describe.NODE_ID,
             )
             yield self._etag(csdl)
+        if csdl in self.model.entity_types:
+            yield _CUSTOM_FIELD
 
     def _etag(self, csdl: str) -> Field:
         """Return the version field; the whole family shares it, so that interfaces and their types agree."""
@@ -176,8 +210,9 @@ class CatalogObjects(CatalogTypes):
         members += [n.name for n in declared.navigations if self._is_followed(n)]
         names = dict(zip(members, map(field_name, members), strict=True))
         distinct = set(names.values())
-        if self.is_node(csdl) and not distinct.isdisjoint(_OWN):
-            names = {member: _OWN.get(name, name) for member, name in names.items()}
+        own = self._own_names(csdl)
+        if not distinct.isdisjoint(own):
+            names = {member: own.get(name, name) for member, name in names.items()}
             distinct = set(names.values())
         is_free = len(distinct) == len(members)
         return names if is_free and short(csdl) not in self._renamed else None

@@ -84,6 +84,12 @@ ETAG = "@odata.etag"
 """Name of the annotation that holds a row's version (JSON format 4.01 section 4.6.5)."""
 
 
+CUSTOM_FIELDS = "customFields"
+"""Name of the field of rows that reads columns by their upstream names."""
+CUSTOM_NAMES = "names"
+"""Its argument."""
+
+
 class FieldKind(Enum):
     """What a field of an object type returns."""
 
@@ -96,6 +102,8 @@ class FieldKind(Enum):
     """The undeclared properties of an open type, as JSON."""
     ETAG = "etag"
     """The version of a row, an annotation of its JSON."""
+    CUSTOM = "custom"
+    """Columns that an argument names as the upstream does, as JSON."""
 
 
 class Field(Struct, frozen=True, kw_only=True):

@@ -243,6 +243,8 @@ class RoleCatalog(Catalog):
             if field.navigation is not None:
                 if place in navigations and self.is_served(field.target):
                     yield field
+            elif field.kind is FieldKind.CUSTOM:
+                yield field
             elif field.kind not in _VALUES:
                 if (
                     self.is_node(csdl)

@@ -84,7 +84,7 @@ class Rows:
             return None
         rows = family.rows[kind]
         if kind is TypeKind.OBJECT:
-            own = tuple(map(self._row_member, self._catalog.node_fields(csdl)))
+            own = tuple(map(self._row_member, self._catalog.own_fields(csdl)))
             return Alike(rows, own, map(self._row_member, family.navigations))
         if kind is TypeKind.WHERE:
             logic = map(input_member, self._catalog.logic_fields(entry))

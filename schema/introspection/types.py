@@ -16,6 +16,7 @@ from strawberry.types.enum import StrawberryEnumDefinition
 
 from schema.catalog import Catalog
 from schema.catalog import descriptions as describe
+from schema.catalog.objects import CUSTOM_ARGUMENTS
 from schema.catalog.records import (
     Argument,
     EnumInfo,
@@ -242,7 +243,11 @@ class Types:
     def row_member(self, field: Field) -> Member:
         """Describe a field of rows."""
         use = notation(field.type_name, nullable=field.nullable, many=field.many)
-        arguments = self._arguments(field.target) if field.kind is FieldKind.TO_MANY else ()
+        arguments: tuple[Member, ...] = ()
+        if field.kind is FieldKind.TO_MANY:
+            arguments = self._arguments(field.target)
+        elif field.kind is FieldKind.CUSTOM:
+            arguments = _CUSTOM_ARGUMENTS
         return Member(field.name, field.description or None, use, arguments)
 
     def _arguments(self, csdl: str) -> tuple[Member, ...]:
@@ -398,6 +403,9 @@ def _use(ref: Ref) -> str:
 def _argument(argument: Argument) -> Member:
     use = notation(argument.type_name, nullable=argument.nullable, many=argument.many)
     return Member(argument.name, argument.description or None, use)
+
+
+_CUSTOM_ARGUMENTS = tuple(map(_argument, CUSTOM_ARGUMENTS))
 
 
 def _wired(wire: Wire) -> Member:

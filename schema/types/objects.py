@@ -14,6 +14,7 @@ from strawberry.types.enum import EnumValue, StrawberryEnumDefinition
 
 from schema.catalog import Catalog
 from schema.catalog import descriptions as describe
+from schema.catalog.objects import CUSTOM_ARGUMENTS
 from schema.catalog.records import Argument, Field, FieldKind, RootField, TypeEntry, TypeKind
 
 from .resolvers import Resolvers
@@ -153,6 +154,8 @@ class ObjectTypes:
         arguments: tuple[Argument, ...] = ()
         if field.kind is FieldKind.TO_MANY:
             arguments = self._catalog.list_arguments(field.target, root=False)
+        elif field.kind is FieldKind.CUSTOM:
+            arguments = CUSTOM_ARGUMENTS
         return GeneratedField(
             field.name,
             Ref(field.type_name, field.nullable, field.many),

@@ -221,6 +221,9 @@ def _field(catalog: Catalog, entry: TypeEntry, field: Field) -> Lines:
     if field.kind is FieldKind.REST:
         yield "origin", "added by the gateway: undeclared properties of an open type"
         return
+    if field.kind is FieldKind.CUSTOM:
+        yield "origin", "added by the gateway: columns of the row by their upstream names"
+        return
     yield "CSDL", f"{field.declared_by}.{field.source}"
     yield "sets", ", ".join(catalog.model.sets_of_type.get(entry.csdl, ())) or "none"
     if field.navigation is not None:

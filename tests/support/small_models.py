@@ -15,7 +15,7 @@ from graphql import (
 )
 
 from schema.catalog import Catalog
-from schema.catalog.records import Field, MutationField, PayloadField, RootField
+from schema.catalog.records import CUSTOM_FIELDS, Field, MutationField, PayloadField, RootField
 from schema.catalog.values import Abilities
 from schema.model.records import (
     EntitySet,
@@ -190,8 +190,8 @@ def eager(core: GraphQLSchema) -> GraphQLSchema:
 
 
 def fields_of(catalog: Catalog, name: str) -> dict[str, str]:
-    """Fields of a type with their types as SDL."""
-    found = catalog.object(qualified(name)).fields.values()
+    """Fields of a type with their types as SDL, without the one that rows of all types have."""
+    found = [f for f in catalog.object(qualified(name)).fields.values() if f.name != CUSTOM_FIELDS]
     return {
         f.name: (f"[{f.type_name}!]" if f.many else f.type_name) + ("" if f.nullable else "!")
         for f in found

@@ -51,6 +51,15 @@ async def test_introspection_shows_what_the_roles_grant(client: Client) -> None:
     assert await root_fields(client, "clerk", path="/graphql/ap") == shared | vendors
 
 
+async def test_a_hidden_column_is_as_unknown_by_its_upstream_name(client: Client) -> None:
+    query = '{ customersV3(first: 1) { nodes { customFields(names: ["CreditLimit", "NoSuch", "NameAlias"]) } } }'
+
+    (hidden,) = (await send(client, query, "viewer")).json()["data"]["customersV3"]["nodes"]
+
+    assert hidden["customFields"].pop("NameAlias") is not None
+    assert hidden["customFields"] == {"CreditLimit": None, "NoSuch": None}
+
+
 async def test_rows_of_granted_sets_are_read(client: Client) -> None:
     query = "{ customersV3(first: 2) { nodes { customerAccount } } }"
 

@@ -124,6 +124,19 @@ async def test_a_value_shows_where_one_role_gives_row_and_column(
     assert [event for event in zoo.events if isinstance(event, FastPathFailed)] == []
 
 
+@pytest.mark.parametrize("compiled", [True, False])
+async def test_columns_by_upstream_names_show_as_their_fields_do(*, compiled: bool) -> None:
+    zoo = zoo_of("finops", AUDITOR, OWNER, compiled=compiled)
+    query = 'orders { nodes { text amount customFields(names: ["Text", "Amount"]) } }'
+
+    rows = (await ask(zoo, query))["orders"]["nodes"]
+
+    assert [row["customFields"] for row in rows] == [
+        {"Text": row["text"], "Amount": row["amount"]} for row in rows
+    ]
+    assert [row["amount"] for row in rows] == ["0.50", None, "2.50", None]
+
+
 @pytest.mark.parametrize(
     ("name", "shows"), [("Bob", True), ("Ann", False), ("\uff21nn", False), ("An\u200bn", False)]
 )

@@ -114,6 +114,7 @@ def test_descriptions_hold_label_name_and_marks() -> None:
     assert info.description == "Customers. CSDL: `CustomerV3` (set `CustomersV3`)."
     assert {n: f.description for n, f in info.fields.items()} == {
         "id": "Opaque global ID, for `node(id:)` and client caches.",
+        "customFields": "Columns by their upstream names; null for those that this environment lacks.",
         "etag": "Version of the row, for `ifMatch`; null if the upstream service returns none.",
         "dataAreaId": "CSDL: `dataAreaId`. Key. Company.",
         "customerAccount": "Customer account. CSDL: `CustomerAccount`. Key.",
@@ -123,6 +124,15 @@ def test_descriptions_hold_label_name_and_marks() -> None:
         "validFrom": "CSDL: `ValidFrom`.",
         "orders": "CSDL: `Orders`.",
     }
+
+
+def test_a_property_called_custom_fields_makes_way() -> None:
+    row = entity("A", prop("Text"), prop("CustomFields"))
+    catalog = Catalog(model(row, sets={"As": "A"}), GENERIC)
+
+    sources = {f.name: f.source for f in catalog.object(qualified("A")).fields.values()}
+
+    assert sources == {"customFields": "", "text": "Text", "customFieldsColumn": "CustomFields"}
 
 
 def test_lookups_answer_by_csdl_names() -> None:
@@ -322,6 +332,7 @@ def test_properties_give_way_to_the_gateways_fields_amid_clashes() -> None:
     assert [(f.name, f.source) for f in catalog.object(qualified("A")).fields.values()] == [
         ("id", ""),
         ("etag", "@odata.etag"),
+        ("customFields", ""),
         ("rowId", "ID"),
         ("rowEtag", "etag"),
         ("rowId_2", "RowId"),

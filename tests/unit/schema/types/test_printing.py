@@ -40,7 +40,7 @@ def test_the_api_is_counted_with_all_findings() -> None:
             "enum": 1,
             "filter": 3,
         },
-        fields=6,
+        fields=8,
         input_fields=0,
         enums=1,
         enum_values=2,

@@ -117,7 +117,7 @@ CustomerV3.creditLimit
                 "sets": "CustomersV3",
                 "key": "dataAreaId",
                 "interfaces": "Node",
-                "fields": "15",
+                "fields": "16",
             },
         ),
         ("Group", {"key": "none, so rows have no id and no by-key field"}),

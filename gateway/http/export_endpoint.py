@@ -23,7 +23,6 @@ from gateway.admission.work import Lane
 from gateway.errors import (
     BadArgument,
     Forbidden,
-    InvalidCursor,
     NotInstalled,
     Overloaded,
     Unauthenticated,
@@ -41,7 +40,6 @@ from gateway.identity.caller import ANONYMOUS, Caller
 from gateway.request import Answer, GraphQLRequest, PageEnd
 from gateway.runtime.generations import GenerationManager
 from gateway.runtime.served_api import ServedApi
-from gateway.shutdown import STOPPING
 from gateway.storage.content_coding import (
     IDENTITY,
     StreamCompressor,
@@ -52,22 +50,18 @@ from gateway.storage.content_coding import (
 from .caller_watch import until_refused
 from .edge import send_refusal
 from .endpoints import SET_PARAMETER, Endpoint, with_cors
-from .graphql_endpoint import GRAPHQL, is_foreign, status_of
 from .presence import environment_of
 from .refusals import (
     HttpError,
     UnknownApi,
     caller_error,
-    cross_site_error,
-    error_fields,
     no_route,
-    overload_error,
     shutdown_error,
 )
 from .request_audit import record_refusal
 from .request_parameters import Headers, client_of, companies_of, headers_of, is_fresh, timeout_of
 from .responses import send_body
-from .running_operations import too_many_operations
+from .row_streams import cancelled, check_stream, operation_error, until_stopping
 
 MEDIA: Mapping[Format, bytes] = {
     "ndjson": b"application/x-ndjson; charset=utf-8",
@@ -76,8 +70,6 @@ MEDIA: Mapping[Format, bytes] = {
     "arrow": b"application/vnd.apache.arrow.stream",
 }
 _TEXTS = ("ndjson", "csv")
-_OF_CALLERS = {Forbidden.code: 403, InvalidCursor.code: 400}
-"""Statuses of errors of operations that are those of the request."""
 _ALLOW = (b"allow", b"GET, HEAD, OPTIONS")
 _NO_STORE = (b"cache-control", b"no-store")
 _VARY = (
@@ -150,7 +142,9 @@ class _Exports:
             return
         caller = ANONYMOUS
         try:
-            self._check(scope, headers)
+            check_stream(
+                self._endpoint, scope, headers, ("GET", "HEAD"), "Exports are read by GET."
+            )
             caller, live = await self._endpoint.admit(scope)
             if live is None:
                 raise HttpError(503, "STARTING", "The gateway is starting.", "Try again soon.")
@@ -172,18 +166,6 @@ class _Exports:
             event = RequestRefused(status=refused.status, code=code, message=str(refused))
             self._endpoint.observe(event)
             await send_refusal(refused, scope, receive, send)
-
-    def _check(self, scope: Scope, headers: Headers) -> None:
-        """Raise HttpError if a request is refused before its caller is known."""
-        if scope["method"] not in ("GET", "HEAD"):
-            fields = (_ALLOW,)
-            raise HttpError(405, "METHOD_NOT_ALLOWED", "Exports are read by GET.", fields=fields)
-        if self._endpoint.waiting.is_full:
-            raise overload_error()
-        if self._endpoint.running.is_full:
-            raise caller_error(too_many_operations())
-        if is_foreign(headers, self._endpoint.settings.cors_origins):
-            raise cross_site_error()
 
     async def _prepare(
         self,
@@ -391,30 +373,6 @@ def _code_of(answer: Answer) -> str:
     return str(extensions.get("code", "INTERNAL_ERROR"))
 
 
-def operation_error(answer: Answer, code: str) -> HttpError:
-    """Return an error with the errors of an operation that could not run."""
-    status = _OF_CALLERS.get(code) or status_of(answer, GRAPHQL)
-    # An operation that fails is 200 for clients of GraphQL, who read its errors.
-    status = 502 if status == 200 else status
-    refused = HttpError(status, code, answer.errors[0]["message"])
-    refused.answer = Answer(errors=answer.errors)
-    refused.fields = (*answer.fields, *error_fields(answer.errors))
-    return refused
-
-
 async def _until_gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def until_stopping(scope: Scope) -> None:
-    """Return when the server stops."""
-    event: asyncio.Event | None = scope.get("state", {}).get(STOPPING)
-    await (asyncio.Event() if event is None else event).wait()
-
-
-async def cancelled(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel tasks, and return when they have ended."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -42,16 +42,12 @@ from .caller_watch import until_refused
 from .early_body import EarlyBody
 from .edge import send_refusal
 from .endpoints import SET_PARAMETER, Endpoint, with_cors
-from .export_endpoint import cancelled, operation_error, until_stopping
-from .graphql_endpoint import is_foreign
 from .presence import environment_of
 from .refusals import (
     HttpError,
     UnknownApi,
     caller_error,
-    cross_site_error,
     no_route,
-    overload_error,
 )
 from .request_audit import record_refusal
 from .request_parameters import (
@@ -68,7 +64,7 @@ from .request_parameters import (
     timeout_of,
 )
 from .responses import send_body
-from .running_operations import too_many_operations
+from .row_streams import cancelled, check_stream, operation_error, until_stopping
 
 _FORMATS: dict[str, Format] = {
     "application/x-ndjson": "ndjson",
@@ -114,7 +110,7 @@ class _Imports:
             await send_body(send, 200, b"", (_ALLOW,))
             return
         try:
-            self._check(scope, headers)
+            check_stream(self._endpoint, scope, headers, ("POST",), "Imports are sent by POST.")
             caller, live = await self._endpoint.admit(scope)
             if live is None:
                 raise HttpError(503, "STARTING", "The gateway is starting.", "Try again soon.")
@@ -145,18 +141,6 @@ class _Imports:
         body = body_pieces(receive)
         job = await start_import(scope, body, of, prepared.first, self._endpoint.profile)
         await send_job(scope, send, job)
-
-    def _check(self, scope: Scope, headers: Headers) -> None:
-        """Raise HttpError if a request is refused before its caller is known."""
-        if scope["method"] != "POST":
-            fields = (_ALLOW,)
-            raise HttpError(405, "METHOD_NOT_ALLOWED", "Imports are sent by POST.", fields=fields)
-        if self._endpoint.waiting.is_full:
-            raise overload_error()
-        if self._endpoint.running.is_full:
-            raise caller_error(too_many_operations())
-        if is_foreign(headers, self._endpoint.settings.cors_origins):
-            raise cross_site_error()
 
 
 def prepare_import(

@@ -221,12 +221,19 @@ async def _start_export(request: JobRequest) -> None:
     if documents.store is not None and not is_trusted:
         documents.find({"query": ready.export.document}, request.headers)
     ready.export.writer().close()  # raises if the format is not installed
+    columns = ready.export.columns if export.fields is None else ()
+    of = ExportJob(
+        set=name,
+        export=export,
+        companies=companies,
+        columns=tuple(column.name for column in columns),
+    )
     job = await request.jobs.start(
         NewJob(
             environment=request.environment,
             profile=endpoint.profile,
             kind=ExportKind.name,
-            request=msgspec.json.encode(ExportJob(set=name, export=export, companies=companies)),
+            request=msgspec.json.encode(of),
             files=FileFacts(
                 name=ready.export.set,
                 ending=ENDINGS[export.format],
@@ -313,6 +320,8 @@ async def _part(request: JobRequest) -> None:
     part = next((part for part in job.checkpoint.parts if str(part.number) == number), None)
     if part is None or job.state == "CANCELLED":
         raise UnknownJob("There is no such part.", hint="The manifest lists those that are there.")
+    # Policy may have changed since the job was started.
+    await request.jobs.require_rights(job, request.caller)
     await send_part(
         request.jobs.parts,
         job,

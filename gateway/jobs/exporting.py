@@ -17,12 +17,13 @@ from typing import Any
 import msgspec
 from msgspec import Struct, structs
 
-from gateway.errors import UpstreamMalformed
+from gateway.errors import Forbidden, UpstreamMalformed
 from gateway.export.parts import Indivisible, ListPart, next_place, part_reads, whole_pages
 from gateway.export.reading import read_rows
 from gateway.export.request import Export, ExportRequest
 from gateway.export.serving import ReadyExport, prepare_for
 from gateway.request import GraphQLRequest, PageEnd
+from gateway.runtime.served_api import ServedApi
 
 from .part_file import PartFile
 from .records import Part, Progress
@@ -35,6 +36,8 @@ class ExportJob(Struct, frozen=True, kw_only=True):
     set: str
     export: ExportRequest
     companies: tuple[str, ...] | None = None
+    columns: tuple[str, ...] = ()
+    """Those that it has if ``fields`` names none: all that its caller saw when it was started."""
 
 
 class _State(Struct, frozen=True, kw_only=True):
@@ -56,6 +59,13 @@ class ExportKind:
     def __init__(self, part_rows: int, parallel: int) -> None:
         self._part_rows = part_rows
         self._parallel = parallel
+
+    async def require_rights(self, api: ServedApi, request: bytes) -> None:
+        """Raise Forbidden, UnknownSet or BadArgument if a caller may no longer export what a job has exported."""
+        of = msgspec.json.decode(request, type=ExportJob)
+        ready = await prepare_for(api, of.set, of.export)
+        if not {column.name for column in ready.export.columns}.issuperset(of.columns):
+            raise Forbidden("The file has columns that you may not see.")
 
     async def run(self, job: RunningJob) -> None:
         """Write all parts that are missing."""

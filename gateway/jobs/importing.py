@@ -22,6 +22,7 @@ from gateway.imports.running import ImportRun
 from gateway.imports.serving import prepare_for
 from gateway.imports.writing import ImportStopped, ImportWriter
 from gateway.request import GraphQLRequest
+from gateway.runtime.served_api import ServedApi
 from gateway.storage.content_coding import stream_decompressor
 
 from .part_file import PartFile
@@ -63,6 +64,11 @@ class ImportKind:
     """Runs import jobs."""
 
     name = "import"
+
+    async def require_rights(self, api: ServedApi, request: bytes) -> None:
+        """Raise Forbidden or UnknownSet if a caller may no longer write the rows of which a job has results."""
+        of = msgspec.json.decode(request, type=ImportJob)
+        prepare_for(api, of.set, of.options)
 
     async def run(self, job: RunningJob) -> None:
         """Write all rows that have no result."""

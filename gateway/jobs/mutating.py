@@ -17,6 +17,7 @@ from gateway.admission.work import Lane
 from gateway.errors import IdempotencyInProgress, OutcomeUnknown
 from gateway.export.reading import ExportFailed
 from gateway.request import Answer, GraphQLRequest
+from gateway.runtime.served_api import ServedApi
 
 from .importing import PAUSE
 from .part_file import PartFile
@@ -43,6 +44,16 @@ class MutationKind:
     """Runs mutation jobs."""
 
     name = "mutation"
+
+    async def require_rights(self, api: ServedApi, request: bytes) -> None:
+        """Raise OperationRefused if a caller may no longer send the operation whose answer a job has."""
+        of = msgspec.json.decode(request, type=MutationJob)
+        with api.live.serving() as gateway:
+            gateway.engine.read(
+                GraphQLRequest(
+                    query=of.query, variables=of.variables, operation_name=of.operation_name
+                )
+            )
 
     async def run(self, job: RunningJob) -> None:
         """Run the operation, and write its answer. Raises ExportFailed if it could not run."""

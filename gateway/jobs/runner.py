@@ -18,7 +18,14 @@ from typing import Any, TypeAlias
 
 from msgspec.structs import replace
 
-from gateway.errors import StoreUnavailable, Unauthenticated
+from gateway.documents.refusal import OperationRefused
+from gateway.errors import (
+    BadArgument,
+    Forbidden,
+    StoreUnavailable,
+    Unauthenticated,
+    UnknownSet,
+)
 from gateway.events import Observer, StoreFailed
 from gateway.events.jobs import JobDelayed, JobEnded
 from gateway.export.reading import ExportFailed
@@ -91,6 +98,17 @@ class JobRunner:
             before.task.cancel()
         self._held[job.id] = _Held(job, caller)
         self._wake.set()
+
+    async def require_rights(self, job: Job, caller: Caller) -> None:
+        """Raise Forbidden if a caller has lost the right to what a job has written; or what opening its API raises."""
+        async with self._enter(job.environment, job.profile, caller) as (_, api):
+            try:
+                await self._kinds[job.kind].require_rights(api, job.request)
+            except (BadArgument, Forbidden, OperationRefused, UnknownSet) as error:
+                raise Forbidden(
+                    "Your roles no longer give you what the job has written.",
+                    hint="What you may read now, a new job writes.",
+                ) from error
 
     def drop(self, job_id: str) -> None:
         """Stop a job that was cancelled."""

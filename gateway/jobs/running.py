@@ -92,6 +92,13 @@ class JobKind(Protocol):
 
     name: str
 
+    async def require_rights(self, api: ServedApi, request: bytes) -> None:
+        """Check whether a caller, whom an API serves, may still read what a job writes.
+
+        Raises Forbidden, UnknownSet, BadArgument or OperationRefused if not.
+        """
+        ...
+
     async def run(self, job: RunningJob) -> None:
         """Do the work, and return when all is done.
 

@@ -77,6 +77,11 @@ class Jobs:
             raise UnknownJob("There is no such job.", hint="Jobs are forgotten after jobs.keep.")
         return job
 
+    async def require_rights(self, job: Job, caller: Caller) -> None:
+        """Raise Forbidden if a caller has lost the right to what a job has written. An administrator reads all jobs."""
+        if not is_administrator(caller):
+            await self._runner.require_rights(job, caller)
+
     async def cancel(self, job: Job) -> Job:
         """Cancel a job, and return it. Raises WrongJobState, StoreUnavailable."""
         if not await self._store.cancel(job.id):

@@ -228,6 +228,7 @@ async def test_a_job_has_the_rights_of_its_caller_and_is_nobody_elses(tmp_path: 
                 }
             }
         },
+        "narrow": {"sets": {"CustomersV3": {"deny_columns": ["*Credit*", "NameAlias"]}}},
     }
     own = settings(roles=roles, profiles={}, data_dir=tmp_path, jobs={"part_rows": 100})
     async with serving(own) as (app, events), calling(app, events) as client:
@@ -256,6 +257,10 @@ async def test_a_job_has_the_rights_of_its_caller_and_is_nobody_elses(tmp_path: 
         assert {row["dataAreaId"] for row in rows} == {"usmf"}
         assert {row["organizationName"] for row in rows} == {None}
         assert "creditLimit" not in rows[0]
+        # Policy is read again: what was lost since then is not given away.
+        for of in ("reader", "narrow", "none"):
+            lost = await call("GET", f"{path}/parts/1", of)
+            assert (lost.status_code, code_of(lost)) == (403, "FORBIDDEN"), of
         listed = await call("GET", "/jobs", "exporter", sub="bob")
         assert listed.json() == {"jobs": []}
         for method, below in (
@@ -270,6 +275,39 @@ async def test_a_job_has_the_rights_of_its_caller_and_is_nobody_elses(tmp_path: 
                 await client.http.request(method, f"{path}{below}"),
             ):
                 assert (refused.status_code, code_of(refused)) == (404, "UNKNOWN_JOB")
+
+
+async def test_results_of_writes_need_the_right_to_write(tmp_path: Path) -> None:
+    roles = {
+        "writer": {"sets": {"CustomerGroups": {"create": True}}},
+        "reader": {"sets": {"CustomerGroups": {}}},
+    }
+    headers = {"prefer": "respond-async", "x-d365-company": "usmf"}
+    mutation = """mutation { createCustomerGroup(input: {customerGroupId: "none", description: "x"}) {
+      userErrors { code } } }"""
+    own = settings(roles=roles, profiles={}, data_dir=tmp_path, read_only=False)
+    async with serving(own) as (app, events), calling(app, events) as client:
+
+        async def call(method: str, path: str, of: str, **more: Any) -> httpx.Response:
+            bearer = {"authorization": f"Bearer {token('k1', roles=[of], sub='ann')}"}
+            fields = {**bearer, **more.pop("headers", {})}
+            return await client.http.request(method, path, headers=fields, **more)
+
+        for path, body, media in (
+            ("/import/CustomerGroups", b'{"nothing": 1}\n', "application/x-ndjson"),
+            ("/graphql", json.dumps({"query": mutation}).encode(), "application/json"),
+        ):
+            fields = {**headers, "content-type": media}
+            started = await call("POST", path, "writer", content=body, headers=fields)
+            assert started.status_code == 202, started.text
+            job = started.headers["location"]
+            async with asyncio.timeout(20):
+                while (shown := (await call("GET", job, "writer")).json())["state"] != "SUCCEEDED":
+                    assert shown["state"] in {"QUEUED", "RUNNING"}, shown
+                    await asyncio.sleep(0.02)
+            assert (await call("GET", f"{job}/parts/1", "writer")).status_code == 200
+            lost = await call("GET", f"{job}/parts/1", "reader")
+            assert (lost.status_code, code_of(lost)) == (403, "FORBIDDEN"), path
 
 
 async def test_without_a_store_jobs_are_refused() -> None:

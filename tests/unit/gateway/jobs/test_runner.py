@@ -62,6 +62,9 @@ class Steps:
         self.callers: list[Caller] = []
         self.before: Callable[[int], Any] = lambda _number: None
 
+    async def require_rights(self, api: ServedApi, request: bytes) -> None:
+        """Everybody may read what it writes."""
+
     async def run(self, job: RunningJob) -> None:
         self.begun += 1
         self.callers.append(job.caller)

@@ -34,6 +34,7 @@ from gateway.operations.view_values import (
     each_once,
     form_of,
     highest_of,
+    instant_of,
     printed,
 )
 
@@ -112,8 +113,8 @@ def _column(read: ValueRead, column: ColumnRead, row: Row) -> object:
         table = field.table if field.otherwise is None else {"": None, **field.table}
         return None if raw is None else table.get(raw, field.otherwise)
     form = form_of(kind, field.type_name)
-    if form == "member":
-        return cast("object", raw)
+    if form in ("member", "instant"):
+        return cast("object", raw) if form == "member" else instant_of(raw)
     value: Any = from_upstream(kind, raw)
     if field.convert is not None:
         return converted(field.convert, value)

@@ -39,6 +39,7 @@ TOPICS = (
     ("audit.", "`[audit]`"),
     ("admin.", "`[admin]`"),
     ("jobs.", "`[jobs]`"),
+    ("packages.", "`[packages]`"),
     ("sandbox.", "`[sandbox]`"),
 )
 """Name of the first setting of a section (or how the names of its table begin), and the section's title."""

@@ -23,17 +23,19 @@ from gateway.export.reading import ExportFailed, Read, read_rows
 from gateway.export.request import ENDINGS, Export, exporting_view, prepare, read_export
 from gateway.export.selection import find_list
 from gateway.http.request_parameters import companies_of
+from gateway.packages.choice import choose_source, no_package_error, read_source
+from gateway.packages.reading import PackageReader
+from gateway.packages.records import NoPackage, SourceChoice
 from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway
 from schema.errors import did_you_mean
 
 from .options import fail
-from .page_log import PageLog
+from .package_pages import ExecutionLog, package_pages
+from .page_log import PageLog, has_log
 from .progress import Show, transferring
 from .replaced_file import replacing
 from .schema_commands import with_gateway
-
-"""Shows how many rows and bytes are written."""
 
 
 def export_list(
@@ -48,7 +50,8 @@ def export_list(
 ) -> None:
     """Write a list to a file, and print how many rows it has. Exits with 1 or 2 if it is not complete.
 
-    ``parameters``: those of the address of an export, without the format, which the name of the file tells.
+    ``parameters``: those of the address of an export, without the format, which the name of the file tells; and the
+    ``source`` of export jobs.
     """
     suffix = target.suffix.lower().removeprefix(".")
     form = next((form for form, ending in ENDINGS.items() if ending == suffix), None)
@@ -56,23 +59,30 @@ def export_list(
         endings = ", ".join(f".{ending}" for ending in ENDINGS.values())
         raise SettingsError(f"--to {target}: the name of the file ends with none of {endings}.")
 
+    choice = read_source(parameters.get("source", "auto"))
+    parameters = {name: value for name, value in parameters.items() if name != "source"}
+
     async def run(gateway: Gateway) -> int:
         export = _prepared(gateway, name, {**parameters, "format": form})
         request = export.first(
             GraphQLRequest(query="", companies=companies_of(parameters.get("companies")))
         )
+        scope = (settings.url, profile, roles, export.set)
+        log = ExecutionLog(target, scope, request, resume=resume)
         with transferring(f"Exporting {export.set}") as show:
             read = gateway.engine.execute_unlogged
+            rows = await _write_packages(gateway, export, request, choice, log, target, show)
+            if rows is not None:
+                return rows
             if not resume:
                 writer = export.writer()
                 pages = read_rows(read, request, collect=writer.collect)
                 with replacing(target) as file:
                     return await _write(writer, pages, file, show)
-            scope = (settings.url, profile, roles, export.set)
-            with PageLog(target, scope, request) as log:
-                await _read_rest(log, read, request, show)
+            with PageLog(target, scope, request) as log_of_pages:
+                await _read_rest(log_of_pages, read, request, show)
                 with replacing(target) as file:
-                    return await _write(export.writer(), log.pages(), file, show)
+                    return await _write(export.writer(), log_of_pages.pages(), file, show)
 
     try:
         rows = with_gateway(settings, run, profile=profile, roles=roles)
@@ -99,6 +109,44 @@ def _prepared(gateway: Gateway, name: str, parameters: Mapping[str, str]) -> Exp
             hint=f"Name those that may: {', '.join(view.roles)}.",
         )
     return prepare(gateway, root, read_export(parameters))
+
+
+async def _write_packages(
+    gateway: Gateway,
+    export: Export,
+    first: GraphQLRequest,
+    choice: SourceChoice,
+    log: ExecutionLog,
+    target: Path,
+    show: Show,
+) -> int | None:
+    """Write all rows from data packages, and return their number; None if they are to be read as OData.
+
+    Raises BadArgument if a package is requested, and there is none.
+    """
+    begun: SourceChoice = choice
+    if log.is_stored and has_log(target):
+        begun = "odata"
+    elif log.read():
+        begun = "package"
+    try:
+        _, plan = await choose_source(
+            gateway, export, gateway.engine.execute_unlogged, first, begun
+        )
+        if plan is None:
+            return None
+        reader = PackageReader(gateway, plan, first.caller)
+        writer = export.writer()
+        pages = package_pages(reader, log, target.parent, writer.collect)
+        with replacing(target) as file:
+            rows = await _write(writer, pages, file, show)
+    except NoPackage as error:
+        log.remove()
+        if choice == "package":
+            raise no_package_error(error) from error
+        return None
+    log.remove()
+    return rows
 
 
 async def _read_rest(log: PageLog, read: Read, first: GraphQLRequest, show: Show) -> None:

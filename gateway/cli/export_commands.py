@@ -49,6 +49,14 @@ def export(  # noqa: PLR0913, PLR0917 - one argument an option of the command
             help="Begin texts that a spreadsheet would take for formulas with an apostrophe. CSV only.",
         ),
     ] = False,
+    source: Annotated[
+        str,
+        typer.Option(
+            metavar="SOURCE",
+            help="Where the rows come from: package (a data package of the environment), odata, or auto: a package if"
+            " there are many, and one is declared in the settings.",
+        ),
+    ] = "auto",
     resume: Annotated[
         bool,
         typer.Option(
@@ -70,7 +78,7 @@ def export(  # noqa: PLR0913, PLR0917 - one argument an option of the command
     with errors_to_exit():
         from .export import export_list
 
-        options = {"where": where, "fields": fields, "companies": companies}
+        options = {"where": where, "fields": fields, "companies": companies, "source": source}
         parameters = {name: value for name, value in options.items() if value is not None}
         if neutralize:
             parameters["formulas"] = "neutralize"

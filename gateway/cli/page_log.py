@@ -31,6 +31,15 @@ _SYNC = 2.0
 """Seconds of reading that are lost at most."""
 
 
+def has_log(target: Path) -> bool:
+    """Return whether pages of an interrupted export are there."""
+    return (_folder_of(target) / "state").exists()
+
+
+def _folder_of(target: Path) -> Path:
+    return target.parent / f".{target.name}.resume"
+
+
 class _State(Struct, frozen=True, kw_only=True):
     digest: str
     """Of what is exported."""
@@ -45,7 +54,7 @@ class PageLog:
 
     def __init__(self, target: Path, scope: tuple[object, ...], first: GraphQLRequest) -> None:
         """``scope`` and ``first`` say what is exported. Raises SettingsError if the log is that of something else."""
-        self._folder = target.parent / f".{target.name}.resume"
+        self._folder = _folder_of(target)
         described = (scope, first.query, first.variables, first.companies)
         digest = hashlib.sha256(msgspec.json.encode(described)).hexdigest()
         self._state = self._read() or _State(digest=digest)

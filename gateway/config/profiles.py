@@ -76,7 +76,7 @@ NOT_PER_PROFILE = frozenset(
         "inbound",
         "cache",
         "replicas",
-        *("jobs", "hooks"),
+        *("jobs", "hooks", "packages"),
         # Each environment serves the profiles of the deployment.
         *("environments", "environment_host", "environment_idle", "default_environment"),
         "linking",

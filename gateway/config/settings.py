@@ -33,6 +33,7 @@ from .hook_models import HookOptions
 from .inbound_models import InboundOptions
 from .job_models import JobOptions
 from .linking_models import LinkingOptions
+from .package_models import PackageOptions
 from .reading_settings import ReadingSettings
 from .replica_models import ReplicaOptions
 from .role_models import Roles
@@ -340,6 +341,9 @@ class Settings(ReadingSettings):
         default=HookOptions(), description="Events that environments report to the gateway."
     )
     jobs: JobOptions = Field(default=JobOptions(), description="Jobs, which run in the background.")
+    packages: PackageOptions = Field(
+        default=PackageOptions(), description="Exports as data packages of Finance & Operations."
+    )
     cost: CostOptions = Field(
         default=CostOptions(), description="What operations may cost the environment."
     )

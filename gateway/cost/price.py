@@ -16,7 +16,7 @@ from typing import assert_never
 
 from msgspec import Struct, structs
 
-from gateway.odata.batch import MAX_READS
+from gateway.odata.batch import LONGER, MANY_CHUNKS, MAX_READS
 from gateway.odata.dialect import Dialect
 from gateway.odata.key_filters import long_list
 from gateway.odata.query import Query
@@ -379,18 +379,21 @@ class _Reads:
             return
         is_short = keys * _SHORT <= self._pricing.max_url_length
         requests = 1.0 if is_short else self._chunks(group, keys)
+        shared = first.shared
+        if requests > MANY_CHUNKS and self._pricing.dialect.batches_reads:
+            requests, shared = self._chunks(group, keys, LONGER), True
         rows = sum(batch.keys * _rows_of_key(batch) for batch in group)
         limit = self._pricing.dialect.page_limit
         if limit is not None and rows > limit:
             requests = max(requests, ceil(rows / limit))
-        sent = ceil(requests / MAX_READS) if first.shared else requests
+        sent = ceil(requests / MAX_READS) if shared else requests
         self._tally.add(name, "page", sent, rows, work=requests)
         # Lists between cursors hold the rows of the page only, so those to be counted are read once more.
         if window is not None and window.keyset and window.has_cursor and window.needs.total:
             self._tally.add(name, "page", requests, rows)
 
-    def _chunks(self, group: Sequence[_Batch], keys: float) -> int:
-        """Return the requests for so many keys."""
+    def _chunks(self, group: Sequence[_Batch], keys: float, longer: int = 1) -> int:
+        """Return the requests for so many keys, whose addresses are so many times as long."""
         first, pricing = group[0], self._pricing
         query, window = first.plan.query, first.plan.window
         if window is not None:
@@ -398,7 +401,7 @@ class _Reads:
         values = sum(
             batch.keys * _VALUE if batch.values is None else batch.values for batch in group
         )
-        limit = pricing.max_url_length
+        limit = longer * pricing.max_url_length
         return chunks_of_keys(query, first.columns, keys, values, pricing.dialect, limit)
 
 

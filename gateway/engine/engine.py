@@ -134,7 +134,7 @@ class Engine:
         answer = spent = None
         # Everything so far was done without I/O.
         try:
-            answer = await self._before_deadline(deadline, self._run(query, reads.runner()), reads)
+            answer = await self._before_deadline(deadline, self.run(query, reads.runner()), reads)
             if answer.errors and ticket is not None and not ticket.has_sent:
                 answer = refused_answer(answer, [root.shape.key for root in query.roots])
             answer.requests, answer.rows = spent = reads.spent()
@@ -229,7 +229,7 @@ class Engine:
         )
         return PlannedQuery(request, prepared, variables, roots)
 
-    async def _run(self, query: PlannedQuery, runner: PlanRunner) -> Answer:
+    async def run(self, query: PlannedQuery, runner: PlanRunner) -> Answer:
         """Load what a query selects, and complete it; one that selects only the schema needs no upstream."""
         prepared = query.prepared
         written = await self._introspection.answer(prepared, query.variables.coerced)

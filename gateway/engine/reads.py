@@ -87,7 +87,7 @@ class Reads:
         self, request: GraphQLRequest, deadline: Deadline, trace: Trace | None
     ) -> ReadContext:
         """Return the reads of one operation."""
-        upstream, identity = self._upstream_of(request.caller)
+        upstream, identity = self.upstream_of(request.caller)
         shared = self._shared(upstream, identity, request, deadline)
         if trace is not None:
             upstream = Traced(upstream, trace)
@@ -99,7 +99,7 @@ class Reads:
 
     def side_by_side(self, requests: Sequence[GraphQLRequest]) -> ReadContext:
         """Return the reads of these queries of one caller and scope, which start now and run side by side."""
-        upstream, caller = self._upstream_of(requests[0].caller)
+        upstream, caller = self.upstream_of(requests[0].caller)
         fetcher = self.fetcher(upstream)
         until = max(self.deadline(request).at for request in requests)
         batches = SharedKeyBatchLoader(fetcher, self.settings.max_url_length)
@@ -121,7 +121,7 @@ class Reads:
             upstream, caller, deadline.at, fresh=request.fresh, refused=refused
         )
 
-    def _upstream_of(self, caller: Caller) -> tuple[Upstream, CallerUpstream | None]:
+    def upstream_of(self, caller: Caller) -> tuple[Upstream, CallerUpstream | None]:
         """Return the upstream of a caller's operation; if it has the caller's identity, also what notes refusals."""
         if self.identities is None:
             return self._sender, None

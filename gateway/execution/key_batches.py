@@ -17,6 +17,7 @@ from aiodataloader import DataLoader
 from msgspec import Struct, field, structs
 
 from gateway.errors import GatewayError
+from gateway.odata.batch import LONGER, MANY_CHUNKS
 from gateway.odata.key_filters import key_filter
 from gateway.odata.query import KeyPart, Literal, Query, Value
 from gateway.operations.expectations import ListLengths
@@ -30,7 +31,15 @@ from .addresses import with_room_for_keys
 from .connections import read_connection
 from .fetcher import Fetcher
 from .field_attribution import current_fields, set_fields
-from .key_chunks import UNFINISHED, RowsByKey, columns_of, read_chunks, split_keys, types_of
+from .key_chunks import (
+    UNFINISHED,
+    KeyChunk,
+    RowsByKey,
+    columns_of,
+    read_chunks,
+    split_keys,
+    types_of,
+)
 from .key_matching import are_distinct, normal_forms
 from .null_order import prove_null_order
 from .page_cutter import Cutter, cut_pages
@@ -222,21 +231,31 @@ class KeyBatchLoader(DataLoader[BatchRequest, RowsByKey]):
         if not group:
             return {}
         columns = columns_of(group[0].columns)
-        chunks = split_keys(self._fetcher, query, columns, keys, self._limit)
         by_type = {self._rows_key(batch): batch for batch in group}
-        reads = (
-            read_chunks(
-                self._fetcher,
-                chunks,
-                batch.plan.row_type,
-                batch.columns,
-                keys,
-                many=batch.plan.window is not None,
-                longest=longest,
+
+        async def read(chunks: Sequence[KeyChunk]) -> dict[Hashable, RowsByKey]:
+            reads = (
+                read_chunks(
+                    self._fetcher,
+                    chunks,
+                    batch.plan.row_type,
+                    batch.columns,
+                    keys,
+                    many=batch.plan.window is not None,
+                    longest=longest,
+                )
+                for batch in by_type.values()
             )
-            for batch in by_type.values()
-        )
-        return dict(zip(by_type, await asyncio.gather(*reads), strict=True))
+            return dict(zip(by_type, await asyncio.gather(*reads), strict=True))
+
+        chunks = split_keys(self._fetcher, query, columns, keys, self._limit)
+        if len(chunks) <= MANY_CHUNKS or not self._dialect.batches_reads:
+            return await read(chunks)
+        # So many requests side by side would be throttled. A $batch is one, and no server limits the addresses in it.
+        longer = split_keys(self._fetcher, query, columns, keys, LONGER * self._limit)
+        with in_batches(True):
+            loaded = await read(longer)
+        return await read(chunks) if _refuses_batches(group, list(loaded.values())) else loaded
 
     def _rows_key(self, batch: BatchRequest) -> Hashable:
         """Return what batches share that may have the same rows in memory."""

@@ -122,7 +122,7 @@ async def _name_parts(
     rows = request.part_rows
     if rows is None:
         assert request.parts is not None
-        total = await count_rows(ready, first)
+        total = await count_rows(ready.read, ready.export, first)
         # A list that cannot be counted is one part.
         if total is None or request.parts == 1:
             return ["."]

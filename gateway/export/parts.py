@@ -18,7 +18,7 @@ from gateway.errors import BadArgument, InvalidCursor, UnsupportedQuery
 from gateway.operations.cursors import shifted
 from gateway.request import GraphQLRequest, PageEnd
 
-from .reading import ExportFailed, has_next, rows_of
+from .reading import ExportFailed, Read, has_next, rows_of
 from .request import Export
 from .serving import ReadyExport
 
@@ -115,10 +115,9 @@ async def find_parts(ready: ReadyExport, first: GraphQLRequest, rows: int) -> li
     ]
 
 
-async def count_rows(ready: ReadyExport, first: GraphQLRequest) -> int | None:
+async def count_rows(read: Read, export: Export, first: GraphQLRequest) -> int | None:
     """Return how many rows the list has; None if the service cannot count them. Raises ExportFailed."""
-    query = ready.export.documents.count
-    answer = await ready.read(structs.replace(first, query=query))
+    answer = await read(structs.replace(first, query=export.documents.count))
     if answer.errors:
         failed = ExportFailed(answer)
         if isinstance(_indivisible(failed), Indivisible):

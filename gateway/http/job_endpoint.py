@@ -35,6 +35,9 @@ from gateway.jobs.exporting import ExportJob, ExportKind
 from gateway.jobs.job_json import job_json, manifest_json
 from gateway.jobs.records import FileFacts, Job, NewJob
 from gateway.jobs.service import Jobs
+from gateway.packages.choice import check_package, read_source
+from gateway.packages.records import SourceChoice
+from gateway.request import GraphQLRequest
 
 from .edge import send_refusal
 from .endpoints import JOBS, Endpoint, with_cors
@@ -71,7 +74,7 @@ _STATUS: Mapping[type[GatewayError], int] = {
 }
 _FIELDS = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
 _METHODS = ("GET", "HEAD", "POST", "DELETE")
-_EXPORT = ("set", "where", "fields", "format", "companies", "formulas")
+_EXPORT = ("set", "where", "fields", "format", "companies", "formulas", "source")
 
 Answer: TypeAlias = Callable[["JobRequest"], Awaitable[None]]
 
@@ -216,17 +219,21 @@ async def _start_export(request: JobRequest) -> None:
     gateway = live.gateway
     documents = endpoint.documents.of_caller(caller, gateway.view)
     values, is_trusted = _with_document(parameters, documents, request.headers)
-    name, export, companies = _read(values, request.headers)
+    name, export, companies, source = _read(values, request.headers)
     ready = await ready_export(endpoint, scope, caller, live, name, lambda: export)
     if documents.store is not None and not is_trusted:
         documents.find({"query": ready.export.document}, request.headers)
     ready.export.writer().close()  # raises if the format is not installed
+    if source == "package":
+        reads = GraphQLRequest(query="", companies=companies, caller=caller)
+        check_package(ready.live.gateway, ready.export, reads)
     columns = ready.export.columns if export.fields is None else ()
     of = ExportJob(
         set=name,
         export=export,
         companies=companies,
         columns=tuple(column.name for column in columns),
+        source=source,
     )
     job = await request.jobs.start(
         NewJob(
@@ -271,8 +278,8 @@ def _with_document(
 
 def _read(
     parameters: Mapping[str, Any], headers: Headers
-) -> tuple[str, ExportRequest, tuple[str, ...] | None]:
-    """Return the list, the export and the company scope of a body. Raises BadArgument."""
+) -> tuple[str, ExportRequest, tuple[str, ...] | None, SourceChoice]:
+    """Return the list, the export, the company scope and the source that a body names. Raises BadArgument."""
     for name in parameters:
         if name not in _EXPORT:
             raise BadArgument(f"There is no {name}.", hint=f"There are: {', '.join(_EXPORT)}.")
@@ -288,7 +295,8 @@ def _read(
         raise BadArgument("set is missing.", hint='For example: {"set": "CustomersV3"}')
     name = values.pop("set")
     companies = values.pop("companies", headers.get("x-d365-company"))
-    return name, read_export(values), companies_of(companies)
+    source = read_source(values.pop("source", "auto"))
+    return name, read_export(values), companies_of(companies), source
 
 
 async def _list(request: JobRequest) -> None:

@@ -22,9 +22,12 @@ from gateway.export.parts import Indivisible, ListPart, next_place, part_reads, 
 from gateway.export.reading import read_rows
 from gateway.export.request import Export, ExportRequest
 from gateway.export.serving import ReadyExport, prepare_for
+from gateway.packages.choice import choose_source, no_package_error
+from gateway.packages.records import NoPackage, Source, SourceChoice
 from gateway.request import GraphQLRequest, PageEnd
 from gateway.runtime.served_api import ServedApi
 
+from .package_exporting import PackageRun
 from .part_file import PartFile
 from .records import Part, Progress
 from .running import RunningJob
@@ -38,6 +41,7 @@ class ExportJob(Struct, frozen=True, kw_only=True):
     companies: tuple[str, ...] | None = None
     columns: tuple[str, ...] = ()
     """Those that it has if ``fields`` names none: all that its caller saw when it was started."""
+    source: SourceChoice = "auto"
 
 
 class _State(Struct, frozen=True, kw_only=True):
@@ -59,6 +63,8 @@ class ExportKind:
     def __init__(self, part_rows: int, parallel: int) -> None:
         self._part_rows = part_rows
         self._parallel = parallel
+        self._turns: dict[str, asyncio.Lock] = {}
+        """Service root → whose data project runs there: one at a time."""
 
     async def require_rights(self, api: ServedApi, request: bytes) -> None:
         """Raise Forbidden, UnknownSet or BadArgument if a caller may no longer export what a job has exported."""
@@ -72,7 +78,39 @@ class ExportKind:
         request = msgspec.json.decode(job.request, type=ExportJob)
         ready = await prepare_for(job.api, request.set, request.export)
         reads = GraphQLRequest(query="", companies=request.companies, caller=job.caller)
-        await _ExportRun(job, ready, reads, self._part_rows, self._parallel).run()
+        if not await self._from_packages(job, ready, reads, request.source):
+            await _ExportRun(job, ready, reads, self._part_rows, self._parallel).run()
+
+    async def _from_packages(
+        self, job: RunningJob, ready: ReadyExport, reads: GraphQLRequest, choice: SourceChoice
+    ) -> bool:
+        """Write all parts that are missing from data packages; return False if they are read as OData instead.
+
+        Raises BadArgument if a package was requested, and there is none.
+        """
+        before = job.source
+        if before is None and job.has_begun:
+            return False  # by a gateway that knew no packages
+        try:
+            # What was chosen before holds: its parts are there.
+            chosen = choice if before is None else before.name
+            source, plan = await choose_source(
+                ready.live.gateway, ready.export, ready.read, reads, chosen
+            )
+            if before is None:
+                job.decide_source(source)
+            if plan is None:
+                return False
+            root = ready.live.gateway.client.root
+            turn = self._turns.setdefault(root, asyncio.Lock())
+            await PackageRun(job, ready, plan, self._part_rows, turn).run()
+        except NoPackage as error:
+            if choice == "package":
+                raise no_package_error(error) from error
+            job.decide_source(Source("odata", error.reason))
+            await job.checkpoint(None, Progress(), ())
+            return False
+        return True
 
 
 class _ExportRun:

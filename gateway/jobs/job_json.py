@@ -27,6 +27,7 @@ def job_json(job: Job, path: str) -> Mapping[str, Any]:
             "ofParts": progress.of_parts,
             "bytes": progress.bytes,
         },
+        "source": _source_json(job),
         "error": job.error,
         "created": time_text(job.created),
         "updated": time_text(job.updated),
@@ -56,6 +57,11 @@ def manifest_json(job: Job, path: str) -> Mapping[str, Any]:
 def part_name(job: Job, part: Part) -> str:
     """Return the name of a part's file: ``CustomersV3-0003.csv``."""
     return f"{job.files.name}-{part.number:04}.{job.files.ending}"
+
+
+def _source_json(job: Job) -> Mapping[str, Any] | None:
+    source = job.checkpoint.source
+    return None if source is None else {"name": source.name, "reason": source.reason}
 
 
 def _part_json(part: Part) -> Mapping[str, Any]:

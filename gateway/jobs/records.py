@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.identity.caller import Caller
+from gateway.packages.records import Source
 
 State: TypeAlias = Literal["QUEUED", "RUNNING", "NEEDS_AUTH", "SUCCEEDED", "FAILED", "CANCELLED"]
 
@@ -58,6 +59,8 @@ class Checkpoint(Struct, frozen=True, kw_only=True):
     """The complete ones, in the order of their numbers; some between may be missing."""
     sha256: str | None = None
     """Of all parts one after the other, once the job has succeeded."""
+    source: Source | None = None
+    """Of an export: where its rows come from."""
 
 
 class Job(Struct, frozen=True, kw_only=True):

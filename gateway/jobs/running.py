@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from gateway.errors import StoreUnavailable
 from gateway.identity.caller import Caller
+from gateway.packages.records import Source
 from gateway.runtime.served_api import ServedApi
 
 from .part_store import PartStore
@@ -46,6 +47,20 @@ class RunningJob:
         self._checkpoint = job.checkpoint
         self._store = parts
         self._save = save
+
+    @property
+    def source(self) -> Source | None:
+        """Where the rows of an export come from, if that was decided."""
+        return self._checkpoint.source
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is a checkpoint to go on at."""
+        return bytes(self._checkpoint.state) != b"null"
+
+    def decide_source(self, source: Source) -> None:
+        """Note where the rows come from, for this and all later checkpoints."""
+        self._checkpoint = replace(self._checkpoint, source=source)
 
     def state(self, of_type: type[_T], default: _T) -> _T:
         """Return the state of the last checkpoint."""

@@ -11,12 +11,11 @@ from schema.model.exposure import require_matches
 from schema.model.records import short
 from schema.types.build import ODataSchema, build_schema
 from schema.types.resolvers import Resolvers
-from schema.unified.load import load_models, product_models
-from schema.unified.records import ModelSpec
 from schema.writes import Writes
 
 from .federation_options import federation_options
 from .model_builder import dialect_of
+from .unified_models import unified_models
 from .write_rules import service_info, write_rules
 
 
@@ -49,16 +48,6 @@ def build_api_schema(
         unified=unified_models(settings),
         federation=federation_options(settings) if subgraph else None,
     )
-
-
-def unified_models(settings: Settings) -> tuple[ModelSpec, ...]:
-    """Return the unified models that the settings serve. Raises MappingError."""
-    options = settings.unified
-    if not options.enabled:
-        return ()
-    if options.folder is None:
-        return product_models()
-    return load_models(sorted(options.folder.glob("*.toml")))
 
 
 def check_names(settings: Settings, catalog: Catalog) -> None:

@@ -18,6 +18,8 @@ from gateway.config.settings import Settings
 from gateway.odata.dialects import dialect_for
 from gateway.storage.model_snapshots import fingerprint_of
 
+from .unified_models import models_digest
+
 DECIDING = (
     *("url", "metadata", "dialect", "include", "exclude", "names"),
     *("relations", "relation_presets"),
@@ -50,7 +52,7 @@ NOT_DECIDING = frozenset(
         ),
         *("max_query_tokens", "max_depth", "max_root_fields", "max_selections", "max_aliases"),
         *("max_directives", "read_only", "writes", "subscriptions", "introspection", "explain"),
-        *("aggregates", "changes", "jobs", "unified", "hooks"),
+        *("aggregates", "changes", "jobs", "unified", "packages", "hooks"),
         "cost",
         *("federation.enabled", "federation.version", "federation.node", "federation.tags"),
         # the part that a profile serves has a snapshot of its own, by the names of its sets
@@ -133,13 +135,14 @@ def introspection_identity(
     settings: Settings, digest: str, labels: Mapping[str, str]
 ) -> tuple[Path | None, Callable[[], bytes]]:
     """Return the cache folder for introspection answers (None: no cache) and a way to their identity."""
-    models = snapshot_folder(settings)
+    snapshots = snapshot_folder(settings)
 
     def identity() -> bytes:
         _, fingerprint = model_identity(settings, digest)
         # Descriptions hold labels, and mutations depend on further settings: nearly all of them are taken.
         rest = settings.model_dump_json(exclude=_NOT_SHOWN)
-        decided_by = msgspec.json.encode([fingerprint, rest, sorted(labels.items())])
+        models = models_digest(settings)
+        decided_by = msgspec.json.encode([fingerprint, rest, models, sorted(labels.items())])
         return hashlib.sha256(decided_by).digest()
 
-    return None if models is None else models.parent / "introspection", identity
+    return None if snapshots is None else snapshots.parent / "introspection", identity

@@ -22,6 +22,10 @@ from .retry import Failure
 BATCH_URL = "$batch"
 MAX_READS = 20
 """Reads in one batch. Services answer them one after the other, so more reads go in several batches side by side."""
+MANY_CHUNKS = 20
+"""Requests for the rows of many keys; more of them share batches."""
+LONGER = 3
+"""Factor by which the addresses in these are longer: filters stay small enough for databases."""
 CONTENT_ID = "content-id"
 """Header of a part; it is added to those of the answer in it."""
 _BOUNDARY = re.compile(r'boundary=(?:"([^"]+)"|([^\s;"]+))', re.IGNORECASE)

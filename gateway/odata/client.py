@@ -141,6 +141,8 @@ class ODataClient:
         """Where the writes that it sends are recorded: by those who know what they mean."""
         self.ledger: Ledger | None = None
         """The idempotency keys of its writes, likewise; None: there are none."""
+        self.files: httpx.AsyncBaseTransport | None = None
+        """The way to files beside the service, such as data packages; None: the network."""
         self.costs: CostBook | None = None
         self.sweeps: ClosedWithClient | None = None
         """The sweeps of its lists, by which changes are found."""

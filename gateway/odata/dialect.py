@@ -24,6 +24,7 @@ from .account import AccountSets
 from .error_details import GENERIC_ERRORS, ErrorDetails
 from .literals import kind_of
 from .lower import Lowered, lower_query
+from .packages import PackageActions
 from .query import KeyPart, Operator, Query, Resource, Value
 from .render import resource_path
 
@@ -220,6 +221,10 @@ class Dialect:
     services: tuple[Service, ...] = ()
     """Services that are not in the metadata; those are offered that the environment describes.
     https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/custom-services"""
+
+    packages: PackageActions | None = None
+    """The actions by which whole entity sets are exported as data packages; None if the product has none.
+    https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/data-management-api"""
 
     natural_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Entity set → the properties that senders of such rows make unique; those count whose set and properties exist."""

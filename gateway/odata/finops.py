@@ -30,6 +30,7 @@ from .dialect import EQUALITY, LISTS, NULL, ODATA, ORDERING, TEXT, EnvironmentKi
 from .finops_companies import COMPANY_COLUMNS
 from .finops_presets import NATURAL_KEYS, RELATIONS, SERVICES, TWINS
 from .infolog import INFOLOG
+from .packages import PackageActions
 from .query import Operator
 
 NAMESPACE = "Microsoft.Dynamics.DataEntities"
@@ -155,5 +156,11 @@ FINOPS = replace(
     relations=RELATIONS,
     twins=TWINS,
     services=SERVICES,
+    packages=PackageActions(
+        *(
+            f"DataManagementDefinitionGroups/{NAMESPACE}.{action}"
+            for action in ("ExportToPackage", "GetExecutionSummaryStatus", "GetExportedPackageUrl")
+        )
+    ),
     natural_keys=NATURAL_KEYS,
 )

@@ -106,8 +106,8 @@ class ViewCompiler:
             table = {"": None, **field.table, None: None}
             return f"{self._compiler.add('M', table)}.get({raw}, {field.otherwise!r})"
         form = form_of(kind, field.type_name)
-        if form == "member":
-            return raw
+        if form in ("member", "instant"):
+            return raw if form == "member" else f"instant_of({raw})"
         scalar = self._compiler.scalar(column.field, raw, column.level)
         if field.convert is not None:
             return f"converted({self._compiler.add('C', field.convert)}, {scalar})"

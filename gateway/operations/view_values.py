@@ -10,17 +10,22 @@ from typing import Any, Literal
 
 from schema.catalog.records import ValueType
 
-Form = Literal["plain", "text", "day", "printed", "member"]
+from .value_conversion import in_utc
+
+Form = Literal["plain", "text", "day", "instant", "printed", "member"]
 
 
 def form_of(kind: ValueType, type_name: str) -> Form:
     """Return how a value of a column becomes one of a field's type.
 
-    ``text``: an empty text is null. ``day``: the day of a date and time. ``printed``: a number or UUID as text.
+    ``text``: an empty text is null. ``day``: the day of a date and time. ``instant``: a date and time that the metadata
+    takes for a day. ``printed``: a number or UUID as text.
     ``member``: the member of an enum as the service names it.
     """
     if type_name == "Date" and kind.scalar == "DateTime":
         return "day"
+    if type_name == "DateTime" and kind.scalar == "Date":
+        return "instant"
     if type_name in ("String", "ID"):
         if kind.enum is not None:
             return "member"
@@ -31,6 +36,13 @@ def form_of(kind: ValueType, type_name: str) -> Form:
 def day_of(value: str | None) -> str | None:
     """Return the day of a date and time."""
     return None if value is None else value[:10]
+
+
+def instant_of(raw: str | None) -> str | None:
+    """Return a date and time in UTC, as the service sent it; null for 1900-01-01."""
+    if raw is None or (text := in_utc(raw))[:10] == "1900-01-01":
+        return None
+    return text
 
 
 def printed(value: object) -> str | None:
@@ -67,6 +79,7 @@ def highest_of(order: Sequence[str], values: Iterable[Any]) -> list[Any]:
 
 VIEW_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "day_of": day_of,
+    "instant_of": instant_of,
     "printed": printed,
     "converted": converted,
     "each_once": each_once,

@@ -171,6 +171,8 @@ def open_client(
         observe=costs.observer(with_attempts(observe), root),
     )
     client.costs = costs
+    if settings.url is None:
+        client.files = transport
     client.callers = _callers(settings, observe)
     if settings.admission.credentials:
         from gateway.odata.auth import lane_sign_ins  # noqa: PLC0415 - importing msal takes 0.1 s

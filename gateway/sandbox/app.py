@@ -26,6 +26,7 @@ from .exchange import Incoming, Outgoing
 from .external_metadata import GeneratedRows, read_document
 from .faults import ConnectionLost, FaultRule, Faults
 from .gate import Gate, fault_answer
+from .packages import BLOBS, Packages
 from .refusal import Refusal, internal
 from .restmeta import RestMetadata
 from .seed import SeededRows, SeedOptions
@@ -45,7 +46,8 @@ def create_sandbox(settings: SandboxSettings | None = None) -> Starlette:
     """Return the application.
 
     ``app.state`` has ``requests`` (recorded, with bodies), ``store`` (the rows, also by its method ``rows``), ``world``
-    (the metadata), ``calls`` (of operations) and ``faults``, to which tests add rules.
+    (the metadata), ``calls`` (of operations), ``packages`` (of the data management framework) and ``faults``, to which
+    tests add rules.
     """
     settings = SandboxSettings() if settings is None else settings
     world, source = _world(settings)
@@ -68,6 +70,7 @@ def create_sandbox(settings: SandboxSettings | None = None) -> Starlette:
     app.state.requests = sandbox.requests
     app.state.faults = sandbox.faults
     app.state.calls = sandbox.calls
+    app.state.packages = sandbox.packages
     return app
 
 
@@ -130,6 +133,7 @@ class _Sandbox:
     def __init__(self, settings: SandboxSettings, world: World, store: Store) -> None:
         self.requests: list[RecordedRequest] = []
         self.faults = Faults()
+        self.packages = Packages(world, store)
         self._number = 0
         self._gate = Gate(settings)
         self._service = Service(settings, world, store)
@@ -175,7 +179,13 @@ class _Sandbox:
             outgoing = fault_answer(rule.answer)
         else:
             answer = partial(self._answer, rule=rule)
-            outgoing = await self._gate.pass_through(number, incoming, answer)
+            # Blob storage is another service: it knows signatures, and no tokens.
+            is_blob = incoming.path.startswith(f"/{BLOBS}/")
+            outgoing = (
+                self.packages.blob(incoming)
+                if is_blob
+                else await self._gate.pass_through(number, incoming, answer)
+            )
         if rule is not None and rule.at == "after":
             if rule.answer is None:
                 raise ConnectionLost(rule.at)
@@ -230,7 +240,8 @@ class _Sandbox:
                 lambda batch: self._batches.answer(batch, _breaker(rule)), incoming
             )
         if root == "data":
-            return _answer_or_refusal(self._serve, incoming)
+            action = self.packages.action(incoming)
+            return _answer_or_refusal(action or self._serve, incoming)
         if root == "metadata":
             return _answer_or_refusal(self._rest.answer, incoming)
         if self._services is not None and f"{incoming.path}/".startswith("/api/services/"):

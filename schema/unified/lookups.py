@@ -68,7 +68,7 @@ def check_type(kind: ValueType, type_name: str, place: str) -> bool:
         return True
     if type_name == "String" and (kind.enum is not None or kind.scalar in ("UUID", "Long", "Int")):
         return False
-    if type_name == "Date" and kind.scalar == "DateTime":
+    if {type_name, kind.scalar} == {"Date", "DateTime"} and kind.edm == "Edm.DateTimeOffset":
         return False
     raise MissingError(f"{place} is {kind.scalar}, not {type_name}")
 

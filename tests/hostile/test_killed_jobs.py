@@ -35,7 +35,8 @@ async def _job(http: httpx.AsyncClient, path: str) -> dict[str, Any]:
     return job
 
 
-async def test_a_job_that_is_killed_has_the_same_bytes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", bounded(["csv"], ["csv", "parquet"]))
+async def test_a_job_that_is_killed_has_the_same_bytes(tmp_path: Path, form: str) -> None:
     dice = random.Random(SEED)
     kills, partial, jobs = 0, 0, list[str]()
     while True:
@@ -44,11 +45,9 @@ async def test_a_job_that_is_killed_has_the_same_bytes(tmp_path: Path) -> None:
             async with httpx.AsyncClient(base_url=address, timeout=60) as http:
                 if not jobs or (await _job(http, jobs[-1]))["state"] == "SUCCEEDED":
                     if kills >= KILLS:
-                        await _check(http, jobs)
+                        await _check(http, jobs, form)
                         break
-                    body = {"set": "CustomersV3", "format": "csv"}
-                    started = await http.post("/exports", json=body)
-                    jobs.append(started.headers["location"])
+                    jobs.append(await _start(http, form))
                 if kills < KILLS:
                     await asyncio.sleep(dice.uniform(0.05, 1.0))
                     job = await _job(http, jobs[-1])
@@ -56,21 +55,41 @@ async def test_a_job_that_is_killed_has_the_same_bytes(tmp_path: Path) -> None:
                     kills += job["state"] in {"QUEUED", "RUNNING"}
                     partial += job["progress"]["parts"] > 0
                     continue
-                async with asyncio.timeout(60):
-                    while (await _job(http, jobs[-1]))["state"] in {"QUEUED", "RUNNING"}:  # noqa: ASYNC110 - of another process
-                        await asyncio.sleep(0.1)
-                await _check(http, jobs)
+                await _end_of(http, jobs[-1])
+                await _check(http, jobs, form)
                 break
     assert kills == KILLS
     assert partial or KILLS == 1
 
 
-async def _check(http: httpx.AsyncClient, jobs: list[str]) -> None:
-    """Assert that all jobs have the bytes of a stream, and left nothing else."""
-    streamed = (await http.get("/export/CustomersV3?format=csv")).content
+async def _start(http: httpx.AsyncClient, form: str) -> str:
+    started = await http.post("/exports", json={"set": "CustomersV3", "format": form})
+    location: str = started.headers["location"]
+    return location
+
+
+async def _end_of(http: httpx.AsyncClient, path: str) -> None:
+    async with asyncio.timeout(60):
+        while (await _job(http, path))["state"] in {"QUEUED", "RUNNING"}:  # noqa: ASYNC110 - of another process
+            await asyncio.sleep(0.1)
+
+
+async def _check(http: httpx.AsyncClient, jobs: list[str], form: str) -> None:
+    """Assert that all jobs have the bytes of a stream, or of a job that nobody disturbs, and left nothing else."""
+    if form == "csv":
+        expected = (await http.get("/export/CustomersV3?format=csv")).content
+    else:
+        # A stream of Parquet is one file, and each part of a job is one.
+        undisturbed = await _start(http, form)
+        await _end_of(http, undisturbed)
+        expected = b"".join(await _parts(http, undisturbed))
     for path in jobs:
-        manifest = (await http.get(f"{path}/manifest")).json()
-        assert manifest["complete"], await _job(http, path)
-        parts = [(await http.get(part["href"])).content for part in manifest["parts"]]
+        parts = await _parts(http, path)
         assert len(parts) == 3
-        assert b"".join(parts) == streamed
+        assert b"".join(parts) == expected
+
+
+async def _parts(http: httpx.AsyncClient, path: str) -> list[bytes]:
+    manifest = (await http.get(f"{path}/manifest")).json()
+    assert manifest["complete"], await _job(http, path)
+    return [(await http.get(part["href"])).content for part in manifest["parts"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import sys
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -110,6 +111,26 @@ def test_decimals_of_all_lengths_are_exact(scale: int) -> None:
     ).read_all()
 
     assert table.column("a").to_pylist() == [value for page in pages for value in page]
+
+
+def test_random_decimals_are_exact() -> None:
+    """Long and short ones, of which the short ones go through binary floats."""
+    dice = random.Random(7)
+    writer = ArrowWriter([column("Decimal")], "arrow")
+    pieces, expected = [writer.begin()], list[Decimal | None]()
+    for _ in range(300):
+        digits, scale = dice.randint(1, 17), dice.choice([0, 1, 2, 3, 4, 5, 6, 8, 10])
+        page: list[Decimal | None] = [None] if dice.random() < 0.3 else []
+        for _ in range(40):
+            number = Decimal(dice.randrange(10**digits)).scaleb(-scale)
+            page.append(-number if dice.random() < 0.3 else number)
+        expected += page
+        rows = [{"a": None if number is None else f"{number:f}"} for number in page]
+        pieces += writer.page(json_page(msgspec.json.encode(rows).decode()))
+    pieces.append(writer.end())
+
+    table = pyarrow.ipc.open_stream(b"".join(pieces)).read_all()
+    assert table.column("a").to_pylist() == expected
 
 
 def test_decimals_may_be_numbers() -> None:

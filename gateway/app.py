@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.config.settings import Settings
 from gateway.environments.environment_store import registry_of
+from gateway.execution.field_attribution import current_fields
 from gateway.graphiql.routes import page_routes_of, shared_page_routes, unknown_pages
 from gateway.http.admin_access import access_check
 from gateway.http.background_writes import send_job, start_mutation
@@ -38,6 +39,7 @@ from gateway.http.import_endpoint import import_routes
 from gateway.http.job_endpoint import export_job_routes, job_routes
 from gateway.http.presence import begin, is_below, presence_of
 from gateway.http.refusals import HttpError, UnknownApi, no_route
+from gateway.http.request_scope import RequestScopes
 from gateway.http.schema_explorer import explorer_routes
 from gateway.http.subscription_routes import stream_events, subscription_routes
 from gateway.identity.authenticator import authenticator_of
@@ -51,6 +53,7 @@ from gateway.store.api_keys import open_api_keys
 from gateway.store.polling import open_poller
 from gateway.telemetry.event_counters import EventCounters
 from gateway.telemetry.measurements import Measurements
+from gateway.telemetry.tracing import Tracing
 
 from .events import Observer, log_event, tee
 from .lifespan import Lifespan, ProcessMetrics
@@ -78,6 +81,9 @@ def create_app(  # noqa: PLR0913 - keywords, most of them for tests
     ``workers``: processes that serve together; ``measurements``: what is measured, if anything is. The lifespan raises
     what ``open_gateway`` raises.
     """
+    tracing = Tracing(settings.tracing, current_fields, logged_environment)
+    if tracing.sampling.is_on:
+        observe = tee(observe, tracing.observe)
     counters = None
     if measurements is not None:
         counters = EventCounters(measurements, logged_environment)
@@ -114,6 +120,7 @@ def create_app(  # noqa: PLR0913 - keywords, most of them for tests
         documents=documents,
         workers=workers,
         metrics=metrics,
+        tracing=tracing,
         close_links=None if links is None else links.close,
     )
     unknown = _Unknown(endpoints)
@@ -130,7 +137,9 @@ def create_app(  # noqa: PLR0913 - keywords, most of them for tests
     for other in other_profiles(endpoints):
         routes.extend(_routes_of(other, with_cors(_Api(other, unknown), settings.cors_origins)))
     options: dict[str, Any] = {"routes": routes, "lifespan": lifespan}
-    app = _Application(apis, Edge(settings, observe), choice is not None, **options)
+    requests = RequestScopes(observe, tracing.sampling, apis)
+    edge = Edge(settings, observe)
+    app = _Application(apis, edge, requests, has_environments=choice is not None, **options)
     # For those who serve the application: what they notice is counted as well.
     app.state.observe, app.state.measurements = observe, measurements
     return app
@@ -246,9 +255,16 @@ class _Application(Starlette):
     """Starlette with a shortcut to the GraphQL endpoints: its router and error pages cost 10 % of a small request."""
 
     def __init__(
-        self, apis: Mapping[str, ASGIApp], edge: Edge, has_environments: bool, **options: Any
+        self,
+        apis: Mapping[str, ASGIApp],
+        edge: Edge,
+        requests: RequestScopes,
+        *,
+        has_environments: bool,
+        **options: Any,
     ) -> None:
         super().__init__(**options)
+        self._requests = requests
         self._apis = apis
         self._edge = edge
         self._has_environments = has_environments
@@ -257,6 +273,9 @@ class _Application(Starlette):
         if scope["type"] == "lifespan":
             await super().__call__(scope, receive, send)
             return
+        await self._requests.answer(self._admit, scope, receive, send)
+
+    async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Before routing, as the host and the path of the request may be a proxy's.
         refused = self._edge.admit(scope)
         if refused is not None:

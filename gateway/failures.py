@@ -61,6 +61,21 @@ def _is_empty(value: object) -> bool:
     return value is None or (isinstance(value, list) and all(item is None for item in value))
 
 
+def encodable_answer(answer: Answer, observe: Observer) -> Answer:
+    """Return an answer that can be encoded; one that cannot becomes a failure."""
+    if answer.written is not None:
+        return answer
+    try:
+        answer.encode()
+    except Exception as error:
+        failed = failure_answer(error, observe)
+        failed.kind, failed.name = answer.kind, answer.name
+        failed.requests, failed.rows = answer.requests, answer.rows
+        failed.upstream_seconds, failed.changed = answer.upstream_seconds, answer.changed
+        return failed
+    return answer
+
+
 def encode_answer(answer: Answer, observe: Observer) -> Answer:
     """Return the answer as JSON, so that sending it cannot fail; one that cannot be encoded becomes a failure."""
     # It was encoded when it was cached, and is sent in pieces.

@@ -61,6 +61,7 @@ from gateway.store.api_keys import ApiKeys
 from gateway.store.polling import StorePoller
 from gateway.telemetry.event_counters import EventCounters
 from gateway.telemetry.measurements import Measurements
+from gateway.telemetry.tracing import Tracing
 
 from .events import Observer, tee
 from .gauges import (
@@ -110,6 +111,7 @@ class Lifespan:
     """None: clients can name no documents."""
     workers: int = 1
     """Processes that serve together, of which this is one."""
+    tracing: Tracing
     metrics: ProcessMetrics | None = None
     """What is measured; None: nothing."""
     close_links: Callable[[], None] | None = None
@@ -141,6 +143,7 @@ class Lifespan:
                     async with (
                         status.running(),
                         sending_webhooks(self.settings, self.observe),
+                        self.tracing.running(),
                         self._measured(answers),
                         self._own(app, shared, status),
                         self._others(app, shared, status),

@@ -83,7 +83,10 @@ class GraphQLRequest(Struct, frozen=True, kw_only=True):
     client: str | None = None
     """Address of the client, for the audit log."""
     request_id: str | None = None
-    """The client's id of the request (header X-Request-ID), likewise."""
+    """Id of the request (header X-Request-Id), likewise."""
+    client_name: str | None = None
+    """Name of the program that sends it, as that says."""
+    client_version: str | None = None
 
 
 class ValidOperation(Struct, frozen=True):
@@ -159,6 +162,8 @@ class Answer(Struct):
     """``query``, ``mutation`` or ``subscription``; None: the operation could not be read."""
     name: str | None = None
     """Name of the operation, likewise."""
+    points: float | None = None
+    """What the operation cost the environment; None: nothing is priced, or nothing was sent."""
     upstream_seconds: float = 0.0
     """Seconds in which the operation waited for the environment."""
     _encoded: bytes | None = None

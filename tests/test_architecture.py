@@ -325,6 +325,7 @@ def test_the_odata_side_knows_nothing_of_graphql() -> None:
         ("strawberry", {"schema.types", "schema.introspection.types"}),
         ("structlog", {"gateway.logs", "gateway.events"}),
         ("prometheus_client", {"gateway.telemetry.exposition"}),
+        ("opentelemetry", {"gateway.telemetry.trace_sink"}),
     ],
 )
 def test_each_library_has_its_doors(library: str, doors: set[str]) -> None:

@@ -14,7 +14,7 @@ import typer
 from gateway.config.loading import load_settings
 from gateway.config.settings import Settings
 from gateway.errors import GatewayError, RequestError, SettingsError
-from gateway.logs import configure_logging
+from gateway.logs import configure_logging, is_json, log_failure, take_over_log
 from schema.errors import SchemaError
 
 UPSTREAM_VARIABLES = tuple(
@@ -55,10 +55,14 @@ def errors_to_exit() -> Iterator[None]:
 
 def fail(message: str, hint: str | None, code: int, detail: str | None = None) -> NoReturn:
     """Print an error, with at most 500 characters of its detail, and exit."""
+    line = " ".join((detail or "").split())
+    shown = line if len(line) <= 500 else f"{line[:499]}…"
+    if is_json():
+        log_failure(message, detail=shown or None, hint=hint)
+        raise typer.Exit(code)
     print(f"error: {message}", file=sys.stderr)
-    if detail:
-        line = " ".join(detail.split())
-        print(f"detail: {line if len(line) <= 500 else f'{line[:499]}…'}", file=sys.stderr)
+    if shown:
+        print(f"detail: {shown}", file=sys.stderr)
     if hint:
         print(f"hint: {hint}", file=sys.stderr)
     raise typer.Exit(code)
@@ -95,4 +99,5 @@ def read_settings(
         ignored = {"url": None, "metadata": None, "auth": "none", "dialect": None, "scope": None}
         settings = settings.model_copy(update=ignored)
     configure_logging(settings)
+    take_over_log(settings)
     return settings

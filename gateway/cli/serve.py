@@ -31,7 +31,7 @@ from gateway.http.admin_reload import Reload
 from gateway.http.endpoints import API, PAGE
 from gateway.http.hosts import is_loopback
 from gateway.http.presence import PREFIX
-from gateway.logs import configure_logging
+from gateway.logs import configure_logging, take_over_log
 from gateway.process.garbage_collection import freeze, paused
 from gateway.replicas.opening import open_replicas
 from gateway.runtime.assembly import Gateway, open_gateway
@@ -289,6 +289,7 @@ def _run(main: Callable[[], Coroutine[Any, Any, None]], opened: contextlib.Async
 def make_worker_app(settings: Settings, workers: int) -> Starlette:
     """Return the application of one of so many workers, a process that shares nothing with others but the listener."""
     configure_logging(settings)
+    take_over_log(settings)
     app = create_app(
         settings,
         tell_others=_notify_parent,

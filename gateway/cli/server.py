@@ -25,6 +25,7 @@ from typing import cast
 import uvicorn
 
 from gateway.http.admin_app import WorkerState
+from gateway.logs import is_json, log_uncaught
 from gateway.odata.client import ODataClient
 
 from .signals_and_port import terminal_watch
@@ -139,7 +140,14 @@ class WorkerProcess(Process):
         # thread that is. If both created one, the checks would for ever speak of a server that never started.
         self._server = self._make_server(self.config)
         self.metrics.answer(self._metrics)
-        super().target(sockets)
+        try:
+            super().target(sockets)
+        except Exception as error:
+            # multiprocessing would print it, between lines that may be JSON.
+            if not is_json():
+                raise
+            log_uncaught(type(error), error)
+            raise SystemExit(1) from error
 
     def _metrics(self) -> str:
         """Return the metrics of this worker; nothing before its application has been made."""

@@ -53,7 +53,17 @@ NOT_PER_PROFILE = frozenset(
             "retries",
         ),
         *("retry_wait_max", "expand", "cache_dir", "metadata_max_age", "metadata_poll"),
-        *("data_dir", "store", "secret_key", "secret_key_old", "audit", "admin", "metrics"),
+        *(
+            "data_dir",
+            "store",
+            "secret_key",
+            "secret_key_old",
+            "audit",
+            "admin",
+            "metrics",
+            "tracing",
+            "log",
+        ),
         *("encryption_key", "encryption_key_old", "stored_environments"),
         # Names and ids are the same in each API.
         *("clean_noyes", "clean_null_dates", "clean_dates", "account_numbers", "language"),

@@ -52,7 +52,7 @@ from .setting_models import (
     SandboxOptions,
     SubscriptionOptions,
 )
-from .telemetry_models import MetricsOptions
+from .telemetry_models import LogOptions, MetricsOptions, TracingOptions
 from .unified_models import UnifiedOptions
 from .value_types import (
     DocsUrl,
@@ -331,6 +331,10 @@ class Settings(ReadingSettings):
     )
     metrics: MetricsOptions = Field(
         default=MetricsOptions(), description="Metrics, for Prometheus and for people."
+    )
+    log: LogOptions = Field(default=LogOptions(), description="What is logged.")
+    tracing: TracingOptions = Field(
+        default=TracingOptions(), description="Traces, for a collector of OpenTelemetry."
     )
     linking: LinkingOptions = Field(
         default=LinkingOptions(),

@@ -205,6 +205,7 @@ class CostTicket:
         )
         if answer is None:
             return
+        answer.points = round(spent.points, 1)
         if balance is not None:
             answer.fields = budget_fields(balance)
         if operation.request.cost is not None:

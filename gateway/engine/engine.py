@@ -31,7 +31,7 @@ from gateway.execution.deadline import Deadline, TimelyWriter
 from gateway.execution.plan_runner import PlanRunner
 from gateway.execution.shared_reads import ReadContext
 from gateway.execution.trace import Trace
-from gateway.failures import failure_answer, refused_answer, report_error
+from gateway.failures import encodable_answer, failure_answer, refused_answer, report_error
 from gateway.identity.caller import Caller
 from gateway.introspection.answers import Introspection, IntrospectionStore, asks_schema
 from gateway.odata.dialect import Dialect
@@ -52,7 +52,7 @@ from schema.types.build import ODataSchema
 
 from .page_ends import note_loaded
 from .reads import MutationReads, Reads
-from .served_event import served_event
+from .served_event import served_event, slow_event
 from .settings import ExecutionSettings
 
 
@@ -279,8 +279,13 @@ class Engine:
         ``shared``: the reads that a query makes together with others, see :meth:`Reads.side_by_side`.
         """
         started = time.perf_counter()
-        answer = await self.execute_unlogged(request, shared)
-        self._observe(served_event(request, answer, time.perf_counter() - started))
+        # Now, so that its time and size are those of the whole answer.
+        answer = encodable_answer(await self.execute_unlogged(request, shared), self._observe)
+        seconds = time.perf_counter() - started
+        served = served_event(request, answer, seconds, self._settings.profile)
+        self._observe(served)
+        if seconds > self._settings.slow:
+            self._observe(slow_event(served, answer))
         return answer
 
     async def execute_unlogged(

@@ -21,6 +21,10 @@ class ExecutionSettings(Struct, frozen=True, kw_only=True):
     """Characters."""
     timeout: float = 120.0
     """Seconds that an operation may take."""
+    slow: float = float("inf")
+    """Seconds after which an operation is logged with what it sent."""
+    profile: str | None = None
+    """Name of the profile, for events; None: the whole catalogue."""
     writes: WriteLimits = field(default_factory=WriteLimits)
     introspection: bool = True
     """Whether ``__schema``, ``__type`` and ``_service`` are answered."""

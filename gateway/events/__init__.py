@@ -9,6 +9,7 @@ a value of a row: URLs go through :func:`loggable`, which blanks the literals of
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
@@ -50,7 +51,14 @@ from .metadata import ReloadFailed as ReloadFailed
 from .metadata import SchemaBuilt as SchemaBuilt
 from .metadata import TypesNotRenewed as TypesNotRenewed
 from .metadata import TypesRenewed as TypesRenewed
+from .operations import CostRefused as CostRefused
+from .operations import CostSettled as CostSettled
+from .operations import FastPathFailed as FastPathFailed
+from .operations import OperationServed as OperationServed
+from .operations import OperationSlow as OperationSlow
+from .operations import Outcome as Outcome
 from .replicas import SharedStateFound, SharedStateLost
+from .requests import RequestServed as RequestServed
 from .streams import SocketClosed, SubscriptionEnded, SubscriptionPolled, WatchFailed
 
 
@@ -80,6 +88,10 @@ class RequestSent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Seconds for which it waited for its turn before."""
     activity: str | None = None
     """Id under which the environment has logged it."""
+    client_request_id: str | None = None
+    """Id that the gateway gave it (``x-ms-client-request-id``)."""
+    span: str | None = None
+    """Id of its span, if the trace of its operation is recorded."""
 
 
 class RequestRetried(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -211,64 +223,6 @@ class ConnectionCut(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reason: str
 
 
-class OperationServed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A GraphQL operation was answered."""
-
-    name: str | None
-    document: str | None = None
-    """Id of the trusted document."""
-    seconds: float
-    requests: int
-    rows: int
-    errors: int
-    type: str | None = None
-    """``query``, ``mutation``, ``subscription``; None: the operation could not be read."""
-    upstream: float = 0.0
-    """Seconds in which it waited for the environment; the others are the gateway's own."""
-    codes: tuple[str, ...] = ()
-    """Codes of its errors, each once."""
-    is_refused: bool = False
-    """Whether it has no data, because it did not run or failed as a whole."""
-    size: int = 0
-    """Bytes of its answer, before they are compressed."""
-    reused: int = 0
-    """Reads that sent nothing: their answers were cached, or other operations waited for them already."""
-    age: float | None = None
-    """Seconds since the oldest cached answer that it uses was read."""
-
-
-class CostSettled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What an operation was estimated to cost the environment, and what it really cost."""
-
-    estimated_requests: int
-    requests: int
-    estimated_points: float
-    points: float
-
-
-class CostRefused(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An operation was refused before anything was sent: it is too dear, or its caller has no points left."""
-
-    code: str
-    points: float
-    """What it would have cost."""
-
-
-class FastPathFailed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The compiled completion could not answer an operation's rows; the answer is the same, but took longer."""
-
-    stage: Literal["raw", "decoded"]
-    """The form of the rows: JSON text (``raw``, tried first) or Python objects."""
-    reason: Literal["mismatch", "value", "defect"]
-    """The rows did not fit their types, one held a value that only graphql-core answers, or our code has a bug."""
-    error: str | None
-    """Type of the exception."""
-    place: str | None
-    """Where it was raised: file and line."""
-    count: int
-    """How often this happened in this engine, for this reason."""
-
-
 class ErrorRaised(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An error was sent to a client, without its ``detail``."""
 
@@ -281,6 +235,7 @@ class ErrorRaised(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 Event: TypeAlias = (
     Started
     | RequestSent
+    | RequestServed
     | RequestRetried
     | TokenAcquired
     | CallerTokenAcquired
@@ -324,6 +279,7 @@ Event: TypeAlias = (
     | ClientLeft
     | ConnectionCut
     | OperationServed
+    | OperationSlow
     | ExportServed
     | ImportServed
     | HookReported
@@ -348,7 +304,7 @@ _NUMBERS: Mapping[LogLevel, int] = {"debug": 10, "info": 20, "warning": 30, "err
 def level_of(event: Event) -> LogLevel:
     """Return the log level of an event."""
     match event:
-        case (RequestSent() | TokenAcquired() | CallerTokenAcquired()) | (
+        case (RequestSent() | RequestServed() | TokenAcquired() | CallerTokenAcquired()) | (
             SubscriptionPolled() | CostSettled() | HookReported()
         ):
             return "debug"
@@ -382,7 +338,7 @@ def level_of(event: Event) -> LogLevel:
             (WatchFailed() | StoreFailed() | StorePolled())
             | (KeysUnavailable() | EnvironmentFailed() | StatusNotWritten() | IdempotencyKeyStuck())
             | (SignInRefused() | WebhookFailed() | SharedStateLost())
-            | (DocumentsRefused() | DocumentBroken() | JobDelayed())
+            | (DocumentsRefused() | DocumentBroken() | JobDelayed() | OperationSlow())
         ):
             return "warning"
         case FastPathFailed():
@@ -399,21 +355,41 @@ def _level_of_code(code: str) -> LogLevel:
     return "error" if code == "INTERNAL_ERROR" else "warning"
 
 
+class _LogRules:
+    """Which events are logged; ``gateway.logs`` sets it from the settings."""
+
+    allows: Callable[[str, LogLevel], bool] = staticmethod(lambda _name, _level: True)
+    sample: float = 1.0
+
+
+def use_log_rules(allows: Callable[[str, LogLevel], bool], sample: float) -> None:
+    """Log the events of a name and level that ``allows`` allows, and this share of the operations without errors."""
+    _LogRules.allows, _LogRules.sample = staticmethod(allows), sample
+    _is_logged.cache_clear()
+
+
 def log_event(event: Event) -> None:
     """Write an event to the log: the name of its class (``request_sent``), and its fields."""
     level = level_of(event)
     # Most events are not logged, and making a logger to find that out takes as long as everything else here.
     kind = structlog.get_config()["wrapper_class"]
-    if _is_logged(kind, level):
+    if _is_logged(kind, level, type(event)) and not _is_left_out(event):
         logger = structlog.get_logger("gateway")
         getattr(logger, level)(log_name(type(event).__name__), **_facts(event))
 
 
-@lru_cache(maxsize=32)
-def _is_logged(_kind: object, level: LogLevel) -> bool:
-    """Return whether loggers of this configured class write at a level."""
+@lru_cache(maxsize=512)
+def _is_logged(_kind: object, level: LogLevel, event: type[Event]) -> bool:
+    """Return whether loggers of this configured class write an event at a level."""
     is_enabled: bool = structlog.get_logger("gateway").bind().is_enabled_for(_NUMBERS[level])
-    return is_enabled
+    return is_enabled and _LogRules.allows(log_name(event.__name__), level)
+
+
+def _is_left_out(event: Event) -> bool:
+    """Return whether chance leaves out an operation of which nothing special is to be said."""
+    if _LogRules.sample >= 1 or not isinstance(event, OperationServed) or event.errors:
+        return False
+    return random.random() >= _LogRules.sample  # noqa: S311 - no secret
 
 
 def tee(*observers: Observer) -> Observer:

@@ -338,6 +338,7 @@ def with_cors(
         "WWW-Authenticate",
         "RateLimit",
         "RateLimit-Policy",
+        "X-Request-Id",
     )
     return CORSMiddleware(
         api,

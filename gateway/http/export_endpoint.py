@@ -46,6 +46,7 @@ from gateway.storage.content_coding import (
     accepted_coding,
     stream_compressor,
 )
+from gateway.telemetry.request_context import REQUEST_ID, current_request_id
 
 from .caller_watch import until_refused
 from .edge import send_refusal
@@ -194,7 +195,7 @@ class _Exports:
             fresh=is_fresh(headers),
             caller=caller,
             client=client_of(scope),
-            request_id=headers.get("x-request-id"),
+            request_id=current_request_id() or headers.get(REQUEST_ID),
         )
         first = export.first(request)
         if part_name is None:

@@ -36,6 +36,7 @@ from gateway.request import Answer, GraphQLRequest
 from gateway.runtime.generations import GenerationManager
 from gateway.runtime.served_api import ServedApi
 from gateway.storage.content_coding import IDENTITY, StreamDecompressor, stream_decompressor
+from gateway.telemetry.request_context import REQUEST_ID, current_request_id
 
 from .background_writes import send_job, start_import
 from .caller_watch import until_refused
@@ -178,7 +179,7 @@ def prepare_import(
         idempotency_key=idempotency_key_of(headers.get("idempotency-key")),
         caller=caller,
         client=client_of(scope),
-        request_id=headers.get("x-request-id"),
+        request_id=current_request_id() or headers.get(REQUEST_ID),
     )
     return PreparedImport(ready, ready.plan.first(request), decompressor, coding)
 

@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope
 
 from gateway.admission.work import Lane
 from gateway.request import CostWish, GraphQLRequest
+from gateway.telemetry.request_context import REQUEST_ID, current_request_id
 
 from .refusals import HttpError
 from .trusted_documents import PATH_PARAMETER, UNTRUSTED, DocumentAccess
@@ -49,6 +50,10 @@ _COMPANY, _TIMEOUT, _COST, _PRIORITY = (
 _IDEMPOTENCY = IDEMPOTENCY_HEADER.lower()
 # With the quotes of a structured field (RFC 9651), or without; two lines of it are joined with a space.
 _KEY = re.compile(r'"([!#-\[\]-~]{1,255})"|([!#-\[\]-~]{1,255})')
+_CLIENT_NAMES = ("graphql-client-name", "apollographql-client-name")
+_CLIENT_VERSIONS = ("graphql-client-version", "apollographql-client-version")
+LONGEST_CLIENT = 64
+"""Characters of the name and version of a client."""
 _LANES = {"low": Lane.EXPORT, "normal": Lane.INTERACTIVE}
 
 
@@ -137,12 +142,22 @@ def request_of(
         allow_mutation=may_mutate,
         timeout=timeout,
         client=client,
-        request_id=headers.get("x-request-id"),
+        client_name=_client_text(headers, _CLIENT_NAMES),
+        client_version=_client_text(headers, _CLIENT_VERSIONS),
+        request_id=current_request_id() or headers.get(REQUEST_ID),
         fresh=is_fresh(headers),
         cost=cost_of(headers.get(_COST)),
         lane=lane_of(headers.get(_PRIORITY)),
         idempotency_key=idempotency_key,
     )
+
+
+def _client_text(headers: Headers, names: tuple[str, ...]) -> str | None:
+    """Return what a client says of itself in the first of these headers that it sends."""
+    for name in names:
+        if (value := headers.get(name)) is not None:
+            return value[:LONGEST_CLIENT] if value.isprintable() else None
+    return None
 
 
 def idempotency_key_of(header: str | None) -> str | None:

@@ -38,6 +38,7 @@ from gateway.runtime.generations import GenerationManager
 from gateway.subscriptions.hub import FeedEnded, Hub
 from gateway.subscriptions.polling import error_json
 from gateway.subscriptions.streams import Streams
+from gateway.telemetry.request_context import current_request, in_request
 
 from .caller_watch import until_refused
 from .refusals import HttpError
@@ -408,8 +409,11 @@ class Connection:
 
     async def _operate(self, name: str, request: GraphQLRequest) -> None:
         """Run an operation and send its results; an unexpected error becomes an error message."""
+        connection = current_request()
+        message = None if connection is None else connection.message()
         try:
-            await self._run_operation(name, request)
+            with in_request(message):
+                await self._run_operation(name, request)
         except _Gone:
             pass  # the listening task notices it, too
         except Exception as error:

@@ -38,7 +38,17 @@ NOT_DECIDING = frozenset(
         "admission",
         *("connect_timeout", "read_timeout", "answer_timeout", "retries", "retry_wait_max"),
         *("cache_dir", "metadata_max_age", "metadata_poll", "max_upstream_bytes", "max_url_length"),
-        *("data_dir", "store", "secret_key", "secret_key_old", "audit", "admin", "metrics"),
+        *(
+            "data_dir",
+            "store",
+            "secret_key",
+            "secret_key_old",
+            "audit",
+            "admin",
+            "metrics",
+            "tracing",
+            "log",
+        ),
         *("encryption_key", "encryption_key_old", "stored_environments"),
         # what requests may do
         *("companies", "company_limit", "company_limit_shared", "default_page_size"),

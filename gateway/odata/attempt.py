@@ -20,6 +20,7 @@ import httpx
 
 from gateway.config.settings import Settings
 from gateway.events import Address, Observer, RequestSent
+from gateway.telemetry.request_context import TRACEPARENT, current_request, new_span_id
 
 from .decoding import Progress, read_body
 from .lazy_request import LazyRequest
@@ -28,6 +29,7 @@ from .retry import remaining_time
 
 ACTIVITY = "ms-dyn-aid"
 """Header in which F&O names its activity: the id under which its own log has the request."""
+REQUEST_ID = "x-ms-client-request-id"
 _SEGMENT = re.compile(r"[\w.$-]+")
 
 
@@ -37,6 +39,16 @@ def target_of(address: str, root: str) -> str:
         return ""
     segment = _SEGMENT.match(address, len(root))
     return "" if segment is None else segment[0]
+
+
+def _propagate(request: LazyRequest) -> str | None:
+    """Let a request continue the trace that it is for, if there is one; return its span, if that is recorded."""
+    context = current_request()
+    if context is None or not context.span_id:
+        return None
+    span = new_span_id()
+    request.set_header(TRACEPARENT, context.traceparent(span))
+    return span if context.is_sampled else None
 
 
 class _Unlimited:
@@ -98,6 +110,7 @@ class AttemptSender:
         status = size = 0
         activity: str | None = None
         longest = self._longest(request)
+        span = _propagate(request)
         try:
             async with self._limit(request, longest) as limit:
                 answer = await self._answer(request, auth, limit, longest, begins)
@@ -124,6 +137,8 @@ class AttemptSender:
                     dialect=self.dialect,
                     waited=waited,
                     activity=activity,
+                    client_request_id=request.own_headers.get(REQUEST_ID),
+                    span=span,
                 )
             )
 

@@ -42,7 +42,7 @@ from gateway.idempotency.ledger import Ledger
 from gateway.identity.caller import Caller
 from gateway.shutdown import Shutdown
 
-from .attempt import AttemptSender
+from .attempt import REQUEST_ID, AttemptSender
 from .batch import busy_part, is_batch
 from .decoding import OFFERED, Progress
 from .dialect import Dialect
@@ -391,7 +391,7 @@ class ODataClient:
             )
 
     def _lazy(self, request: Request, read_timeout: float | None = None) -> LazyRequest:
-        headers = {**HEADERS, "x-ms-client-request-id": next(self._ids), **request.headers}
+        headers = {**HEADERS, REQUEST_ID: next(self._ids), **request.headers}
         timeout = self._timeout if read_timeout is None else _timeout(self._settings, read_timeout)
         try:
             return LazyRequest(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.config.profiles import profile_in
 from gateway.config.settings import Settings
 from gateway.documents.store import DocumentLimits
 from gateway.engine.settings import ExecutionSettings
@@ -46,4 +47,6 @@ def execution_settings(settings: Settings) -> ExecutionSettings:
         max_filtered_rows=settings.max_filtered_rows,
         max_url_length=settings.max_url_length,
         timeout=settings.operation_timeout,
+        slow=float("inf") if settings.log.slow is None else settings.log.slow,
+        profile=profile_in(settings),
     )

@@ -103,6 +103,14 @@ CALLERS_REFUSED = _counter(
 CLIENTS_LEFT = _counter(
     "d365_gateway_client_disconnects_total", "Clients that disconnected before their answer."
 )
+HTTP_SECONDS = _histogram(
+    "http_server_request_duration_seconds",
+    "Time of HTTP requests of clients, to the end of the answer; not of event streams and health checks.",
+    SECONDS,
+    "http_request_method",
+    "http_route",
+    "http_response_status_code",
+)
 CONNECTIONS_CUT = _counter(
     "d365_gateway_connections_cut_total", "Connections that were refused or closed.", "reason"
 )

@@ -36,16 +36,17 @@ from gateway.events.imports import ImportServed
 from gateway.events.jobs import JobDelayed, JobEnded
 from gateway.events.metadata import MetadataDrifted
 from gateway.events.replicas import SharedStateFound, SharedStateLost
+from gateway.events.requests import RequestServed
 from gateway.events.streams import SocketClosed, SubscriptionEnded, SubscriptionPolled
 
 from . import catalog as m
-from .measurements import Measurements
+from .measurements import MOST, Measurements
 from .metric import OTHER, Distribution, Metric, Value
-from .outcomes import outcome_of
 
 ANONYMOUS = "anonymous"
 """Name of operations that no trusted document holds."""
 _LONGEST_NAME = 64
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"})
 _DENIED = frozenset({Forbidden.code, UpstreamForbidden.code})
 COUNTED: Mapping[str, tuple[Metric, tuple[str, ...]]] = {
     "ClientLeft": (m.CLIENTS_LEFT, ()),
@@ -65,7 +66,14 @@ BY_NAME = frozenset(
         *("CacheUnusable", "CategoriesStale", "CompaniesLimited", "DocumentBroken"),
         *("IdempotencyKeyStuck", "KeysLoaded", "KeysUnavailable", "LabelsUnavailable"),
         *("ModelRead", "ProfileOpened", "RoleViewOpened"),
-        *("Started", "StatusNotWritten", "StoreFailed", "StorePolled", "TypesNotRenewed"),
+        *(
+            "OperationSlow",
+            "Started",
+            "StatusNotWritten",
+            "StoreFailed",
+            "StorePolled",
+            "TypesNotRenewed",
+        ),
         "TypesRenewed",
     }
 )
@@ -80,9 +88,11 @@ class EventCounters:
         self._all = measurements
         self._environment = environment
         self._environments: dict[str, _Environment] = {}
+        self._requests: dict[tuple[str, str, int], Distribution] = {}
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
             RequestSent: self._sent,
             OperationServed: self._served,
+            RequestServed: self._answered,
             CostSettled: self._settled,
             **self._handlers_of_requests(),
             **self._handlers_of_the_rest(),
@@ -168,6 +178,18 @@ class EventCounters:
 
     def _served(self, event: OperationServed) -> None:
         self._current().served(event)
+
+    def _answered(self, event: RequestServed) -> None:
+        if event.is_stream:
+            return
+        key = (event.method, event.route, event.status)
+        times = self._requests.get(key)
+        if times is None:
+            family = self._all.of(m.HTTP_SECONDS)
+            times = family.distribution(_method(event.method), event.route, str(event.status))
+            if len(self._requests) < MOST:
+                self._requests[key] = times
+        times.add(event.seconds)
 
     def _settled(self, event: CostSettled) -> None:
         environment = self._current()
@@ -269,7 +291,7 @@ class _Environment:
     def served(self, event: OperationServed) -> None:
         """Count an operation that was answered."""
         kind = event.type or "unknown"
-        key = (kind, _operation_name(event), outcome_of(event))
+        key = (kind, _operation_name(event), event.outcome)
         times = self._operations.get(key)
         if times is None:
             times = self._all.of(m.OPERATION_SECONDS).distribution(*key, self._name)
@@ -280,7 +302,7 @@ class _Environment:
             overhead = self._overheads[kind] = self._all.of(m.OVERHEAD).distribution(
                 kind, self._name
             )
-        overhead.add(event.seconds - event.upstream)
+        overhead.add(event.own)
         self._rows.add(event.rows)
         self._requests.value += event.requests
         self._size.add(event.size)
@@ -316,6 +338,11 @@ class _Environment:
         self._bytes.value += event.size
         if event.status == 429:
             self._throttled.value += 1
+
+
+def _method(method: str) -> str:
+    """Return a method; any that clients make up is one (OpenTelemetry says so, too)."""
+    return method if method in METHODS else "_OTHER"
 
 
 def _operation_name(event: OperationServed) -> str:

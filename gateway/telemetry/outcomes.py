@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from collections.abc import Iterable
 
 from gateway.errors import GatewayError, client_error_codes
-from gateway.events import OperationServed
-
-Outcome: TypeAlias = Literal["ok", "partial", "client_error", "error"]
+from gateway.events import Outcome
 
 
 def _server_codes() -> frozenset[str]:
@@ -21,10 +19,11 @@ def _server_codes() -> frozenset[str]:
 _SERVER_CODES = _server_codes()
 
 
-def outcome_of(event: OperationServed) -> Outcome:
-    """Return how an operation ended: ``ok``, ``partial`` (data with errors), ``client_error``, ``error``."""
-    if not event.errors:
+def outcome_of(codes: Iterable[str], *, has_data: bool) -> Outcome:
+    """Return how an operation ended that has these codes of errors."""
+    codes = frozenset(codes)
+    if not codes:
         return "ok"
-    if not event.is_refused:
+    if has_data:
         return "partial"
-    return "client_error" if _SERVER_CODES.isdisjoint(event.codes) else "error"
+    return "client_error" if _SERVER_CODES.isdisjoint(codes) else "error"

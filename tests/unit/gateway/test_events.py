@@ -75,7 +75,9 @@ from gateway.events.idempotency import IdempotencyKeyStuck
 from gateway.events.imports import ImportServed
 from gateway.events.jobs import JobDelayed, JobEnded
 from gateway.events.metadata import MetadataDrifted
+from gateway.events.operations import OperationSlow
 from gateway.events.replicas import SharedStateFound, SharedStateLost
+from gateway.events.requests import RequestServed
 from gateway.events.streams import SocketClosed, SubscriptionEnded, SubscriptionPolled, WatchFailed
 from gateway.logs import configure_logging
 
@@ -88,6 +90,13 @@ LEVELS: list[tuple[Event, str]] = [
         "info",
     ),
     (SENT, "debug"),
+    (
+        OperationSlow(
+            name=None, document=None, seconds=9.0, own=1.0, upstream=8.0, sent=1, plan=("GET x",)
+        ),
+        "warning",
+    ),
+    (RequestServed(method="POST", route="/graphql", status=200, seconds=0.1), "debug"),
     (RequestRetried(url="Sets", reason="429", wait=3.0, attempt=1), "info"),
     (RequestRetried(url="Sets", reason="503", wait=3.0, attempt=1), "warning"),
     (TokenAcquired(expires_in=3600.0), "debug"),

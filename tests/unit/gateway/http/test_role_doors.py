@@ -228,7 +228,7 @@ async def test_nothing_tells_a_bound_profile_from_none(
                 response = await client.http.request(
                     method,
                     address.replace("/ap", f"/{name}"),
-                    headers={**bearer(*roles), **manner},
+                    headers={"X-Request-Id": "one", **bearer(*roles), **manner},
                     json={"query": "{ __typename }"} if method == "POST" else None,
                 )
                 fields = sorted(response.headers.items())

@@ -203,6 +203,7 @@ async def test_a_bound_profile_is_like_one_that_is_not_there(client: Client) -> 
     for path in ("/graphiql/{}", "/graphiql/{}/config.json"):
         for user in (None, "vera"):
             headers = {} if user is None else await sign_in(client, user)
+            headers = {"X-Request-Id": "one", **headers}
             bound, none = [
                 await client.http.get(path.format(name), headers=headers) for name in ("ap", "xx")
             ]

@@ -50,7 +50,15 @@ def sent(**changes: object) -> RequestSent:
 
 
 def served(**changes: object) -> OperationServed:
-    facts = {"name": None, "seconds": 0.5, "requests": 2, "rows": 7, "errors": 0, "type": "query"}
+    facts = {
+        "name": None,
+        "seconds": 0.5,
+        "requests": 2,
+        "rows": 7,
+        "errors": 0,
+        "type": "query",
+        "own": 0.1,
+    }
     return OperationServed(**{**facts, **changes})  # type: ignore[arg-type]
 
 
@@ -62,7 +70,7 @@ def lines(*events: Event, environment: str = "", most: int = 500) -> str:
     return render(measurements, of_process=False)
 
 
-FAILED = served(errors=2, is_refused=True, codes=("UPSTREAM_TIMEOUT", "BAD_ARGUMENT"), upstream=0.4)
+FAILED = served(errors=2, outcome="error", codes=("UPSTREAM_TIMEOUT", "BAD_ARGUMENT"), upstream=0.4)
 ROWS: list[tuple[Event, list[str]]] = [
     (
         sent(),
@@ -97,12 +105,12 @@ ROWS: list[tuple[Event, list[str]]] = [
     ),
     # A client's mistake is no failure of the service.
     (
-        served(errors=1, is_refused=True, codes=("BAD_ARGUMENT",), type=None),
+        served(errors=1, outcome="client_error", codes=("BAD_ARGUMENT",), type=None),
         ['outcome="client_error"} 1.0', 'graphql_operation_type="unknown"'],
     ),
-    (served(errors=1, codes=("UPSTREAM_TIMEOUT",)), ['outcome="partial"} 1.0']),
+    (served(errors=1, outcome="partial", codes=("UPSTREAM_TIMEOUT",)), ['outcome="partial"} 1.0']),
     (
-        served(errors=1, is_refused=True, codes=("FORBIDDEN",)),
+        served(errors=1, outcome="client_error", codes=("FORBIDDEN",)),
         ['d365_gateway_policy_refusals_total{environment="default"} 1.0'],
     ),
     (

@@ -48,5 +48,5 @@ def execution_settings(settings: Settings) -> ExecutionSettings:
         max_url_length=settings.max_url_length,
         timeout=settings.operation_timeout,
         slow=float("inf") if settings.log.slow is None else settings.log.slow,
-        profile=profile_in(settings),
+        profile=profile_in(settings) or None,
     )

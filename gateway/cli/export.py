@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 import typer
 from msgspec import structs
 
+from gateway.admission.work import Lane, Work, working
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError, client_error_codes
 from gateway.export.formats import RowWriter
@@ -24,6 +25,7 @@ from gateway.export.request import ENDINGS, Export, exporting_view, prepare, rea
 from gateway.export.selection import find_list
 from gateway.http.request_parameters import companies_of
 from gateway.packages.choice import choose_source, no_package_error, read_source
+from gateway.packages.completeness import check_rows
 from gateway.packages.reading import PackageReader
 from gateway.packages.records import NoPackage, SourceChoice
 from gateway.request import GraphQLRequest
@@ -138,8 +140,10 @@ async def _write_packages(
         reader = PackageReader(gateway, plan, first.caller)
         writer = export.writer()
         pages = package_pages(reader, log, target.parent, writer.collect)
-        with replacing(target) as file:
+        read, project = gateway.engine.execute_unlogged, plan.declared.project
+        with replacing(target) as file, working(Work(lane=Lane.EXPORT)):
             rows = await _write(writer, pages, file, show)
+            await check_rows(read, export, first, rows, project)
     except NoPackage as error:
         log.remove()
         if choice == "package":

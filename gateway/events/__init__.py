@@ -35,7 +35,7 @@ from .environments import (
     WebhookFailed,
     WebhookSent,
 )
-from .exports import ExportServed
+from .exports import ExportServed, PackageDownloaded
 from .hooks import HookReported
 from .idempotency import IdempotencyKeyStuck
 from .imports import ImportServed
@@ -281,6 +281,7 @@ Event: TypeAlias = (
     | OperationServed
     | OperationSlow
     | ExportServed
+    | PackageDownloaded
     | ImportServed
     | HookReported
     | JobEnded
@@ -314,7 +315,7 @@ def level_of(event: Event) -> LogLevel:
             | (DocumentsLoaded() | DocumentsChecked())
             | (RequestRefused() | ClientLeft() | OperationServed() | TypesRenewed())
             | (CallerRefused() | KeysLoaded() | SharedStateFound() | ExportServed() | JobEnded())
-            | (ImportServed() | MetadataDrifted())
+            | (ImportServed() | MetadataDrifted() | PackageDownloaded())
             | (
                 CostRefused()
                 | SubscriptionEnded()

@@ -5,6 +5,15 @@ from __future__ import annotations
 import msgspec
 
 
+class PackageDownloaded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The data package of an entity set was downloaded."""
+
+    set: str
+    size: int
+    """Bytes."""
+    seconds: float
+
+
 class ExportServed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An export ended: all rows were sent, or it failed with an error."""
 

@@ -17,12 +17,14 @@ from typing import Any
 import msgspec
 from msgspec import Struct, structs
 
+from gateway.admission.work import Lane, Work, working
 from gateway.errors import Forbidden, UpstreamMalformed
 from gateway.export.parts import Indivisible, ListPart, next_place, part_reads, whole_pages
 from gateway.export.reading import read_rows
 from gateway.export.request import Export, ExportRequest
 from gateway.export.serving import ReadyExport, prepare_for
 from gateway.packages.choice import choose_source, no_package_error
+from gateway.packages.completeness import check_rows
 from gateway.packages.records import NoPackage, Source, SourceChoice
 from gateway.request import GraphQLRequest, PageEnd
 from gateway.runtime.served_api import ServedApi
@@ -103,7 +105,10 @@ class ExportKind:
                 return False
             root = ready.live.gateway.client.root
             turn = self._turns.setdefault(root, asyncio.Lock())
-            await PackageRun(job, ready, plan, self._part_rows, turn).run()
+            with working(Work(lane=Lane.EXPORT, caller=job.caller.log_id)):
+                await PackageRun(job, ready, plan, self._part_rows, turn).run()
+            rows = sum(part.rows for part in job.parts)
+            await check_rows(ready.read, ready.export, reads, rows, plan.declared.project)
         except NoPackage as error:
             if choice == "package":
                 raise no_package_error(error) from error

@@ -52,6 +52,8 @@ class PackagePlan(Struct, frozen=True, kw_only=True):
     """What the rows need: for the answer, and for the filter."""
     company_property: str | None
     """Property that has the legal entity of a row; None: rows of this set have none."""
+    needs_company: bool
+    """Whether each row has to say of which legal entity it is: a limit depends on that."""
     companies: frozenset[str] | None
     """Legal entities that the filter leaves; None: all."""
 
@@ -78,6 +80,11 @@ def plan_package(gateway: Gateway, export: Export, reads: GraphQLRequest) -> Pac
     needed = {*root.plan.query.select, *(_column(leaf) for leaf in _leaves(where))}
     entity_type = model.entity_sets[name].type
     own = {prop.name: prop for prop in model.properties_of(entity_type)}
+    if unknown := sorted(declared.columns.keys() - own.keys()):
+        raise NoPackage(
+            f"{name} has no property {', '.join(unknown)}",
+            f"Setting: packages.sets.{name}.columns.",
+        )
     if not root.plan.query.select:
         needed |= own.keys()
     columns = tuple(_readable(own, column, model) for column in own if column in needed)
@@ -95,6 +102,7 @@ def plan_package(gateway: Gateway, export: Export, reads: GraphQLRequest) -> Pac
         where=where,
         columns=columns,
         company_property=by_company,
+        needs_company=bool(gateway.settings.company_limit),
         companies=None if by_company is None else _companies(where, by_company),
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from msgspec import Struct
 
 from gateway.engine.given_rows import answer_with
 from gateway.errors import UpstreamForbidden, UpstreamRejected, UpstreamUnavailable
+from gateway.events.exports import PackageDownloaded
 from gateway.export.pages import Rows
 from gateway.export.reading import rows_of
 from gateway.identity.caller import Caller
@@ -56,6 +58,7 @@ class PackageReader:
         self.plan = plan
         self._client = gateway.client
         self._settings = gateway.settings
+        self._observe = gateway.observe
         self._dialect = gateway.dialect
         self._model = gateway.catalog.model
         self._upstream: Upstream = gateway.engine.reads.upstream_of(caller)[0]
@@ -93,7 +96,16 @@ class PackageReader:
 
     async def _download(self, execution: Execution, target: Path) -> DownloadedPackage:
         address = await self.executions.address(execution)
-        return await download(address, target, self._settings, self._client.files)
+        started = time.perf_counter()
+        package = await download(address, target, self._settings, self._client.files)
+        self._observe(
+            PackageDownloaded(
+                set=self.plan.entity_set,
+                size=package.path.stat().st_size,
+                seconds=time.perf_counter() - started,
+            )
+        )
+        return package
 
     async def pages(
         self, package: Path, company: str, skip: int, collect: Collect

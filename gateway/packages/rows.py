@@ -83,7 +83,7 @@ def _readers(
             if prop.name == plan.company_property:
                 convert = _lower
             readers.append((prop.name, found[0], convert))
-        elif prop.name == plan.company_property and not found:
+        elif prop.name == plan.company_property and not found and not plan.needs_company:
             fixed[prop.name] = company
         else:
             missing.append(column)

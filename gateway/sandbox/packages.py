@@ -77,12 +77,16 @@ class Packages:
     """Seconds for which an address can be used."""
     has_company: bool = False
     """Whether files have the company."""
+    crosses_companies: bool = False
+    """Whether projects export all legal entities, whichever they run in."""
+    most: int | None = None
+    """Maximum rows of a file: of projects with a filter, or with change tracking."""
     executions: dict[str, Execution] = field(default_factory=dict)
 
     def reset(self) -> None:
         """Forget executions and faults."""
         self.polls, self.unknown, self.result, self.fault = 1, 0, "Succeeded", None
-        self.has_company = False
+        self.has_company, self.crosses_companies, self.most = False, False, None
         self.executions.clear()
 
     def action(self, incoming: Incoming) -> Callable[[Incoming], Outgoing] | None:
@@ -199,12 +203,12 @@ class Packages:
     def _rows(self, entity_set: str, company: str) -> bytes:
         storage = self.store.storage(self.world.storage_of_set(entity_set))
         own = self.world.fields_of(self.world.type_of(entity_set))
-        scope = {COMPANY: company} if COMPANY in own else {}
+        scope = {COMPANY: company} if COMPANY in own and not self.crosses_companies else {}
         fields = [f for n, f in own.items() if n != COMPANY or self.has_company]
         text = io.StringIO(newline="")
         lines = csv.writer(text)
         lines.writerow(f.name.upper() for f in fields)
-        for row in self.store.find(storage, scope):
+        for row in self.store.find(storage, scope)[: self.most]:
             lines.writerow(_cell(f, row[f.name]) for f in fields)
         return text.getvalue().encode("utf-8-sig")
 

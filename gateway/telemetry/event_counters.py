@@ -63,6 +63,7 @@ COUNTED: Mapping[str, tuple[Metric, tuple[str, ...]]] = {
 """Events that are one more of something: their class → the metric and its labels; the environment is an empty one."""
 BY_NAME = frozenset(
     {
+        "PackageDownloaded",
         *("CacheUnusable", "CategoriesStale", "CompaniesLimited", "DocumentBroken"),
         *("IdempotencyKeyStuck", "KeysLoaded", "KeysUnavailable", "LabelsUnavailable"),
         *("ModelRead", "ProfileOpened", "RoleViewOpened"),

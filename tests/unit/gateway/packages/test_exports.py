@@ -279,6 +279,44 @@ async def test_a_row_may_leave_a_filter_open(client: Client, packages: Packages)
     assert packages.executions
 
 
+@pytest.mark.parametrize(
+    ("project", "rows"), [({"most": 7}, "7 rows"), ({"crosses_companies": True}, "rows")]
+)
+async def test_a_project_that_exports_other_rows_is_noticed(
+    client: Client, packages: Packages, project: dict[str, Any], rows: str
+) -> None:
+    for name, value in project.items():
+        setattr(packages, name, value)
+    job = await export(client, companies="usmf")
+
+    assert (job["state"], job["error"]["extensions"]["code"]) == ("FAILED", "UPSTREAM_REJECTED")
+    assert f"The packages have {rows}" in job["error"]["message"] or rows == "rows"
+    assert "full push" in job["error"]["extensions"]["hint"]
+
+
+async def test_rows_outside_the_company_limit_never_come(
+    packages: Packages, fo: Starlette, tmp_path: Path
+) -> None:
+    values = {**VALUES, "data_dir": tmp_path, "company_limit": ["demf"]}
+    own = Settings.model_validate(values)
+    async with (
+        serving(own, upstream=httpx.ASGITransport(fo)) as (app, events),
+        calling(app, events) as client,
+    ):
+        blind = await export(client, source="auto")
+        packages.has_company = packages.crosses_companies = True
+        bound = await export(client)
+        rows = b"".join(await parts_of(client, bound)).splitlines()
+        expected = await streamed(client)
+
+    assert (blind["state"], blind["source"]["name"]) == ("SUCCEEDED", "odata")
+    assert "has no column dataAreaId" in blind["source"]["reason"]
+    assert (bound["state"], bound["source"]["name"]) == ("SUCCEEDED", "package"), bound["error"]
+    assert sorted(rows) == expected
+    assert {json.loads(row)["dataAreaId"] for row in rows} == {"demf"}
+    assert [each.company for each in packages.executions.values()] == ["demf", "demf"]
+
+
 @pytest.mark.parametrize("result", ["Failed", "Canceled", "PartiallySucceeded", "Unknown"])
 async def test_an_execution_without_a_whole_package_fails_the_job(
     client: Client, packages: Packages, result: str

@@ -14,6 +14,7 @@ import pytest
 from msgspec import structs
 from starlette.applications import Starlette
 
+from gateway.admission.work import Lane, current_work
 from gateway.config.package_models import PackageOptions, PackageSet
 from gateway.config.settings import Settings
 from gateway.errors import UpstreamRejected
@@ -79,11 +80,24 @@ class Job:
         return b"".join(b"".join(self._files.read("0" * 32, part.sha256)) for part in parts)
 
 
+class Noting(httpx.ASGITransport):
+    """Notes in which lane requests are sent."""
+
+    def __init__(self, app: Starlette) -> None:
+        super().__init__(app)
+        self.lanes: set[Lane] = set()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.lanes.add(current_work().lane)
+        return await super().handle_async_request(request)
+
+
 @dataclass
 class Served:
     """A gateway over a sandbox."""
 
     sandbox: Starlette
+    transport: Noting
     api: ServedApi
     folders: pytest.TempPathFactory
 
@@ -112,8 +126,9 @@ async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
         max_page_size=20,
         packages=options,
     )
-    async with serving(settings, upstream=httpx.ASGITransport(sandbox)) as (app, _):
-        yield Served(sandbox, ServedApi(live=app.state.live), tmp_path_factory)
+    transport = Noting(sandbox)
+    async with serving(settings, upstream=transport) as (app, _):
+        yield Served(sandbox, transport, ServedApi(live=app.state.live), tmp_path_factory)
 
 
 async def test_a_killed_export_is_started_once(served: Served) -> None:
@@ -176,6 +191,7 @@ async def test_requests_have_the_identity_of_the_caller(
 ) -> None:
     served.packages.reset()
     served.sandbox.state.requests.clear()
+    served.transport.lanes.clear()
     gateway = served.api.live.gateway
     world = CallerTokenWorld()
     monkeypatch.setattr(gateway.client, "callers", world.tokens)
@@ -193,3 +209,4 @@ async def test_requests_have_the_identity_of_the_caller(
     assert sent.pop("zip") is None
     assert {"ExportToPackage", "GetExecutionSummaryStatus", "GetExportedPackageUrl"} <= sent.keys()
     assert set(sent.values()) == {"Bearer token-of-ann#1"}
+    assert served.transport.lanes == {Lane.EXPORT}

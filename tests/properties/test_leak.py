@@ -49,14 +49,14 @@ from tests.support.random_policies import CLAIMS, RandomPolicy, random_policy, r
 from tests.support.random_rows import tables
 from tests.support.roles import SEALER, caller
 from tests.support.soak import bounded
-from tests.support.zoo_model import DIALECTS, KEYS, SETS, Zoo, schema_of
+from tests.support.zoo_model import DIALECTS, KEYS, SETS, Zoo, schema_of, zoo_mapping
 
 pytestmark = pytest.mark.heavy
 POLICIES = bounded(8, 200)
 OPERATIONS = bounded(8, 30)
 """Operations for each policy and dialect."""
 ASKING = caller(**CLAIMS)
-SCHEMAS = {name: schema_of(dialect) for name, dialect in DIALECTS.items()}
+SCHEMAS = {name: schema_of(dialect, zoo_mapping()) for name, dialect in DIALECTS.items()}
 NAMES = {"Orders": "Order", "Lines": "Line", "Items": "Item"}
 TYPES = {"Parties": ("PartyObject", "Person", "Firm"), **{s: (n,) for s, n in NAMES.items()}}
 
@@ -98,7 +98,11 @@ def worlds(dialect: str, seed: int) -> Worlds | None:
     if not any(True for _ in catalog.roots):
         return None
     schema = build_schema(
-        catalog, LoadedResolvers(catalog), aggregates=True, federation=Federation()
+        catalog,
+        LoadedResolvers(catalog),
+        aggregates=True,
+        federation=Federation(),
+        unified=zoo_mapping(),
     )
     chance = random.Random(seed)
     ways: dict[str, Any] = {
@@ -148,6 +152,9 @@ def roots_of(world: Worlds, whole: Tables) -> list[tuple[str, str]]:
         for number, one in enumerate(ids[:2]):
             roots.append((f"n{number}", f'node(id: "{one}")'))
         roots.append(("ns", f"nodes(ids: {json.dumps(ids[:6])})"))
+    roots.extend(
+        (f"u{number}", name) for name in world.schema.unified.namespaces for number in (0, 1)
+    )
     return roots
 
 

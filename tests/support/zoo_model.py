@@ -8,6 +8,7 @@ orders.
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -40,6 +41,8 @@ from schema.model.records import (
     TypeRef,
 )
 from schema.types.build import ODataSchema, build_schema
+from schema.unified.load import read_models
+from schema.unified.records import ModelSpec
 from tests.support.memory_odata import ROOT, Nav, Tables
 from tests.support.observers import raise_defects
 
@@ -286,9 +289,14 @@ def model() -> Model:
     )
 
 
-def schema_of(dialect: Dialect) -> ODataSchema:
+def zoo_mapping() -> tuple[ModelSpec, ...]:
+    """A unified model with each kind of field."""
+    return read_models([Path(__file__).parent / "zoo_mapping.toml"])
+
+
+def schema_of(dialect: Dialect, unified: tuple[ModelSpec, ...] = ()) -> ODataSchema:
     catalog = Catalog(model(), abilities_of(dialect))
-    return build_schema(catalog, LoadedResolvers(catalog))
+    return build_schema(catalog, LoadedResolvers(catalog), unified=unified)
 
 
 class Zoo:

@@ -41,7 +41,7 @@ FLOORS = (  # lowest first: a module imports its own room and lower floors
     {"failures", "fallback_resolvers", "cost"},
     {"completion"},
     {"engine"},
-    {"changes"},
+    {"changes", "unified"},
     {"runtime"},
     {"subscriptions"},
     {"explain", "export", "status"},

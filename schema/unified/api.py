@@ -110,7 +110,7 @@ class UnifiedApi:
         for spec in model.types.values():
             for field, kind in ((spec.list, RootKind.LIST), (spec.single, RootKind.BY_KEY)):
                 set_name = self.binder.set_of(spec) if field else None
-                if set_name is None:
+                if set_name is None or not self.binder.can_list(spec):
                     continue
                 entity_set = catalog.model.entity_sets[set_name]
                 if kind is RootKind.BY_KEY and not catalog.is_node(entity_set.type):

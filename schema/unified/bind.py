@@ -25,6 +25,7 @@ from .records import ConditionSpec, FieldSpec, ItemSpec, JoinSpec, TypeSpec
 from .views import Column, Condition, Item, Step, Steps, UnifiedField, UnifiedType, ViewKind
 
 SOURCE = "UnifiedSource"
+_HIDDEN = "the environment lacks it, or your roles do not show it"
 
 
 class Binder:
@@ -55,6 +56,17 @@ class Binder:
             (s for s in spec.sets if s in sets and self._catalog.is_served(sets[s].type)), None
         )
 
+    def can_list(self, spec: TypeSpec) -> bool:
+        """Return whether the rows of a type can be listed, under its conditions."""
+        set_name = self.set_of(spec)
+        if set_name is None:
+            return False
+        try:
+            self._conditions(self._catalog.model.entity_sets[set_name].type, spec.where)
+        except MissingError:
+            return False
+        return True
+
     def type(self, spec: TypeSpec) -> UnifiedType:
         """Return a bound type."""
         name, set_name = self.type_name(spec.name), self.set_of(spec)
@@ -67,12 +79,12 @@ class Binder:
         where: tuple[Condition, ...] = ()
         csdl = "" if set_name is None else self._catalog.model.entity_sets[set_name].type
         if set_name is None:
-            missing = (f"no entity set {' or '.join(spec.sets)}",)
+            missing = (self.reason(MissingError(f"no entity set {' or '.join(spec.sets)}")),)
         else:
             try:
                 where = self._conditions(csdl, spec.where)
             except MissingError as lack:
-                csdl, set_name, missing = "", None, (str(lack),)
+                csdl, set_name, missing = "", None, (self.reason(lack),)
         rows = _Rows(self, self._catalog, spec, csdl, set_name or "")
         fields = {f.name: rows.field(f) for f in spec.fields.values()}
         if set_name is not None:
@@ -116,6 +128,10 @@ class Binder:
             convert=CONVERSIONS[spec.convert] if spec.convert else None,
             description=spec.description,
         )
+
+    def reason(self, lack: MissingError) -> str:
+        """Return what is missing, in words; a view of roles does not name what it hides."""
+        return str(lack) if self._catalog.whole is self._catalog else _HIDDEN
 
     def field_type(self, spec: FieldSpec) -> tuple[bool, str]:
         """Return whether a field has objects, and its type's name."""
@@ -178,7 +194,7 @@ class _Rows:
                 return self._objects(spec, type_name)
             return self._value(spec, type_name)
         except MissingError as lack:
-            return self._null(spec, type_name, (str(lack),))
+            return self._null(spec, type_name, (self._binder.reason(lack),))
 
     def _null(self, spec: FieldSpec, type_name: str, missing: tuple[str, ...]) -> UnifiedField:
         is_list = spec.many or bool(spec.collect) or bool(spec.highest)
@@ -210,9 +226,9 @@ class _Rows:
             try:
                 columns.append(self._column(path, spec, type_name))
             except MissingError as lack:
-                missing.append(str(lack))
+                missing.append(self._binder.reason(lack))
         if not columns:
-            raise MissingError("; ".join(missing))
+            raise MissingError("; ".join(dict.fromkeys(missing)))
         is_list = bool(spec.highest) or spec.many
         self._check_lists(columns, is_list=is_list)
         table: Mapping[Any, str | None] | None = None
@@ -291,9 +307,9 @@ class _Rows:
             try:
                 items.append(self._item(item, self._binder.target(spec)))
             except MissingError as lack:
-                missing.append(str(lack))
+                missing.append(self._binder.reason(lack))
         if not items:
-            raise MissingError("; ".join(missing))
+            raise MissingError("; ".join(dict.fromkeys(missing)))
         return UnifiedField(
             name=spec.name,
             kind=ViewKind.COLLECTED,
@@ -404,5 +420,5 @@ class _Rows:
 def _described(text: str, missing: tuple[str, ...]) -> str:
     if not missing:
         return text
-    note = f"Not available here: {'; '.join(missing)}."
+    note = f"Not available here: {'; '.join(dict.fromkeys(missing))}."
     return f"{text}\n\n{note}" if text else note

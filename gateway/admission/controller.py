@@ -48,8 +48,15 @@ class Limit:
         self._retry_at = float("-inf")
         """Until then it is not tried again."""
 
-    def answered(self, now: float, pressure: float, *, is_used: bool) -> None:
-        """Grow a little, if the limit is used."""
+    def answered(
+        self,
+        now: float,
+        pressure: float,
+        *,
+        is_used: bool,
+        to_calm: float = 1.0,  # noqa: ARG002 - see CautiousLimit
+    ) -> None:
+        """Grow a little, if the limit is used. ``pressure``, ``to_calm``: see ``Latencies``."""
         value = self.value
         # What is answered during a wait was sent before it.
         if not is_used or value >= self.highest or pressure > SLOW or now < self._resumes_at:

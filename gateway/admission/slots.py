@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 from msgspec import Struct
 
 from .background import BackgroundShare
+from .cautious_limit import CautiousLimit
 from .controller import Limit
 from .latencies import Latencies
 from .queue import FairQueue, Waiting
@@ -61,7 +62,7 @@ class Slots(Generic[T]):
     """Slots, of which requests hold one each while they are under way."""
 
     def __init__(self, weights: Mapping[Lane, float], *, start: int, highest: int) -> None:
-        self.limit = Limit(start=start, highest=highest)
+        self.limit: Limit = CautiousLimit(start=start, highest=highest)
         self._weights = weights
         self.latencies = Latencies()
         self.queue: FairQueue[T] = FairQueue(weights)
@@ -111,7 +112,9 @@ class Slots(Generic[T]):
             is_used = under_way >= limit * USED or (
                 self.queue.size > 0 and self._share.needs_more(limit)
             )
-            self.limit.answered(now, self.latencies.pressure, is_used=is_used)
+            self.limit.answered(
+                now, self.latencies.pressure, is_used=is_used, to_calm=self.latencies.to_calm
+            )
             if sent.work.lane in BACKGROUND:
                 mean = self._background_mean or sent.seconds
                 self._background_mean = mean + (sent.seconds - mean) / MEMORY

@@ -45,7 +45,14 @@ class SharedLimit(Limit):
         """Whether it learns by itself, because the shared state is away."""
         return self._alone is not None
 
-    def answered(self, now: float, pressure: float, *, is_used: bool) -> None:
+    def answered(
+        self,
+        now: float,
+        pressure: float,
+        *,
+        is_used: bool,
+        to_calm: float = 1.0,  # noqa: ARG002 - see CautiousLimit
+    ) -> None:
         """Grow a little, if the share is used."""
         if self._alone is not None:
             self._alone.answered(now, pressure, is_used=is_used)

@@ -72,16 +72,26 @@ def simulated(seeds: tuple[int, ...]) -> Report:
                     way=name,
                     refuses_above=above,
                     retry_after=wait or None,
-                    attained=round(min(result.share for result in results), 3),
+                    attained=round(_mean([result.share for result in results]), 3),
+                    of_attainable=_attained(results) if name == "ours" else None,
                     refused=round(max(result.refusals for result in results), 4),
                 )
     report.notes.append(
-        "attained: work done of what the workers could do; refused: calls answered 429."
+        "attained: work done of what the workers could do; refused: calls answered 429. of_attainable: of what a client"
+        " would do that knows each capacity, and of its fall only by a first refusal, whose wait it observes."
     )
     report.notes.append(
         "Fixed limits and Gradient2 ignore Retry-After: only the refused call waits. Ours stops everybody for so long."
     )
     return report
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _attained(results: Sequence[Result]) -> float:
+    return round(_mean([result.share / result.share_of_informed for result in results]), 3)
 
 
 def beside_exports() -> Report:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from heapq import heappop, heappush
+from itertools import pairwise
 from typing import Protocol
 
 READ, PAGE = ("key", 0.060), ("page", 0.600)
@@ -58,6 +59,8 @@ class Result:
     done: float = 0.0
     """Worker seconds of answered jobs."""
     attainable: float = 0.0
+    share_of_informed: float = 1.0
+    """Of that, what a client would do that knows each capacity, and that it has fallen by a first refusal."""
     calls: int = 0
     refused: int = 0
     urgent: list[float] = field(default_factory=list)
@@ -113,7 +116,12 @@ class _Run:
         self.number = 0
         self.waiting: deque[Callable[[float], None]] = deque()
         self.busy = 0
-        self.result = Result(attainable=sum(world.capacity) * world.every)
+        attainable = sum(world.capacity) * world.every
+        falls = [now for before, now in pairwise(world.capacity) if now < before]
+        self.result = Result(
+            attainable=attainable,
+            share_of_informed=1 - sum(falls) * world.retry_after / attainable,
+        )
 
     def workers(self, now: float) -> int:
         capacity = self.world.capacity

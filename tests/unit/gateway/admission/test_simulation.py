@@ -33,6 +33,20 @@ def test_refusals_that_name_a_wait_are_not_provoked_again_soon(refuses_above: fl
     assert result.refused <= 12
 
 
+@pytest.mark.parametrize("refuses_above", [3.0, 1.5])
+@pytest.mark.parametrize("spread", [0.0, 0.3])
+def test_long_waits_are_rarely_provoked(refuses_above: float, spread: float) -> None:
+    """One, when the capacity falls, which nobody can know before; a controller that takes no care provokes four."""
+    worlds = [
+        World(refuses_above=refuses_above, retry_after=5.0, spread=spread, seed=seed)
+        for seed in (1, 2, 3)
+    ]
+    results = [simulate(world, Ours(lane=URGENT)) for world in worlds]
+
+    assert sum(r.share / r.share_of_informed for r in results) / len(results) >= 0.97
+    assert max(result.refusals for result in results) <= 0.001
+
+
 def test_small_capacities_are_used_as_well() -> None:
     result = simulate(World(capacity=(2, 1, 3), saturating=20), Ours(lane=URGENT))
 

@@ -28,7 +28,7 @@ def answer(slots: Slots[Item], now: float) -> None:
 def test_a_limit_that_is_used_grows(value: float) -> None:
     slots: Slots[Item] = Slots(dict.fromkeys(Lane, 1.0), start=4, highest=16)
     slots.limit.value = value
-    for second in range(20):
+    for second in range(25):
         answer(slots, float(second))
 
     assert slots.limit.value > value + 3

@@ -16,7 +16,7 @@ from typing import assert_never
 
 from msgspec import Struct, structs
 
-from gateway.odata.batch import LONGER, MANY_CHUNKS, MAX_READS
+from gateway.odata.batch import FEW_CHUNKS, LONGER, MANY_CHUNKS, MAX_READS
 from gateway.odata.dialect import Dialect
 from gateway.odata.key_filters import long_list
 from gateway.odata.query import Query
@@ -162,11 +162,12 @@ def _position(window: Window | None) -> object:
 class _Reads:
     """Prices the reads of one operation."""
 
-    __slots__ = ("_lists", "_pricing", "_tally")
+    __slots__ = ("_lists", "_most_chunks", "_pricing", "_tally")
 
     def __init__(self, tally: Tally, pricing: Pricing) -> None:
         self._tally = tally
         self._pricing = pricing
+        self._most_chunks = MANY_CHUNKS
         self._lists: list[ReadPlan] = []
         """Root lists so far: equal ones are one request."""
 
@@ -380,7 +381,8 @@ class _Reads:
         is_short = keys * _SHORT <= self._pricing.max_url_length
         requests = 1.0 if is_short else self._chunks(group, keys)
         shared = first.shared
-        if requests > MANY_CHUNKS and self._pricing.dialect.batches_reads:
+        if requests > self._most_chunks and self._pricing.dialect.batches_reads:
+            self._most_chunks = FEW_CHUNKS
             requests, shared = self._chunks(group, keys, LONGER), True
         rows = sum(batch.keys * _rows_of_key(batch) for batch in group)
         limit = self._pricing.dialect.page_limit

@@ -17,7 +17,7 @@ from aiodataloader import DataLoader
 from msgspec import Struct, field, structs
 
 from gateway.errors import GatewayError
-from gateway.odata.batch import LONGER, MANY_CHUNKS
+from gateway.odata.batch import FEW_CHUNKS, LONGER, MANY_CHUNKS
 from gateway.odata.key_filters import key_filter
 from gateway.odata.query import KeyPart, Literal, Query, Value
 from gateway.operations.expectations import ListLengths
@@ -82,6 +82,8 @@ class KeyBatchLoader(DataLoader[BatchRequest, RowsByKey]):
         self._fetcher = fetcher
         self._dialect = fetcher.dialect
         self._limit = max_url_length
+        self._most_chunks = MANY_CHUNKS
+        """Requests of one read that go side by side; more of them share batches."""
 
     async def batch_load_fn(self, batches: list[BatchRequest]) -> list[RowsByKey]:
         """Load the batches of one tick; a group that fails fails for its own batches only."""
@@ -249,8 +251,9 @@ class KeyBatchLoader(DataLoader[BatchRequest, RowsByKey]):
             return dict(zip(by_type, await asyncio.gather(*reads), strict=True))
 
         chunks = split_keys(self._fetcher, query, columns, keys, self._limit)
-        if len(chunks) <= MANY_CHUNKS or not self._dialect.batches_reads:
+        if len(chunks) <= self._most_chunks or not self._dialect.batches_reads:
             return await read(chunks)
+        self._most_chunks = FEW_CHUNKS
         # So many requests side by side would be throttled. A $batch is one, and no server limits the addresses in it.
         longer = split_keys(self._fetcher, query, columns, keys, LONGER * self._limit)
         with in_batches(True):

@@ -22,8 +22,10 @@ from .retry import Failure
 BATCH_URL = "$batch"
 MAX_READS = 20
 """Reads in one batch. Services answer them one after the other, so more reads go in several batches side by side."""
-MANY_CHUNKS = 20
-"""Requests for the rows of many keys; more of them share batches."""
+MANY_CHUNKS = 40
+"""Requests for the rows of many keys; more of them share batches. Those of a page of 1,000 rows go side by side."""
+FEW_CHUNKS = 5
+"""The same in an operation that has so many keys already."""
 LONGER = 3
 """Factor by which the addresses in these are longer: filters stay small enough for databases."""
 CONTENT_ID = "content-id"

@@ -216,6 +216,18 @@ BARS = (
         "ratio",
         {"shape": "key batches", "gc": GC_FROZEN},
     ),
+    *(
+        Bar(
+            EXECUTION,
+            f"unified list, {shape}, to written by hand",
+            1.3,
+            "x",
+            "unified",
+            "ratio",
+            {"shape": shape},
+        )
+        for shape in ("expanded", "key batches")
+    ),
     Bar(
         EXECUTION,
         "new operation of 60 fields",

@@ -41,6 +41,7 @@ BENCHMARKS = {
     "counts": "bench_counts:counts",
     "upstream": "bench_upstream:upstream",
     "execute": "bench_execute:execute",
+    "unified": "bench_unified:unified",
     "loaders": "bench_loaders:loaders",
     "documents": "bench_documents:documents",
     "identity": "bench_identity:identity",

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
 
-from gateway.config.change_models import ChangeOptions
 from gateway.errors import BadArgument, PageLimitExceeded
 from gateway.operations.cursors import fingerprint
 from gateway.planning.change_queries import ChangeQuery
-from gateway.planning.twins import Twin
-from gateway.request import GraphQLRequest
 
 from .cursors import FeedCursor, cursor_text, new_cursor, read_cursor
 from .reading import RowReader
-from .records import Guarantee, Source
-from .stamp_feed import StampFeed
+from .sources import NOW, ChangeSource
 from .step import Step
-from .sweep_feed import SweepFeed, source_of
-from .sweeper import Sweeper
-from .swept_stamps import SweptStamps
-from .twin_feed import TwinFeed, twin_reader
 
 if TYPE_CHECKING:
     from gateway.storage.sealing import Sealer
 
-NOW = "now"
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -36,127 +27,40 @@ class Feed(Struct, frozen=True, kw_only=True):
     """The feed of one ``changes`` field."""
 
     reader: RowReader
-    twin: Twin | None = None
-    """Where the times of changes are, if the set does not have them itself."""
-    sweeper: Sweeper | None = None
-    """Sweeps the list, if it has no times of changes or if deleted rows are to be noticed."""
+    source: ChangeSource
     of: bytes
     """Fingerprint of set, filter and companies."""
     scope: bytes
     """Fingerprint of what the caller sees of them."""
     first: int
-    options: ChangeOptions
-    now: Callable[[], float]
     sealer: Sealer | None = None
-
-    @property
-    def has_stamps(self) -> bool:
-        """Whether the time of changes is known."""
-        return self.twin is not None or self.reader.query.stamp is not None
-
-    @property
-    def source(self) -> Source:
-        """By what its changes are found, as far as the first row need not be read for it."""
-        if self.has_stamps:
-            return "TWIN" if self.reader.query.stamp is None else "STAMP"
-        return "VALUES" if self.sweeper is not None and self.sweeper.by_values else "ETAGS"
-
-    @property
-    def guarantee(self) -> Guarantee:
-        """What is known of deleted rows."""
-        return "NONE" if self.sweeper is None else "DELETES_WITHIN"
-
-    @property
-    def how(self) -> str:
-        """How its changes are found, in words."""
-        name = self.reader.query.name
-        if self.twin is not None:
-            return f"{name}, by {self.twin.query.stamp} of {self.twin.query.name}"
-        if self.has_stamps:
-            return f"{name}, by {self.reader.query.stamp}"
-        return f"{name}, by sweeps over all rows"
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What there is to know of its answers, in words."""
-        late, every = self.options.late, self.options.sweep_interval
-        window = (
-            f"an answer reads again what was changed in the {late:g} s before the newest change"
-        )
-        sweeps = f"the keys of all rows are read at most every {every:g} s, once for all who follow the same"
-        return (
-            f"source {self.source}, guarantee {self.guarantee}",
-            *((window,) if self.has_stamps else ()),
-            *((sweeps,) if self.sweeper is not None else ()),
-            *(() if self.source == "STAMP" else ("changed rows are then read by key",)),
-        )
+        source = self.source
+        return f"source {source.name}, guarantee {source.guarantee}", *source.notes
 
     def text(self, cursor: FeedCursor) -> str:
         """Return a cursor as clients get it."""
         return cursor_text(cursor, self.sealer)
 
-    def _stamps(self) -> StampFeed:
-        reader, late = self.reader, self.options.late
-        if self.twin is None:
-            return StampFeed(reader=reader, stamps=reader, late=late, now=self.now)
-        stamps = twin_reader(reader, self.twin)
-        return TwinFeed(reader=reader, stamps=stamps, twin=self.twin, late=late, now=self.now)
-
-    def first_requests(self, since: str | None) -> tuple[GraphQLRequest, ...]:
-        """Return the operations that read what comes first, if it is not known yet."""
-        requests: list[GraphQLRequest] = []
-        if self.sweeper is not None:
-            requests.append(self.sweeper.first_request())
-        reader = self.reader
-        if self.has_stamps:
-            stamps = self._stamps().stamps
-            reader = reader if since is None else stamps
-            if since in (None, NOW):
-                requests.append(stamps.newest_request())
-        if since is None or self.has_stamps:
-            by_stamp = since is not None
-            requests.append(
-                reader.page_request(self.first, None, reader.where, by_stamp=by_stamp)[0]
-            )
-        return tuple(requests)
-
     async def step(self, since: str | None) -> Step:
         """Return what comes after a cursor. Raises InvalidCursor, ReadFailed, GatewayError."""
-        beginning = new_cursor(self.of, self.scope, self.source)
+        source = self.source
+        beginning = new_cursor(self.of, self.scope, source.name)
         if since == NOW:
-            return await self._begin_now(beginning)
+            return await source.begin_now(beginning, self.first)
         if since is None:
-            return await self._step(beginning)
+            return await source.step(beginning, self.first)
         cursor = read_cursor(since, self.of, self.sealer)
-        is_same = cursor.scope == self.scope and cursor.source == self.source
-        if is_same and (cursor.sweep is None) == (self.sweeper is None or cursor.is_new):
-            step = await self._step(cursor)
+        is_same = cursor.scope == self.scope and cursor.source == source.name
+        if is_same and source.takes(cursor):
+            step = await source.step(cursor, self.first)
             if not step.resync:
                 return step
         # Rows that are missing now were not deleted.
         return Step(cursor=beginning, has_more=True, resync=True)
-
-    async def _step(self, cursor: FeedCursor) -> Step:
-        if self.sweeper is None:
-            return await self._stamps().step(cursor, self.first)
-        if not self.has_stamps:
-            return await SweepFeed(reader=self.reader, sweeper=self.sweeper).step(
-                cursor, self.first
-            )
-        return await SweptStamps(
-            reader=self.reader, stamps=self._stamps(), sweeper=self.sweeper
-        ).step(cursor, self.first)
-
-    async def _begin_now(self, cursor: FeedCursor) -> Step:
-        source = None
-        if self.sweeper is not None:
-            feed = SweepFeed(reader=self.reader, sweeper=self.sweeper)
-            cursor = await feed.begin_now(cursor)
-        if self.has_stamps:
-            cursor = await self._stamps().begin_now(cursor, self.first)
-        elif self.sweeper is not None:
-            source = source_of(await self.sweeper.last(), self.sweeper)
-        return Step(cursor=cursor, lag=0.0, source=source)
 
 
 def feed_where(query: ChangeQuery, where: object) -> Mapping[str, Any]:

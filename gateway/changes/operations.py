@@ -33,6 +33,7 @@ from .feed import Feed, feed_companies, feed_fingerprint, feed_size, feed_where
 from .payload import payload_errors, payload_of
 from .reading import Ask, ReadFailed, RowReader, request_of
 from .selection import ChangesSelection, select_changes, without_changes
+from .sources import FollowedList, source_for
 from .sweep_book import SweepBook
 from .sweeper import Sweeper
 
@@ -92,10 +93,10 @@ class ChangeFeeds:
     def _outline(self, query: PlannedQuery, key: str, nodes: Nodes) -> FeedOutline:
         arguments = self._arguments(query, nodes)
         feed = self.feed(query.request, arguments, _selected(query, nodes), _nothing)
-        requests = feed.first_requests(arguments.get("since"))
+        requests = feed.source.first_requests(arguments.get("since"), feed.first)
         return FeedOutline(
             key=key,
-            how=feed.how,
+            how=feed.source.how,
             notes=feed.notes,
             roots=tuple(
                 root
@@ -173,19 +174,17 @@ class ChangeFeeds:
         of = feed_fingerprint(query, where, companies, catalog.tag)
         # As of the list's own cursors: rules, masks and companies of the caller decide it.
         scope, sealer = root.plan.window.binding, root.plan.window.sealer
-        has_stamps = query.stamp is not None or twin is not None
-        is_swept = not has_stamps or _matches(query.entity_set, self._options.swept)
-        return Feed(
-            reader=reader,
-            twin=twin,
-            sweeper=self._sweeper(reader, of + scope, sealer is not None) if is_swept else None,
-            of=of,
-            scope=scope,
-            first=size,
-            options=self._options,
-            now=self.now,
-            sealer=sealer,
+        source = source_for(
+            FollowedList(
+                reader=reader,
+                options=self._options,
+                now=self.now,
+                twin=twin,
+                is_swept=_matches(query.entity_set, self._options.swept),
+                new_sweeper=lambda: self._sweeper(reader, of + scope, sealer is not None),
+            )
         )
+        return Feed(reader=reader, source=source, of=of, scope=scope, first=size, sealer=sealer)
 
     def _sweeper(self, reader: RowReader, feed: bytes, has_rules: bool) -> Sweeper:
         """Return what sweeps a list. ``feed`` identifies it, with what its callers see."""

@@ -29,11 +29,11 @@ def _value(field: PayloadField, feed: Feed, step: Step) -> object:
         case "lag":
             return step.lag
         case "source":
-            return step.source or feed.source
+            return step.source or feed.source.name
         case "guarantee":
-            return feed.guarantee
+            return feed.source.guarantee
         case "deletesWithin":
-            return None if feed.sweeper is None else feed.options.sweep_interval
+            return feed.source.deletes_within
         case "resyncRequired":
             return step.resync
         case _:

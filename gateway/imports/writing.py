@@ -83,6 +83,8 @@ class ImportWriter:
         self._request = structs.replace(first, idempotency_key=None)
         self._key = first.idempotency_key
         self._api = api
+        # Rows are looked up before they are written, so that they may be tried again whatever became of them.
+        self._looks_up = bool(of.request.unique_by)
         done: Mapping[str, Status] = {"create": "created", "upsert": "written"}
         self._done: Status = "valid" if of.request.validates else done[of.request.mode]
 
@@ -140,12 +142,12 @@ class ImportWriter:
         try:
             written = await self._write(held)
         except ImportStopped as stopped:
-            await _settle(runs, held, {r.row: r for r in stopped.results})
+            await self._settle(runs, held, {r.row: r for r in stopped.results})
             raise ImportStopped(stopped.answer, [*results.values(), *stopped.results]) from None
         except BaseException:
             runs.abandon()
             raise
-        await _settle(runs, held, written)
+        await self._settle(runs, held, written)
         return {**results, **written}
 
     async def _begin(
@@ -160,7 +162,9 @@ class ImportWriter:
             digest = hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
             keys.append((f"import {self._key} {row.number}", digest))
         try:
-            begun, runs = await ledger.begin_all(request.caller.log_id, keys)
+            begun, runs = await ledger.begin_all(
+                request.caller.log_id, keys, repeatable=self._looks_up
+            )
         except GatewayError as error:
             raise ImportStopped(_answer_of(error)) from error
         for earlier in begun:
@@ -168,6 +172,24 @@ class ImportWriter:
                 await runs.settle([None] * begun.count(None))
                 raise ImportStopped(_answer_of(earlier))
         return begun, runs
+
+    async def _settle(
+        self, runs: Runs, rows: Sequence[_Row], results: Mapping[int, RowResult]
+    ) -> None:
+        """Store the results of rows that came to an end; the keys of others are free again."""
+        own = (results.get(row.number) for row in rows)
+        await runs.settle(
+            [msgspec.json.encode(r) if r is not None and self._is_final(r) else None for r in own]
+        )
+
+    def _is_final(self, result: RowResult) -> bool:
+        """Return whether another try would not improve a row, or write it twice."""
+        if result.status == "unknown":
+            return not self._looks_up
+        if result.status in ("created", "exists", "written"):
+            return True
+        codes = {e["code"] for e in result.errors}
+        return result.status == "refused" and not codes & CALLER_REFUSALS
 
     # Mutations
 
@@ -321,19 +343,3 @@ def _result_of(row: _Row, earlier: bytes | GatewayError) -> RowResult:
     if isinstance(earlier, GatewayError):
         return _refused(row.number, earlier)
     return structs.replace(_decode_result(earlier), replayed=True)
-
-
-async def _settle(runs: Runs, rows: Sequence[_Row], results: Mapping[int, RowResult]) -> None:
-    """Store the results of rows that came to an end; the keys of others are free again."""
-    own = (results.get(row.number) for row in rows)
-    await runs.settle(
-        [msgspec.json.encode(r) if r is not None and _is_final(r) else None for r in own]
-    )
-
-
-def _is_final(result: RowResult) -> bool:
-    """Return whether another try would not improve a row, or write it twice."""
-    if result.status in ("created", "exists", "written", "unknown"):
-        return True
-    codes = {e["code"] for e in result.errors}
-    return result.status == "refused" and not codes & CALLER_REFUSALS

@@ -248,10 +248,15 @@ async def deployed(app: Starlette, request: msgspec.Struct, rows: bytes = b"") -
     return Deployment(app, job)
 
 
-def import_job(**options: Any) -> ImportJob:
+def import_job(key: str | None = None, **options: Any) -> ImportJob:
     of = ImportRequest(format="ndjson", **options)
     return ImportJob(
-        set="CustomerGroups", options=of, companies=("usmf",), sha256="rows", coding="identity"
+        set="CustomerGroups",
+        options=of,
+        companies=("usmf",),
+        key=key,
+        sha256="rows",
+        coding="identity",
     )
 
 
@@ -280,6 +285,10 @@ async def test_no_row_is_written_twice_after_a_kill(
         ({}, ["unknown", "unknown", "created", "created"]),
         ({"unique_by": ()}, ["unknown", "unknown", "created", "created"]),
         ({"unique_by": ("description",)}, ["exists"] * 4),
+        (
+            {"unique_by": ("description",), "key": "of-the-client"},
+            ["exists", "exists", "created", "created"],
+        ),
     ],
 )
 async def test_rows_of_a_killed_process_are_unknown_or_looked_up(

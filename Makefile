@@ -12,7 +12,9 @@ BIN    := $(VENV)/bin
 PAGE   := gateway/graphiql/page
 ASSETS := gateway/graphiql/assets
 CLIENTS := tests/clients
-CODE   := schema gateway tests scripts docs
+SPARK  := clients/spark
+SPARK_VENV ?= .venv-spark
+CODE   := schema gateway tests scripts docs clients
 
 # The tests start many processes: each would compile the whole of the gateway anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -35,7 +37,7 @@ page-if-node:
 	else echo "The plain GraphiQL page is served instead; for the full one install Node 20+ and run 'make page'."; fi
 
 ##@ Check (check before a commit, fast while you work, test before you push, soak before a release)
-.PHONY: check check-tables fast test soak hostile lint docs format test-python test-programs test-clients chromium postgresql redis clients clients-if-node
+.PHONY: check check-tables fast test soak hostile lint docs format test-python test-programs test-clients test-spark chromium postgresql redis java clients clients-if-node
 PYTEST := $(BIN)/python -m pytest
 # Files are dealt out whole, so that what a module shares is made once. Some tests wait: two cores are busy with three processes.
 PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder
@@ -53,9 +55,9 @@ check-tables: $(VENV)/.installed-dev
 fast: $(VENV)/.installed-dev ## The unit tests that do not compute for long and start no process
 	$(PYTEST) $(PARALLEL) -m "not heavy and not catalogue and not slow" tests/unit $(ARGS)
 
-test: ## Everything CI checks: lint, types, tests with coverage, the page in a browser, other people's clients
+test: ## Everything CI checks: lint, types, tests with coverage, the page in a browser, other people's clients, Spark
 	@# Python's tests need no npm package: they begin while those are fetched.
-	+$(MAKE) --jobs=4 --output-sync=target lint test-python test-programs
+	+$(MAKE) --jobs=4 --output-sync=target lint test-python test-programs test-spark
 
 test-python: $(VENV)/.installed-dev postgresql redis
 	+$(PYTEST) $(PARALLEL) --cov --cov-report=term $(addprefix --ignore=,$(PROGRAMS)) $(ARGS)
@@ -70,6 +72,12 @@ soak: $(VENV)/.installed-dev postgresql redis ## All of it without bounds: long 
 test-clients: $(VENV)/.installed-dev clients ## What other people's clients say of the gateway (needs Node 20 or newer)
 	$(PYTEST) $(CLIENTS) $(ARGS)
 
+# PySpark is 456 MB, in a lock and an environment of its own; without Java it is not fetched.
+test-spark: $(VENV)/.installed-dev java ## The data source for Spark, in executors of their own (needs Java 17 or newer)
+	@if scripts/has-java; then \
+	  $(MAKE) $(SPARK_VENV)/.installed && \
+	  cd $(SPARK) && GATEWAY_PROGRAM=$(abspath $(BIN)/d365-graphql) $(abspath $(SPARK_VENV))/bin/python -m pytest $(ARGS); fi
+
 hostile: $(VENV)/.installed-dev ## Hostile callers and upstreams with ever new seeds (MINUTES=30; HOSTILE_SEED=n begins with one)
 	HOSTILE_MINUTES=$(or $(MINUTES),30) $(PYTEST) tests/hostile $(ARGS)
 
@@ -81,6 +89,9 @@ postgresql:
 
 redis:
 	@scripts/ensure-redis
+
+java:
+	@scripts/ensure-java
 
 clients: $(CLIENTS)/node_modules/.package-lock.json
 
@@ -121,15 +132,16 @@ COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --strip
 lock: $(BIN)/pip-compile ## Write the lock files anew (UPGRADE=--upgrade for newer versions)
 	$(COMPILE) $(UPGRADE) --build-deps-for editable --extra postgres --extra redis --extra parquet --extra object-store --extra otel --output-file requirements.lock pyproject.toml
 	$(COMPILE) $(UPGRADE) --build-deps-for editable --extra postgres --extra redis --extra parquet --extra object-store --extra otel --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	$(COMPILE) $(UPGRADE) --extra test --output-file $(SPARK)/requirements.lock $(SPARK)/pyproject.toml
 	echo uv | $(COMPILE) $(UPGRADE) --no-annotate --output-file scripts/installer.lock -
 	if scripts/has-node; then for folder in $(PAGE) $(CLIENTS); do \
 	  (cd "$$folder" && npm install --package-lock-only --no-fund --no-audit); done; fi
-	! grep -nE '(https?|file):/|(^|[^.])/(home|root|opt|work)/' requirements.lock requirements-dev.lock scripts/installer.lock
+	! grep -nE '(https?|file):/|(^|[^.])/(home|root|opt|work)/' requirements.lock requirements-dev.lock $(SPARK)/requirements.lock scripts/installer.lock
 	! grep -n '"resolved": "http' $(PAGE)/package-lock.json $(CLIENTS)/package-lock.json
 
 clean: ## Remove everything that can be made again
-	rm -rf $(VENV) docs/_build .cache/metadata $(ASSETS) $(PAGE)/node_modules $(CLIENTS)/node_modules .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
-	find schema gateway tests -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf $(VENV) $(SPARK_VENV) docs/_build .cache/metadata $(ASSETS) $(PAGE)/node_modules $(CLIENTS)/node_modules .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
+	find schema gateway tests clients -name __pycache__ -prune -exec rm -rf {} +
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
@@ -154,6 +166,14 @@ $(VENV)/.installed-dev: requirements-dev.lock requirements.lock pyproject.toml s
 	@echo "Installing $(COUNT) locked packages and the gateway into $(VENV), those for tests among them: some seconds …"
 	@scripts/install-locked $(VENV) $<
 	@touch $(VENV)/.installed $@
+
+# PySpark has no wheel. One that is not compressed takes a third of the time to build.
+$(SPARK_VENV)/.installed: $(SPARK)/requirements.lock scripts/installer.lock
+	@echo "Installing $(COUNT) locked packages, PySpark among them, into $(SPARK_VENV): a minute …"
+	@$(PYTHON) -m venv $(SPARK_VENV)
+	@GATEWAY=no scripts/install-locked $(SPARK_VENV) $< --build-constraint $< \
+	  --config-setting='--build-option=--compression=stored'
+	@touch $@
 
 # A lock can be made without one: pip-tools itself then comes unlocked.
 $(BIN)/pip-compile: | $(BIN)/python

@@ -94,6 +94,13 @@ def test_the_installed_wheel_serves_the_full_page(tmp_path: Path) -> None:
     assert not [name for name in names_in(wheel) if name.startswith("gateway/graphiql/page/")]
 
 
+def test_the_wheel_has_the_data_source_for_spark(plain: Environment) -> None:
+    (metadata,) = plain.packages.glob("d365_graphql_gateway-*.dist-info/METADATA")
+
+    assert (plain.packages / "d365_graphql_spark/source.py").is_file()
+    assert "Provides-Extra: spark\n" in metadata.read_text("utf-8")
+
+
 def test_a_wheel_built_without_node_serves_the_plain_page(
     plain: Environment,
 ) -> None:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = ("gateway", "schema", "scripts", "pyproject.toml", "README.md", "LICENSE")
+SPARK = "clients/spark/d365_graphql_spark"
+SOURCES = ("gateway", "schema", SPARK, "scripts", "pyproject.toml", "README.md", "LICENSE")
 BUILT = ("__pycache__", "node_modules", "assets")
 
 

@@ -3,24 +3,31 @@
     CustomersV3?$filter=…      → (CustomersV3, page)          POST SalesOrderLines         → (SalesOrderLines, write)
     CustomersV3(…)             → (CustomersV3, key)           POST Set(…)/Namespace.Action → (Set, call)
     CustomersV3/$count         → (CustomersV3, count)
+    a $batch of n such pages   → (CustomersV3, part), a share of its seconds; of n such writes → (SalesOrderLines, row)
 
 A moving average: the newest answer counts a fifth, the first ones more. A set that was never read is expected to take
-what requests of its kind take on average here; before the first request, what they commonly take in F&O.
+what requests of its kind take on average here; before the first request, what they commonly take in F&O. A part of a
+batch is expected to take as long as such a request by itself until a batch of nothing else was answered: how the time
+of a mixed one is divided, nobody knows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
-Kind: TypeAlias = Literal["key", "page", "count", "write", "call"]
-"""Kinds of requests whose times differ: one row, a page of a list, a number, a write, a call."""
+Kind: TypeAlias = Literal["key", "page", "count", "write", "call", "part", "row"]
+"""Kinds of requests whose times differ: one row, a page of a list, a number, a write, a call; a page and a write in a
+batch."""
 SecondsOf: TypeAlias = Callable[[str, Kind], float]
 """Entity set and kind of a request → seconds of the upstream's work that it is expected to take."""
 
+BATCHED: dict[Kind, Kind] = {"page": "part", "write": "row"}
+"""What requests are in a batch."""
+_BY_ITSELF: dict[Kind, Kind] = {batched: kind for kind, batched in BATCHED.items()}
 USUAL: dict[Kind, float] = {"key": 0.1, "page": 0.3, "count": 0.2, "write": 0.3, "call": 0.5}
 """Seconds that requests of each kind commonly take, before anything was learned."""
 NEWEST = 0.2
@@ -64,7 +71,10 @@ class LearnedSeconds:
 
     def seconds(self, resource: str, kind: Kind) -> float:
         """Return the seconds that a request is expected to take."""
-        average = self._averages.get((resource, kind)) or self._of_kind.get(kind)
+        average = self._averages.get((resource, kind))
+        if average is None and (alone := _BY_ITSELF.get(kind)) is not None:
+            return self.seconds(resource, alone)
+        average = average or self._of_kind.get(kind)
         return USUAL[kind] if average is None else average.value
 
     def add(self, resource: str, kind: Kind, seconds: float) -> None:
@@ -116,3 +126,11 @@ def request_kind(method: str, path: str) -> tuple[str, Kind] | None:
         return name, "write" if rest.endswith(")") else "call"
     of_set, slash, _ = path.partition("/")
     return of_set, "call" if slash else "write"
+
+
+def batched_kind(requests: Sequence[tuple[str, str]]) -> tuple[str, Kind] | None:
+    """Return entity set and kind of the requests in a batch, as methods and paths; None if they differ."""
+    kinds = {request_kind(method, path) for method, path in requests}
+    kind = kinds.pop() if len(kinds) == 1 else None
+    batched = None if kind is None else BATCHED.get(kind[1])
+    return None if kind is None or batched is None else (kind[0], batched)

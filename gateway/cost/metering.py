@@ -11,11 +11,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextvars import ContextVar
+from functools import partial
 
 from gateway.events import Event, Observer, RequestSent
+from gateway.odata.batch import BATCH_URL
+from gateway.odata.batch_parts import held_parts
 from gateway.odata.lazy_request import normalize_address
 
-from .learned import LearnedSeconds, request_kind
+from .learned import LearnedSeconds, batched_kind, request_kind
 
 
 class Meter:
@@ -81,5 +84,10 @@ def metered(observe: Observer, learned: LearnedSeconds, root: str) -> Observer:
         request = None if path is None else request_kind(event.method, path)
         if request is not None:
             learned.add(*request, event.seconds)
+        elif path == BATCH_URL and (parts := held_parts()) is not None:
+            requests = [(part.method, part.url.partition("?")[0]) for part in parts.requests]
+            batched = batched_kind(requests)
+            if batched is not None:
+                parts.learn = partial(learned.add, *batched, event.seconds / len(requests))
 
     return observe_metered

@@ -36,7 +36,7 @@ from gateway.planning.uniting import pins_key
 from schema.catalog.records import Field
 
 from .gate import Price
-from .learned import Kind, SecondsOf
+from .learned import BATCHED, Kind, SecondsOf
 from .request_lengths import can_match, chunks_of_keys, runs_of_list
 
 LIST_ROWS = 10
@@ -75,15 +75,15 @@ class Tally:
         kind: Kind,
         requests: float,
         rows: float = 0.0,
-        work: float | None = None,
+        parts: float | None = None,
     ) -> None:
-        """Add requests of a kind, with all the rows that they return.
-
-        ``work``: how many ordinary requests their work is worth, if some hold several: the parts of a ``$batch``.
-        """
+        """Add requests of a kind, with all the rows that they return; each is a ``$batch`` if there are ``parts``."""
         self.requests += requests
         self.rows += rows
-        self.seconds += (requests if work is None else work) * self._seconds(resource, kind)
+        if parts is None:
+            self.seconds += requests * self._seconds(resource, kind)
+        else:
+            self.seconds += parts * self._seconds(resource, BATCHED.get(kind, kind))
         if kind == "page":
             self.pages += requests
 
@@ -200,7 +200,7 @@ class _Reads:
         """Price lists that share a ``$batch``; they come at once, so what is below them is read at once, too."""
         rows = [self._rows(root) for root in roots]
         name, requests = roots[0].plan.query.resource.name, ceil(len(roots) / BATCH_PARTS)
-        self._tally.add(name, "page", requests, sum(rows), work=len(roots))
+        self._tally.add(name, "page", requests, sum(rows), parts=len(roots))
         below: list[_Batch] = []
         for root, number in zip(roots, rows, strict=True):
             if root.plan.children and number:
@@ -341,7 +341,7 @@ class _Reads:
             plan, rows = batch.plan, batch.keys * batch.each
             is_count = plan.window is not None and plan.window.count_only
             name = plan.entity_set or plan.query.resource.name
-            self._tally.add(name, "count" if is_count else "page", requests, rows, work=batch.keys)
+            self._tally.add(name, "count" if is_count else "page", requests, rows, parts=batch.keys)
             requests = 0
             self.below(plan, rows)
 
@@ -388,8 +388,10 @@ class _Reads:
         limit = self._pricing.dialect.page_limit
         if limit is not None and rows > limit:
             requests = max(requests, ceil(rows / limit))
-        sent = ceil(requests / MAX_READS) if shared else requests
-        self._tally.add(name, "page", sent, rows, work=requests)
+        if shared:
+            self._tally.add(name, "page", ceil(requests / MAX_READS), rows, parts=requests)
+        else:
+            self._tally.add(name, "page", requests, rows)
         # Lists between cursors hold the rows of the page only, so those to be counted are read once more.
         if window is not None and window.keyset and window.has_cursor and window.needs.total:
             self._tally.add(name, "page", requests, rows)

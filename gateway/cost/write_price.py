@@ -63,7 +63,7 @@ def _atomic(mutations: Sequence[MutationOutline], tally: Tally) -> None:
     """Add the one changeset of an operation."""
     for number, mutation in enumerate(mutations):
         rows = mutation.rows + sum(mutation.below)
-        tally.add(_set_of(mutation), "write", 0 if number else 1, work=rows)
+        tally.add(_set_of(mutation), "write", 0 if number else 1, parts=rows)
 
 
 def _mutation(
@@ -83,7 +83,8 @@ def _mutation(
         return
     if sizes is not None:
         rows = mutation.rows + sum(mutation.below)
-        tally.add(name, "write", _requests(mutation, sizes), work=rows)
+        requests = _requests(mutation, sizes)
+        tally.add(name, "write", requests, parts=rows if rows > requests else None)
     _reads_after(mutation, pricing, tally)
 
 
@@ -129,7 +130,7 @@ def _reads_before(mutation: MutationOutline, dialect: Dialect, tally: Tally) -> 
         reads = ceil(mutation.looked_up / _NATURAL_KEYS)
         shared = shares_requests(mutation.looked_up, dialect)
         requests = ceil(reads / MAX_READS) if shared else reads
-        tally.add(_set_of(mutation), "page", requests, 0, work=reads)
+        tally.add(_set_of(mutation), "page", requests, parts=reads if shared else None)
     is_list_of_upserts = verb is Verb.UPSERT and mutation.field.many
     if is_list_of_upserts or (mutation.is_ruled and verb is not Verb.CREATE):
         tally.add(_set_of(mutation), "page" if mutation.rows > 1 else "key", 1, mutation.rows)

@@ -24,6 +24,7 @@ from gateway.errors import (
     UpstreamUnavailable,
 )
 from gateway.odata.batch import MAX_READS, NoBatchAnswer, read_answers, read_batch
+from gateway.odata.batch_parts import holding
 from gateway.odata.error_details import ErrorDetails
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response, raise_for_answer, subject_of
@@ -125,8 +126,10 @@ class ReadBatches:
             names = [name for one in waiting for name in one.fields]
             self._trace.add_batch(batch, reads, names)
         try:
-            response = await self._sender.send(batch, safe=True)
+            with holding(reads) as parts:
+                response = await self._sender.send(batch, safe=True)
             answers = read_answers(response, reads, self._sender.root)
+            parts.answered(answers)
         except asyncio.CancelledError:
             for one in waiting:
                 one.answer.cancel()

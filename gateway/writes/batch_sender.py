@@ -18,10 +18,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 
 from gateway.errors import GatewayError, OutcomeUnknown
 from gateway.odata.batch import BATCH_URL, is_whole, unprocessed_part, write_batch
+from gateway.odata.batch_parts import holding
 from gateway.odata.query import Request
 from gateway.odata.response_check import UNPROCESSED, Response, raise_for_answer, shows_outcome
 
@@ -113,12 +114,13 @@ class BatchSender(WriteSender):
         self, pending: Mapping[int, list[RowWrite]]
     ) -> Mapping[int, list[Outcome]]:
         """Send groups in one batch. Return the outcomes of those that were processed, or failed: at least one."""
-        request = write_batch(
-            [[row_request(w, self.dialect) for w in group] for group in pending.values()]
-        )
+        requests = [[row_request(w, self.dialect) for w in group] for group in pending.values()]
+        request = write_batch(requests)
         try:
-            response = await self._batch_answer(request, unprocessed_part)
+            with holding(list(chain.from_iterable(requests))) as parts:
+                response = await self._batch_answer(request, unprocessed_part)
             answers = groups_in(response)
+            parts.answered(list(chain.from_iterable(answers)))
             if len(answers) > len(pending):
                 raise unknown_by(response)
         except GatewayError as error:

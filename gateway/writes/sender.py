@@ -14,6 +14,7 @@ from decimal import Decimal
 from gateway.errors import AuditUnavailable, GatewayError, OutcomeUnknown, UpstreamMalformed
 from gateway.events import loggable
 from gateway.odata.batch import BATCH_URL, changeset, parse_groups, refusing_part
+from gateway.odata.batch_parts import holding
 from gateway.odata.dialect import Dialect
 from gateway.odata.error_details import NOT_FOUND, Problem
 from gateway.odata.query import Request
@@ -210,8 +211,10 @@ class WriteSender:
 
     async def _changeset_answers(self, requests: Sequence[Request]) -> list[Response]:
         """Return the answer to each write, or the answers of a changeset that was refused. Raises GatewayError."""
-        response = await self._batch_answer(changeset(requests), refusing_part)
+        with holding(requests) as parts:
+            response = await self._batch_answer(changeset(requests), refusing_part)
         answers = [answer for group in groups_in(response) for answer in group]
+        parts.answered(answers)
         # A changeset is all or nothing; an answer that says otherwise cannot be believed.
         good = sum(answer.status < 300 for answer in answers)
         if good and good != len(requests):

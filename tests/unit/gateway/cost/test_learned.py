@@ -9,10 +9,13 @@ import pytest
 
 from gateway.config.profiles import EnvironmentSettings
 from gateway.config.settings import Settings
-from gateway.cost.learned import USUAL, Kind, LearnedSeconds, request_kind
+from gateway.cost.learned import USUAL, Kind, LearnedSeconds, batched_kind, request_kind
 from gateway.cost.learned_file import WRITTEN_AFTER, LearnedFile, learned_file
 from gateway.cost.metering import metered, start_meter, stop_meter
 from gateway.events import Address, CacheUnusable, Event, RequestSent
+from gateway.odata.batch_parts import holding
+from gateway.odata.query import Request
+from gateway.odata.response_check import Response
 
 
 @pytest.mark.parametrize(
@@ -215,3 +218,40 @@ def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     LearnedFile(tmp_path / "costs" / "x.costs", events.append).write(learned)
 
     assert [type(event) for event in events] == [CacheUnusable]
+
+
+@pytest.mark.parametrize(
+    ("requests", "expected"),
+    [
+        ([("GET", "Sets"), ("GET", "Sets")], ("Sets", "part")),
+        ([("PATCH", "Sets(1)"), ("POST", "Sets")], ("Sets", "row")),
+        ([("GET", "Sets"), ("GET", "Others")], None),
+        ([("GET", "Sets"), ("GET", "Sets/$count")], None),
+        ([("GET", "Sets(1)"), ("GET", "Sets(2)")], None),
+        ([], None),
+    ],
+)
+def test_only_batches_of_one_kind_are_divided(
+    requests: list[tuple[str, str]], expected: tuple[str, Kind] | None
+) -> None:
+    assert batched_kind(requests) == expected
+
+
+@pytest.mark.parametrize(
+    ("statuses", "expected"), [((200, 200, 204, 200), 0.5), ((200, 500, 200, 200), 2.0)]
+)
+def test_a_batch_teaches_if_all_its_parts_were_answered(
+    statuses: tuple[int, ...], expected: float
+) -> None:
+    learned = LearnedSeconds()
+    learned.add("Sets", "page", 2.0)
+    observe = metered(lambda _: None, learned, "https://fo.example/data/")
+    reads = [Request("GET", f"Sets?$skip={n}", {}) for n in range(4)]
+    with holding(reads) as parts:
+        observe(sent("https://fo.example/data/$batch", seconds=2.0))
+    parts.answered([Response(status, {}, b"", "") for status in statuses])
+
+    assert learned.seconds("Sets", "part") == expected
+    # Outside nobody knows what a batch holds.
+    observe(sent("https://fo.example/data/$batch", seconds=80.0))
+    assert learned.seconds("Sets", "part") == expected

@@ -338,3 +338,35 @@ async def test_what_was_learned_is_there_for_the_next_client(tmp_path: Path) -> 
         costs = client.costs
         assert isinstance(costs, Costs)
         assert costs.learned.seconds("CustomersV3", "page") < USUAL["page"]
+
+
+TOGETHER = """{
+  a: customersV3(where: {customerGroupId: {eq: "10"}}) { nodes { customerAccount } }
+  b: customersV3(where: {customerGroupId: {eq: "20"}}) { nodes { customerAccount } }
+  c: customersV3(where: {customerGroupId: {eq: "30"}}) { nodes { customerAccount } } }"""
+GROUPS = """mutation { createCustomerGroups(input: [
+  {dataAreaId: "usmf", customerGroupId: "ZX", description: "a"}
+  {dataAreaId: "usmf", customerGroupId: "ZY", description: "b"}]) { userErrors { code message } } }"""
+GONE = """mutation { deleteCustomerGroups(input: [
+  {key: {dataAreaId: "usmf", customerGroupId: "ZX"}}
+  {key: {dataAreaId: "usmf", customerGroupId: "ZY"}}]) { userErrors { code message } } }"""
+
+
+async def test_the_parts_of_a_batch_teach_their_set(sandboxed: Gateway) -> None:
+    """Each its share of the batch, if all are requests of one kind to one set."""
+    costs = sandboxed.client.costs
+    assert isinstance(costs, Costs)
+    learned = costs.learned
+    for name, kind, alone in (("CustomersV3", "page", 50.0), ("CustomerGroups", "write", 50.0)):
+        learned.add(name, kind, alone)  # type: ignore[arg-type]
+    assert learned.seconds("CustomersV3", "part") == 50.0
+
+    for query in (TOGETHER, GROUPS, GONE):
+        answer = await engine(sandboxed).execute(GraphQLRequest(query=query))
+        assert not answer.errors, answer.errors
+
+    assert learned.seconds("CustomersV3", "part") < 10.0
+    assert learned.seconds("CustomerGroups", "row") < 10.0
+    # Of requests by themselves nothing was learned.
+    assert learned.seconds("CustomersV3", "page") == 50.0
+    assert learned.seconds("CustomerGroups", "write") == 50.0

@@ -31,11 +31,13 @@ from gateway.operations.view_shapes import (
 from gateway.operations.view_values import (
     converted,
     day_of,
+    difference,
     each_once,
     form_of,
     highest_of,
     instant_of,
     printed,
+    sum_of,
 )
 
 IdOf = Callable[[Row, str], str]
@@ -96,6 +98,9 @@ def _at(row: Row, way: Way) -> Row | None:
 
 
 def _value(read: ValueRead, row: Row) -> object:
+    if read.field.minus:
+        one, other = (_column(read, column, row) for column in read.columns)
+        return difference(one, other)
     for column in read.columns:
         value = _column(read, column, row)
         if value is not None:
@@ -134,6 +139,8 @@ def _list(read: ListRead, row: Row) -> object:
     if isinstance(read.item, ViewShape):
         return rows
     values = [_value(read.item, at) for at in rows]
+    if read.item.field.sum:
+        return sum_of(values)
     if read.item.field.highest:
         return highest_of(read.item.field.highest, values)
     return [value for value in values if value is not None]

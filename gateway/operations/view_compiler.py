@@ -85,6 +85,8 @@ class ViewCompiler:
 
     def _value(self, read: ValueRead, row: str) -> str:
         *others, last = [self._column(read, column, row) for column in read.columns]
+        if read.field.minus:
+            return f"difference({others[0]}, {last})"
         if read.field.empty is not None:
             others, last = [*others, last], repr(read.field.empty)
         for expression in reversed(others):
@@ -141,6 +143,8 @@ class ViewCompiler:
         return self._at(way, "x", f"{self._compiler.define('x', items)}({{}})", nothing="[]")
 
     def _values(self, item: ValueRead, items: str) -> str:
+        if item.field.sum:
+            return f"sum_of({items})"
         if not item.field.highest:
             return f"[v for v in {items} if v is not None]"
         return f"highest_of({self._compiler.add('H', item.field.highest)}, {items})"

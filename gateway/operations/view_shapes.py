@@ -162,7 +162,7 @@ class ViewShaper:
     ) -> Read:
         match field.kind:
             case ViewKind.VALUE | ViewKind.HIGHEST:
-                read = self._values if field.many else self._value
+                read = self._values if field.many or field.sum else self._value
                 return read(nodes, field, level)
             case ViewKind.OBJECT | ViewKind.LIST:
                 return self._objects(nodes, field, level)

@@ -6,6 +6,7 @@ Both ways of completion use them: the compiled functions and the fallback resolv
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Literal
 
 from schema.catalog.records import ValueType
@@ -77,6 +78,18 @@ def highest_of(order: Sequence[str], values: Iterable[Any]) -> list[Any]:
     return [*listed[-1:], *(value for value in distinct if value not in order)]
 
 
+def difference(one: Any, other: Any) -> Decimal | None:
+    """Return one amount less another, which may be text; null if there is neither."""
+    if one is None and other is None:
+        return None
+    return Decimal(one or 0) - Decimal(other or 0)
+
+
+def sum_of(values: Iterable[Any]) -> Decimal:
+    """Return the sum of amounts, which may be text."""
+    return sum((Decimal(value) for value in values if value is not None), Decimal())
+
+
 VIEW_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "day_of": day_of,
     "instant_of": instant_of,
@@ -84,4 +97,6 @@ VIEW_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "converted": converted,
     "each_once": each_once,
     "highest_of": highest_of,
+    "difference": difference,
+    "sum_of": sum_of,
 }

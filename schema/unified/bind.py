@@ -222,15 +222,15 @@ class _Rows:
     def _value(self, spec: FieldSpec, type_name: str) -> UnifiedField:
         columns: list[Column] = []
         missing: list[str] = []
-        for path in spec.paths:
+        for path in (*spec.paths, spec.minus) if spec.minus else spec.paths:
             try:
                 columns.append(self._column(path, spec, type_name))
             except MissingError as lack:
                 missing.append(self._binder.reason(lack))
-        if not columns:
+        if not columns or (spec.minus and missing):
             raise MissingError("; ".join(dict.fromkeys(missing)))
         is_list = bool(spec.highest) or spec.many
-        self._check_lists(columns, is_list=is_list)
+        self._check_lists(columns, is_list=is_list or spec.sum)
         table: Mapping[Any, str | None] | None = None
         if spec.values or spec.otherwise:
             first = columns[0].field.value
@@ -243,13 +243,15 @@ class _Rows:
             nullable=not is_list,
             many=is_list,
             columns=tuple(columns),
+            minus=bool(spec.minus),
+            sum=spec.sum,
             table=table,
             otherwise=spec.otherwise,
             empty=spec.empty,
             convert=CONVERSIONS[spec.convert] if spec.convert else None,
             highest=spec.highest,
             filter=None
-            if is_list
+            if is_list or spec.sum
             else filter_of(
                 self._catalog, spec, columns, self._csdl, type_name, self._binder.prefix
             ),

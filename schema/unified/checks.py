@@ -52,7 +52,11 @@ def _value_problems(field: FieldSpec, enums: Mapping[str, EnumSpec]) -> Iterator
 
 
 def _path_problems(field: FieldSpec, joins: Mapping[str, JoinSpec]) -> Iterator[str]:
-    for path in (*field.paths, *(p for item in field.collect for p in item.values.values())):
+    for path in (
+        *field.paths,
+        field.minus,
+        *(p for item in field.collect for p in item.values.values()),
+    ):
         join, dot, _ = path.rpartition(".")
         if dot and join not in joins:
             yield f".column: {_no('join', join, joins)}"

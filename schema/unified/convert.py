@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 _SCRIPT = 4
 _REGION = 2
+_ESCAPED = re.compile(r"\\(.)")
 
 
 def language_tag(text: str) -> str:
@@ -20,8 +22,14 @@ def language_tag(text: str) -> str:
     return "-".join(parts)
 
 
+def account_number(text: str) -> str:
+    r"""Return the account number in a display value, whose delimiters are escaped: ``US\-009`` → ``US-009``."""
+    return _ESCAPED.sub(r"\1", text)
+
+
 CONVERSIONS: Mapping[str, Callable[[str], str]] = {
     "language": language_tag,
+    "account": account_number,
     "lower": str.lower,
     "upper": str.upper,
 }

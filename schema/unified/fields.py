@@ -13,7 +13,10 @@ from schema.errors import did_you_mean
 from .convert import CONVERSIONS
 from .records import FieldSpec, ItemSpec
 
-SCALARS = ("ID", "String", "Int", "Long", "Float", "Decimal", "Boolean", "Date", "DateTime", "UUID")
+SCALARS = (
+    *("ID", "String", "Int", "Long", "Float", "Decimal", "Boolean", "Date", "DateTime", "UUID"),
+    "Base64",
+)
 """Types of values that a mapping may name."""
 _TABLES = Path(__file__).parent / "tables"
 _OPTIONS = (
@@ -29,6 +32,7 @@ _OPTIONS = (
         "many",
         "paged",
     ),
+    *("minus", "sum"),
     *("collect", "distinct", "highest", "absent", "filter", "description"),
 )
 
@@ -56,6 +60,8 @@ def read_field(name: str, value: object, *, is_part: bool = False) -> FieldSpec:
         name=name,
         type=_text(value, "type") or "String",
         paths=_texts(value, "column"),
+        minus=_text(value, "minus"),
+        sum=value.get("sum") is True,
         constant=value.get("constant"),
         values=_values(value.get("values", {})),
         otherwise=_text(value, "otherwise") or None,
@@ -79,7 +85,7 @@ def read_field(name: str, value: object, *, is_part: bool = False) -> FieldSpec:
 
 
 def _check_part(field: FieldSpec) -> None:
-    others = (field.paths, field.collect, field.join, field.absent, field.constant)
+    others = (field.paths, field.collect, field.join, field.absent, field.constant, field.minus)
     if any(other not in ((), "", None) for other in others):
         raise ProblemError(
             "items are collected by fields of other types: it takes type, values, convert and description."
@@ -99,6 +105,10 @@ def _check(field: FieldSpec) -> None:
         raise ProblemError("it needs one of column, constant, collect and absent.")
     if field.highest and len(field.paths) != 1:
         raise ProblemError("highest needs one column, of the rows of a join with many = true.")
+    if (field.minus or field.sum) and (len(field.paths) != 1 or field.type != "Decimal"):
+        raise ProblemError("minus and sum need one column, and the type Decimal.")
+    if field.minus and field.sum:
+        raise ProblemError("minus and sum exclude each other.")
     if field.collect and field.join:
         raise ProblemError("join and collect exclude each other: the paths of collect name joins.")
 

@@ -18,7 +18,7 @@ def filter_of(
     catalog: Catalog, spec: FieldSpec, columns: list[Column], root: str, type_name: str, prefix: str
 ) -> Filter | None:
     """Return how conditions on a field carry over to rows of the type ``root``; None if they do not."""
-    if not spec.filter or spec.convert or spec.empty or len(spec.paths) != 1:
+    if not spec.filter or spec.convert or spec.empty or spec.minus or len(spec.paths) != 1:
         return None
     (column,) = columns
     path: list[str] = []

@@ -53,6 +53,10 @@ class FieldSpec(Struct, frozen=True, kw_only=True):
     """A scalar, an enum of the file, or another type of the file."""
     paths: tuple[str, ...] = ()
     """``Column`` or ``join.Column``; the first that has a value counts."""
+    minus: str = ""
+    """A column that is subtracted from the other one."""
+    sum: bool = False
+    """Whether the field is the sum of its column in the rows of a list."""
     constant: Any = None
     values: Mapping[str, str] = field(default_factory=dict)
     """Value of the column → value of the field."""

@@ -99,6 +99,10 @@ class UnifiedField(Struct, frozen=True, kw_only=True, eq=False):
     nullable: bool = True
     many: bool = False
     columns: tuple[Column, ...] = ()
+    minus: bool = False
+    """Whether the second column is subtracted from the first one."""
+    sum: bool = False
+    """Whether it is the sum of its column in the rows of a list."""
     constant: Any = None
     table: Mapping[Any, str | None] | None = None
     """Value of the column, as the service sends it → value of the field."""

@@ -67,8 +67,9 @@ def _field(bound: UnifiedType, field: UnifiedField) -> Lines:
     ref = Ref(field.type_name, field.nullable, field.many)
     yield "type", type_notation(ref.name, nullable=ref.nullable, many=ref.many)
     columns = (*field.columns, *(c for item in field.items for c in item.columns.values()))
-    for column in columns:
-        yield "from", _column(bound, column)
+    for number, column in enumerate(columns):
+        less = "less" if field.minus and number else "from"
+        yield "sum of" if field.sum else less, _column(bound, column)
     if field.steps:
         yield "from", _way(bound, field.steps)
     if field.table is not None:

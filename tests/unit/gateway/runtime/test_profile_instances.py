@@ -182,7 +182,7 @@ async def test_profiles_open_at_their_first_request() -> None:
 
         opened = served.said(ProfileOpened)
         assert [event.profile for event in opened] == ["ap"]
-        assert opened[0].sets == ready["ap"]["sets"] == 11
+        assert opened[0].sets == ready["ap"]["sets"] == 14
         assert len(served.said(MetadataLoaded)) == len(served.said(ModelRead)) == 1
         facts = (await served.http.get("/readyz")).json()["profiles"]["ap"]
         assert (facts["open"], facts["generation"]) == (True, 1)

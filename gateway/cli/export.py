@@ -64,7 +64,10 @@ def export_list(
     choice = read_source(parameters.get("source", "auto"))
     parameters = {name: value for name, value in parameters.items() if name != "source"}
 
+    way = ""
+
     async def run(gateway: Gateway) -> int:
+        nonlocal way
         export = _prepared(gateway, name, {**parameters, "format": form})
         request = export.first(
             GraphQLRequest(query="", companies=companies_of(parameters.get("companies")))
@@ -75,6 +78,7 @@ def export_list(
             read = gateway.engine.execute_unlogged
             rows = await _write_packages(gateway, export, request, choice, log, target, show)
             if rows is not None:
+                way = ", from data packages"
                 return rows
             if not resume:
                 writer = export.writer()
@@ -96,7 +100,7 @@ def export_list(
         fail(f"{code}: {error['message']}", extensions.get("hint"), status)
     except OSError as error:
         fail(f"{target} cannot be written: {error.strerror}.", None, 1)
-    typer.echo(f"{target}: {rows:,} rows", err=True)
+    typer.echo(f"{target}: {rows:,} rows{way}", err=True)
 
 
 def _prepared(gateway: Gateway, name: str, parameters: Mapping[str, str]) -> Export:
@@ -139,7 +143,7 @@ async def _write_packages(
             return None
         reader = PackageReader(gateway, plan, first.caller)
         writer = export.writer()
-        pages = package_pages(reader, log, target.parent, writer.collect)
+        pages = package_pages(reader, log, target, writer.collect)
         read, project = gateway.engine.execute_unlogged, plan.declared.project
         with replacing(target) as file, working(Work(lane=Lane.EXPORT)):
             rows = await _write(writer, pages, file, show)

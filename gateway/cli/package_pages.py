@@ -1,6 +1,7 @@
 """The rows of an export that come with data packages, for the command `export`.
 
     .customers.parquet.resume/executions     the ids of the executions, with --resume: it polls them again
+    .customers.parquet.package/              the package that is being converted
 
 What was converted so far is not part of it: the package is downloaded again, which takes no work of the environment.
 """
@@ -10,9 +11,8 @@ from __future__ import annotations
 import hashlib
 import secrets
 import shutil
-import tempfile
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -83,9 +83,9 @@ class ExecutionLog:
 
 
 async def package_pages(
-    reader: PackageReader, log: ExecutionLog, folder: Path, collect: Collect
+    reader: PackageReader, log: ExecutionLog, target: Path, collect: Collect
 ) -> AsyncGenerator[Rows, None]:
-    """Yield the rows of all packages; ``folder``: where packages may lie for a while.
+    """Yield the rows of all packages, which lie beside the target for a while.
 
     Raises NoPackage, ExportFailed, GatewayError, OSError.
     """
@@ -94,14 +94,26 @@ async def package_pages(
         run = secrets.token_hex(16)
         companies = await reader.companies()
         log.write(tuple(Execution(id=f"gateway-{run}-{c}", company=c) for c in companies))
-    with tempfile.TemporaryDirectory(prefix=".package-", dir=folder) as scratch:
+    with _scratch(target) as scratch:
         for index in range(len(log.executions)):
             execution = await _executed(reader, log, index, may_exist=may_exist)
-            package = await reader.fetch(execution, Path(scratch) / "package.zip")
+            package = await reader.fetch(execution, scratch / "package.zip")
             pages = reader.pages(package.path, execution.company, 0, collect)
             async with aclosing(pages):
                 async for page in pages:
                     yield page.rows
+
+
+@contextmanager
+def _scratch(target: Path) -> Iterator[Path]:
+    """Yield a folder for our user alone; what a killed command has left there is removed."""
+    folder = target.parent / f".{target.name}.package"
+    shutil.rmtree(folder, ignore_errors=True)
+    make_own_folder(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _executed(

@@ -182,7 +182,8 @@ class PackageRun:
     async def _save(self, state: PackageState, part: Part | None = None) -> None:
         """Store where the job goes on, with a new part."""
         parts = self._parts if part is None else [*self._parts, part]
-        is_complete = bool(state.executions) and state.at == len(state.executions)
+        # Without executions, the head of the file is all that there is.
+        is_complete = state.at == len(state.executions) and bool(state.executions or part)
         progress = Progress(
             rows=sum(part.rows for part in parts),
             parts=len(parts),

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from gateway.config.package_models import PackageOptions
 from gateway.errors import (
     OutcomeUnknown,
+    UpstreamForbidden,
     UpstreamMalformed,
     UpstreamRejected,
     UpstreamThrottled,
@@ -34,7 +35,7 @@ from gateway.odata.packages import (
 )
 from gateway.odata.upstream import Upstream
 
-from .records import Execution
+from .records import Execution, NoPackage
 
 _PATIENCE = 6
 """Polls for which an execution that was just started may not be there yet."""
@@ -69,7 +70,10 @@ class Executions:
         self._sleep = sleep
 
     async def started(self, execution: Execution, *, may_exist: bool) -> Execution:
-        """Return an execution that was started; ``may_exist``: it may have been before. Raises GatewayError."""
+        """Return an execution that was started; ``may_exist``: it may have been before.
+
+        Raises NoPackage if the account may not start it, GatewayError.
+        """
         if may_exist and await self._appears(execution.id):
             return replace(execution, is_started=True)
         request = start_request(
@@ -80,6 +84,10 @@ class Executions:
         )
         try:
             response = await self._upstream.write(request)
+        except UpstreamForbidden as error:
+            raise NoPackage(
+                f"this account may not run the data project {self._project} in {execution.company}"
+            ) from error
         except OutcomeUnknown as error:
             if await self._appears(execution.id):
                 return replace(execution, is_started=True)

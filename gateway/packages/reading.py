@@ -67,19 +67,19 @@ class PackageReader:
         )
 
     async def companies(self) -> Sequence[str]:
-        """Return the legal entities in which the data project has to run. Raises GatewayError."""
+        """Return the legal entities in which the data project has to run. Raises NoPackage, GatewayError."""
         if self.plan.company_property is None:
             return (self._settings.packages.company,)
         named, lookup = self.plan.companies, self._dialect.account
-        if (named is not None and len(named) <= 1) or lookup is None:
-            return sorted(named or (self._settings.packages.company,))
+        if named is not None and len(named) <= 1:
+            return sorted(named)
+        if lookup is None:
+            raise NoPackage("the legal entities cannot be listed")
         of = lookup.companies
         try:
             rows = await rows_of_set(self._upstream, self._dialect, of.entity_set, (of.key,))
-        except (UpstreamForbidden, UpstreamRejected):
-            if named is None:
-                raise
-            return sorted(named)
+        except (UpstreamForbidden, UpstreamRejected) as error:
+            raise NoPackage(f"this account cannot read {of.entity_set}") from error
         existing = {str(row[of.key]).casefold() for row in rows}
         return sorted(existing if named is None else existing & named)
 

@@ -59,7 +59,9 @@ def test_the_file_comes_with_packages(
     assert [each.company for each in packages.executions.values()] == ["demf", "usmf"]
     lines = [sorted(file.read_text().splitlines()) for file in (by_package, by_odata)]
     assert lines[0] == lines[1]
-    assert capsys.readouterr().err.startswith(f"{by_package}: {len(lines[0]) - 1} rows\n")
+    assert capsys.readouterr().err.startswith(
+        f"{by_package}: {len(lines[0]) - 1} rows, from data packages\n"
+    )
     assert {path.name for path in tmp_path.iterdir()} == {"a.csv", "b.csv"}
 
 
@@ -82,6 +84,9 @@ def test_a_resumed_export_polls_the_same_executions(tmp_path: Path, packages: Pa
     log = tmp_path / ".a.ndjson.resume"
     assert [path.name for path in log.iterdir()] == ["executions"]
     begun = list(packages.executions)
+    left = tmp_path / ".a.ndjson.package"
+    left.mkdir()
+    (left / "package.zip").write_text("left by a kill")
     with pytest.raises(SettingsError, match="that of another export"):
         export_list(settings(), "CustomersV3", target, {**PACKAGE, "fields": "id"}, resume=True)
     packages.fault = None

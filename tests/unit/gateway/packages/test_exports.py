@@ -17,6 +17,7 @@ from gateway.events import Event
 from gateway.sandbox import create_sandbox
 from gateway.sandbox.faults import FaultRule
 from gateway.sandbox.packages import Packages
+from gateway.sandbox.settings import Fault
 from tests.support.app_client import Client, calling, code_of, serving
 from tests.support.issuer import token
 from tests.support.role_doors import ISSUER
@@ -145,10 +146,17 @@ async def streamed(client: Client, role: str = "all", **body: Any) -> list[bytes
             ["usmf"],
         ),
         ({"where": {"customerGroupId": {"eq": "none"}}, "companies": "usmf"}, ["usmf"]),
+        (
+            {
+                "where": {"and": [{"dataAreaId": {"eq": "demf"}}, {"dataAreaId": {"eq": "usmf"}}]},
+                "format": "csv",
+            },
+            [],
+        ),
         ({"set": "Currencies", "fields": None}, ["dat"]),
         ({"set": "CustomerGroups", "fields": None}, ["dat", "demf", "usmf", "usrt"]),
     ],
-    ids=range(12),
+    ids=range(13),
 )
 async def test_a_package_has_the_rows_that_odata_has(
     client: Client, packages: Packages, body: dict[str, Any], companies: list[str]
@@ -168,6 +176,7 @@ async def test_a_package_has_the_rows_that_odata_has(
     ), job["error"]
     assert sorted(b"".join(parts).splitlines()) == sorted(answer.content.splitlines())
     assert [each.company for each in packages.executions.values()] == companies
+    assert job["progress"]["parts"] == job["progress"]["ofParts"] == len(parts)
 
 
 async def test_blob_storage_gets_no_token(
@@ -315,6 +324,28 @@ async def test_rows_outside_the_company_limit_never_come(
     assert sorted(rows) == expected
     assert {json.loads(row)["dataAreaId"] for row in rows} == {"demf"}
     assert [each.company for each in packages.executions.values()] == ["demf", "demf"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "reason"),
+    [
+        ("POST", START, "may not run the data project Export CustomersV3 in dat"),
+        ("GET", "*LegalEntities", "cannot read LegalEntities"),
+    ],
+)
+async def test_an_account_that_may_not_run_the_project_reads_odata(
+    client: Client, packages: Packages, fo: Starlette, method: str, path: str, reason: str
+) -> None:
+    forbidden = Fault(status=403)
+    fo.state.faults.add(FaultRule(at="before", method=method, path=path, times=0, answer=forbidden))
+    told = await export(client)
+    by_itself = await export(client, source="auto")
+
+    assert (told["state"], told["error"]["extensions"]["code"]) == ("FAILED", "BAD_ARGUMENT")
+    assert reason in told["error"]["message"]
+    assert (by_itself["state"], by_itself["source"]["name"]) == ("SUCCEEDED", "odata")
+    assert reason in by_itself["source"]["reason"]
+    assert packages.executions == {}
 
 
 @pytest.mark.parametrize("result", ["Failed", "Canceled", "PartiallySucceeded", "Unknown"])

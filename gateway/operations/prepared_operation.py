@@ -207,16 +207,20 @@ def prepare_mutation(
     document: DocumentNode,
     operation: OperationDefinitionNode,
     conditions: Mapping[str, object],
+    unified: UnifiedApi | None = None,
 ) -> Prepared:
     """Return what plans the rows in a mutation's payloads; it has no root fields that are read."""
     fields = fingerprint_of(document, operation).fields
+    shaper = Shaper(catalog, Selection(operation, fragments_of(document), conditions))
+    if unified is not None:
+        shaper.views = ViewShaper(shaper, unified)
     return Prepared(
         catalog=catalog,
         document=document,
         operation=operation,
         fields=fields,
         row_types=RowTypes(catalog),
-        shaper=Shaper(catalog, Selection(operation, fragments_of(document), conditions)),
+        shaper=shaper,
         compiler=Compiler(catalog.tag),
         compiled_fields=fields,
         places={id(node): place for place, node in enumerate(fields)},

@@ -20,6 +20,7 @@ from schema.writes import Writes
 from .binder import Binder
 from .grants import WriteGrants
 from .plan import Mutation
+from .unified_input import row_arguments
 
 
 class FieldBinder:
@@ -44,9 +45,13 @@ class FieldBinder:
         assert mutation_type is not None
         try:
             coerced = self._coerce(operation, variables)
-            arguments = get_argument_values(mutation_type.fields[field.name], node, coerced)
+            arguments: Mapping[str, Any] = get_argument_values(
+                mutation_type.fields[field.name], node, coerced
+            )
         except GraphQLError as error:
             raise BadArgument(error.message) from error
+        if field.view and self._writes.unified is not None:
+            arguments = row_arguments(self._writes.unified, field, arguments, self._writes.catalog)
         return self._binder.bind(field, arguments, companies, grants)
 
     def _coerce(

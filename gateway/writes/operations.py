@@ -64,6 +64,7 @@ from .rows_before import RowsBefore
 from .rows_below import RowsBelow
 from .runner import MutationRun, MutationRunner
 from .shown_refusals import ShownRefusals
+from .unified_input import row_names
 
 
 class WriteLimits(Struct, frozen=True, kw_only=True):
@@ -244,13 +245,15 @@ class Mutations:
             self._writes.catalog,
             self._planner.dialect.company_property,
             payload_outline(selection, planner, bare),
+            self._writes.unified,
             is_ruled=bounds is not None and bounds.rule(field.csdl, name) is not None,
         )
         key = self._natural_key(field, selection.nodes[0], sent, bounds)
         if key is None:
             return outline
         company = self._planner.dialect.company_property
-        looked_up = rows_looked_up(field, selection.nodes[0], sent, key, company)
+        unified = self._writes.unified
+        looked_up = rows_looked_up(field, selection.nodes[0], sent, key, company, unified)
         return structs.replace(outline, looked_up=looked_up)
 
     def _natural_key(
@@ -263,6 +266,8 @@ class Mutations:
         """Return the natural key of the rows of a mutation; None also if what is named cannot be one."""
         with suppress(GatewayError, GraphQLError):
             names = unique_by(node, sent)
+            if field.view and names and self._writes.unified is not None:
+                names = row_names(self._writes.unified, field, names)
             return self._binder.natural_keys.of(field, {UNIQUE_BY.name: names}, bounds)
         return None
 
@@ -274,7 +279,14 @@ class Mutations:
             for definition in operation.document.definitions
         )
         document = DocumentNode(definitions=definitions)
-        return prepare_mutation(self._writes.catalog, document, node, operation.coerced.coerced)
+        written = self._writes.unified
+        return prepare_mutation(
+            self._writes.catalog,
+            document,
+            node,
+            operation.coerced.coerced,
+            None if written is None else written.api,
+        )
 
     def _grants(self, planner: OperationPlanner) -> WriteGrants | None:
         """Return what the roles of the caller give; None without roles."""
@@ -375,7 +387,7 @@ class Mutations:
             once,
             CallRunner(catalog, sender, bare, reads, lookup, pause),
             PayloadSelector(self._writes, planner.prepared.shaper),
-            PayloadBuilder(reader),
+            PayloadBuilder(reader, self._writes.unified),
         )
 
 

@@ -6,6 +6,7 @@ An outline is no binding: values are neither coerced nor checked, so that it cos
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from graphql import FieldNode, GraphQLError, OperationDefinitionNode
@@ -18,6 +19,8 @@ from gateway.planning.plan import ReadPlan
 from gateway.planning.planner import OperationPlanner
 from schema.catalog import Catalog
 from schema.catalog.records import MutationField, Verb
+from schema.unified.api import UnifiedKind
+from schema.writes.unified import UnifiedWrites, UnknownValueError
 
 from .payload_reader import PayloadSelection
 from .plan import NaturalKey
@@ -61,18 +64,19 @@ def with_defaults(
     return {**variables, **defaults} if defaults else variables
 
 
-def outline_mutation(
+def outline_mutation(  # noqa: PLR0913 - all that an outline depends on
     field: MutationField,
     nodes: Nodes,
     variables: Mapping[str, Any],
     catalog: Catalog,
     company_property: str | None,
     payload: PayloadOutline | None,
+    unified: UnifiedWrites | None = None,
     *,
     is_ruled: bool,
 ) -> MutationOutline:
     """Return the outline of a mutation with its variables as they were sent."""
-    items = _input_rows(field, nodes[0], variables)
+    items = _input_rows(field, nodes[0], variables, unified)
     below = tuple(map(_rows_below, items))
     has_keys = True
     if field.csdl and field.verb is Verb.CREATE and items:
@@ -94,10 +98,11 @@ def rows_looked_up(
     variables: Mapping[str, Any],
     key: NaturalKey,
     company_property: str | None,
+    unified: UnifiedWrites | None = None,
 ) -> int:
     """Return how many rows of a mutation set all fields of a natural key; the company comes from the scope."""
     names = [f.name for f in key.fields if f.source != company_property]
-    rows = _input_rows(field, node, variables)
+    rows = _input_rows(field, node, variables, unified)
     # Each row must have it then; values of earlier mutations are not known yet.
     if key.is_requested:
         return len(rows)
@@ -105,7 +110,10 @@ def rows_looked_up(
 
 
 def _input_rows(
-    field: MutationField, node: FieldNode, variables: Mapping[str, Any]
+    field: MutationField,
+    node: FieldNode,
+    variables: Mapping[str, Any],
+    unified: UnifiedWrites | None,
 ) -> list[Mapping[str, Any]]:
     """Return the rows of a mutation's input; one without values for a mutation that names a key, or calls."""
     is_call = field.operation is not None or field.service is not None
@@ -115,7 +123,12 @@ def _input_rows(
     value = value_from_ast_untyped(argument.value, dict(variables))
     # A single value stands for a list of one (GraphQL section 3.12).
     items = value if isinstance(value, list) else [value]
-    return [item if isinstance(item, dict) else {} for item in items]
+    rows: list[Mapping[str, Any]] = [item if isinstance(item, dict) else {} for item in items]
+    if field.view and unified is not None:
+        # What is wrong with a value is said when the row is bound.
+        with suppress(UnknownValueError):
+            return [unified.row(UnifiedKind.CREATE_INPUT, field.view, row) for row in rows]
+    return rows
 
 
 def _rows_below(row: Mapping[str, Any]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.documents.collect_fields import Nodes
 from gateway.operations.shapes import RowRequirements, Shaper
 from schema.catalog.records import MutationField, PayloadRole, TypeKind
+from schema.unified.views import UnifiedType
 from schema.writes import Writes
 
 from .payload_reader import PayloadSelection
@@ -22,11 +23,22 @@ class PayloadSelector:
         set_name = "" if field.entity_set is None else field.entity_set.name
         result = self._writes.result(field)
         level = self._shaper.level(field.csdl) if field.csdl else None
-        selects_rows = level is not None and self._collect(nodes, result.type_name, level)
+        unified = self._writes.unified
+        view = unified.api.type(field.view) if field.view and unified is not None else None
+        selects_rows = level is not None and self._collect(nodes, result.type_name, level, view)
         return PayloadSelection(key, nodes, set_name, level if selects_rows else None)
 
-    def _collect(self, nodes: Nodes, type_name: str, level: RowRequirements) -> bool:
-        """Add what a payload selects of its rows to their requirements; return whether it selects anything of them."""
+    def _collect(
+        self,
+        nodes: Nodes,
+        type_name: str,
+        level: RowRequirements,
+        view: UnifiedType | None = None,
+    ) -> bool:
+        """Add what a payload selects of its rows to their requirements; return whether it selects anything of them.
+
+        ``view``: the rows are shown as objects of a unified type.
+        """
         fields = self._writes.payload_of(type_name)
         selects_rows = False
         for same in self._shaper.selection.subfields(nodes, frozenset((type_name,))).values():
@@ -37,7 +49,10 @@ class PayloadSelector:
                 inner = self._writes.name_of(TypeKind.PAYLOAD, level.info.csdl)
                 selects_rows |= self._collect(same, inner, level)
             elif field.role in (PayloadRole.ROW, PayloadRole.RESULT):
-                self._shaper.objects(same, level)
+                if view is None or self._shaper.views is None:
+                    self._shaper.objects(same, level)
+                else:
+                    self._shaper.views.object(same, view, level)
                 selects_rows = True
             elif field.role is PayloadRole.ETAG:
                 if level.info.etag is not None:

@@ -303,6 +303,8 @@ class MutationField(Struct, frozen=True, kw_only=True):
     operation: Operation | None = None
     operation_import: OperationImport | None = None
     service: ServiceInfo | None = None
+    view: str = ""
+    """The unified type whose rows it writes, by its name in the mapping; empty: it writes rows as they are."""
 
 
 class ServiceField(Struct, frozen=True):

@@ -23,6 +23,7 @@ from schema.errors import NameCollisionError, SchemaError
 from schema.unified.api import Namespace, UnifiedApi
 from schema.unified.records import ModelSpec
 from schema.writes import Writes
+from schema.writes.unified import UnifiedWrites
 
 from . import scalars
 from .aggregates import FIXED_TYPES as _FIXED_BY_AGGREGATES
@@ -129,6 +130,10 @@ class ODataSchema(strawberry.Schema):
         self.unified = UnifiedApi(unified, catalog)
         """The unified models that are served."""
         self._types = TypeTable(self._make)
+        written = None
+        if self.writes is not None:
+            written = self.writes.unified = UnifiedWrites(self.unified, self.writes)
+            self.unified.written = written.entries
         self._federated = (
             None
             if federation is None
@@ -158,7 +163,9 @@ class ODataSchema(strawberry.Schema):
         self._inputs = InputTypes(catalog, self._types, self.writes)
         self._aggregates = AggregateTypes(resolvers, self._types) if aggregates else None
         self._unified = (
-            UnifiedTypes(self.unified, catalog, resolvers, self._types) if self.unified else None
+            UnifiedTypes(self.unified, catalog, resolvers, self._types, written)
+            if self.unified
+            else None
         )
         self._mutations = (
             None if self.writes is None else MutationTypes(self.writes, resolvers, self._types)

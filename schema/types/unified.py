@@ -10,9 +10,10 @@ from strawberry.types.enum import StrawberryEnumDefinition
 
 from schema.catalog import Catalog
 from schema.catalog import descriptions as describe
-from schema.catalog.records import Argument
+from schema.catalog.records import Argument, PayloadField
 from schema.unified.api import Namespace, UnifiedApi, UnifiedEntry, UnifiedKind, UnifiedRoot
 from schema.unified.views import UnifiedField, UnifiedType, ViewKind
+from schema.writes.unified import UnifiedWrites
 
 from .objects import Wire, enum_of
 from .resolvers import Resolvers
@@ -42,9 +43,15 @@ class UnifiedTypes:
     """Creates the definitions of unified models, by name."""
 
     def __init__(
-        self, api: UnifiedApi, catalog: Catalog, resolvers: Resolvers, types: TypeTable
+        self,
+        api: UnifiedApi,
+        catalog: Catalog,
+        resolvers: Resolvers,
+        types: TypeTable,
+        written: UnifiedWrites | None = None,
     ) -> None:
         self.api = api
+        self._written = written
         self._catalog = catalog
         self._resolvers = resolvers
         self._types = types
@@ -97,6 +104,12 @@ class UnifiedTypes:
                 return GeneratedDefinition(
                     entry.name, lambda: wires, self._source, description=text
                 )
+            case _:
+                return self._of_writing(entry)
+
+    def _of_writing(self, entry: UnifiedEntry) -> GeneratedDefinition:
+        is_payload = entry.kind is UnifiedKind.PAYLOAD
+        return self._payload(entry) if is_payload else self._written_input(entry)
 
     # Objects
 
@@ -204,6 +217,40 @@ class UnifiedTypes:
             wire.name, wire.ref, self._types, description=wire.description, resolve=resolve
         )
 
+    # Writes
+
+    def _payload(self, entry: UnifiedEntry) -> GeneratedDefinition:
+        written, resolvers = self._written, self._resolvers
+        assert written is not None
+
+        def make(field: PayloadField) -> GeneratedField:
+            result = field.result
+
+            def resolve(source: object, info: ResolveInfo, **_arguments: object) -> object:
+                return resolvers.payload(field, source, info)
+
+            return GeneratedField(
+                field.name,
+                Ref(result.type_name, result.nullable, result.many, result.gaps),
+                self._types,
+                description=field.description,
+                resolve=resolve,
+            )
+
+        text = f"The result of writing a {self.api.type(entry.short).name}."
+        return GeneratedDefinition(
+            entry.name, lambda: written.payload(entry.short), make, description=text
+        )
+
+    def _written_input(self, entry: UnifiedEntry) -> GeneratedInput:
+        assert self._written is not None
+        fields = self._written.inputs(entry.kind, entry.short).values()
+        refs = {f.name: Ref(f.type_name, f.nullable, many=bool(f.items)) for f in fields}
+        texts = {f.name: f.description for f in fields}
+        text = f"Values of a {self.api.type(entry.short).name}; what is left out stays as it is."
+        required = tuple(f.name for f in fields if not f.nullable)
+        return self._input(entry.name, refs, text, texts, required=required)
+
     # Inputs
 
     def _where(self, entry: UnifiedEntry) -> GeneratedInput:
@@ -236,6 +283,7 @@ class UnifiedTypes:
         texts: Mapping[str, str],
         *,
         one_of: bool = False,
+        required: tuple[str, ...] = (),
     ) -> GeneratedInput:
         wires: Mapping[str, Wire] = {n: Wire(n, ref, texts.get(n, "")) for n, ref in refs.items()}
         return GeneratedInput(
@@ -246,6 +294,7 @@ class UnifiedTypes:
             ),
             description=description,
             one_of=one_of,
+            required=lambda: required,
         )
 
 

@@ -5,7 +5,7 @@ Query.directory → UnifiedDirectory → users, user(id) → UnifiedUser … →
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import cached_property
 
@@ -33,6 +33,10 @@ class UnifiedKind(Enum):
     ENUM = "enum"
     FILTER = "filter"
     """Of an enum, or of texts from a table."""
+    CREATE_INPUT = "create_input"
+    PATCH = "patch"
+    NESTED_INPUT = "nested_input"
+    PAYLOAD = "payload"
     SOURCE = "source"
 
 
@@ -78,6 +82,8 @@ class UnifiedApi:
         self._enums: dict[str, EnumSpec] = {n: e for m in models for n, e in m.enums.items()}
         self.binder = Binder(catalog, self._specs, self._enums, catalog.type_prefix)
         self._bound: dict[str, UnifiedType] = {}
+        self.written: Callable[[], Iterable[UnifiedEntry]] = tuple
+        """Returns the types of mutations of unified types, if the schema has any."""
 
     def __bool__(self) -> bool:
         return bool(self.namespaces)
@@ -126,6 +132,10 @@ class UnifiedApi:
             bound = self._bound[short] = self.binder.type(self._specs[short])
         return bound
 
+    def spec(self, short: str) -> TypeSpec:
+        """Return a type as its mapping declares it. Raises KeyError."""
+        return self._specs[short]
+
     def enum(self, short: str) -> EnumSpec:
         """Return an enum, by its name in the mapping. Raises KeyError."""
         return self._enums[short]
@@ -172,6 +182,7 @@ class UnifiedApi:
         if texts:
             yield UnifiedEntry(self.binder.prefix + TEXT_FILTER, UnifiedKind.FILTER)
         yield UnifiedEntry(self.binder.prefix + SOURCE, UnifiedKind.SOURCE)
+        yield from self.written()
 
     def _connections(self, served: Sequence[ModelSpec]) -> frozenset[str]:
         """Return the types of which there are connections."""

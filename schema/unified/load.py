@@ -25,6 +25,7 @@ from .records import (
     JoinSpec,
     ModelSpec,
     TypeSpec,
+    WriteSpec,
 )
 
 FOLDER = Path(__file__).parent / "models"
@@ -38,6 +39,7 @@ _OF_TYPE = (
     *("writes",),
 )
 _OF_JOIN = ("set", "on", "via", "after", "many", "where")
+_OF_WRITES = ("create", "update", "set", "without")
 _OF_ENUM = ("description", "values")
 
 
@@ -180,6 +182,25 @@ class _Reading:
                 for join, value in _tables(table, "joins")
             },
             fields=fields,
+            writes=self._writes(f"{place}.writes", table.get("writes", {}), fields),
+        )
+
+    def _writes(self, place: str, table: object, fields: Mapping[str, FieldSpec]) -> WriteSpec:
+        if not isinstance(table, Mapping):
+            self._problems.append(f"{place}: it is a table, such as {{ create = true }}.")
+            return WriteSpec()
+        self._unknown(place, table, _OF_WRITES)
+        without = tuple(table.get("without", ()))
+        self._problems.extend(
+            f"{place}.without: there is no field {name}.{did_you_mean(name, fields)}"
+            for name in without
+            if name not in fields
+        )
+        return WriteSpec(
+            create=table.get("create") is True,
+            update=table.get("update") is True,
+            set=dict(table.get("set", {})),
+            without=without,
         )
 
     def _join(self, place: str, name: str, table: Mapping[str, Any]) -> JoinSpec:

@@ -81,6 +81,17 @@ class FieldSpec(Struct, frozen=True, kw_only=True):
     description: str = ""
 
 
+class WriteSpec(Struct, frozen=True, kw_only=True):
+    """Which writes of a unified type are those of its rows."""
+
+    create: bool = False
+    update: bool = False
+    set: Mapping[str, Any] = field(default_factory=dict)
+    """Column → value of every new row."""
+    without: tuple[str, ...] = ()
+    """Fields that are not written."""
+
+
 class TypeSpec(Struct, frozen=True, kw_only=True):
     """A unified type."""
 
@@ -96,6 +107,7 @@ class TypeSpec(Struct, frozen=True, kw_only=True):
     """Conditions that every listed row passes."""
     joins: Mapping[str, JoinSpec] = field(default_factory=dict)
     fields: Mapping[str, FieldSpec] = field(default_factory=dict)
+    writes: WriteSpec = WriteSpec()
 
 
 class EnumSpec(Struct, frozen=True):

@@ -32,9 +32,12 @@ from .operations import Actions, GrantedActions
 from .payloads import Payloads
 from .rules import WriteRules
 from .types import WriteTypes
+from .unified import UnifiedWrites
 
 _OUTPUT_KINDS = (TypeKind.PAYLOAD, TypeKind.PAYLOADS, TypeKind.OPERATION_PAYLOAD)
 _OF_ROWS = (RootKind.LIST, RootKind.BY_KEY)
+UNIFIED = "Unified"
+"""In the name of each mutation of a unified type."""
 
 
 IDEMPOTENCY_KEY = Argument(
@@ -64,6 +67,8 @@ class Writes(Mapping[str, MutationField]):
             self.actions = Actions(catalog, self.rules, self.allowed, self._is_of_rows)
         else:
             self.actions = GrantedActions(catalog, self._whole.actions)
+        self.unified: UnifiedWrites | None = None
+        """The mutations of unified types; the schema that has them sets it."""
         self._types = WriteTypes(catalog, self.allowed, self.actions, self._whole_payloads)
         self.forget()
 
@@ -82,7 +87,7 @@ class Writes(Mapping[str, MutationField]):
     def __getitem__(self, name: str) -> MutationField:
         field = self._made.get(name)
         if field is None:
-            field = self._row_field(name) or self.actions[name]
+            field = self._view_field(name) or self._row_field(name) or self.actions[name]
             self._made[name] = field
         return field
 
@@ -90,6 +95,14 @@ class Writes(Mapping[str, MutationField]):
         for _, of_set, root in self.catalog.set_roots():
             yield from (name for _, name in self.of_root(root, of_set))
         yield from self.actions
+        if self.unified is not None:
+            yield from self.unified.fields
+
+    def _view_field(self, name: str) -> MutationField | None:
+        # Nothing is bound for the names of other mutations.
+        if self.unified is None or UNIFIED not in name:
+            return None
+        return self.unified.fields.get(name)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -165,6 +178,8 @@ class Writes(Mapping[str, MutationField]):
 
     def inputs_of_field(self, field: MutationField) -> tuple[Argument, ...]:
         """Return the arguments that hold what a mutation writes."""
+        if field.view and self.unified is not None:
+            return self.unified.arguments(field)
         if field.operation is not None:
             return self._parameters(field, field.operation)
         if field.service is not None:
@@ -233,6 +248,8 @@ class Writes(Mapping[str, MutationField]):
 
     def result(self, field: MutationField) -> Result:
         """Return the payload of a mutation; null if the request could not be sent."""
+        if field.view and self.unified is not None:
+            return self.unified.result(field)
         if field.verb in ROW_VERBS:
             kind = TypeKind.PAYLOADS if field.many else TypeKind.PAYLOAD
             return Result(self.name_of(kind, field.csdl))
@@ -286,6 +303,9 @@ class Writes(Mapping[str, MutationField]):
 
     def payload_of(self, name: str) -> Mapping[str, PayloadField]:
         """Return the fields of a payload type by name. Raises KeyError if there is none."""
+        own = self.unified.payload_of(name) if self.unified is not None else None
+        if own is not None:
+            return own
         entry = self.entry(name)
         if entry is None or entry.kind not in _OUTPUT_KINDS:
             raise KeyError(name)

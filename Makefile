@@ -37,7 +37,7 @@ page-if-node:
 	else echo "The plain GraphiQL page is served instead; for the full one install Node 20+ and run 'make page'."; fi
 
 ##@ Check (check before a commit, fast while you work, test before you push, soak before a release)
-.PHONY: check check-tables fast test soak hostile lint docs format test-python test-programs test-clients test-spark chromium postgresql redis java clients clients-if-node
+.PHONY: check check-tables fast test soak hostile lint docs format test-python test-programs test-clients test-spark chromium postgresql redis prometheus java clients clients-if-node
 PYTEST := $(BIN)/python -m pytest
 # Files are dealt out whole, so that what a module shares is made once. Some tests wait: two cores are busy with three processes.
 PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder
@@ -59,14 +59,14 @@ test: ## Everything CI checks: lint, types, tests with coverage, the page in a b
 	@# Python's tests need no npm package: they begin while those are fetched.
 	+$(MAKE) --jobs=4 --output-sync=target lint test-python test-programs test-spark
 
-test-python: $(VENV)/.installed-dev postgresql redis
+test-python: $(VENV)/.installed-dev postgresql redis prometheus
 	+$(PYTEST) $(PARALLEL) --cov --cov-report=term $(addprefix --ignore=,$(PROGRAMS)) $(ARGS)
 
 # On a developer's machine a missing browser or Node skips its tests; in CI (CI=true) it is an error.
 test-programs: $(VENV)/.installed-dev chromium $(if $(CI),page clients,page-if-node clients-if-node)
 	$(PYTEST) $(PROGRAMS) $(ARGS)
 
-soak: $(VENV)/.installed-dev postgresql redis ## All of it without bounds: long random runs, whole-size sweeps, full matrices (MINUTES=30)
+soak: $(VENV)/.installed-dev postgresql redis prometheus ## All of it without bounds: long random runs, whole-size sweeps, full matrices (MINUTES=30)
 	SOAK=1 HOSTILE_MINUTES=$(or $(MINUTES),30) $(PYTEST) $(PARALLEL) $(addprefix --ignore=,$(PROGRAMS)) $(ARGS)
 
 test-clients: $(VENV)/.installed-dev clients ## What other people's clients say of the gateway (needs Node 20 or newer)
@@ -92,6 +92,9 @@ redis:
 
 java:
 	@scripts/ensure-java
+
+prometheus:
+	@scripts/ensure-prometheus
 
 clients: $(CLIENTS)/node_modules/.package-lock.json
 

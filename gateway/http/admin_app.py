@@ -51,6 +51,7 @@ from .admin_operations import PREFIX as ADMINISTRATION
 from .admin_operations import OperationGroup, administered_by, routes_of, send_error
 from .admin_reload import Reload, reload_operations
 from .admin_status import status_operations
+from .admin_status_page import status_page_routes
 from .edge import Edge, route_of, send_refusal
 from .hosts import is_loopback
 from .refusals import HttpError, caller_error
@@ -260,6 +261,7 @@ def _probe_routes(context: AdminContext) -> Iterable[BaseRoute]:
     yield from probe_routes(context.workers, context.metrics)
     if context.metrics is not None:
         yield from metrics_routes(context.own, context.workers, context.metrics)
+        yield from status_page_routes()
 
 
 ROUTES: tuple[AdminRoutes, ...] = (_health_routes, _upstream_routes, _probe_routes)

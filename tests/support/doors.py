@@ -89,6 +89,7 @@ DOORS = (
 ADMIN_DOORS = (
     *("/health", "/health/upstream", "/metrics"),
     *("/livez", "/readyz", "/startupz"),
+    *("/status", "/status/status.css", "/status/status.js", "/status/panels.json"),
     *("/admin/openapi.json", "/admin/environments", "/admin/environments/{name}"),
     *(f"/admin/environments/{{name}}/{act}" for act in ("disable", "enable", "reload", "check")),
     "/admin/environments/{name}/hook",

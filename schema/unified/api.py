@@ -61,13 +61,21 @@ class UnifiedRoot(Struct, frozen=True, eq=False):
         return self.root.kind is RootKind.LIST
 
 
-class Namespace(Struct, frozen=True, eq=False):
+class Namespace:
     """A root field below which a unified model is."""
 
-    name: str
-    type_name: str
-    spec: ModelSpec
-    fields: Mapping[str, UnifiedRoot]
+    def __init__(
+        self, name: str, type_name: str, spec: ModelSpec, roots: Callable[[], Iterator[UnifiedRoot]]
+    ) -> None:
+        self.name = name
+        self.type_name = type_name
+        self.spec = spec
+        self._roots = roots
+
+    @cached_property
+    def fields(self) -> Mapping[str, UnifiedRoot]:
+        """The fields below it, by name: at a start nobody asks for them, and each reads a set of the metadata."""
+        return {root.name: root for root in self._roots()}
 
 
 class UnifiedApi:
@@ -112,7 +120,13 @@ class UnifiedApi:
                 f"{model.namespace}: {', '.join(taken) or name} is taken by the metadata."
             )
             return None
-        fields: dict[str, UnifiedRoot] = {}
+        if next(self._fields(model), None) is None:
+            return None
+        return Namespace(name, own, model, lambda: self._fields(model))
+
+    def _fields(self, model: ModelSpec) -> Iterator[UnifiedRoot]:
+        """Yield the fields below a root field: lists and single rows of the types that can be read."""
+        catalog = self._catalog
         for spec in model.types.values():
             for field, kind in ((spec.list, RootKind.LIST), (spec.single, RootKind.BY_KEY)):
                 set_name = self.binder.set_of(spec) if field else None
@@ -122,8 +136,7 @@ class UnifiedApi:
                 if kind is RootKind.BY_KEY and not catalog.is_node(entity_set.type):
                     continue
                 root = RootField(name=field, kind=kind, entity_set=entity_set, csdl=entity_set.type)
-                fields[field] = UnifiedRoot(field, spec.name, root)
-        return Namespace(name, own, model, fields) if fields else None
+                yield UnifiedRoot(field, spec.name, root)
 
     def type(self, short: str) -> UnifiedType:
         """Return a bound type, by its name in the mapping. Raises KeyError."""

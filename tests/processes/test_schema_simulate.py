@@ -119,7 +119,7 @@ def test_a_profile_is_as_large_as_its_patterns_allow(tmp_path: Path, config: str
         "bytes_of_introspection",
         "bytes_of_introspection_compressed",
     }
-    assert (profile["entity_sets"], profile["mutations"]) == (9, 0)
+    assert (profile["entity_sets"], profile["mutations"]) == (12, 0)
     sdl = invoke(tmp_path, "schema", "print", "--sandbox", "--config", config, "--profile", "ap")
     assert profile["bytes_of_sdl"] == len(sdl.stdout.encode())
 
@@ -145,7 +145,7 @@ def test_an_impossible_profile_exits_with_2(
     ("command", "expected"),
     [
         (("schema", "print"), "type VendorV3 implements"),
-        (("schema", "stats"), "        9  entity sets"),
+        (("schema", "stats"), "       12  entity sets"),
         (("schema", "why", "vendorsV3"), "Query.vendorsV3"),
     ],
 )

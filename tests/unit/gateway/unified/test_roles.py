@@ -25,7 +25,7 @@ ROLES: dict[str, Any] = {
     },
     "blind": {"sets": {"SystemUsers": {"deny_columns": ["AccountType"]}, "UserGroups": {}}},
     "keeper": {"sets": {"UserGroups": {"create": True}}},
-    "sales": {"sets": {"CustomersV3": {}}},
+    "sales": {"sets": {"CustomerGroups": {}}},
 }
 QUERY = """
 {

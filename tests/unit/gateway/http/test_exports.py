@@ -297,6 +297,20 @@ async def test_roles_decide_what_is_exported(
     assert (response.status_code, code_of(response)) == (status, code)
 
 
+async def test_roles_decide_what_is_described_and_divided(client: Client) -> None:
+    headers = bearer("exporter")
+    path = "/export/CustomersV3?describe=parts&parts=1"
+    described = (await client.http.get(path, headers=headers)).json()
+    columns = {column["name"]: column for column in described["columns"]}
+    part = await client.http.get("/export/CustomersV3?part=.&fields=dataAreaId", headers=headers)
+
+    assert "creditLimit" not in columns
+    assert "operators" in columns["customerAccount"]
+    assert "operators" not in columns["organizationName"]
+    assert set(part.text.splitlines()) == {'{"dataAreaId":"usmf"}'}
+    assert (await client.http.get(path, headers=bearer("reader"))).status_code == 403
+
+
 @pytest.mark.parametrize("roles", [("exporter",), ("exporter", "reader")])
 async def test_a_role_without_the_right_adds_nothing(
     client: Client, roles: tuple[str, ...]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pyarrow
+import pyarrow.parquet
 import pytest
 from starlette.applications import Starlette
 
@@ -177,6 +180,22 @@ async def test_a_package_has_the_rows_that_odata_has(
     assert sorted(b"".join(parts).splitlines()) == sorted(answer.content.splitlines())
     assert [each.company for each in packages.executions.values()] == companies
     assert job["progress"]["parts"] == job["progress"]["ofParts"] == len(parts)
+
+
+async def test_parquet_has_the_same_types_and_values(client: Client, packages: Packages) -> None:
+    whole = "customerAccount,creditLimit,onHoldStatus,customerGroupId,partyNumber"
+    job = await export(client, fields=whole, format="parquet", companies="usmf,demf")
+    params = {"fields": whole, "format": "parquet", "companies": "usmf,demf"}
+    answer = await client.http.get("/export/CustomersV3", params=params, headers=as_role("all"))
+    files = [answer.content, *await parts_of(client, job)]
+    streamed, *parts = (pyarrow.parquet.read_table(io.BytesIO(file)) for file in files)
+    table = pyarrow.concat_tables(parts)
+
+    order = [(name, "ascending") for name in ("partyNumber", "customerAccount")]
+    assert len(parts) == 3
+    assert table.schema == streamed.schema
+    assert table.sort_by(order).equals(streamed.sort_by(order))
+    assert len(packages.executions) == 2
 
 
 async def test_blob_storage_gets_no_token(

@@ -25,6 +25,8 @@ from gateway.jobs.exporting import ExportJob, ExportKind
 from gateway.jobs.part_store import FolderParts
 from gateway.jobs.records import Checkpoint, Progress
 from gateway.jobs.running import RunningJob
+from gateway.packages.executions import Executions
+from gateway.packages.records import Execution
 from gateway.runtime.served_api import ServedApi
 from gateway.sandbox import create_sandbox
 from gateway.sandbox.packages import Packages
@@ -210,3 +212,21 @@ async def test_requests_have_the_identity_of_the_caller(
     assert {"ExportToPackage", "GetExecutionSummaryStatus", "GetExportedPackageUrl"} <= sent.keys()
     assert set(sent.values()) == {"Bearer token-of-ann#1"}
     assert served.transport.lanes == {Lane.EXPORT}
+
+
+async def test_an_execution_may_take_so_long(served: Served) -> None:
+    packages, gateway = served.packages, served.api.live.gateway
+    packages.reset()
+    packages.polls = 1_000_000
+    actions = gateway.dialect.packages
+    assert actions is not None
+    options = PackageOptions(poll=0.001, timeout=0.02)
+    runs = Executions(gateway.client, actions, "Export Currencies", options)
+    execution = await runs.started(Execution(id="long", company="dat"), may_exist=False)
+
+    with pytest.raises(UpstreamRejected, match="runs for more than"):
+        await runs.ended(execution)
+    # Whoever resumes the job waits for the same execution.
+    packages.executions["long"].polls = 0
+    await runs.ended(await runs.started(execution, may_exist=True))
+    assert list(packages.executions) == ["long"]

@@ -42,6 +42,7 @@ from gateway.http.refusals import HttpError, UnknownApi, no_route
 from gateway.http.request_scope import RequestScopes
 from gateway.http.schema_explorer import explorer_routes
 from gateway.http.subscription_routes import stream_events, subscription_routes
+from gateway.http.webhook_endpoint import webhook_routes
 from gateway.identity.authenticator import authenticator_of
 from gateway.logs import logged_environment, logging_environment
 from gateway.manifests.store import open_documents
@@ -319,6 +320,7 @@ def _routes(
         Route("/readyz", readiness),
     ]
     routes.extend(job_routes(endpoints[0]))
+    routes.extend(webhook_routes(endpoints[0]))
     routes.extend(hook_routes(settings, endpoints[0].observe))
     if settings.admin_token is not None:
         token = settings.admin_token.get_secret_value()

@@ -10,6 +10,7 @@ from contextlib import (
     AsyncExitStack,
     asynccontextmanager,
     nullcontext,
+    suppress,
 )
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,9 +20,9 @@ import httpx
 from starlette.applications import Starlette
 
 from gateway.administration.sign_in_watch import SignInWatch
-from gateway.administration.webhook_sender import sending_webhooks
 from gateway.audit.opening import recording
 from gateway.cache.answer_store import AnswerStore
+from gateway.config.environment_models import OWN
 from gateway.config.environments import own_settings
 from gateway.config.settings import Settings
 from gateway.documents.trusted import NO_DOCUMENTS
@@ -34,7 +35,8 @@ from gateway.environments.open_environment import (
 )
 from gateway.environments.opened import OpenEnvironments
 from gateway.environments.registry import Environment, Registry
-from gateway.hooks.receiving import Hooks, Reported
+from gateway.errors import StoreUnavailable
+from gateway.hooks.receiving import Elsewhere, Hooks, Reported
 from gateway.hooks.secrets import open_hook_secrets
 from gateway.http.request_audit import auditing
 from gateway.http.running_operations import RunningOperations
@@ -62,6 +64,11 @@ from gateway.store.polling import StorePoller
 from gateway.telemetry.event_counters import EventCounters
 from gateway.telemetry.measurements import Measurements
 from gateway.telemetry.tracing import Tracing
+from gateway.webhooks.integrator import sending_webhooks
+from gateway.webhooks.outgoing import Outgoing
+from gateway.webhooks.runner import WebhookRunner
+from gateway.webhooks.service import Webhooks
+from gateway.webhooks.subscription_store import SubscriptionStore
 
 from .events import Observer, tee
 from .gauges import (
@@ -147,6 +154,7 @@ class Lifespan:
                         self._measured(answers),
                         self._own(app, shared, status),
                         self._others(app, shared, status),
+                        self._webhooks(app),
                         self._hooks(app, replicas),
                         self._jobs(app),
                     ):
@@ -269,13 +277,45 @@ class Lifespan:
             await watch.close()
             app.state.environments = None
 
+    def _environments(self, app: Starlette) -> JobEnvironments:
+        """Return the environments, as those enter them who work in the background for callers."""
+        return JobEnvironments(
+            settings=self.settings,
+            own=lambda: app.state.environment,
+            others=app.state.environments,
+            knows_callers=self.authenticator is not None,
+            api_keys=self.api_keys,
+        )
+
+    @asynccontextmanager
+    async def _webhooks(self, app: Starlette) -> AsyncIterator[None]:
+        """Send the webhooks of this process."""
+        store, outgoing = SubscriptionStore(self.settings), Outgoing(self.settings.webhooks)
+        runner = WebhookRunner(store, self._environments(app).enter, outgoing, self.observe)
+        app.state.webhooks = Webhooks(store, runner, outgoing)
+        async with runner.running():
+            try:
+                yield
+            finally:
+                del app.state.webhooks
+
     @asynccontextmanager
     async def _hooks(self, app: Starlette, replicas: Replicas | None) -> AsyncIterator[None]:
         """Take what environments report."""
+        webhooks: Webhooks = app.state.webhooks
 
         async def spread(name: str, told: Reported) -> None:
             if replicas is not None:
                 replicas.tell_report(name, told.names, told.entities, told.at)
+            with suppress(StoreUnavailable):
+                # The next poll finds the change.
+                await webhooks.wake("" if name == OWN else name, told.names, told.at)
+
+        async def follows(name: str) -> bool:
+            try:
+                return await webhooks.follows(name)
+            except StoreUnavailable:
+                return False
 
         hooks = Hooks(
             self.settings,
@@ -283,7 +323,7 @@ class Lifespan:
             self.observe,
             own=lambda: getattr(app.state, "environment", None),
             others=app.state.environments,
-            spread=spread,
+            elsewhere=Elsewhere(spread, follows),
         )
         if replicas is not None:
 
@@ -302,15 +342,9 @@ class Lifespan:
     @asynccontextmanager
     async def _jobs(self, app: Starlette) -> AsyncIterator[None]:
         """Run the jobs of this process, and those of killed ones."""
-        environments = JobEnvironments(
-            settings=self.settings,
-            own=lambda: app.state.environment,
-            others=app.state.environments,
-            knows_callers=self.authenticator is not None,
-            api_keys=self.api_keys,
-        )
         store = JobStore(self.settings)
-        runner = JobRunner(store, job_kinds(self.settings), environments.enter, self.observe)
+        enter = self._environments(app).enter
+        runner = JobRunner(store, job_kinds(self.settings), enter, self.observe)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(runner.running())
             if self.metrics is not None:

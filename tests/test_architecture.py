@@ -48,7 +48,7 @@ FLOORS = (  # lowest first: a module imports its own room and lower floors
     {"imports", "packages"},
     {"jobs"},
     {"environments"},
-    {"hooks"},
+    {"hooks", "webhooks"},
     {"administration"},
     {"linking"},
     {"http"},
@@ -277,7 +277,7 @@ def test_the_odata_side_knows_nothing_of_graphql() -> None:
                 "gateway.odata.sending",
                 "gateway.odata.transport",
                 "gateway.odata.own_origin",
-                "gateway.administration.webhook_sender",
+                "gateway.webhooks",
                 "gateway.sandbox.faults",  # raises what httpx raises for a broken connection
             },
         ),

@@ -24,6 +24,7 @@ from .policy_commands import policy_commands
 from .sandbox_commands import sandbox_commands
 from .secret_commands import secret_commands
 from .store_commands import store_commands
+from .webhook_commands import webhook_commands
 
 app = typer.Typer(
     name="d365-graphql",
@@ -403,3 +404,4 @@ app.add_typer(audit_commands, name="audit")
 app.add_typer(policy_commands, name="policy")
 app.add_typer(document_commands, name="documents")
 app.add_typer(job_commands, name="jobs")
+app.add_typer(webhook_commands, name="webhooks")

@@ -86,7 +86,7 @@ NOT_PER_PROFILE = frozenset(
         "inbound",
         "cache",
         "replicas",
-        *("jobs", "hooks", "packages"),
+        *("jobs", "hooks", "packages", "webhooks"),
         # Each environment serves the profiles of the deployment.
         *("environments", "environment_host", "environment_idle", "default_environment"),
         "linking",

@@ -66,6 +66,7 @@ from .value_types import (
     SecretKeys,
     Store,
 )
+from .webhook_models import WebhookOptions
 from .write_models import WriteOptions
 
 PREFIX = "D365_"
@@ -343,6 +344,9 @@ class Settings(ReadingSettings):
     )
     hooks: HookOptions = Field(
         default=HookOptions(), description="Events that environments report to the gateway."
+    )
+    webhooks: WebhookOptions = Field(
+        default=WebhookOptions(), description="Webhooks of the changes of lists."
     )
     jobs: JobOptions = Field(default=JobOptions(), description="Jobs, which run in the background.")
     packages: PackageOptions = Field(

@@ -60,6 +60,7 @@ from .operations import Outcome as Outcome
 from .replicas import SharedStateFound, SharedStateLost
 from .requests import RequestServed as RequestServed
 from .streams import SocketClosed, SubscriptionEnded, SubscriptionPolled, WatchFailed
+from .webhooks import WebhookPaused
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -284,6 +285,7 @@ Event: TypeAlias = (
     | PackageDownloaded
     | ImportServed
     | HookReported
+    | WebhookPaused
     | JobEnded
     | JobDelayed
     | CostSettled
@@ -296,6 +298,7 @@ Event: TypeAlias = (
     | FastPathFailed
     | ErrorRaised
 )
+
 Observer: TypeAlias = Callable[[Event], None]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 _CLIENT_ERRORS = client_error_codes()
@@ -338,7 +341,7 @@ def level_of(event: Event) -> LogLevel:
         case (MetadataStale() | CategoriesStale() | CacheUnusable()) | (
             (WatchFailed() | StoreFailed() | StorePolled())
             | (KeysUnavailable() | EnvironmentFailed() | StatusNotWritten() | IdempotencyKeyStuck())
-            | (SignInRefused() | WebhookFailed() | SharedStateLost())
+            | (SignInRefused() | WebhookFailed() | WebhookPaused() | SharedStateLost())
             | (DocumentsRefused() | DocumentBroken() | JobDelayed() | OperationSlow())
         ):
             return "warning"

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from msgspec import Struct
 
@@ -23,7 +24,7 @@ from gateway.config.environment_models import OWN
 from gateway.config.settings import Settings
 from gateway.environments.open_environment import OpenEnvironment
 from gateway.environments.opened import OpenEnvironments
-from gateway.errors import RateLimited
+from gateway.errors import EnvironmentUnavailable, RateLimited
 from gateway.events import Observer
 from gateway.events.hooks import HookReported
 from gateway.export.selection import find_list
@@ -51,6 +52,14 @@ class Reported(Struct, frozen=True, kw_only=True):
     """Seconds since the epoch."""
 
 
+class Elsewhere(NamedTuple):
+    """Those who follow environments and are not connected to this process."""
+
+    spread: Spread
+    follows: Callable[[str], Awaitable[bool]]
+    """Tells whether any of them follows an environment, which is opened for them."""
+
+
 @dataclass(slots=True, kw_only=True)
 class _Reporter:
     """One environment that reports."""
@@ -75,7 +84,7 @@ class Hooks:
         *,
         own: Callable[[], OpenEnvironment | None],
         others: OpenEnvironments | None,
-        spread: Spread,
+        elsewhere: Elsewhere,
         now: Callable[[], float] = time.time,
     ) -> None:
         """``own`` returns the environment of the settings; None: the gateway starts."""
@@ -85,7 +94,7 @@ class Hooks:
         self._observe = observe
         self._own = own
         self._others = others
-        self._spread_to_others = spread
+        self._elsewhere = elsewhere
         self._now = now
         self._reporters: dict[str, _Reporter] = {}
         self._hearing: set[asyncio.Task[None]] = set()
@@ -121,14 +130,14 @@ class Hooks:
         at = self._now()
         events = self._options.events
         named = {*sets, *(of for event in report.events for of in events.get(event, ()))}
-        environment = self._open(name)
-        if environment is None:
-            told = Reported(names=frozenset(named), entities=report.entities, at=at)
-            woken, watches = frozenset[str](), 0
-        else:
-            woken = await self._sets_of(name, environment, named, report.entities)
-            watches = _wake(environment, woken, at)
-            told = Reported(names=woken, at=at)
+        async with self._entered(name) as environment:
+            if environment is None:
+                told = Reported(names=frozenset(named), entities=report.entities, at=at)
+                woken, watches = frozenset[str](), 0
+            else:
+                woken = await self._sets_of(name, environment, named, report.entities)
+                watches = _wake(environment, woken, at)
+                told = Reported(names=woken, at=at)
         if told.names or told.entities:
             self._spread(name, told)
         self._observe(HookReported(environment=name, sets=tuple(sorted(woken)), watches=watches))
@@ -183,6 +192,25 @@ class Hooks:
             )
         return frozenset(sets)
 
+    @asynccontextmanager
+    async def _entered(self, name: str) -> AsyncIterator[OpenEnvironment | None]:
+        """Yield an environment if it is open, or if somebody needs that; None otherwise."""
+        environment = self._open(name)
+        declared = None if self._others is None else self._others.registry.find(name)
+        if environment is not None or declared is None or not await self._elsewhere.follows(name):
+            yield environment
+            return
+        assert self._others is not None
+        try:
+            lease = await self._others.lease(declared)
+        except EnvironmentUnavailable:
+            yield None
+            return
+        try:
+            yield lease.environment
+        finally:
+            lease.release()
+
     def _open(self, name: str) -> OpenEnvironment | None:
         if name == OWN:
             return self._own() if self._has_own else None
@@ -202,7 +230,7 @@ class Hooks:
         try:
             while reporter.waiting:
                 told, reporter.waiting = _together(reporter.waiting), []
-                await self._spread_to_others(name, told)
+                await self._elsewhere.spread(name, told)
                 await asyncio.sleep(SPREAD)
         finally:
             reporter.spreading = None

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from gateway.administration.actors import Actor
 from gateway.administration.environment_service import EnvironmentService
 from gateway.administration.opening import RegisterHolder
-from gateway.administration.webhook_sender import sending_webhooks
 from gateway.environments.environment_json import environment_json
 from gateway.errors import BadArgument
 from gateway.identity.who import who_of
 from gateway.process.daemon_call import daemon_call
+from gateway.webhooks.integrator import sending_webhooks
 
 from .admin_operations import (
     AdminAnswer,

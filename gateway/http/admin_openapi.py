@@ -12,7 +12,14 @@ from typing import Any
 
 from gateway.config.version import gateway_version
 
-from .admin_operations import JSON, MERGE_PATCH, Operation, OperationGroup, Parameter, Schema
+from .admin_operations import (
+    JSON,
+    MERGE_PATCH,
+    DescribedOperation,
+    OperationGroup,
+    Parameter,
+    Schema,
+)
 
 OPENAPI = "/admin/openapi.json"
 _IN_PATH = re.compile(r"\{(\w+)\}")
@@ -59,12 +66,10 @@ ERROR: Schema = {
 def openapi(groups: Sequence[OperationGroup]) -> dict[str, Any]:
     """Return the description of all operations."""
     schemas: dict[str, Schema] = {"Error": ERROR}
-    paths: dict[str, dict[str, Any]] = {}
     for group in groups:
         schemas |= group.schemas()
-        for operation in group.operations:
-            path = paths.setdefault(operation.path, _path_parameters(operation.path))
-            path[operation.method.lower()] = _described(operation)
+    operations = [operation for group in groups for operation in group.operations]
+    paths = paths_of(operations, _TEXTS, error="Error", always=_ALWAYS)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -88,6 +93,24 @@ def openapi(groups: Sequence[OperationGroup]) -> dict[str, Any]:
     }
 
 
+def paths_of(
+    operations: Iterable[DescribedOperation],
+    texts: Mapping[int, str],
+    *,
+    error: str,
+    always: Sequence[int],
+) -> dict[str, dict[str, Any]]:
+    """Return the description of operations by path.
+
+    ``texts`` says what statuses mean, ``error`` names the schema of errors, ``always`` are those of every request.
+    """
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in operations:
+        path = paths.setdefault(operation.path, _path_parameters(operation.path))
+        path[operation.method.lower()] = _described(operation, texts, error, always)
+    return paths
+
+
 def _path_parameters(path: str) -> dict[str, Any]:
     names = _IN_PATH.findall(path)
     parameters = [
@@ -97,13 +120,17 @@ def _path_parameters(path: str) -> dict[str, Any]:
     return {"parameters": parameters} if parameters else {}
 
 
-def _described(operation: Operation) -> dict[str, Any]:
+def _described(
+    operation: DescribedOperation, texts: Mapping[int, str], error: str, always: Sequence[int]
+) -> dict[str, Any]:
+    with_body = () if operation.body is None else _WITH_BODY
+    errors = sorted({*operation.errors, *always, *with_body})
     described: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
         "responses": {
-            **{str(s): _response(s, schema) for s, schema in operation.results.items()},
-            **{str(s): _response(s, "Error") for s in sorted(_errors(operation))},
+            **{str(s): _response(s, schema, texts) for s, schema in operation.results.items()},
+            **{str(s): _response(s, error, texts) for s in errors},
         },
     }
     if operation.parameters:
@@ -115,13 +142,8 @@ def _described(operation: Operation) -> dict[str, Any]:
     return described
 
 
-def _errors(operation: Operation) -> Iterable[int]:
-    with_body = () if operation.body is None else _WITH_BODY
-    return {*operation.errors, *_ALWAYS, *with_body}
-
-
-def _response(status: int, schema: str | None) -> Mapping[str, Any]:
-    text = _TEXTS.get(status) or HTTPStatus(status).phrase
+def _response(status: int, schema: str | None, texts: Mapping[int, str]) -> Mapping[str, Any]:
+    text = texts.get(status) or HTTPStatus(status).phrase
     if schema is None:
         return {"description": text}
     return {"description": text, "content": {JSON: {"schema": reference(schema)}}}

@@ -88,7 +88,7 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
+class DescribedOperation:
     """One method of one path. Its errors are those of ``errors``, and what is true of every request."""
 
     method: str
@@ -96,13 +96,19 @@ class Operation:
     name: str
     """Of the operation, for generated clients."""
     summary: str
-    answer: Answer
     results: Mapping[int, str | None]
     """Status → name of the schema of its body; None: there is no body."""
     body: str | None = None
     """Name of the schema of the request's body; None: it has none."""
     parameters: tuple[Parameter, ...] = ()
     errors: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation(DescribedOperation):
+    """An operation of the administration, with what answers it."""
+
+    answer: Answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

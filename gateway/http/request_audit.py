@@ -101,6 +101,20 @@ class RequestAudit:
         for entry in entries:
             self.log.record(entry)
 
+    def acted_by(self, scope: Scope, act: str, caller: Caller) -> None:
+        """Record an act of a caller."""
+        self.log.record(
+            Entry(
+                kind="admin",
+                act=act,
+                who=who_of(caller),
+                client=client_of(scope),
+                path=_path_of(scope),
+                environment=_environment_of(scope),
+                outcome="done",
+            )
+        )
+
     def acted(self, scope: Scope | None, act: str, *, is_done: bool) -> None:
         """Record an administrative act, by a request or (None) by a signal of this machine."""
         self.log.record(
@@ -149,6 +163,13 @@ def record_refused_credentials(scope: Scope, refused: HttpError, error: GatewayE
     audit = audit_of(scope)
     if audit is not None and isinstance(error, Unauthenticated):
         audit.refused(scope, refused.status, refused.code, ANONYMOUS, error.named)
+
+
+def record_act(scope: Scope, act: str, caller: Caller) -> None:
+    """Record what a caller has set up that goes on without a request, if its application records."""
+    audit = audit_of(scope)
+    if audit is not None:
+        audit.acted_by(scope, act, caller)
 
 
 def record_use(scope: Scope, caller: Caller) -> None:

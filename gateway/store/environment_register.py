@@ -43,6 +43,7 @@ from .stored_environment import (
     encode_options,
     split_secrets,
 )
+from .subscription_register import remove_subscriptions
 from .tables import ENVIRONMENT_CALLS, ENVIRONMENT_DRIFT, ENVIRONMENT_STATUS, ENVIRONMENTS, HOOKS
 
 _ID_BYTES = 16
@@ -212,6 +213,7 @@ class EnvironmentRegister:
             if removed:
                 # Another environment may get the name.
                 remove_hooks(connection, name)
+                remove_subscriptions(connection, name)
                 count_change(self.database, connection, HOOKS.name)
             for environment in removed:
                 delete_environment(connection, environment.id)

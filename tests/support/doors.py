@@ -63,6 +63,14 @@ DOORS = (
         Door(f"/jobs{below}", Check.CALLER, of_environments=True)
         for below in ("", "/{job}", "/{job}/resume", "/{job}/manifest", "/{job}/parts/{part}")
     ),
+    *(
+        Door(f"/webhooks{below}", Check.CALLER, of_environments=True)
+        for below in (
+            *("", "/openapi.json", "/{webhook}", "/{webhook}/pause", "/{webhook}/resume"),
+            *("/{webhook}/secret", "/{webhook}/dead-letters", "/{webhook}/dead-letters/{letter}"),
+            "/{webhook}/dead-letters/{letter}/resend",
+        )
+    ),
     Door("/hooks/{environment}/{secret}", Check.HOOK),
     Door("/graphiql", Check.PAGE, of_profiles=True, of_environments=True),
     Door("/graphiql/config.json", Check.PAGE, of_profiles=True, of_environments=True),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
@@ -28,9 +29,11 @@ ALONE: Mapping[str, Any] = {
     "cache_dir": None,
     "language": "none",
     "subscriptions": {"interval": 3_600.0, "woken_interval": 0.0},
-    "changes": {"woken_interval": 0.0, "late": 0.0},
+    "changes": {"woken_interval": 0.0},
 }
 """Settings with which nobody polls for an hour, unless there is a report."""
+CREDIT = """mutation($limit: Decimal!) { updateCustomerV3(key: { dataAreaId: "usmf", customerAccount: "US-009" },
+  patch: { creditLimit: $limit }) { userErrors { message } } }"""
 
 
 @dataclass
@@ -109,7 +112,7 @@ def secret_in(settings: Settings, *, grace: float | None = None, at: float = 0.0
 async def hooked(folder: Path, **more: Any) -> AsyncIterator[Hooked]:
     """Yield a gateway whose sandbox reports each write, in a thread of its own."""
     settings = Settings.model_validate({**ALONE, "data_dir": folder, **more})
-    secret, loop = secret_in(settings), asyncio.get_running_loop()
+    secret, loop = secret_in(settings, grace=60.0, at=time.time()), asyncio.get_running_loop()
     opened: list[Hooked] = []
 
     def post(address: str, headers: Mapping[str, str], body: bytes) -> None:

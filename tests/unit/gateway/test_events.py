@@ -79,6 +79,7 @@ from gateway.events.operations import OperationSlow
 from gateway.events.replicas import SharedStateFound, SharedStateLost
 from gateway.events.requests import RequestServed
 from gateway.events.streams import SocketClosed, SubscriptionEnded, SubscriptionPolled, WatchFailed
+from gateway.events.webhooks import WebhookPaused
 from gateway.logs import configure_logging
 
 SENT = RequestSent(
@@ -170,6 +171,7 @@ LEVELS: list[tuple[Event, str]] = [
     (ReloadFailed(reason="poll", metadata="0" * 64, code="C", message="away", hint=None), "error"),
     (RequestRefused(status=415, code="UNSUPPORTED_MEDIA_TYPE", message="m"), "info"),
     (OperationServed(name=None, seconds=0.1, requests=2, rows=10, errors=0), "info"),
+    (WebhookPaused(subscription="3f79bb7b", state="PAUSED", reason="status 500"), "warning"),
     (HookReported(environment="default", sets=("CustomersV3",), watches=1), "debug"),
     (JobEnded(job="3f79bb7b", kind="export", state="SUCCEEDED", rows=9, seconds=1.0), "info"),
     (JobDelayed(job="3f79bb7b", kind="export", error="UPSTREAM_TIMEOUT", wait=2.0), "warning"),

@@ -16,13 +16,6 @@ import pytest
 from gateway.administration.actors import Actor
 from gateway.administration.environment_service import EnvironmentService
 from gateway.administration.sign_in_watch import QUIET, SignInWatch
-from gateway.administration.webhook_sender import (
-    DAY,
-    PAUSES,
-    WebhookSender,
-    sending_webhooks,
-    signature,
-)
 from gateway.audit.entries import Who
 from gateway.config.environment_models import EnvironmentOptions
 from gateway.config.linking_models import webhook_key
@@ -38,7 +31,14 @@ from gateway.events.environments import (
 )
 from gateway.store.environment_register import EnvironmentRegister
 from gateway.store.stored_environment import Linked
-from gateway.store.webhook_queue import CLAIM, Webhook, WebhookQueue
+from gateway.store.webhook_queue import CLAIM, WebhookQueue
+from gateway.webhooks.integrator import (
+    DAY,
+    PAUSES,
+    WebhookSender,
+    sending_webhooks,
+)
+from gateway.webhooks.sending import signature
 from tests.support.manual_clock import until
 from tests.support.sockets import PATIENCE, answering, listening
 from tests.support.stored_environments import URL, stored_settings
@@ -102,17 +102,11 @@ def service_of(settings: Settings, register: EnvironmentRegister) -> Environment
 
 def test_signatures_are_those_of_standard_webhooks() -> None:
     """The example of the specification's libraries."""
-    webhook = Webhook(
-        id="msg_p5jXN8AQM9LWM0D4loKWxJek",
-        event="test",
-        body='{"test": 2432232314}',
-        created=0.0,
-        attempts=0,
-    )
     options = Settings.model_validate({"linking": {"webhook_secret": SECRET}}).linking
     assert options.webhook_secret is not None
 
-    signed = signature(webhook_key(options.webhook_secret), webhook, 1614265330)
+    key, webhook = webhook_key(options.webhook_secret), "msg_p5jXN8AQM9LWM0D4loKWxJek"
+    signed = signature(key, webhook, 1614265330, b'{"test": 2432232314}')
     assert signed == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
@@ -144,18 +138,12 @@ async def test_each_change_is_sent_once(
 
     request = receiver.requests[0]
     assert (request.method, str(request.url)) == ("POST", TARGET)
-    webhook = Webhook(
-        id=request.headers["webhook-id"],
-        event="",
-        body=request.content.decode(),
-        created=0.0,
-        attempts=0,
-    )
     at = int(request.headers["webhook-timestamp"])
     options = settings.linking
     assert options.webhook_secret is not None
     assert at == int(receiver.at)
-    expected = signature(webhook_key(options.webhook_secret), webhook, at)
+    key, webhook = webhook_key(options.webhook_secret), request.headers["webhook-id"]
+    expected = signature(key, webhook, at, request.content)
     assert request.headers["webhook-signature"] == expected
     assert len({request.headers["webhook-id"] for request in receiver.requests}) == 5
 

@@ -11,13 +11,11 @@ from pathlib import Path
 import pytest
 
 from gateway.config.settings import Settings
-from tests.support.hooked import Hooked, hooked, secret_in
+from tests.support.hooked import CREDIT, Hooked, hooked, secret_in
 from tests.support.manual_clock import until
 from tests.support.redis_server import RedisServer
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
-CREDIT = """mutation($limit: Decimal!) { updateCustomerV3(key: { dataAreaId: "usmf", customerAccount: "US-009" },
-  patch: { creditLimit: $limit }) { userErrors { message } } }"""
 DESCRIPTION = """mutation($text: String!) { updateCustomerGroup(key: { dataAreaId: "usmf", customerGroupId: "10" },
   patch: { description: $text }) { userErrors { message } } }"""
 CUSTOMER = {"PrimaryEntityName": "mserp_custcustomerv3entity", "MessageName": "Update"}

@@ -1,17 +1,11 @@
-"""Sends webhooks: signed (Standard Webhooks), by one process at a time, again with growing pauses, for a day at most.
-
-https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
-"""
+"""Tells the integrator of changes of environments: by one process at a time, for a day at most, after longer pauses."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
-import hashlib
-import hmac
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -27,6 +21,8 @@ from gateway.failures import report_error
 from gateway.process.daemon_call import daemon_call
 from gateway.store.faults import reason_of
 
+from .sending import GONE, LONGEST, attempt, headers_of, status_text
+
 if TYPE_CHECKING:  # it imports SQLAlchemy, which takes 0.4 s
     from gateway.store.webhook_queue import Webhook, WebhookQueue
 
@@ -34,18 +30,8 @@ DAY = 86_400.0
 """Seconds after which a webhook is given up."""
 POLL = 2.0
 """Seconds between two looks for what is due."""
-LONGEST = 15.0
-"""Seconds in which the receiver must answer."""
 PAUSES = (5.0, 30.0, 120.0, 600.0, 1_800.0, 3_600.0, 7_200.0)
 """Seconds after the first failures; the last one after each further one."""
-_GONE = 410
-"""Of a receiver that wants no more of them."""
-
-
-def signature(key: bytes, webhook: Webhook, at: int) -> str:
-    """Return the signature of an attempt at a time: ``v1,`` and the HMAC-SHA256 in Base64."""
-    signed = f"{webhook.id}.{at}.{webhook.body}".encode()
-    return f"v1,{base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()}"
 
 
 class WebhookSender:
@@ -101,7 +87,9 @@ class WebhookSender:
             webhook = await daemon_call(lambda: self._queue.claim(self._now()))
             if webhook is None:
                 return False
-            problem = await self._attempt(http, webhook)
+            body = webhook.body.encode()
+            headers = headers_of((self._key,), webhook.id, int(self._now()), body)
+            problem = await attempt(http, self._url, headers, body)
             due = self._settled(webhook, problem)
             await daemon_call(lambda: self._queue.settle(webhook, due))
         except StoreUnavailable as error:
@@ -112,31 +100,6 @@ class WebhookSender:
         self._has_failed = False
         return True
 
-    async def _attempt(self, http: httpx.AsyncClient, webhook: Webhook) -> str | None:
-        """Send a webhook; return why it was not taken, None if it was."""
-        try:
-            async with (
-                asyncio.timeout(LONGEST),
-                # What the receiver says besides its status is not read.
-                http.stream(
-                    "POST", self._url, content=webhook.body, headers=self._headers(webhook)
-                ) as response,
-            ):
-                status = response.status_code
-        except (httpx.HTTPError, OSError, TimeoutError) as error:
-            return type(error).__name__
-        return None if 200 <= status < 300 else f"status {status}"
-
-    def _headers(self, webhook: Webhook) -> Mapping[str, str]:
-        at = int(self._now())
-        return {
-            "content-type": "application/json",
-            "user-agent": "d365-graphql-gateway",
-            "webhook-id": webhook.id,
-            "webhook-timestamp": str(at),
-            "webhook-signature": signature(self._key, webhook, at),
-        }
-
     def _settled(self, webhook: Webhook, problem: str | None) -> float | None:
         """Report an attempt; return when the next one is due, None if there is none."""
         attempts = webhook.attempts + 1
@@ -146,7 +109,7 @@ class WebhookSender:
         facts = {"id": webhook.id, "type": webhook.event, "reason": problem}
         pause = PAUSES[min(webhook.attempts, len(PAUSES) - 1)]
         due = self._now() + pause
-        if problem == f"status {_GONE}" or due >= webhook.created + DAY:
+        if problem == status_text(GONE) or due >= webhook.created + DAY:
             self._observe(WebhookAbandoned(**facts, attempts=attempts))
             return None
         self._observe(WebhookFailed(**facts, attempts=attempts, retry_after=pause))

@@ -1,0 +1,191 @@
+"""Whose webhooks they are, what they may send, and until when."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from msgspec.structs import replace
+
+from gateway.config.settings import Settings
+from gateway.events.webhooks import WebhookPaused
+from gateway.identity.caller import Assertion, Caller
+from gateway.runtime.served_api import ServedApi
+from gateway.webhooks import runner as runners
+from gateway.webhooks.errors import WrongWebhookState
+from gateway.webhooks.outgoing import Outgoing
+from gateway.webhooks.records import NewSubscription, Subscription, Target
+from gateway.webhooks.runner import WebhookRunner
+from gateway.webhooks.service import Webhooks
+from gateway.webhooks.subscription_store import SubscriptionStore
+from tests.support.hooked import CREDIT, Hooked, hooked
+from tests.support.manual_clock import until
+from tests.support.receivers import SETTINGS, TARGET, receiving
+from tests.support.role_doors import ISSUER, bearer
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+ANN = Caller(kind="token", issuer="i", subject="ann")
+ADMIN = Caller(kind="key", issuer="k", subject="boss", roles=("admin",))
+FULL = {"export": True, "subscribe": True, "update": True}
+ROLES: dict[str, Any] = {
+    "syncer": {"sets": {"CustomersV3": {**FULL, "deny_columns": ["PaymentTerms"]}}},
+    "exporter": {"sets": {"CustomersV3": {"export": True}}},
+    "follower": {"sets": {"CustomersV3": {"export": False, "subscribe": True}}},
+}
+INBOUND = {"issuers": [ISSUER]}
+
+
+async def test_rights_of_webhooks_are_those_of_exports_and_changes(tmp_path: Path) -> None:
+    async with receiving(tmp_path, roles=ROLES, inbound=INBOUND) as here:
+        http = here.here.http
+        for role, status in (("exporter", 403), ("follower", 403), ("syncer", 201)):
+            http.headers.update(bearer(role))
+            answer = await here.create(status)
+            if status != 201:
+                assert answer["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+        await here.here.ask(CREDIT, limit="321")
+        (message,) = await here.settled(1)
+        (row,) = message["data"]["upserts"]
+        assert row["node"]["creditLimit"] == "321"
+        assert "paymentTerms" not in row["node"]
+
+        http.headers.pop("authorization")
+        assert (await http.get(f"/webhooks/{answer['id']}")).status_code == 401
+
+
+async def test_the_policy_counts_that_holds_when_they_are_sent(tmp_path: Path) -> None:
+    async with receiving(tmp_path, roles=ROLES, inbound=INBOUND) as here:
+        here.here.http.headers.update(bearer("syncer"))
+        one = await here.create()
+    less = {**ROLES, "syncer": ROLES["follower"]}
+    async with receiving(tmp_path, roles=less, inbound=INBOUND) as later:
+        later.here.http.headers.update(bearer("syncer"))
+        later.pass_time(5_000.0)
+        await until(lambda: [e for e in later.here.events if isinstance(e, WebhookPaused)], 15.0)
+        await later.settled(0)
+        shown = await later.get(one["links"]["self"])
+        assert (shown["state"], shown["error"]["extensions"]["code"]) == ("PAUSED", "FORBIDDEN")
+        assert later.requests == []
+
+
+@dataclass
+class Process:
+    """A process of a deployment: its store, its runner, and what it sends."""
+
+    here: Hooked
+    settings: Settings
+    time: float = 1_800_000_000.0
+    callers: list[Caller] = field(default_factory=list)
+    requests: list[httpx.Request] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        def receive(request: httpx.Request) -> httpx.Response:
+            self.requests.append(request)
+            return httpx.Response(200)
+
+        def now() -> float:
+            return self.time
+
+        transport = httpx.MockTransport(receive)
+        self.store = SubscriptionStore(self.settings, now=now)
+        self.outgoing = Outgoing(self.settings.webhooks, transport=transport, now=now)
+        self.runner = WebhookRunner(self.store, self._enter, self.outgoing, lambda _: None)
+        self.webhooks = Webhooks(self.store, self.runner, self.outgoing)
+
+    @asynccontextmanager
+    async def _enter(
+        self, _environment: str, _profile: str | None, caller: Caller
+    ) -> AsyncIterator[tuple[Caller, ServedApi]]:
+        self.callers.append(caller)
+        # The service of this test knows nobody.
+        yield Caller(), ServedApi(live=self.here.app.state.environment.live)
+
+    async def create(self, caller: Caller, *, is_personal: bool = True) -> Subscription:
+        target = Target(set="CustomerGroups", url=TARGET, fields="customerGroupId")
+        return await self.webhooks.create(
+            NewSubscription(
+                environment="",
+                entity_set="CustomerGroups",
+                target=target,
+                caller=caller,
+                is_personal=is_personal,
+                since=None,
+            )
+        )
+
+    async def until(self, one: Subscription, state: str, sent: int) -> Subscription:
+        async with asyncio.timeout(15.0):
+            while True:
+                current = await self.store.find(one.id)
+                assert current is not None
+                if (current.state, current.delivered) == (state, sent):
+                    return current
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hooked]:
+    monkeypatch.setattr(runners, "POLL", 0.02)
+    async with hooked(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    # Nothing but the runners of the test runs its webhooks.
+    return Settings.model_validate({**SETTINGS, "data_dir": tmp_path / "other"})
+
+
+async def test_tokens_are_not_stored_and_their_webhooks_wait_for_them(
+    here: Hooked, settings: Settings
+) -> None:
+    signed_in = replace(ANN, assertion=Assertion("s3cret"), expires_at=1_800_000_900.0)
+    first, second = Process(here, settings), Process(here, settings)
+    async with first.runner.running():
+        one = await first.create(signed_in)
+        await first.until(one, "ACTIVE", 1)
+        async with second.runner.running():
+            # Though it is due, it is not another process's, which has no token.
+            second.time += 10.0
+            await asyncio.sleep(0.1)
+            assert second.callers == []
+            assert (await first.until(one, "ACTIVE", 1)).is_personal
+    async with second.runner.running():
+        second.time += 4_000.0
+        waiting = await second.until(one, "NEEDS_AUTH", 1)
+        assert waiting.error is not None
+        assert waiting.error["extensions"]["code"] == "UNAUTHENTICATED"
+        assert second.callers == []
+        with pytest.raises(WrongWebhookState):
+            await second.webhooks.resume(waiting, ADMIN)
+        renewed = replace(signed_in, assertion=Assertion("n3w"), expires_at=second.time + 60.0)
+        await second.webhooks.resume(waiting, renewed)
+        await until(lambda: second.callers == [renewed] and not second.runner._running, 15.0)
+        # It ends with the token.
+        second.time += 8_000.0
+        await second.until(one, "NEEDS_AUTH", 1)
+
+    assert settings.data_dir is not None
+    files = b"".join(p.read_bytes() for p in (settings.data_dir / "store").iterdir())
+    assert b"s3cret" not in files
+    assert b"n3w" not in files
+
+
+async def test_another_process_goes_on_after_a_kill(here: Hooked, settings: Settings) -> None:
+    killed, other = Process(here, settings), Process(here, settings)
+    one = await killed.create(ANN, is_personal=False)
+    assert [c.id for c in await killed.store.claim(killed.runner.owner, (), 5)] == [one.id]
+    async with other.runner.running():
+        await asyncio.sleep(0.1)
+        assert other.requests == []
+        other.time += settings.webhooks.lease + 1.0
+        await other.until(one, "ACTIVE", 1)
+    assert len(other.requests) == 1
+    await killed.store.close()
+    await killed.outgoing.close()

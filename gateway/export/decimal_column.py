@@ -43,9 +43,12 @@ def decimals(precision: int, scale: int) -> Convert:
     def convert(cells: list[Any]) -> tuple[list[Any], Sequence[DataType]]:
         texts, present, joined = _texts(cells)
         longest = max(map(len, present), default=0)
-        for digits, more, narrow in steps:
+        for digits, _, narrow in steps:
             # A point and the digit before it leave no more than this behind it.
-            if longest - 2 <= digits or more.search(joined) is None:
+            if longest - 2 <= digits <= _EXACT_DIGITS - longest:
+                return texts, (binary, narrow, whole)
+        for digits, more, narrow in steps:
+            if more.search(joined) is None:
                 is_short = longest + digits <= _EXACT_DIGITS
                 return texts, (binary, narrow, whole) if is_short else (narrow, whole)
         if beyond.search(joined) is not None:

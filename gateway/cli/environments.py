@@ -188,8 +188,8 @@ def _row(environment: StoredEnvironment) -> tuple[str, ...]:
     return (
         environment.name,
         environment.options.title or "",
-        environment.state,
-        environment.options.url or "sandbox",
+        environment.state if environment.problem is None else "unreadable",
+        "" if environment.problem is not None else environment.options.url or "sandbox",
         "" if linked is None else linked.name,
         str(facts["updated"])[:10],
     )

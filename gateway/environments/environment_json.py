@@ -34,6 +34,7 @@ def environment_json(environment: StoredEnvironment) -> dict[str, Any]:
         **options_json(environment.options),
         "secrets": sorted(environment.secrets),
         "state": environment.state,
+        **({} if environment.problem is None else {"problem": environment.problem}),
         "version": environment.version,
         "address": ADDRESS.format(name=environment.name),
         "created": time_text(environment.created),

@@ -59,6 +59,10 @@ _FACTS: Mapping[str, Schema] = {
         ],
     },
 }
+_PROBLEM: Schema = {
+    "type": "string",
+    "description": "Why its options are not shown: this version of the gateway cannot read them.",
+}
 _OF_SERVER: Schema = {
     "description": "Of environments that the deployment itself has stored.",
     "readOnly": True,
@@ -114,7 +118,9 @@ def environment_schemas() -> Mapping[str, Schema]:
         "Credentials": _table(
             {n: s for n, s in credentials.items() if f"credentials.{n}" not in SECRETS}
         ),
-        "Environment": _table({"name": _NAME, **shown, **_FACTS}, required=("name", *_FACTS)),
+        "Environment": _table(
+            {"name": _NAME, **shown, **_FACTS, "problem": _PROBLEM}, required=("name", *_FACTS)
+        ),
         "Environments": _table(
             {
                 "environments": {"type": "array", "items": reference("Environment")},

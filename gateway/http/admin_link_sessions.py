@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gateway.config.environment_models import NAME
@@ -52,6 +52,15 @@ def link_operations(settings: Settings, _observe: Observer) -> OperationGroup:
             results={200: "LinkSession"},
             errors=(404,),
         ),
+        Operation(
+            method="DELETE",
+            path=ONE,
+            name="revokeLinkSession",
+            summary="Revoke a link, also while its visitor is on the way. What was linked by it stays linked.",
+            answer=sessions.revoke,
+            results={204: None},
+            errors=(404,),
+        ),
     )
     return OperationGroup(operations=operations, schemas=_schemas, running=sessions.running)
 
@@ -96,15 +105,18 @@ class _Sessions:
 
     async def get(self, request: AdminRequest) -> AdminAnswer:
         """Return a session."""
-        from gateway.linking.problems import LinkError  # noqa: PLC0415 - as above
-
         sessions, _ = await self._parts()
-        try:
+        with _no_session():
             session = await sessions.by_id(request.path["id"])
-        except LinkError:
-            message = "There is no such link session, or it has expired."
-            raise HttpError(404, "LINK_NOT_FOUND", message) from None
         return AdminAnswer(content=_json(session))
+
+    async def revoke(self, request: AdminRequest) -> AdminAnswer:
+        """Delete a session, so that its link leads nowhere."""
+        sessions, _ = await self._parts()
+        with _no_session():
+            session = await sessions.revoke(request.path["id"])
+        actor_of(request).record("unlink_session", session.environment or session.name or "", ())
+        return AdminAnswer(status=204)
 
     async def _parts(self) -> tuple[LinkSessions, EnvironmentRegister]:
         async with self._opening:
@@ -117,6 +129,18 @@ class _Sessions:
         from gateway.linking.opening import open_sessions  # noqa: PLC0415 - as above
 
         return open_sessions(self._settings), open_environment_register(self._settings)
+
+
+@contextmanager
+def _no_session() -> Iterator[None]:
+    """Refuse requests for a session that there is not."""
+    from gateway.linking.problems import LinkError  # noqa: PLC0415 - imports what few processes need
+
+    try:
+        yield
+    except LinkError:
+        message = "There is no such link session, or it has expired."
+        raise HttpError(404, "LINK_NOT_FOUND", message, "Make a new one.") from None
 
 
 def _json(session: LinkSession) -> dict[str, Any]:

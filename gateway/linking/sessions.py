@@ -105,6 +105,13 @@ class LinkSessions:
             found = await self.call(lambda: self._register.by_id(session_id))
         return self._current(found)
 
+    async def revoke(self, session_id: str) -> LinkSession:
+        """Delete a session, and return it as it was. Raises LinkError if there is none, or it has expired."""
+        session = await self.by_id(session_id)
+        if not await self.call(lambda: self._register.delete(session_id)):
+            raise no_session()
+        return session
+
     def _current(self, stored: StoredSession | None) -> LinkSession:
         if stored is None or stored.expires_at <= self.now():
             raise no_session()

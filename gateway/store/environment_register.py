@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from msgspec import Struct
 
 from gateway.config.environment_models import EnvironmentOptions
-from gateway.errors import EnvironmentExists, StoreLayoutMismatch, VersionConflict
+from gateway.errors import EnvironmentExists, VersionConflict
 
 from .database import Database
 from .encryption.key_encryption import KeyRing, KeyRole, WrappedKey
@@ -39,7 +39,6 @@ from .stored_environment import (
     SealedEnvironment,
     State,
     StoredEnvironment,
-    decode_options,
     encode_options,
     split_secrets,
 )
@@ -141,8 +140,9 @@ class EnvironmentRegister:
         return next(iter(self._select(ENVIRONMENTS.c.name == name)), None)
 
     def list(self, after: str | None = None, limit: int | None = None) -> list[StoredEnvironment]:
-        """Return environments by name: those after a name, at most ``limit``."""
-        return self._select(sa.true() if after is None else ENVIRONMENTS.c.name > after, limit)
+        """Return environments by name: those after a name, at most ``limit``. Unreadable ones have a ``problem``."""
+        condition = sa.true() if after is None else ENVIRONMENTS.c.name > after
+        return self._select(condition, limit, tolerant=True)
 
     def replace(
         self,
@@ -209,7 +209,7 @@ class EnvironmentRegister:
         with self.database.writing() as connection:
             count_change(self.database, connection, ENVIRONMENTS.name)
             is_it = ENVIRONMENTS.c.name == name
-            removed = stored_environments(connection, is_it, decode=_readable_options)
+            removed = stored_environments(connection, is_it, tolerant=True)
             if removed:
                 # Another environment may get the name.
                 remove_hooks(connection, name)
@@ -309,12 +309,12 @@ class EnvironmentRegister:
         return environment
 
     def _select(
-        self, condition: sa.ColumnElement[bool], limit: int | None = None
+        self, condition: sa.ColumnElement[bool], limit: int | None = None, *, tolerant: bool = False
     ) -> builtins.list[StoredEnvironment]:
         if not self.database.exists:
             return []
         with self.database.reading() as connection:
-            return stored_environments(connection, condition, limit)
+            return stored_environments(connection, condition, limit, tolerant=tolerant)
 
     def _sealed(self, name: str) -> SealedEnvironment | None:
         if not self.database.exists:
@@ -349,13 +349,6 @@ def _changed(
     store(connection)
     update_environment(connection, sealed.id, {"revision": revision})
     return stored_environments(connection, ENVIRONMENTS.c.id == sealed.id)[0]
-
-
-def _readable_options(name: str, text: str) -> EnvironmentOptions:
-    try:
-        return decode_options(name, text)
-    except StoreLayoutMismatch:
-        return EnvironmentOptions.model_construct()
 
 
 def _counted(sealed: SealedEnvironment) -> dict[str, object]:

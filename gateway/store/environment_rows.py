@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from gateway.config.environment_models import EnvironmentOptions
+from gateway.errors import StoreLayoutMismatch
 
 from .encryption.key_encryption import WrappedKey
 from .revisions import revisions_in
@@ -46,9 +47,9 @@ def stored_environments(
     condition: sa.ColumnElement[bool],
     limit: int | None = None,
     *,
-    decode: Callable[[str, str], EnvironmentOptions] = decode_options,
+    tolerant: bool = False,
 ) -> list[StoredEnvironment]:
-    """Return environments by name. ``decode`` makes their options of name and text. Raises StoreLayoutMismatch."""
+    """Return environments by name. Raises StoreLayoutMismatch if one cannot be read; ``tolerant``: it has a problem."""
     order = sa.select(ENVIRONMENTS).where(condition).order_by(ENVIRONMENTS.c.name).limit(limit)
     rows = connection.execute(order).mappings().all()
     secrets: dict[str, set[str]] = {}
@@ -57,7 +58,7 @@ def stored_environments(
     named = sa.select(columns.environment, columns.option).where(columns.environment.in_(ids))
     for environment, option in connection.execute(named):
         secrets.setdefault(environment, set()).add(option)
-    return [_stored(row, frozenset(secrets.get(row["id"], ())), decode) for row in rows]
+    return [_stored(row, frozenset(secrets.get(row["id"], ())), tolerant) for row in rows]
 
 
 def wrapping_keys(connection: sa.Connection) -> list[str]:
@@ -130,12 +131,15 @@ def _sealed(
     ]
 
 
-def _stored(
-    row: sa.RowMapping, secrets: frozenset[str], decode: Callable[[str, str], EnvironmentOptions]
-) -> StoredEnvironment:
+def _stored(row: sa.RowMapping, secrets: frozenset[str], tolerant: bool) -> StoredEnvironment:
     values: dict[str, Any] = dict(row)
     del values["revision"]
-    values["options"] = decode(values["name"], values["options"])
+    try:
+        values["options"] = decode_options(values["name"], values["options"])
+    except StoreLayoutMismatch as error:
+        if not tolerant:
+            raise
+        values |= {"options": EnvironmentOptions.model_construct(), "problem": error.message}
     linked = values["linked"]
     values["linked"] = None if linked is None else msgspec.json.decode(linked, type=Linked)
     return StoredEnvironment(**values, secrets=secrets)

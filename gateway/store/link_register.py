@@ -51,6 +51,14 @@ class LinkRegister:
         """Return a session; None if there is none."""
         return self._find(LINK_SESSIONS.c.id == session_id)
 
+    def delete(self, session_id: str) -> bool:
+        """Delete a session; return whether there was one. A visitor who has begun with it cannot go on."""
+        if not self._database.exists:
+            return False
+        with self._database.writing() as connection:
+            is_it = LINK_SESSIONS.c.id == session_id
+            return connection.execute(LINK_SESSIONS.delete().where(is_it)).rowcount == 1
+
     def replace(self, session: StoredSession) -> None:
         """Store the next version of a session. Raises VersionConflict unless the one before is stored."""
         with self.replacing(session):

@@ -47,6 +47,8 @@ class StoredEnvironment(Struct, frozen=True, kw_only=True):
     created: float
     updated: float
     linked: Linked | None
+    problem: str | None = None
+    """Why ``options`` are not those that are stored: this version cannot read them."""
 
 
 class SealedEnvironment(Struct, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import httpx
 import pytest
 from openapi_spec_validator import validate
 
+from gateway.cli.environments import print_list
 from gateway.config.settings import Settings
 from tests.support.described_api import DescribedApi, described_api, new_key
 from tests.support.doors import ADMIN_DOORS
@@ -275,3 +277,23 @@ async def test_a_check_says_where_the_way_ends(one: DescribedApi) -> None:
     body = answer.json()
     assert (body["status"], body["steps"][0]["text"]) == ("problem", URL)
     assert (await one("POST", f"{PATH}/other/check")).status_code == 404
+
+
+async def test_one_that_cannot_be_read_is_listed_with_its_problem(
+    one: DescribedApi, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As it is described; the others are listed as ever."""
+    for name in ("acme", "beta"):
+        await one("POST", PATH, json={**ACME, "name": name})
+    with sqlite3.connect(tmp_path / "data" / "store" / "gateway.db") as store:
+        store.execute("UPDATE environments SET options = '{\"new\": 1}' WHERE name = 'acme'")
+    store.close()
+    acme, beta = (await one("GET", PATH)).json()["environments"]
+
+    assert acme["problem"] == "The options of the environment acme cannot be read: new."
+    assert "url" not in acme
+    assert (beta["name"], beta["url"], "problem" in beta) == ("beta", URL, False)
+    settings = Settings(data_dir=tmp_path / "data", stored_environments=True)
+    print_list(settings, as_json=False)
+    states = [line.split()[1] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert states == ["unreadable", "active"]

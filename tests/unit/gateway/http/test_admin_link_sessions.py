@@ -107,3 +107,17 @@ async def test_without_an_application_customers_enter_theirs(tmp_path: Path) -> 
 
     assert (refused.status_code, refused.json()["error"]["field"]) == (400, "application")
     assert own.status_code == 201
+
+
+async def test_a_revoked_link_leads_nowhere(api: DescribedApi, settings: Settings) -> None:
+    made = (await api("POST", PATH, json={"name": "acme"})).json()
+    one = f"{PATH}/{made['id']}"
+
+    assert (await api("DELETE", one)).status_code == 204
+    assert [(await api(method, one)).status_code for method in ("GET", "DELETE")] == [404, 404]
+    lines = audited(settings)
+    assert [line["act"] for line in lines] == [
+        "environment.link_session",
+        "environment.unlink_session",
+    ]
+    assert lines[1]["environment"] == "acme"

@@ -15,6 +15,7 @@ from gateway.config.credential_models import CredentialOptions
 from gateway.config.environment_models import EnvironmentOptions
 from gateway.config.environment_secrets import SECRETS
 from gateway.config.settings import Settings
+from gateway.environments.environment_json import environment_json
 from gateway.environments.environment_store import open_environment_register
 from gateway.errors import (
     EnvironmentExists,
@@ -214,7 +215,14 @@ def test_one_that_cannot_be_read_can_be_removed(register: EnvironmentRegister) -
     with register.database.writing() as connection:
         connection.execute(ENVIRONMENTS.update().values(options="nonsense"))
     with pytest.raises(StoreLayoutMismatch, match="acme"):
-        register.list()
+        register.get("acme")
+    # It hides none of the others.
+    register.create("beta", WITH_SECRETS)
+    acme, beta = register.list()
+    assert (acme.name, beta.name, beta.problem) == ("acme", "beta", None)
+    assert "acme cannot be read" in (acme.problem or "")
+    assert environment_json(acme)["problem"] == acme.problem
+    register.remove("beta")
 
     removed = register.remove("acme")
 

@@ -27,7 +27,7 @@ MAPPED = {
     "line.transaction_date, currency, exchange_rate": "JournalLine transactionDate currency exchangeRate",
     "line.account, tracking_categories": "JournalLine accountType account trackingCategories",
     "line.net_amount": "JournalLine debit credit netAmount",
-    "line.contact, description, tax": "JournalLine contactType description taxGroup itemTaxGroup",
+    "line.contact, description, tax": "JournalLine accountType accountNumber description taxGroup itemTaxGroup",
     "posted GL": "LedgerEntry number voucher date companyCode lines",
     "posted GL lines": "LedgerEntryLine account netAmount dimensions accountWithDimensions",
     "vendor": "Vendor number name email phone addresses taxNumber currency paymentTerm status updatedAt",

@@ -42,6 +42,7 @@ from gateway.http.request_audit import auditing
 from gateway.http.running_operations import RunningOperations
 from gateway.http.waiting_bytes import WaitingBytes
 from gateway.identity.authenticator import Authenticator
+from gateway.jobs.changing import ChangesKind
 from gateway.jobs.exporting import ExportKind
 from gateway.jobs.importing import ImportKind
 from gateway.jobs.job_store import JobStore
@@ -373,7 +374,8 @@ class Lifespan:
 def job_kinds(settings: Settings) -> Sequence[JobKind]:
     """Return what jobs can do: whoever writes another kind adds it here."""
     options = settings.jobs
-    return (ExportKind(options.part_rows, options.parallel), ImportKind(), MutationKind())
+    exports = ExportKind(options.part_rows, options.parallel)
+    return (exports, ChangesKind(options.part_rows), ImportKind(), MutationKind())
 
 
 def _sharing(shared: SharedParts, build_model: BuildModel) -> BuildModel:

@@ -9,7 +9,7 @@ A job is its caller's: for everybody else it does not exist. It is read in the e
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
@@ -28,9 +28,11 @@ from gateway.errors import (
     WrongJobState,
 )
 from gateway.events import RequestRefused
+from gateway.export.changes import change_reader
 from gateway.export.from_document import export_of_document
 from gateway.export.request import ENDINGS, ExportRequest, read_export
 from gateway.identity.caller import Caller
+from gateway.jobs.changing import CHANGES, ChangesJob
 from gateway.jobs.exporting import ExportJob, ExportKind
 from gateway.jobs.job_json import job_json, manifest_json
 from gateway.jobs.records import FileFacts, Job, NewJob
@@ -38,6 +40,7 @@ from gateway.jobs.service import Jobs
 from gateway.packages.choice import check_package, read_source
 from gateway.packages.records import SourceChoice
 from gateway.request import GraphQLRequest
+from gateway.runtime.generations import GenerationManager
 
 from .edge import send_refusal
 from .endpoints import JOBS, Endpoint, with_cors
@@ -74,7 +77,8 @@ _STATUS: Mapping[type[GatewayError], int] = {
 }
 _FIELDS = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
 _METHODS = ("GET", "HEAD", "POST", "DELETE")
-_EXPORT = ("set", "where", "fields", "format", "companies", "formulas", "source")
+_EXPORT = ("set", "where", "fields", "format", "companies", "formulas", "source", "kind")
+_CHANGES = ("set", "where", "fields", "companies", "since", "kind")
 
 Answer: TypeAlias = Callable[["JobRequest"], Awaitable[None]]
 
@@ -216,10 +220,13 @@ async def _start_export(request: JobRequest) -> None:
     parameters = await body_parameters(
         request.headers, request.receive, endpoint.settings.max_body_bytes
     )
+    if parameters.get("kind") == CHANGES:
+        await _start_changes(request, caller, live, parameters)
+        return
     gateway = live.gateway
     documents = endpoint.documents.of_caller(caller, gateway.view)
     values, is_trusted = _with_document(parameters, documents, request.headers)
-    name, export, companies, source = _read(values, request.headers)
+    name, export, companies, source = _read(values, request.headers, _EXPORT)
     ready = await ready_export(endpoint, scope, caller, live, name, lambda: export)
     if documents.store is not None and not is_trusted:
         documents.find({"query": ready.export.document}, request.headers)
@@ -254,6 +261,44 @@ async def _start_export(request: JobRequest) -> None:
     await request.answer(202, job_json(job, request.path), (b"location", location))
 
 
+async def _start_changes(
+    request: JobRequest, caller: Caller, live: GenerationManager, parameters: Mapping[str, Any]
+) -> None:
+    """Start a job of changes. Raises HttpError, GatewayError."""
+    endpoint, values = request.endpoint, dict(parameters)
+    name, export, companies, _ = _read(values, request.headers, _CHANGES)
+    ready = await ready_export(endpoint, request.scope, caller, live, name, lambda: export)
+    reader = change_reader(ready, GraphQLRequest(query="", companies=companies, caller=caller))
+    documents = endpoint.documents.of_caller(caller, live.gateway.view)
+    if documents.store is not None:
+        documents.find({"query": reader.request.query}, request.headers)
+    columns = ready.export.columns if export.fields is None else ()
+    of = ChangesJob(
+        set=name,
+        export=export,
+        since=parameters.get("since"),
+        companies=companies,
+        columns=tuple(column.name for column in columns),
+    )
+    job = await request.jobs.start(
+        NewJob(
+            environment=request.environment,
+            profile=endpoint.profile,
+            kind=CHANGES,
+            request=msgspec.json.encode(of),
+            files=FileFacts(
+                name=f"{ready.export.set}-{CHANGES}",
+                ending=ENDINGS["ndjson"],
+                media=MEDIA["ndjson"].decode(),
+            ),
+            caller=caller,
+            is_personal=live.gateway.settings.identity == "caller",
+        )
+    )
+    location = f"{request.path}/{job.id}".encode()
+    await request.answer(202, job_json(job, request.path), (b"location", location))
+
+
 def _with_document(
     parameters: Mapping[str, Any], documents: DocumentAccess, headers: Headers
 ) -> tuple[Mapping[str, Any], bool]:
@@ -277,12 +322,12 @@ def _with_document(
 
 
 def _read(
-    parameters: Mapping[str, Any], headers: Headers
+    parameters: Mapping[str, Any], headers: Headers, accepted: Sequence[str]
 ) -> tuple[str, ExportRequest, tuple[str, ...] | None, SourceChoice]:
     """Return the list, the export, the company scope and the source that a body names. Raises BadArgument."""
     for name in parameters:
-        if name not in _EXPORT:
-            raise BadArgument(f"There is no {name}.", hint=f"There are: {', '.join(_EXPORT)}.")
+        if name not in accepted:
+            raise BadArgument(f"There is no {name}.", hint=f"There are: {', '.join(accepted)}.")
     values = {name: value for name, value in parameters.items() if value is not None}
     if isinstance(values.get("where"), dict):
         values["where"] = msgspec.json.encode(values["where"]).decode()
@@ -294,6 +339,9 @@ def _read(
     if "set" not in values:
         raise BadArgument("set is missing.", hint='For example: {"set": "CustomersV3"}')
     name = values.pop("set")
+    if values.pop("kind", ExportKind.name) not in {ExportKind.name, CHANGES}:
+        raise BadArgument(f"kind is neither {ExportKind.name} nor {CHANGES}.")
+    values.pop("since", None)
     companies = values.pop("companies", headers.get("x-d365-company"))
     source = read_source(values.pop("source", "auto"))
     return name, read_export(values), companies_of(companies), source

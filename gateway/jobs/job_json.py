@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from .changing import CHANGES, changes_json
 from .records import Job, Part
 
 
@@ -39,6 +40,7 @@ def job_json(job: Job, path: str) -> Mapping[str, Any]:
 def manifest_json(job: Job, path: str) -> Mapping[str, Any]:
     """Return the manifest of a job: all of its parts, as far as they are complete."""
     own = f"{path}/{job.id}"
+    more = changes_json(job) if job.kind == CHANGES else {}
     return {
         "job": job.id,
         "name": job.files.name,
@@ -51,6 +53,7 @@ def manifest_json(job: Job, path: str) -> Mapping[str, Any]:
             {**_part_json(part), "href": f"{own}/parts/{part.number}"}
             for part in job.checkpoint.parts
         ],
+        **more,
     }
 
 

@@ -68,6 +68,16 @@ BARS = (
         "saved",
         at_least=True,
     ),
+    Bar(
+        "Under load",
+        "metrics and 1 % traces, to none",
+        1.05,
+        "x",
+        "telemetry",
+        "ratio",
+        {"case": "100 rows x 10"},
+    ),
+    Bar("Under load", "telemetry itself", 40, "µs", "telemetry_parts", "cpu_us", {"part": "all"}),
     Bar("Under load", "pricing a list", 20, "µs", "cost_pricing", "median_us", {"case": "a list"}),
     Bar(
         "Under load",

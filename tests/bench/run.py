@@ -48,6 +48,7 @@ BENCHMARKS = {
     "on_behalf": "bench_on_behalf:on_behalf",
     "cache": "bench_cache:cache",
     "cost": "bench_cost:cost",
+    "telemetry": "bench_telemetry:telemetry",
     "overload": "bench_overload:overload",
     "replicas": "bench_replicas:replicas",
     "policy": "bench_policy:policy",

@@ -138,7 +138,21 @@ def test_workers_share_the_port_and_end_together(tmp_path: Path) -> None:
         assert answers == [answers[0]] * 4
         assert answers[0]["data"]["customersV3"]["totalCount"] > 0
 
+        metrics = get(
+            gateway.wait_for(r"Health: +(http://\S+)").replace("/health", "/metrics")
+        ).text
         assert gateway.end() == 0
+    # One text for both workers, each under its number; together they have counted all.
+    counts = re.findall(
+        r'^graphql_server_operation_duration_seconds_count\{worker="([01])",.* (\d+)',
+        metrics,
+        re.MULTILINE,
+    )
+    assert sum(int(count) for _, count in counts) == 5
+    assert {
+        'd365_gateway_worker_up{worker="0"} 1.0',
+        'd365_gateway_worker_up{worker="1"} 1.0',
+    } <= set(metrics.splitlines())
     # The settings reach the workers, and each logs for itself.
     events = [json.loads(line)["event"] for line in gateway.errors.splitlines()]
     assert (events.count("schema_built"), events.count("operation_served")) == (3, 5)

@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from gateway.app import create_app
 from gateway.config.settings import Settings
 from gateway.events import Event, Observer, tee
+from gateway.telemetry.measurements import Measurements
 from tests.support.changing_metadata import build_here, csdl
 from tests.support.memory_odata import Row, Tables
 from tests.support.observers import raise_bugs
@@ -135,6 +136,7 @@ async def deployed(
     services: dict[str, Service] | None = None,
     *,
     observe: Observer = raise_bugs,
+    measurements: Measurements | None = None,
 ) -> AsyncIterator[Deployment]:
     """Yield a deployment over services in memory; if the settings name none, over the embedded sandbox."""
     names = ("home", *settings.environments) if settings.url else ()
@@ -150,6 +152,7 @@ async def deployed(
         transport=httpx.MockTransport(answer) if there else None,
         observe=tee(raise_bugs, events.append, observe),
         build_model=build_here,
+        measurements=measurements,
     )
     async with (
         app.router.lifespan_context(app),

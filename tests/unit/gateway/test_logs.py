@@ -7,7 +7,9 @@ import subprocess
 import sys
 
 import pytest
+import typer
 
+from gateway.cli.options import fail
 from gateway.config.settings import Settings
 from gateway.events import Event, OperationServed, RequestRetried, log_event
 from gateway.events.jobs import JobDelayed
@@ -53,6 +55,17 @@ def test_only_operations_without_errors_are_sampled(capsys: pytest.CaptureFixtur
 
 def test_a_part_of_the_operations_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
     assert 10 < len(logged(capsys, *[OK] * 200, log={"sample": 0.5})) < 190
+
+
+def test_the_error_that_ends_a_command_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(Settings(log_format="json"))
+    with pytest.raises(typer.Exit) as ended:
+        fail("Cannot listen.", "Choose another port.", 2)
+
+    line = json.loads(capsys.readouterr().err)
+    assert ended.value.exit_code == 2
+    assert (line["event"], line["level"]) == ("failed", "error")
+    assert (line["message"], line["hint"]) == ("Cannot listen.", "Choose another port.")
 
 
 NOISE = """

@@ -15,6 +15,7 @@ import pytest
 
 from gateway.config.settings import Settings
 from gateway.events import Event
+from gateway.events.metadata import MetadataDrifted
 from gateway.status.comparison import RegisteredOperation
 from gateway.status.deployment_status import DeploymentStatus
 from gateway.status.sources import StoredStatus
@@ -228,7 +229,9 @@ async def test_registered_operations_that_break_are_named(
         services["acme"].document = csdl("Name", sets=SETS)
         await reload_acme(deployment)
         (change,) = await drift(deployment, "acme")
+        drifted = [e for e in deployment.events if isinstance(e, MetadataDrifted)]
 
+    assert [(event.breaking, event.operations) for event in drifted] == [(change["breaking"], 1)]
     assert change["broken_operations"] == [
         {"id": "bad", "errors": ["Cannot query field 'old' on type 'Thing'. Did you mean 'id'?"]}
     ]

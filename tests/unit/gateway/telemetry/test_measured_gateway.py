@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -12,9 +13,11 @@ from gateway.config.settings import Settings
 from gateway.telemetry import catalog
 from gateway.telemetry.exposition import render
 from gateway.telemetry.measurements import Measurements
+from tests.support.environments import deployed, path_of, settings_of
 from tests.support.observers import raise_bugs
 
 pytestmark = pytest.mark.anyio
+NAMES = "{ things { nodes { name } } }"
 NOT_HERE = {
     # Of a deployment with other settings.
     *("d365_gateway_environments", "d365_gateway_documents", "d365_gateway_workers"),
@@ -83,3 +86,27 @@ async def test_operations_are_counted_by_kind(
     await run(http, query)
 
     assert sum(times.counts) == before + 1
+
+
+async def test_each_environment_has_gauges_while_it_is_open(tmp_path: Path) -> None:
+    measurements = Measurements()
+    limits, states = (measurements.of(m) for m in (catalog.UPSTREAM_LIMIT, catalog.ENVIRONMENTS))
+    settings = settings_of("acme", "beta", data_dir=tmp_path)
+
+    def environments() -> set[str]:
+        render(measurements, of_process=False)  # which reads the gauges
+        return {labels[-1] for labels, _ in limits.values()}
+
+    async with deployed(settings, measurements=measurements) as deployment:
+        assert environments() == {"default"}
+        await deployment.data(NAMES, path_of("acme"))
+        assert environments() == {"default", "acme"}
+        assert {labels[0]: cell.value for labels, cell in states.values()} == {
+            "declared": 2,
+            "open": 1,
+            "opening": 0,
+            "unavailable": 0,
+        }
+        times = measurements.of(catalog.OPERATION_SECONDS)
+        assert {labels[-1] for labels, _ in times.distributions()} == {"acme"}
+    assert environments() == set()

@@ -160,42 +160,58 @@ class UnifiedApi:
     @cached_property
     def entries(self) -> Mapping[str, UnifiedEntry]:
         """Every type, by name. Binds all types."""
-        return {entry.name: entry for entry in self._entries()}
+        named = {e.name: e for e in self._named.values() if self._exists(e)}
+        return {**named, **self._of_writing}
 
     def entry(self, name: str) -> UnifiedEntry | None:
-        """Return the entry of a type; None if there is none of that name."""
-        # Most names are of other types, for which nothing need be bound.
+        """Return the entry of a type; None if there is none of that name. Binds no other types."""
         if not name.startswith(self.binder.type_name("")) or not self:
             return None
-        return self.entries.get(name)
+        entry = self._named.get(name)
+        if entry is not None:
+            return entry if self._exists(entry) else None
+        return self._of_writing.get(name)
+
+    @cached_property
+    def _of_writing(self) -> Mapping[str, UnifiedEntry]:
+        """The types of mutations, by name. Binds the types that can be written."""
+        return {entry.name: entry for entry in self.written()}
+
+    @cached_property
+    def _named(self) -> Mapping[str, UnifiedEntry]:
+        """The types that there may be, by name, as the mappings say: nothing is bound."""
+        return {entry.name: entry for entry in self._entries()}
+
+    def _exists(self, entry: UnifiedEntry) -> bool:
+        """Return whether the environment has what a type is made of."""
+        if entry.kind is UnifiedKind.WHERE:
+            return bool(self.type(entry.short).filters)
+        if entry.kind is UnifiedKind.ORDER_BY:
+            return any(f.order for f in self.type(entry.short).filters.values())
+        return True
 
     def _entries(self) -> Iterator[UnifiedEntry]:
         if not self:
             return
         served = [space.spec for space in self.namespaces.values()]
         connections = self._connections(served)
-        texts = False
         for space in self.namespaces.values():
             yield UnifiedEntry(space.type_name, UnifiedKind.NAMESPACE, space.name)
         for spec in (t for model in served for t in model.types.values()):
-            bound = self.type(spec.name)
-            yield UnifiedEntry(bound.name, UnifiedKind.OBJECT, spec.name)
-            texts |= any(f.type_name.endswith(TEXT_FILTER) for f in bound.filters.values())
+            name = self.binder.type_name(spec.name)
+            yield UnifiedEntry(name, UnifiedKind.OBJECT, spec.name)
             if spec.name in connections:
-                yield UnifiedEntry(f"{bound.name}Connection", UnifiedKind.CONNECTION, spec.name)
-                yield UnifiedEntry(f"{bound.name}Edge", UnifiedKind.EDGE, spec.name)
-                if bound.filters:
-                    yield UnifiedEntry(f"{bound.name}Where", UnifiedKind.WHERE, spec.name)
-                if any(f.order for f in bound.filters.values()):
-                    yield UnifiedEntry(f"{bound.name}OrderBy", UnifiedKind.ORDER_BY, spec.name)
+                yield UnifiedEntry(f"{name}Connection", UnifiedKind.CONNECTION, spec.name)
+                yield UnifiedEntry(f"{name}Edge", UnifiedKind.EDGE, spec.name)
+                yield UnifiedEntry(f"{name}Where", UnifiedKind.WHERE, spec.name)
+                yield UnifiedEntry(f"{name}OrderBy", UnifiedKind.ORDER_BY, spec.name)
         for enum in (e for model in served for e in model.enums.values()):
             name = self.binder.type_name(enum.name)
             yield UnifiedEntry(name, UnifiedKind.ENUM, enum.name)
             yield UnifiedEntry(f"{name}Filter", UnifiedKind.FILTER, enum.name)
-        if texts:
+        if any(_has_texts(t) for model in served for t in model.types.values()):
             yield UnifiedEntry(self.binder.prefix + TEXT_FILTER, UnifiedKind.FILTER)
         yield UnifiedEntry(self.binder.prefix + SOURCE, UnifiedKind.SOURCE)
-        yield from self.written()
 
     def _connections(self, served: Sequence[ModelSpec]) -> frozenset[str]:
         """Return the types of which there are connections."""
@@ -212,3 +228,8 @@ class UnifiedApi:
     def has(self, name: str) -> bool:
         """Return whether there is a type of that name."""
         return self.entry(name) is not None
+
+
+def _has_texts(spec: TypeSpec) -> bool:
+    """Return whether a type has texts from a table."""
+    return any(f.type == "String" and f.values for f in spec.fields.values())

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import structs
 
 from schema.catalog import Catalog
-from schema.catalog.records import Field, FieldKind, InputRole, TypeKind
+from schema.catalog.records import Field, FieldKind, TypeKind
 from schema.model.joins import join_pairs
 from schema.model.records import Navigation, ReferentialConstraint
 
@@ -148,7 +148,7 @@ class Binder:
         """Return a condition on rows of a type. Raises MissingError."""
         column = column_of(self._catalog, csdl, spec.column)
         # A caller who may not filter by a column must not learn from a list what it holds.
-        if where_input(self._catalog, csdl, column.source, InputRole.VALUE) is None:
+        if where_input(self._catalog, csdl, column) is None:
             raise MissingError(f"{spec.column} cannot be filtered by")
         assert column.value is not None
         values = spec.value if isinstance(spec.value, tuple) else (spec.value,)

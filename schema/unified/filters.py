@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from schema.catalog import Catalog
-from schema.catalog.records import InputRole, TypeKind
 
-from .lookups import MissingError, check_type, operand_of, where_input
+from .lookups import MissingError, check_type, operand_of, order_input, where_input
 from .records import FieldSpec
 from .views import Column, Filter
 
@@ -24,30 +23,24 @@ def filter_of(
     path: list[str] = []
     csdl = root
     for step in column.steps:
-        relation = where_input(catalog, csdl, step.field.source, InputRole.TO_ONE)
+        relation = None if step.many else where_input(catalog, csdl, step.field)
         # A condition on what the row is not, because the mapping leaves out some related rows, would pass others.
         if relation is None or step.where:
             return None
-        path.append(relation.name)
+        path.append(relation[0])
         csdl = step.field.target
-    item = where_input(catalog, csdl, column.field.source, InputRole.VALUE)
+    item = where_input(catalog, csdl, column.field)
     if item is None:
         return None
-    path.append(item.name)
+    name, filter_type = item
+    path.append(name)
     if spec.values or spec.otherwise:
         return _mapped(spec, column, tuple(path), type_name, prefix)
     assert column.field.value is not None
     if not check_type(column.field.value, type_name, column.where):
         return None
-    order = None if column.steps else _order(catalog, csdl, column.field.source)
-    return Filter(tuple(path), item.type_name, order=order)
-
-
-def _order(catalog: Catalog, csdl: str, source: str) -> str | None:
-    if not catalog.can_order(csdl):
-        return None
-    inputs = catalog.inputs_of(catalog.name_of(TypeKind.ORDER_BY, csdl)).values()
-    return next((i.name for i in inputs if i.of is not None and i.of.source == source), None)
+    order = None if column.steps else order_input(catalog, csdl, column.field)
+    return Filter(tuple(path), filter_type, order=order)
 
 
 def _mapped(

@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 from schema.catalog import Catalog
-from schema.catalog.records import (
-    Clean,
-    Field,
-    FieldKind,
-    InputField,
-    InputRole,
-    TypeKind,
-    ValueType,
-)
+from schema.catalog.inputs import RESERVED_INPUTS, is_ordered
+from schema.catalog.records import Clean, Field, FieldKind, InputRole, TypeKind, ValueType
 
 
 class MissingError(Exception):
@@ -29,14 +22,28 @@ def column_of(catalog: Catalog, csdl: str, name: str) -> Field:
     return field
 
 
-def where_input(catalog: Catalog, csdl: str, source: str, role: InputRole) -> InputField | None:
-    """Return the field of the ``where`` of a type that concerns a column or navigation; None if there is none."""
-    if not catalog.can_filter(csdl):
+def where_input(catalog: Catalog, csdl: str, field: Field) -> tuple[str, str] | None:
+    """Return name and type of the field of the ``where`` of a type that concerns a column, or a relation to one row.
+
+    None if it has none. The other fields of the ``where`` are not made: those of relations depend on many types.
+    """
+    denied = catalog.denied_properties(csdl, "filterable", "non_filterable")
+    if denied is None or field.source in denied or not catalog.can_filter(csdl):
         return None
+    condition = catalog.where_condition(csdl, field)
+    if condition is None or condition[0] not in (InputRole.VALUE, InputRole.TO_ONE):
+        return None
+    if RESERVED_INPUTS.isdisjoint(catalog.object(csdl).fields):
+        return field.name, condition[1]
     inputs = catalog.inputs_of(catalog.name_of(TypeKind.WHERE, csdl)).values()
-    return next(
-        (i for i in inputs if i.role is role and i.of is not None and i.of.source == source), None
-    )
+    return next((i.name, i.type_name) for i in inputs if i.of is not None and i.of == field)
+
+
+def order_input(catalog: Catalog, csdl: str, field: Field) -> str | None:
+    """Return the name of the field of the ``orderBy`` of a type that concerns a column; None if there is none."""
+    denied = catalog.denied_properties(csdl, "sortable", "non_sortable")
+    is_offered = denied is not None and field.source not in denied and is_ordered(field)
+    return field.name if is_offered and catalog.can_order(csdl) else None
 
 
 def operand_of(kind: ValueType, value: object) -> object:

@@ -7,7 +7,7 @@ keys, errors and payloads are the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -142,8 +142,7 @@ class UnifiedWrites:
         return known
 
     def _written(self, kind: UnifiedKind, bound: UnifiedType) -> Iterator[WrittenField]:
-        raw = self._raw_inputs(_KINDS[kind], bound.csdl)
-        by_source = {f.of.source: f for f in raw.values() if f.of is not None}
+        by_source = self._raw_inputs(_KINDS[kind], bound.csdl)
         required = self._required(kind, bound.csdl)
         for field in bound.fields.values():
             if field.name in self.api.spec(bound.short).writes.without:
@@ -155,9 +154,20 @@ class UnifiedWrites:
             if item is not None:
                 yield item
 
-    def _raw_inputs(self, kind: TypeKind, csdl: str) -> Mapping[str, InputField]:
+    def _raw_inputs(self, kind: TypeKind, csdl: str) -> Callable[[str], InputField | None]:
+        """Return a function from columns and navigations to the fields of the input of rows."""
         entry = self._writes.entry(self._writes.name_of(kind, csdl))
-        return {} if entry is None else self._writes.inputs.fields(entry)
+        if entry is None:
+            return lambda _: None
+        info, inputs = self._writes.catalog.object(csdl), self._writes.inputs.fields(entry)
+
+        def of_source(source: str) -> InputField | None:
+            try:
+                return inputs[info.by_source(source).name]
+            except KeyError:
+                return None
+
+        return of_source
 
     def _required(self, kind: UnifiedKind, csdl: str) -> frozenset[str]:
         if kind is not UnifiedKind.CREATE_INPUT:
@@ -167,14 +177,17 @@ class UnifiedWrites:
         )
 
     def _value(
-        self, field: UnifiedField, by_source: Mapping[str, InputField], required: frozenset[str]
+        self,
+        field: UnifiedField,
+        by_source: Callable[[str], InputField | None],
+        required: frozenset[str],
     ) -> WrittenField | None:
         if field.kind is not ViewKind.VALUE or field.many or field.convert or field.empty:
             return None
         if len(field.columns) != 1 or field.columns[0].steps:
             return None
         column = field.columns[0].field
-        raw, value = by_source.get(column.source), column.value
+        raw, value = by_source(column.source), column.value
         if raw is None or value is None:
             return None
         values: Mapping[str, Any] | None = None
@@ -196,11 +209,11 @@ class UnifiedWrites:
         )
 
     def _items(
-        self, kind: UnifiedKind, field: UnifiedField, by_source: Mapping[str, InputField]
+        self, kind: UnifiedKind, field: UnifiedField, by_source: Callable[[str], InputField | None]
     ) -> WrittenField | None:
         if kind is not UnifiedKind.CREATE_INPUT or len(field.steps) != 1 or field.steps[0].where:
             return None
-        raw = by_source.get(field.steps[0].field.source)
+        raw = by_source(field.steps[0].field.source)
         if raw is None or not self.inputs(UnifiedKind.NESTED_INPUT, field.of):
             return None
         name = self.name_of(UnifiedKind.NESTED_INPUT, field.of)
@@ -268,11 +281,10 @@ class UnifiedWrites:
     def _constants(self, kind: UnifiedKind, short: str) -> dict[str, Any]:
         """Return the values that the mapping sets in every new row."""
         bound = self.api.type(short)
-        raw = self._raw_inputs(_KINDS[kind], bound.csdl)
-        by_source = {f.of.source: f for f in raw.values() if f.of is not None}
+        by_source = self._raw_inputs(_KINDS[kind], bound.csdl)
         constants: dict[str, Any] = {}
         for source, value in self.api.spec(short).writes.set.items():
-            item = by_source.get(source)
+            item = by_source(source)
             if item is not None and item.of is not None and item.of.value is not None:
                 constants[item.name] = operand_of(item.of.value, value)
         return constants

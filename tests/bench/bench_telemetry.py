@@ -34,13 +34,14 @@ async def telemetry(quick: bool) -> list[Report]:
         f"CPU of a request with metrics and {RATIO:.0%} traces, and without; {GC_FROZEN}",
     )
     with collecting() as collector:
-        traced = {
-            "D365_TRACING__ENDPOINT": collector.endpoint,
-            "D365_TRACING__RATIO": str(RATIO),
-        }
         async with (
             serving(ONE, HUNDRED, D365_METRICS__ENABLED="false") as without,
-            serving(ONE, HUNDRED, **traced) as full,
+            serving(
+                ONE,
+                HUNDRED,
+                D365_TRACING__ENDPOINT=collector.endpoint,
+                D365_TRACING__RATIO=str(RATIO),
+            ) as full,
         ):
             for name in (ONE, HUNDRED):
                 await _compare(report, name, without, full, quick)

@@ -21,6 +21,7 @@ MAPPED = {
     "TrackingCategory.id, name": "TrackingCategory id name valuesFrom",
     "TrackingCategory.options": "TrackingCategory options",
     "TrackingOption": "TrackingOption value name status activeFrom activeTo parentValue company category",
+    "which account goes with which dimension": "AccountStructure name segment1 segment2 rules",
     "JournalEntry.id, number, memo": "JournalEntry id number memo journal reference",
     "JournalEntry.posting_status, company": "JournalEntry postingStatus companyCode company",
     "JournalEntry lines": "JournalEntry lines",

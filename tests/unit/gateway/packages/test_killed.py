@@ -28,7 +28,7 @@ from gateway.jobs.running import RunningJob
 from gateway.packages.executions import Executions
 from gateway.packages.records import Execution
 from gateway.runtime.served_api import ServedApi
-from gateway.sandbox import create_sandbox
+from gateway.sandbox import SandboxSettings, create_sandbox
 from gateway.sandbox.packages import Packages
 from tests.support.app_client import serving
 from tests.support.caller_tokens import CallerTokenWorld
@@ -117,7 +117,7 @@ class Served:
 
 @pytest.fixture(scope="module")
 async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
-    sandbox = create_sandbox()
+    sandbox = create_sandbox(SandboxSettings(scale=0.5))
     options = PackageOptions(
         poll=0.001, sets={"CustomersV3": PackageSet(project="Export CustomersV3")}
     )

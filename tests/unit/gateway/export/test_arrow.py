@@ -7,13 +7,16 @@ import random
 import sys
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import msgspec
 import pyarrow
 import pyarrow.ipc
 import pyarrow.parquet
 import pytest
+from msgspec import structs
 
 from gateway.errors import NotInstalled, UpstreamMalformed
 from gateway.export.arrow import ArrowWriter
@@ -68,6 +71,33 @@ def test_values_keep_type_and_digits(
     assert str(table.schema.field("a").type) == kind
     assert table.column("a").to_pylist() == [expected, None, expected]
     assert pyarrow.ipc.open_stream(stream).read_all().equals(table)
+
+
+def test_duckdb_reads_the_same(tmp_path: Path) -> None:
+    """A reader that shares no code with arro3, and none with pyarrow."""
+    cases = {f"c{number}": case for number, case in enumerate(CASES) if "]" not in case[1]}
+    columns = [
+        structs.replace(column(scalar), path=(name,)) for name, (scalar, *_) in cases.items()
+    ]
+    row = ",".join(f'"{name}":{text}' for name, (_, text, *_) in cases.items())
+    nulls = ",".join(f'"{name}":null' for name in cases)
+    path = tmp_path / "rows.parquet"
+    path.write_bytes(written(ArrowWriter(columns, "parquet"), f"[{{{row}}},{{{nulls}}}]"))
+
+    # An instant as a value of Python would need another library.
+    (instant,) = (name for name, (scalar, *_) in cases.items() if scalar == "DateTime")
+    with duckdb.connect() as database:
+        first, second = database.execute(
+            f"SELECT * REPLACE (make_timestamp(epoch_us({instant})) AS {instant}) FROM '{path}'"
+        ).fetchall()
+
+    expected = [
+        Decimal(text.strip('"')) if value is None else value for _, text, value, _ in cases.values()
+    ]
+    assert list(first) == [
+        value.replace(tzinfo=None) if isinstance(value, datetime) else value for value in expected
+    ]
+    assert list(second) == [None] * len(cases)
 
 
 @pytest.mark.parametrize(

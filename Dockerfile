@@ -20,7 +20,7 @@ RUN make setup
 
 FROM python:3.11.14-slim-bookworm
 RUN useradd --system --uid 10001 --no-create-home gateway \
-  && install -d -o 10001 -m 700 /var/lib/d365-graphql
+  && install -d -o 10001 -m 700 /var/lib/d365-graphql /var/cache/d365-graphql
 WORKDIR /app
 COPY --from=setup /app /app
 COPY --from=page /app/gateway/graphiql/assets gateway/graphiql/assets
@@ -31,9 +31,12 @@ ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 ENV D365_READ_ONLY=true D365_GRAPHIQL=false
 # API keys, audit files and the gateway's own key: mount a volume here to keep them.
 ENV D365_DATA_DIR=/var/lib/d365-graphql
-VOLUME /var/lib/d365-graphql
+# Metadata and what is made of them: a volume that outlives the container starts the next one in a second. Nothing else is
+# written but /tmp, so the root may be read-only (--read-only --tmpfs /tmp).
+ENV D365_CACHE_DIR=/var/cache/d365-graphql
+VOLUME ["/var/lib/d365-graphql", "/var/cache/d365-graphql"]
 USER 10001
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
-  CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]
+  CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ.get(\"D365_PORT\") or 8000}/healthz', timeout=2)"]
 CMD ["d365-graphql", "serve", "--host", "0.0.0.0"]

@@ -93,8 +93,33 @@ def test_it_says_whether_it_is_well():
     command = json.loads(check.partition("CMD ")[2])
 
     assert command[0] == "python"
-    assert "http://127.0.0.1:8000/healthz" in command[2]
     compile(command[2], "healthcheck", "exec")
+
+
+@pytest.mark.parametrize(
+    ("variables", "asked"),
+    [({}, "8000"), ({"D365_PORT": "9000"}, "9000"), ({"D365_PORT": ""}, "8000")],
+)
+def test_the_health_check_follows_the_port(variables, asked, monkeypatch):
+    (check,) = [a for word, a in LAST if word == "HEALTHCHECK"]
+    opened = []
+    monkeypatch.setattr("urllib.request.urlopen", lambda url, **_: opened.append(url))
+    monkeypatch.delenv("D365_PORT", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    exec(json.loads(check.partition("CMD ")[2])[2], {})
+
+    assert opened == [f"http://127.0.0.1:{asked}/healthz"]
+
+
+def test_what_is_written_is_in_volumes_of_its_user():
+    (volumes,) = [json.loads(a) for word, a in LAST if word == "VOLUME"]
+    variables = dict(pair.split("=", 1) for word, a in LAST if word == "ENV" for pair in a.split())
+    (made,) = [a for word, a in LAST if word == "RUN"]
+
+    assert volumes == [variables["D365_DATA_DIR"], variables["D365_CACHE_DIR"]]
+    assert f"install -d -o 10001 -m 700 {' '.join(volumes)}" in made
 
 
 def test_it_listens_where_it_says():

@@ -24,6 +24,7 @@ from gateway.webhooks.records import NewSubscription, Subscription, Target
 from gateway.webhooks.runner import WebhookRunner
 from gateway.webhooks.service import Webhooks
 from gateway.webhooks.subscription_store import SubscriptionStore
+from tests.support.described_api import new_key
 from tests.support.hooked import CREDIT, Hooked, hooked
 from tests.support.manual_clock import until
 from tests.support.receivers import SETTINGS, TARGET, receiving
@@ -57,6 +58,31 @@ async def test_rights_of_webhooks_are_those_of_exports_and_changes(tmp_path: Pat
 
         http.headers.pop("authorization")
         assert (await http.get(f"/webhooks/{answer['id']}")).status_code == 401
+
+
+async def test_a_webhook_is_its_callers_and_administrators(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    keys = {name: new_key(settings, name) for name in ("one", "other", "admin")}
+    async with receiving(tmp_path, inbound={"api_keys": True}) as here:
+
+        def sign_in(name: str) -> None:
+            here.here.http.headers["authorization"] = f"Bearer {keys[name]}"
+
+        sign_in("one")
+        own = (await here.create())["links"]["self"]
+        sign_in("other")
+        assert (await here.get("/webhooks"))["webhooks"] == []
+        for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/pause"), ("POST", "/secret")):
+            await here.get(f"{own}{path}", method, 404)
+        sign_in("admin")
+        (listed,) = (await here.get("/webhooks"))["webhooks"]
+        assert listed["links"]["self"] == own
+        assert (await here.get(f"{own}/pause", "POST"))["state"] == "PAUSED"
+        # As its creator was, and not as the administrator is.
+        resumed = await here.get(f"{own}/resume", "POST")
+        assert resumed["state"] == "ACTIVE"
+        one = await here.webhooks.find(resumed["id"], "", None)
+        assert one.caller.roles == ("one",)
 
 
 async def test_the_policy_counts_that_holds_when_they_are_sent(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import pytest
 from openapi_spec_validator import validate
 from starlette.routing import Route
 
-from gateway.app import create_app
 from gateway.config.settings import Settings
 from gateway.http.webhook_operations import OPENAPI, WEBHOOKS
 from tests.support.app_client import calling, serving
@@ -23,7 +22,7 @@ async def test_the_description_is_valid_and_complete(tmp_path: Path) -> None:
     validate(description)
     routed = {
         route.path
-        for route in create_app(settings).routes
+        for route in client.app.routes
         if isinstance(route, Route) and route.path.startswith(WEBHOOKS)
     }
 

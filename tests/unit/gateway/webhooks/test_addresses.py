@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import httpx
 import pytest
@@ -12,8 +11,6 @@ import pytest
 from gateway.config.webhook_addresses import webhook_address
 from gateway.odata.transport_errors import PrivateAddress
 from gateway.webhooks.sending import ChosenTargets, attempt
-from tests.support.hooked import CREDIT
-from tests.support.receivers import receiving
 from tests.support.sockets import answering, listening
 
 pytestmark = pytest.mark.anyio
@@ -83,14 +80,3 @@ async def test_a_name_that_leads_into_the_own_network_is_not_connected_to() -> N
         assert (
             await attempt(http, f"http://localhost:{server.port}/", {}, b"{}") == "PrivateAddress"
         )
-
-
-async def test_redirects_are_not_followed(tmp_path: Path) -> None:
-    async with receiving(tmp_path) as here:
-        one = await here.create()
-        here.status = lambda _: 302
-        await here.here.ask(CREDIT, limit="1")
-        await here.settled(1)
-        assert len(here.requests) == 1
-        shown = await here.get(one["links"]["self"])
-        assert shown["error"]["message"] == "The receiver has not taken it: status 302."

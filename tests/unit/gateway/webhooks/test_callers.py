@@ -155,11 +155,12 @@ class Process:
                 await asyncio.sleep(0.01)
 
 
-@pytest.fixture
-async def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hooked]:
-    monkeypatch.setattr(runners, "POLL", 0.02)
-    async with hooked(tmp_path) as opened:
-        yield opened
+@pytest.fixture(scope="module")
+async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hooked]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runners, "POLL", 0.02)
+        async with hooked(tmp_path_factory.mktemp("callers")) as opened:
+            yield opened
 
 
 @pytest.fixture

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.config.settings import Settings
 from gateway.events.environments import WebhookAbandoned, WebhookFailed
 from gateway.events.webhooks import WebhookPaused
+from gateway.webhooks.errors import WebhooksUnavailable
 from gateway.webhooks.service import GRACE
+from gateway.webhooks.subscription_store import SubscriptionStore
 from tests.support.hooked import CREDIT
 from tests.support.manual_clock import until
 from tests.support.receivers import TARGET, Receiver, is_verified, receiving
@@ -217,11 +219,25 @@ async def test_what_cannot_be_sent_is_refused(
     assert answer["errors"][0]["extensions"]["code"] == code
 
 
-async def test_a_deployment_without_hosts_sends_none(tmp_path: Path) -> None:
-    async with receiving(tmp_path, webhooks={}) as here:
-        answer = await here.create(501)
-        assert answer["errors"][0]["extensions"]["code"] == "WEBHOOKS_UNAVAILABLE"
-        await here.get("/webhooks", status=501)
+@pytest.mark.parametrize(
+    "values",
+    [{}, {"webhooks": {"hosts": ["*"]}}, {"webhooks": {"hosts": ["*"]}, "store": "none"}],
+    ids=["no hosts", "no store", "no store at all"],
+)
+def test_some_deployments_send_none(values: dict[str, Any]) -> None:
+    with pytest.raises(WebhooksUnavailable):
+        SubscriptionStore(Settings.model_validate({"data_dir": None, **values})).require()
+
+
+async def test_redirects_are_not_followed(here: Receiver) -> None:
+    one = await here.create()
+    here.status = lambda _: 302
+    await here.here.ask(CREDIT, limit="302")
+    await here.settled(1)
+
+    assert len(here.requests) == 1
+    shown = await here.get(one["links"]["self"])
+    assert shown["error"]["message"] == "The receiver has not taken it: status 302."
 
 
 async def test_nothing_of_them_is_stored_in_clear(here: Receiver) -> None:

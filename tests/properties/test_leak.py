@@ -22,6 +22,7 @@ from graphql import (
     GraphQLSchema,
     get_named_type,
     is_leaf_type,
+    is_required_argument,
     parse,
     validate,
 )
@@ -295,7 +296,12 @@ def _sent(value: object) -> object:
 def _leaves(world: Worlds, name: str) -> str:
     kind = world.sdl.type_map[name]
     assert isinstance(kind, GraphQLObjectType)
-    leaves = (f for f, made in kind.fields.items() if is_leaf_type(get_named_type(made.type)))
+    leaves = (
+        f
+        for f, made in kind.fields.items()
+        if is_leaf_type(get_named_type(made.type))
+        and not any(is_required_argument(argument) for argument in made.args.values())
+    )
     return " ".join(f"{name}_{field}: {field}" for field in leaves)
 
 

@@ -29,7 +29,6 @@ from .records import (
 )
 
 FOLDER = Path(__file__).parent / "models"
-FORMAT = "https://d365-graphql-gateway.readthedocs.io/data/unified/"
 _NAME = re.compile(r"[a-z][A-Za-z0-9]*\Z")
 _TYPE_NAME = re.compile(r"[A-Z][A-Za-z0-9]*\Z")
 _ENUM_VALUE = re.compile(r"[A-Z][A-Z0-9_]*\Z")
@@ -73,6 +72,8 @@ class _Reading:
         self._tables: dict[str, dict[str, Any]] = {}
         """Namespace → what its files say, merged."""
         self._files: dict[str, list[str]] = {}
+        self._said: dict[tuple[str, ...], str] = {}
+        """Namespace and keys → the file that says it; of several the last one."""
         self._problems: list[str] = []
 
     def add(self, file: Path) -> None:
@@ -95,7 +96,14 @@ class _Reading:
         if merged and "version" in table:
             table["version"] = f"{merged['version']}, {table['version']}"
         _merge(merged, table, depth=4)
-        self._files.setdefault(namespace, []).append(file.name)
+        label = f"{file.parent.name}/{file.name}"
+        self._files.setdefault(namespace, []).append(label)
+        self._said.update({(namespace, *keys): label for keys in _keys_of(table)})
+
+    def _place(self, namespace: str, *keys: str) -> str:
+        """Return where keys are said, for messages: the file and the keys."""
+        said = self._said.get((namespace, *keys[:4])) or " + ".join(self._files[namespace])
+        return f"{said}: {'.'.join(keys)}"
 
     def models(self) -> tuple[ModelSpec, ...]:
         """Return the models. Raises MappingError."""
@@ -105,7 +113,7 @@ class _Reading:
             raise MappingError(
                 "Mapping files of unified models cannot be used:",
                 problems=self._problems,
-                hint=f"The format is described at {FORMAT}.",
+                hint='The format is described on the page "Unified models" of the documentation.',
             )
         return models
 
@@ -116,12 +124,11 @@ class _Reading:
             self._problems.append(f"{place}: version is missing.")
         self._unknown(place, table, _TOP)
         enums = {
-            name: self._enum(f"{place}: enums.{name}", name, value)
+            name: self._enum(self._place(namespace, "enums", name), name, value)
             for name, value in _tables(table, "enums")
         }
         types = {
-            name: self._type(f"{place}: types.{name}", name, value)
-            for name, value in _tables(table, "types")
+            name: self._type(namespace, name, value) for name, value in _tables(table, "types")
         }
         return ModelSpec(
             namespace=namespace,
@@ -147,7 +154,8 @@ class _Reading:
         texts = {value: str(text) for value, text in values.items()}
         return EnumSpec(name, texts, str(table.get("description", "")))
 
-    def _type(self, place: str, name: str, table: Mapping[str, Any]) -> TypeSpec:
+    def _type(self, namespace: str, name: str, table: Mapping[str, Any]) -> TypeSpec:
+        place = self._place(namespace, "types", name)
         self._unknown(place, table, _OF_TYPE)
         if not _TYPE_NAME.match(name):
             self._problems.append(f"{place}: a type is called like Account.")
@@ -159,7 +167,7 @@ class _Reading:
         for field, value in table.get("fields", {}).items():
             if value is False:
                 continue
-            at = f"{place}.fields.{field}"
+            at = self._place(namespace, "types", name, "fields", field)
             if not _NAME.match(field) or field in ("raw", "sources"):
                 self._problems.append(
                     f"{at}: a field is called like postingStatus, not raw or sources."
@@ -178,7 +186,7 @@ class _Reading:
             single=table.get("single", ""),
             where=tuple(self._conditions(f"{place}.where", table.get("where", {}))),
             joins={
-                join: self._join(f"{place}.joins.{join}", join, value)
+                join: self._join(self._place(namespace, "types", name, "joins", join), join, value)
                 for join, value in _tables(table, "joins")
             },
             fields=fields,
@@ -264,12 +272,10 @@ class _Reading:
             types.update(model.types)
             enums.update(model.enums)
         for model in models:
-            place = " + ".join(self._files[model.namespace])
             for spec in model.types.values():
-                self._problems.extend(
-                    f"{place}: types.{spec.name}.{problem}"
-                    for problem in type_problems(spec, types, enums)
-                )
+                for keys, problem in type_problems(spec, types, enums):
+                    place = self._place(model.namespace, "types", spec.name, *keys)
+                    self._problems.append(f"{place}: {problem}")
 
 
 def _tables(table: Mapping[str, Any], name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -287,3 +293,11 @@ def _merge(below: dict[str, Any], above: Mapping[str, Any], depth: int) -> None:
             _merge(known, value, depth - 1)
         else:
             below[key] = value
+
+
+def _keys_of(table: Mapping[str, Any], depth: int = 4) -> Iterator[tuple[str, ...]]:
+    """Yield the keys of a table, and of those in it: ``("types", "User", "fields", "name")``."""
+    for key, value in table.items():
+        yield (key,)
+        if isinstance(value, Mapping) and depth > 1:
+            yield from ((key, *below) for below in _keys_of(value, depth - 1))

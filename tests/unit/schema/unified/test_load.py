@@ -92,6 +92,20 @@ def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
     assert len(caught.value.problems) == 2
 
 
+def test_a_mistake_is_that_of_the_file_that_makes_it(tmp_path: Path) -> None:
+    file = tmp_path / "directory.toml"
+    file.write_text('namespace = "directory"\n[types.User.fields]\nname = "persn.Name"\n', "utf-8")
+
+    with pytest.raises(MappingError) as caught:
+        load_models([file])
+
+    (problem,) = caught.value.problems
+    assert problem == (
+        f"{tmp_path.name}/directory.toml: types.User.fields.name.column:"
+        " there is no join persn. Did you mean person?"
+    )
+
+
 def test_a_further_file_extends_a_model(tmp_path: Path) -> None:
     file = tmp_path / "own.toml"
     file.write_text(

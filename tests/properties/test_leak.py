@@ -51,6 +51,7 @@ from tests.support.random_rows import tables
 from tests.support.roles import SEALER, caller
 from tests.support.soak import bounded
 from tests.support.zoo_model import DIALECTS, KEYS, SETS, Zoo, schema_of, zoo_mapping
+from tests.support.zoo_rows import literal
 
 pytestmark = pytest.mark.heavy
 POLICIES = bounded(8, 200)
@@ -261,18 +262,6 @@ def operators(world: Worlds, item: InputField, set_name: str, whole: Tables) -> 
     if name in ("in", "nin"):
         return f"{{ {name}: [{literal(one, type_name)}, {literal(chance.choice(values), type_name)}] }}"
     return f"{{ {name}: {literal(one, type_name)} }}"
-
-
-MEMBERS = {"Red": "RED", "DarkGreen": "DARK_GREEN", "Blue": "BLUE", "Yes": "true", "No": "false"}
-
-
-def literal(value: object, type_name: str) -> str:
-    """Return a value of a row as a literal of the API."""
-    if type_name in ("Decimal", "Long"):
-        return f'"{value}"'
-    if isinstance(value, str) and type_name not in ("String", "ID"):
-        return MEMBERS.get(value, value)
-    return json.dumps(value)
 
 
 def entities(world: Worlds, whole: Tables) -> Operation:

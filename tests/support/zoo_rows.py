@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -42,3 +43,15 @@ def plain(row: Any) -> Any:
     if isinstance(row, msgspec.Raw):
         return msgspec.json.decode(row)
     return [plain(item) for item in row] if isinstance(row, list) else (type(row), row)
+
+
+MEMBERS = {"Red": "RED", "DarkGreen": "DARK_GREEN", "Blue": "BLUE", "Yes": "true", "No": "false"}
+
+
+def literal(value: object, type_name: str) -> str:
+    """Return a value of a row as a literal of the API."""
+    if type_name in ("Decimal", "Long"):
+        return f'"{value}"'
+    if isinstance(value, str) and type_name not in ("String", "ID"):
+        return MEMBERS.get(value, value)
+    return json.dumps(value)

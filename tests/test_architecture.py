@@ -282,7 +282,14 @@ def test_the_odata_side_knows_nothing_of_graphql() -> None:
             },
         ),
         # The other one names the type of what aiohttp calls.
-        ("aiohttp", {"gateway.odata.transport", "gateway.odata.public_addresses"}),
+        (
+            "aiohttp",
+            {
+                "gateway.odata.transport",
+                "gateway.odata.public_addresses",
+                "gateway.odata.name_lookup",
+            },
+        ),
         ("msal", {"gateway.odata.token_requests"}),
         ("aiodataloader", {"gateway.execution.key_batches"}),
         (

@@ -23,6 +23,10 @@ from .writing import ImportStopped, ImportWriter
 TOO_MANY_ERRORS = "TOO_MANY_ERRORS"
 
 
+_PART = 8_192
+"""Bytes of a body whose rows are read in one turn of the event loop."""
+
+
 class ImportRun(Struct):
     """One import under way."""
 
@@ -96,8 +100,12 @@ class ImportRun(Struct):
 
 
 async def _with_end(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes | None]:
+    """Yield the pieces in parts whose rows take a few milliseconds, however short they are; None at the end."""
     async for piece in pieces:
-        yield piece
+        for start in range(0, len(piece), _PART):
+            if start:
+                await asyncio.sleep(0)
+            yield piece[start : start + _PART]
     yield None
 
 

@@ -38,6 +38,7 @@ from gateway.config.settings import Settings
 from gateway.errors import SettingsError
 
 from .lazy_request import LazyRequest
+from .name_lookup import NameLookup
 from .public_addresses import NotPublic
 from .transport_errors import PrivateAddress
 
@@ -181,7 +182,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 limit=self._connections,
                 keepalive_timeout=IDLE,
                 socket_factory=self._sockets,
-                resolver=self._resolver,
+                resolver=self._resolver or NameLookup(),
             ),
             # Affinity cookies would pin all requests to one web server.
             cookie_jar=aiohttp.DummyCookieJar(),

@@ -112,7 +112,7 @@ def secret_in(settings: Settings, *, grace: float | None = None, at: float = 0.0
 async def hooked(folder: Path, **more: Any) -> AsyncIterator[Hooked]:
     """Yield a gateway whose sandbox reports each write, in a thread of its own."""
     settings = Settings.model_validate({**ALONE, "data_dir": folder, **more})
-    secret, loop = secret_in(settings, grace=60.0, at=time.time()), asyncio.get_running_loop()
+    secret, loop = secret_in(settings, grace=600.0, at=time.time()), asyncio.get_running_loop()
     opened: list[Hooked] = []
 
     def post(address: str, headers: Mapping[str, str], body: bytes) -> None:

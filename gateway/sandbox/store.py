@@ -144,6 +144,7 @@ class Store:
         """Delete the rows whose properties equal the values, and return their number."""
         storage = self.storage(self.world.storage_of_set(name))
         tests = [storage.column(n) == storage.fields[n].to_stored(v) for n, v in values.items()]
+        self._last_ids[storage.name] = self._next_id(storage) - 1
         return self._connection.execute(sa.delete(self._table(storage)).where(*tests)).rowcount
 
     def rows(self, name: str, **values: Any) -> list[dict[str, Any]]:

@@ -338,7 +338,7 @@ REPORTS = _counter(
 )
 WEBHOOKS = _counter(
     "d365_gateway_webhooks_total",
-    "Webhooks: sent, failed (sent again later), abandoned.",
+    "Webhooks: sent, failed (sent again later), abandoned; receivers to which no more are sent: paused.",
     "outcome",
 )
 

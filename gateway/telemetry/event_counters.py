@@ -59,6 +59,7 @@ COUNTED: Mapping[str, tuple[Metric, tuple[str, ...]]] = {
     "WebhookSent": (m.WEBHOOKS, ("sent",)),
     "WebhookFailed": (m.WEBHOOKS, ("failed",)),
     "WebhookAbandoned": (m.WEBHOOKS, ("abandoned",)),
+    "WebhookPaused": (m.WEBHOOKS, ("paused",)),
 }
 """Events that are one more of something: their class → the metric and its labels; the environment is an empty one."""
 BY_NAME = frozenset(

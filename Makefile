@@ -137,7 +137,7 @@ bench-quick: $(VENV)/.installed-dev ## The same with fewer rounds: less than two
 	$(BIN)/python tests/bench/run.py --quick $(ARGS)
 
 ##@ Maintain
-.PHONY: lock clean help
+.PHONY: lock release clean help
 # No file of a lock names a registry: where packages come from is the machine's setting.
 COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --strip-extras \
 	--generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
@@ -150,6 +150,9 @@ lock: $(BIN)/pip-compile ## Write the lock files anew (UPGRADE=--upgrade for new
 	  (cd "$$folder" && npm install --package-lock-only --no-fund --no-audit); done; fi
 	! grep -nE '(https?|file):/|(^|[^.])/(home|root|opt|work)/' requirements.lock requirements-dev.lock $(SPARK)/requirements.lock scripts/installer.lock
 	! grep -n '"resolved": "http' $(PAGE)/package-lock.json $(CLIENTS)/package-lock.json
+
+release: $(VENV)/.installed-dev page ## The files of a release with checksums, in dist/VERSION (ARGS=--draft before the changelog has its section)
+	$(BIN)/python scripts/release.py $(ARGS)
 
 clean: ## Remove everything that can be made again
 	rm -rf $(VENV) $(SPARK_VENV) docs/_build .cache/metadata $(ASSETS) $(PAGE)/node_modules $(CLIENTS)/node_modules .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*

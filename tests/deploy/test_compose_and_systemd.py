@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import SecretStr
 
 from gateway.config.loading import load_settings
 from gateway.config.rendering import secret_settings, settings_table
@@ -43,7 +44,7 @@ def test_the_gateway_accepts_the_variables(name: str) -> None:
 
     assert set(variables) <= KNOWN
     assert str(settings.url).startswith("http://sandbox:")
-    assert settings.store is not None
+    assert isinstance(settings.store, SecretStr)
     assert "@postgres/" in settings.store.get_secret_value()
 
 

@@ -18,6 +18,17 @@ STOPPING = "stopping"
 """Key in an ASGI connection's ``state``: the event set when the server stops, long before the lifespan ends."""
 
 
+def begin_stop(app: object) -> None:
+    """Note that an application is about to stop: it serves everything, but is not ready for more."""
+    if (state := getattr(app, "state", None)) is not None:
+        state.is_stopping = True
+
+
+def is_stopping(app: object) -> bool:
+    """Return whether an application is about to stop."""
+    return getattr(getattr(app, "state", None), "is_stopping", False)
+
+
 @dataclass(eq=False, slots=True)
 class Pending:
     """A write that waits to be sent or, once it ``is_sent``, for its answer."""

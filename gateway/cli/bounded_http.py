@@ -20,6 +20,7 @@ from gateway.request import Answer
 from gateway.shutdown import STOPPING
 
 from .connections import Admission, ConnectionLimits, Outlet, connections_of
+from .draining import is_draining
 from .uvicorn_parts import STATUS_LINE, HttpToolsProtocol
 
 HEAD_SECONDS = 15.0
@@ -141,7 +142,11 @@ class BoundedProtocol(HttpToolsProtocol):
             raise _Refused(refusal)
         self._awaits_head, self._size = False, 0
         super().on_headers_complete()
-        if (self._is_ending or self._is_excess) and not self._is_upgraded and self.cycle:
+        if (
+            (self._is_ending or self._is_excess or is_draining(self.server_state))
+            and not self._is_upgraded
+            and self.cycle
+        ):
             self.cycle.keep_alive = False
 
     def _check_head(self) -> bytes | None:
@@ -183,6 +188,11 @@ class BoundedProtocol(HttpToolsProtocol):
             self.loop.call_later(LAST_REQUEST, self._close_idle)
         else:
             self._end_after_answers()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether an answer is under way."""
+        return not self._is_idle
 
     @property
     def _is_idle(self) -> bool:

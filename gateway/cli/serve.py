@@ -25,7 +25,7 @@ from gateway.environments.reloading import Reloaded, reload_environment
 from gateway.errors import SettingsError
 from gateway.events import Started, log_event
 from gateway.graphiql import BUILT
-from gateway.http.admin_app import Served, this_process
+from gateway.http.admin_app import Served, until_stopping
 from gateway.http.admin_metrics import MetricsSource
 from gateway.http.admin_reload import Reload
 from gateway.http.endpoints import API, PAGE
@@ -44,6 +44,7 @@ from .bounded_http import BoundedProtocol, socket_protocol
 from .check_callers import require_callers
 from .connections import ConnectionLimits
 from .demo import Demonstration, demonstrating
+from .draining import steps_of
 from .progress import reading_metadata
 from .server import GracefulServer, Workers
 from .signals_and_port import (
@@ -139,15 +140,22 @@ def _serve_one(
             await opened.enter_async_context(app.router.lifespan_context(app))
         # Before the address is printed: a script that reads it may connect at once.
         listener.listen(BACKLOG)
-        workers = this_process()
         opened.enter_context(
-            answering(settings, admin, lambda: workers, _served(app), _reload(app), _metrics(app))
+            answering(
+                settings,
+                admin,
+                until_stopping(app),
+                _served(app),
+                _reload(app),
+                _metrics(app),
+            )
         )
         address = address_of(listener, settings.host)
         announcement_of(app.state.live.gateway, address, admin, demonstration).publish()
         freeze()
         _reload_on_hangup(app, hung_up)
-        await GracefulServer(_config(app, settings, lifespan="off")).serve(sockets=[listener])
+        config = _config(app, settings, lifespan="off")
+        await GracefulServer(config, steps_of(settings)).serve(sockets=[listener])
 
     opened = contextlib.AsyncExitStack()
     hung_up = terminal_watch()
@@ -237,7 +245,7 @@ def _serve_many(
             )
             # On a busy machine workers take ten seconds to import, in which a client that has read the address would
             # be connected but not answered.
-            group = Workers(config, sockets=[listener], on_ready=announcement.publish)
+            group = Workers(config, [listener], announcement.publish, steps_of(settings))
 
             async def reload(_: str | None) -> Reloaded | None:
                 group.reload()

@@ -1,12 +1,15 @@
 """Graceful shutdown: every request that reached the server gets a JSON response.
 
-    SIGTERM ─▶ connections in the backlog are accepted, the listener is closed
-               ├─ grace    running requests continue
+    SIGTERM ─▶ /readyz answers 503
+               ├─ drain    connections are still accepted, each for one request: balancers notice, clients move
+               │           then those in the backlog are accepted, the listener is closed
+               ├─ spread   sockets and streams end, one after the other
+               ├─ grace    running requests continue, beside that
                ├─ answers  no further write is sent (NOT_SENT); those that were sent are waited for
                ├─ last     unanswered writes are reported as OUTCOME_UNKNOWN
                └─ last     reads are cancelled and answered with 503; then connections are cut
 
-Orchestrators kill after 30 seconds. The four steps take at most 20, and end early if nothing is running.
+All steps but the first end early if nothing is running. Ctrl-C leaves out the first one.
 """
 
 from __future__ import annotations
@@ -19,15 +22,18 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import uvicorn
 
+from gateway.events import Observer, Stopped, Stopping, log_event
 from gateway.http.admin_app import WorkerState
 from gateway.logs import is_json, log_uncaught
 from gateway.odata.client import ODataClient
+from gateway.shutdown import begin_stop
 
+from .draining import DrainingState, ShutdownSteps, in_order
 from .signals_and_port import terminal_watch
 from .uvicorn_parts import STARTUP_FAILURE, Multiprocess, Process
 from .worker_metrics import MetricsPipe
@@ -38,37 +44,46 @@ _TICK = 0.05
 """Seconds between two checks whether anything is running, or whether a worker is ready."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShutdownSteps:
-    """The steps of the module's docstring, in seconds."""
-
-    grace: float = 13.0
-    """For which running requests continue."""
-    answers: float = 5.0
-    """Further ones, to wait for the upstream's answers to writes."""
-    last: float = 1.0
-    """To send the remaining responses."""
-
-
 class GracefulServer(uvicorn.Server):
     """uvicorn's server with a graceful shutdown."""
 
-    def __init__(self, config: uvicorn.Config, steps: ShutdownSteps = ShutdownSteps()) -> None:
+    def __init__(self, config: uvicorn.Config, steps: ShutdownSteps | None = None) -> None:
         super().__init__(config)
-        self._steps = steps
+        self.server_state = self._draining = DrainingState()
+        self._steps = steps or ShutdownSteps()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop in the steps of the module's docstring."""
+        began, steps = time.monotonic(), self._steps
+        state = getattr(self.config.loaded_app, "state", None)
+        observe: Observer = getattr(state, "observe", None) or log_event
+        begin_stop(self.config.loaded_app)
+        open_connections = len(self.server_state.connections)
+        observe(Stopping(connections=open_connections, drain=steps.drain, grace=steps.grace))
+        await self._serve_on()
         await self._accept_backlog(sockets or ())
         for server in self.servers:
             server.close()
         for listener in sockets or ():
             listener.close()
-        for connection in tuple(self.server_state.connections):
-            connection.shutdown()
-        await self._drain()
+        loop = asyncio.get_running_loop()
+        for seconds, connection in in_order(tuple(self.server_state.connections), steps.spread):
+            if seconds:
+                loop.call_later(seconds, connection.shutdown)
+            else:
+                connection.shutdown()
+        cut = await self._drain()
+        observe(Stopped(seconds=time.monotonic() - began, cut=cut))
         if not self.force_exit:
             await self.lifespan.shutdown()
+
+    async def _serve_on(self) -> None:
+        """Accept connections until balancers have noticed; at a terminal (SIGINT) nobody waits for that."""
+        self._draining.is_draining = True
+        for _ in range(round(self._steps.drain / _TICK)):
+            if signal.SIGINT in self._captured_signals:
+                return
+            await asyncio.sleep(_TICK)
 
     async def _accept_backlog(self, listeners: Iterable[socket.socket]) -> None:
         """Accept waiting connections, which closing the listener would reset."""
@@ -89,7 +104,8 @@ class GracefulServer(uvicorn.Server):
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
 
-    async def _drain(self) -> None:
+    async def _drain(self) -> int:
+        """Wait for what is running; return how many connections were cut."""
         client = self._client()
         await self._until_idle(self._steps.grace, client)
         if client is not None:
@@ -100,8 +116,10 @@ class GracefulServer(uvicorn.Server):
         for task in tuple(self.server_state.tasks):
             task.cancel("The server stops.")
         await self._until_idle(self._steps.last, None)
-        for connection in tuple(self.server_state.connections):
+        left = tuple(self.server_state.connections)
+        for connection in left:
             connection.transport.abort()
+        return len(left)
 
     def _client(self) -> ODataClient | None:
         """Return the OData client of the application; None if it is not a gateway."""
@@ -164,11 +182,16 @@ class Workers(Multiprocess):
     """Workers that reload metadata on SIGHUP; uvicorn would restart them."""
 
     def __init__(
-        self, config: uvicorn.Config, sockets: list[socket.socket], on_ready: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        sockets: list[socket.socket],
+        on_ready: Callable[[], None],
+        steps: ShutdownSteps,
     ) -> None:
-        """``on_ready`` is called once, when the first worker serves."""
+        """``on_ready`` is called once, when the first worker serves; ``steps`` are those of each worker's end."""
         super().__init__(config, sockets)
         self._on_ready = on_ready
+        self._make_server = partial(GracefulServer, steps=steps)
         self._hung_up = terminal_watch()
         self._due: set[int] = set()
         self._states: Mapping[int, WorkerState] = {}
@@ -211,7 +234,9 @@ class Workers(Multiprocess):
                 return
 
     def terminate_all(self) -> None:
-        """Close the listener, so that clients cannot connect in vain, and stop the workers."""
+        """Close the listener here, so that it ends with those of the workers, and stop them."""
+        now = time.time()
+        self._states = {pid: WorkerState(pid, "stopping", now) for pid in self._states}
         for listener in self.sockets:
             listener.close()
         super().terminate_all()
@@ -249,7 +274,7 @@ class Workers(Multiprocess):
         self._states = states
 
     def _start(self) -> Process:
-        process = WorkerProcess(self.config, self.sockets)
+        process = WorkerProcess(self.config, self.sockets, self._make_server)
         process.start()
         return process
 

@@ -18,6 +18,9 @@ class StoppableWebSocket(WebSocketsSansIOProtocol):
         self._stopping = asyncio.Event()
         self.app_state = {**self.app_state, STOPPING: self._stopping}
 
+    is_running = True
+    """A socket is under way as long as it is open."""
+
     def connection_lost(self, exc: Exception | None) -> None:
         # Its transport is an ``Outlet``, handed over by ``BoundedProtocol``.
         on_lost = getattr(self.transport, "on_lost", None)

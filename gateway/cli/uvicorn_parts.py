@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ __all__ = [
     "HttpToolsProtocol",
     "Multiprocess",
     "Process",
+    "ServerState",
     "WebSocketsSansIOProtocol",
 ]
 

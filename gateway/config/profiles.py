@@ -63,6 +63,7 @@ NOT_PER_PROFILE = frozenset(
             "metrics",
             "tracing",
             "log",
+            "shutdown",
         ),
         *("encryption_key", "encryption_key_old", "stored_environments"),
         # Names and ids are the same in each API.

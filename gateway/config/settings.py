@@ -52,6 +52,7 @@ from .setting_models import (
     SandboxOptions,
     SubscriptionOptions,
 )
+from .shutdown_models import ShutdownOptions
 from .telemetry_models import LogOptions, MetricsOptions, TracingOptions
 from .unified_models import UnifiedOptions
 from .value_types import (
@@ -336,6 +337,9 @@ class Settings(ReadingSettings):
     log: LogOptions = Field(default=LogOptions(), description="What is logged.")
     tracing: TracingOptions = Field(
         default=TracingOptions(), description="Traces, for a collector of OpenTelemetry."
+    )
+    shutdown: ShutdownOptions = Field(
+        default=ShutdownOptions(), description="From SIGTERM to the end of the process."
     )
     linking: LinkingOptions = Field(
         default=LinkingOptions(),

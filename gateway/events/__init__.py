@@ -40,6 +40,8 @@ from .hooks import HookReported
 from .idempotency import IdempotencyKeyStuck
 from .imports import ImportServed
 from .jobs import JobDelayed, JobEnded
+from .life_cycle import Stopped as Stopped
+from .life_cycle import Stopping as Stopping
 from .metadata import CategoriesStale as CategoriesStale
 from .metadata import LabelsUnavailable as LabelsUnavailable
 from .metadata import MetadataDrifted
@@ -235,6 +237,8 @@ class ErrorRaised(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 Event: TypeAlias = (
     Started
+    | Stopping
+    | Stopped
     | RequestSent
     | RequestServed
     | RequestRetried
@@ -318,7 +322,7 @@ def level_of(event: Event) -> LogLevel:
             | (DocumentsLoaded() | DocumentsChecked())
             | (RequestRefused() | ClientLeft() | OperationServed() | TypesRenewed())
             | (CallerRefused() | KeysLoaded() | SharedStateFound() | ExportServed() | JobEnded())
-            | (ImportServed() | MetadataDrifted() | PackageDownloaded())
+            | (ImportServed() | MetadataDrifted() | PackageDownloaded() | Stopping() | Stopped())
             | (
                 CostRefused()
                 | SubscriptionEnded()

@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import Any, Literal, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -39,6 +39,7 @@ from gateway.errors import Forbidden, SettingsError, StoreUnavailable, Unauthent
 from gateway.events import Observer, RequestRefused, tee
 from gateway.identity.authenticator import Authenticator
 from gateway.replicas.opening import probe_shared_state
+from gateway.shutdown import is_stopping
 from gateway.status.sources import StatusSource
 from gateway.store.api_keys import open_api_keys
 
@@ -63,7 +64,7 @@ class WorkerState(Struct, frozen=True):
     """One process that serves."""
 
     pid: int
-    state: Literal["starting", "ready"]
+    state: Literal["starting", "ready", "stopping"]
     since: float
     """When this state began, in seconds since the epoch."""
 
@@ -298,6 +299,13 @@ def json_for_people(facts: Mapping[str, object], status: int = 200) -> Response:
 def this_process() -> Sequence[WorkerState]:
     """Return the state of this process, which serves from now on."""
     return (WorkerState(os.getpid(), "ready", time.time()),)
+
+
+def until_stopping(app: object) -> Callable[[], Sequence[WorkerState]]:
+    """Return what returns the state of this process, which serves an application from now on."""
+    serving = this_process()
+    stopping = [structs.replace(state, state="stopping") for state in serving]
+    return lambda: stopping if is_stopping(app) else serving
 
 
 def _worker_json(worker: WorkerState) -> Mapping[str, object]:

@@ -34,7 +34,7 @@ class ServingProcess(Protocol):
 
     @property
     def state(self) -> str:
-        """``ready``, or anything else."""
+        """``ready``, ``stopping``, or anything else."""
         ...
 
 
@@ -58,7 +58,7 @@ class OwnMetrics:
 
     def note(self, workers: Sequence[ServingProcess]) -> None:
         """Note which processes there are."""
-        for state in ("starting", "ready"):
+        for state in ("starting", "ready", "stopping"):
             count = sum(worker.state == state for worker in workers)
             self.measurements.set(catalog.WORKERS, count, state)
 
@@ -69,19 +69,19 @@ def probe_routes(
     """Yield the routes of the probes."""
     has_started = False
 
-    def is_ready() -> bool:
-        return any(worker.state == "ready" for worker in workers())
+    def is_any(state: str) -> bool:
+        return any(worker.state == state for worker in workers())
 
     async def live(_: Request) -> Response:
         silence = 0.0 if source is None else source.silence()
         return _status(silence < LONGEST_SILENCE, "ok", "stuck")
 
     async def ready(_: Request) -> Response:
-        return _status(is_ready(), "ready", "starting")
+        return _status(is_any("ready"), "ready", "stopping" if is_any("stopping") else "starting")
 
     async def startup(_: Request) -> Response:
         nonlocal has_started
-        has_started = has_started or is_ready()
+        has_started = has_started or is_any("ready")
         return _status(has_started, "started", "starting")
 
     yield Route("/livez", live)

@@ -1,7 +1,7 @@
 """GraphQL over server-sent events: one operation a request ("distinct connections mode" of graphql-sse).
 
     event: next           event: complete        : a comment now and then, so that proxies keep the connection
-    data: {"data": …}     data:
+    data: {"data": …}     data:                  retry: 850   at the end, if the gateway stops: subscribe again
 
 https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md. An invalid HTTP request is answered with an HTTP
 error; an operation that cannot run has its errors as the stream's only result. The subscription ends when its client
@@ -11,6 +11,7 @@ disconnects, or its credentials end.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, TypeAlias
@@ -38,6 +39,12 @@ HEADERS = (
 )
 _KEEP_ALIVE = b":\n\n"
 _COMPLETE = b"event: complete\ndata:\n\n"
+_RETRY_BETWEEN = (200, 2_000)
+"""Milliseconds after which a client is to subscribe again; by chance, so that not all of them come at once."""
+
+
+class _GatewayStops(Exception):
+    """The subscription is not complete; it ends here because the gateway stops."""
 
 
 Verify: TypeAlias = Callable[[], Awaitable[object]]
@@ -76,16 +83,23 @@ async def _stream_until_gone(
     """Send until the stream is complete, its client disconnects or its credentials end; a mutation goes on."""
     hub = streams.hub
     sending = asyncio.create_task(_send_all(streams, request, send))
-    others: list[asyncio.Task[Any]] = [
-        asyncio.create_task(_until_gone(receive)),
-        asyncio.create_task(hub.until_stopped(scope)),
-    ]
-    refusal = _refusal(streams, request, verify)
+    stopping = asyncio.create_task(hub.until_stopped(scope))
+    others: list[asyncio.Task[Any]] = [asyncio.create_task(_until_gone(receive)), stopping]
+    with streams.live.serving() as gateway:
+        subscribes = gateway.engine.subscribes(request)
+    refusal = _refusal(request, verify) if subscribes else None
     try:
-        ends = (sending, others[0]) if refusal is None else (sending, others[0], refusal)
+        # Other operations have their result first.
+        ends = [sending, others[0], *([stopping] if subscribes else ())]
+        if refusal is not None:
+            ends.append(refusal)
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         if sending.done():
             sending.result()
+        elif subscribes and stopping.done():
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+            await _piece(send, _retry(), more=False)
         elif refusal is not None and refusal.done():
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
@@ -104,11 +118,14 @@ async def _stream_until_gone(
         await asyncio.gather(*others, return_exceptions=True)
 
 
-def _refusal(streams: Streams, request: GraphQLRequest, verify: Verify) -> asyncio.Task[str] | None:
-    """Return a task that ends when the credentials of a subscription do; None for what ends by itself."""
-    with streams.live.serving() as gateway:
-        subscribes = gateway.engine.subscribes(request)
-    if request.caller is ANONYMOUS or not subscribes:
+def _retry() -> bytes:
+    # Not complete: clients that read that would not subscribe again.
+    return b"retry: %d\n\n" % random.randint(*_RETRY_BETWEEN)  # noqa: S311 - no secret
+
+
+def _refusal(request: GraphQLRequest, verify: Verify) -> asyncio.Task[str] | None:
+    """Return a task that ends when the credentials of a subscription do; None if it has none."""
+    if request.caller is ANONYMOUS:
         return None
     return asyncio.create_task(until_refused(lambda: request.caller, verify))
 
@@ -125,7 +142,7 @@ async def _until_gone(receive: Receive) -> None:
 
 
 async def _send_all(streams: Streams, request: GraphQLRequest, send: Send) -> None:
-    quiet = streams.hub.options.heartbeat
+    quiet, last = streams.hub.options.heartbeat, _COMPLETE
     async with aclosing(_results(streams, request)) as results:
         # Not wait_for(): it would cancel the result that is being made at each heartbeat.
         coming = asyncio.ensure_future(anext(results, None))
@@ -135,7 +152,11 @@ async def _send_all(streams: Streams, request: GraphQLRequest, send: Send) -> No
                 if not done:
                     await _piece(send, _KEEP_ALIVE)
                     continue
-                result = coming.result()
+                try:
+                    result = coming.result()
+                except _GatewayStops:
+                    last = _retry()
+                    break
                 if result is None:
                     break
                 await _piece(send, b"event: next\ndata: %b\n\n" % result)
@@ -143,7 +164,7 @@ async def _send_all(streams: Streams, request: GraphQLRequest, send: Send) -> No
         finally:
             coming.cancel()
             await asyncio.gather(coming, return_exceptions=True)
-    await _piece(send, _COMPLETE, more=False)
+    await _piece(send, last, more=False)
 
 
 async def _piece(send: Send, body: bytes, *, more: bool = True) -> None:
@@ -156,6 +177,8 @@ async def _results(streams: Streams, request: GraphQLRequest) -> AsyncGenerator[
         async with aclosing(_each_result(streams, request)) as results:
             async for result in results:
                 yield result
+    except _GatewayStops:
+        raise
     except Exception as error:
         yield failure_answer(error, streams.hub.observe).encode()
 
@@ -174,5 +197,6 @@ async def _each_result(streams: Streams, request: GraphQLRequest) -> AsyncGenera
             async for result in results:
                 yield result
         except FeedEnded as ended:
-            if ended.errors:
-                yield msgspec.json.encode({"errors": ended.errors})
+            if not ended.errors:
+                raise _GatewayStops from ended
+            yield msgspec.json.encode({"errors": ended.errors})

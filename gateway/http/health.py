@@ -20,6 +20,7 @@ from gateway.runtime.assembly import Gateway
 from gateway.runtime.generations import GenerationManager
 from gateway.runtime.metadata_reload import Attempt, Reloader
 from gateway.runtime.profile_instances import ProfileRegistry
+from gateway.shutdown import is_stopping
 
 from .request_audit import audit_of, record_refusal
 
@@ -30,7 +31,10 @@ async def liveness(_: Request) -> Response:
 
 
 async def readiness(request: Request) -> Response:
-    """Answer what is served, since when, and the result of the last reload; 503 while the gateway starts."""
+    """Answer what is served, since when, and the result of the last reload; 503 while the gateway starts or stops."""
+    if is_stopping(request.app):
+        # Before anything else ends: balancers need time to send the next requests elsewhere.
+        return JSONResponse({"status": "stopping"}, status_code=503)
     live: GenerationManager | None = getattr(request.app.state, "live", None)
     if live is None:
         return JSONResponse({"status": "starting"}, status_code=503)

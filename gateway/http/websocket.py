@@ -254,13 +254,11 @@ class Connection:
         raise ConnectionRefused(1012, "The environment has changed")
 
     async def _finish_operations(self) -> None:
-        """Wait until subscriptions, which have been ended, have sent their last messages, and writes their results."""
-        under_way = [t for t in self._operations.values() if t not in self._writing]
+        """Wait until operations have sent their results; subscriptions end with the connection, without a message."""
+        under_way = [t for t in self._operations.values() if t not in self._subscribing]
         if under_way:
-            await asyncio.wait(under_way, timeout=GOODBYE)
-        if self._writing:
-            # They end in bounded time, and their clients must know how (``gateway.shutdown``).
-            await asyncio.wait(tuple(self._writing))
+            # In bounded time (``gateway.shutdown``), and clients must know how writes end.
+            await asyncio.wait(under_way)
 
     async def _await_overflow(self) -> None:
         await self._overflow.wait()
@@ -456,8 +454,11 @@ class Connection:
                 async for result in results:
                     await self._send_for(name, next_message(name, result))
             except FeedEnded as ended:
-                last = error_message(name, ended.errors) if ended.errors else complete_message(name)
-                await self._send_for(name, last, last=True)
+                # Without errors the gateway stops, and the connection ends; a client that was sent ``complete`` would
+                # not subscribe again where it connects next.
+                if ended.errors:
+                    last = error_message(name, ended.errors)
+                    await self._send_for(name, last, last=True)
 
     async def _send_for(self, name: str, message: str, *, last: bool = False) -> None:
         """Send a message of an operation, unless its client has completed it."""

@@ -48,6 +48,7 @@ NOT_DECIDING = frozenset(
             "metrics",
             "tracing",
             "log",
+            "shutdown",
         ),
         *("encryption_key", "encryption_key_old", "stored_environments"),
         # what requests may do

@@ -300,7 +300,6 @@ class Hub:
         finally:
             for task in waiting:
                 task.cancel()
-        self.stop()
 
     async def close(self) -> None:
         """Stop, and wait for unfinished tasks."""

@@ -365,7 +365,7 @@ LOOP_LAG = _histogram(
     OWN_SECONDS,
 )
 WORKERS = _gauge(
-    "d365_gateway_workers", "Processes that serve, by state: starting, ready.", "state"
+    "d365_gateway_workers", "Processes that serve, by state: starting, ready, stopping.", "state"
 )
 WORKER_UP = _gauge("d365_gateway_worker_up", "Whether the process has answered this scrape.")
 

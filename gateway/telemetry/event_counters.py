@@ -74,6 +74,8 @@ BY_NAME = frozenset(
             "StatusNotWritten",
             "StoreFailed",
             "StorePolled",
+            "Stopped",
+            "Stopping",
             "TypesNotRenewed",
         ),
         "TypesRenewed",

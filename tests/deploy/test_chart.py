@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from functools import cache
@@ -13,8 +14,10 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from gateway.cli.draining import longest_end
 from gateway.config.loading import load_settings
 from gateway.config.rendering import settings_table
+from gateway.config.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "deploy" / "helm" / "d365-graphql-gateway"
@@ -215,7 +218,18 @@ def test_a_pod_has_time_to_end_what_runs() -> None:
     spec = pod("full")
     drain = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
 
-    assert spec["terminationGracePeriodSeconds"] >= drain + 20
+    assert spec["terminationGracePeriodSeconds"] >= drain + longest_end(Settings(host="0.0.0.0"))
+
+
+def test_compose_and_systemd_give_it_time_too() -> None:
+    compose = (ROOT / "deploy" / "compose.yaml").read_text(encoding="utf-8")
+    unit = (ROOT / "deploy" / "systemd" / "d365-graphql.service").read_text(encoding="utf-8")
+    times = (r"stop_grace_period: (\d+)s", compose), (r"TimeoutStopSec=(\d+)", unit)
+
+    for pattern, text in times:
+        found = re.search(pattern, text)
+        assert found is not None
+        assert int(found[1]) >= longest_end(Settings(host="0.0.0.0"))
 
 
 def test_the_names_of_service_and_ingress_are_allowed() -> None:

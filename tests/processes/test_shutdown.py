@@ -20,9 +20,13 @@ from starlette.applications import Starlette
 from gateway.app import create_app
 from gateway.cli import bounded_http as protocol
 from gateway.cli.bounded_http import BoundedProtocol
-from gateway.cli.server import GracefulServer, ShutdownSteps
+from gateway.cli.draining import ShutdownSteps, in_order, steps_of
+from gateway.cli.server import GracefulServer
 from gateway.config.settings import Settings
+from gateway.config.shutdown_models import ShutdownOptions
 from gateway.events import RequestRetried
+from gateway.http.admin_app import until_stopping
+from gateway.shutdown import is_stopping
 from tests.support.held import GROUP, Held, at, world
 from tests.support.manual_clock import until
 from tests.support.observers import raise_defects
@@ -175,6 +179,58 @@ async def test_unfinished_requests_are_refused_in_json(
 
         assert response.status_code == 503
         assert response.json()["errors"][0]["extensions"]["code"] == code
+
+
+async def test_a_gateway_that_drains_serves_but_is_not_ready() -> None:
+    async with serving(ShutdownSteps(drain=PATIENCE)) as here:
+        url = f"http://127.0.0.1:{here.port}"
+        async with httpx.AsyncClient(timeout=PATIENCE) as http:
+            assert (await http.get(f"{url}/readyz")).status_code == 200
+            states = until_stopping(here.app)
+            assert [state.state for state in states()] == ["ready"]
+            here.server.should_exit = True
+            await until(lambda: is_stopping(here.app))
+            ready = await http.get(f"{url}/readyz")
+            assert (ready.status_code, ready.json()) == (503, {"status": "stopping"})
+            assert ready.headers["connection"] == "close"
+            assert [state.state for state in states()] == ["stopping"]
+            # A new connection, as that of a balancer that has not noticed yet.
+            answer = await here.post(ROWS)
+            assert answer.json()["data"]["customersV3"]
+        here.server._captured_signals.append(signal.SIGINT)
+        await until(lambda: not here.server.servers[0].is_serving())
+        here.server._captured_signals.clear()
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (Settings(), (0.0, 120.0)),
+        (Settings(host="0.0.0.0", operation_timeout=30), (5.0, 30.0)),
+        (Settings(shutdown=ShutdownOptions(drain=2, grace=7)), (2.0, 7.0)),
+    ],
+    ids=["loopback", "for others", "as set"],
+)
+def test_steps_come_from_the_settings(settings: Settings, expected: tuple[float, float]) -> None:
+    steps = steps_of(settings)
+    assert (steps.drain, steps.grace) == expected
+
+
+def test_streams_end_one_after_the_other() -> None:
+    @dataclass(eq=False)
+    class Open:
+        is_running: bool
+
+        def shutdown(self) -> None:
+            """Nothing runs here."""
+
+    idle, many = [Open(False)] * 2, [Open(True) for _ in range(1_000)]
+    plan = list(in_order([*idle, *many], spread=3.0))
+    assert [seconds for seconds, c in plan if not c.is_running] == [0.0, 0.0]
+    pauses = [seconds for seconds, c in plan if c.is_running]
+    assert (pauses[0], len(set(pauses)), round(pauses[-1], 2)) == (0.0, 1_000, 3.0)
+    assert {id(c) for _, c in plan if c.is_running} == {id(c) for c in many}
+    assert [round(s, 2) for s, _ in in_order(many[:3], spread=3.0)] == [0.0, 0.01, 0.02]
 
 
 async def test_a_connection_in_the_backlog_is_served() -> None:

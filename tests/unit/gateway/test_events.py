@@ -74,6 +74,7 @@ from gateway.events.hooks import HookReported
 from gateway.events.idempotency import IdempotencyKeyStuck
 from gateway.events.imports import ImportServed
 from gateway.events.jobs import JobDelayed, JobEnded
+from gateway.events.life_cycle import Stopped, Stopping
 from gateway.events.metadata import MetadataDrifted
 from gateway.events.operations import OperationSlow
 from gateway.events.replicas import SharedStateFound, SharedStateLost
@@ -90,6 +91,8 @@ LEVELS: list[tuple[Event, str]] = [
         Started(url="http://127.0.0.1:8000", upstream="sandbox", sandbox=True, metadata="0"),
         "info",
     ),
+    (Stopping(connections=3, drain=5.0, grace=120.0), "info"),
+    (Stopped(seconds=6.0, cut=0), "info"),
     (SENT, "debug"),
     (
         OperationSlow(
@@ -244,7 +247,7 @@ def test_json_line_has_the_event_and_its_fields(capsys: pytest.CaptureFixture[st
     configure_logging(Settings(log_format="json", log_level="debug"))
 
     log_event(SENT)
-    log_event(LEVELS[9][0])
+    log_event(LEVELS[11][0])
 
     first, second = (json.loads(line) for line in capsys.readouterr().err.splitlines())
     assert first.pop("timestamp")

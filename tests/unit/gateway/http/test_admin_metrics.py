@@ -14,6 +14,7 @@ from gateway.http.admin_metrics import LONGEST_SILENCE, PROBES, MetricsSource
 
 pytestmark = pytest.mark.anyio
 READY = WorkerState(7, "ready", 0.0)
+STOPPING = WorkerState(3, "stopping", 0.0)
 STARTING = WorkerState(8, "starting", 0.0)
 REFUSED = (
     'd365_gateway_refused_requests_total{worker="admin",code="MISDIRECTED_REQUEST",'
@@ -69,6 +70,8 @@ async def test_metrics_are_those_of_all_processes() -> None:
         ("/livez", (READY,), LONGEST_SILENCE, 503),
         ("/readyz", (READY, STARTING), 0.0, 200),
         ("/readyz", (STARTING,), 0.0, 503),
+        ("/readyz", (STOPPING,), 0.0, 503),
+        ("/livez", (STOPPING,), 0.0, 200),
         ("/startupz", (STARTING,), 0.0, 503),
         ("/startupz", (READY,), 0.0, 200),
     ],

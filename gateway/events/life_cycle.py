@@ -1,0 +1,23 @@
+"""Events of the life of a process, which are part of the union ``Event``."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Stopping(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The process is not ready any more, and ends when all that is running has ended."""
+
+    connections: int
+    drain: float
+    """Seconds for which new connections are still accepted."""
+    grace: float
+    """Seconds for which running operations may go on after that."""
+
+
+class Stopped(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The process serves nothing any more."""
+
+    seconds: float
+    cut: int
+    """Connections that had to be cut."""

@@ -142,8 +142,8 @@ bench-quick: $(VENV)/.installed-dev ## The same with fewer rounds: less than two
 COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --strip-extras \
 	--generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 lock: $(BIN)/pip-compile ## Write the lock files anew (UPGRADE=--upgrade for newer versions)
-	$(COMPILE) $(UPGRADE) --build-deps-for editable --extra postgres --extra redis --extra parquet --extra object-store --extra otel --output-file requirements.lock pyproject.toml
-	$(COMPILE) $(UPGRADE) --build-deps-for editable --extra postgres --extra redis --extra parquet --extra object-store --extra otel --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	$(COMPILE) $(UPGRADE) --build-deps-for editable --extra postgres --extra redis --extra parquet --extra object-store --extra otel --extra scim --output-file requirements.lock pyproject.toml
+	$(COMPILE) $(UPGRADE) --build-deps-for editable --extra postgres --extra redis --extra parquet --extra object-store --extra otel --extra scim --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 	$(COMPILE) $(UPGRADE) --extra test --output-file $(SPARK)/requirements.lock $(SPARK)/pyproject.toml
 	echo uv | $(COMPILE) $(UPGRADE) --no-annotate --output-file scripts/installer.lock -
 	if scripts/has-node; then for folder in $(PAGE) $(CLIENTS); do \

@@ -41,6 +41,7 @@ from gateway.http.presence import begin, is_below, presence_of
 from gateway.http.refusals import HttpError, UnknownApi, no_route
 from gateway.http.request_scope import RequestScopes
 from gateway.http.schema_explorer import explorer_routes
+from gateway.http.scim_endpoint import scim_routes
 from gateway.http.subscription_routes import stream_events, subscription_routes
 from gateway.http.webhook_endpoint import webhook_routes
 from gateway.identity.authenticator import authenticator_of
@@ -321,6 +322,8 @@ def _routes(
     ]
     routes.extend(job_routes(endpoints[0]))
     routes.extend(webhook_routes(endpoints[0]))
+    if endpoints[0].profile is None:
+        routes.extend(scim_routes(endpoints[0]))
     routes.extend(hook_routes(settings, endpoints[0].observe))
     if settings.admin_token is not None:
         token = settings.admin_token.get_secret_value()

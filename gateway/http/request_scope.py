@@ -83,7 +83,7 @@ class RequestScopes:
 
 
 FIRST = frozenset(
-    {"/graphql", "/graphiql", "/export", "/import", "/exports", "/jobs", "/link", "/admin"}
+    {"/graphql", "/graphiql", "/export", "/import", "/exports", "/jobs", "/link", "/scim", "/admin"}
 )
 """First parts of paths that are named."""
 

@@ -71,6 +71,8 @@ DOORS = (
             "/{webhook}/dead-letters/{letter}/resend",
         )
     ),
+    Door("/scim/v2", Check.CALLER, of_environments=True),
+    Door("/scim/v2/{path:path}", Check.CALLER, of_environments=True),
     Door("/hooks/{environment}/{secret}", Check.HOOK),
     Door("/graphiql", Check.PAGE, of_profiles=True, of_environments=True),
     Door("/graphiql/config.json", Check.PAGE, of_profiles=True, of_environments=True),

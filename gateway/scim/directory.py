@@ -1,0 +1,300 @@
+"""What the protocol reads: the unified directory of one caller, list by list, as any client of GraphQL would read it.
+
+Filters, orders and pages are the environment's work; nothing is filtered here. Groups are security roles, then user
+groups, counted together.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from scim2_models import (
+    InvalidPathException,
+    InvalidValueException,
+    NotFoundException,
+    NotImplementedException,
+    Resource,
+    ResourceType,
+    ResponseParameters,
+    SearchRequest,
+)
+from scim2_server.storage import AsyncScimStorage, SearchPage
+
+from gateway.unified.lists import ListQuery, UnifiedLists
+
+from .filters import Condition, Test, condition_of, flag, identity, refused, text
+from .objects import (
+    KINDS,
+    USER,
+    GroupKind,
+    Node,
+    decode_id,
+    group_of,
+    needed,
+    user_fields,
+    user_of,
+)
+
+_GROUP_NAMES = ("displayname", "members", "meta")
+_USER_TESTS: Mapping[str, tuple[str, Test]] = {
+    "id": ("userId", identity("userId", lambda id_: decode_id(USER, id_))),
+    "userName": ("username", text("username")),
+    "active": ("status", flag("status", {True: "ACTIVE", False: "INACTIVE"})),
+}
+
+
+class Directory(AsyncScimStorage):
+    """The users and groups that a caller may see."""
+
+    def __init__(self, lists: UnifiedLists, most: int) -> None:
+        """``most``: members that one request reads."""
+        self.lists = lists
+        self.most = most
+
+    async def get(
+        self,
+        resource_type: ResourceType,
+        resource_id: str,
+        *,
+        response_parameters: ResponseParameters[Any] | None = None,
+    ) -> Resource[Any]:
+        """Return a user or a group. Raises NotFoundException."""
+        if resource_type.id == "User":
+            node = await self.user_node(resource_id, user_fields(response_parameters))
+            return user_of(node)
+        kind, node = await self.group_node(resource_id)
+        has_members = "members" in needed(response_parameters, _GROUP_NAMES)
+        return group_of(kind, node, await self._members(kind, node["id"]) if has_members else None)
+
+    async def user_node(self, id_: str, select: str) -> Node:
+        """Return a unified user by the id of its resource. Raises NotFoundException."""
+        key = decode_id(USER, id_)
+        return await self._only("users", "userId", key, select)
+
+    async def group_node(self, id_: str) -> tuple[GroupKind, Node]:
+        """Return a role or user group by the id of its resource. Raises NotFoundException."""
+        for kind in KINDS:
+            key = decode_id(kind.prefix, id_)
+            if key is not None:
+                return kind, await self._only(kind.list, kind.key, key, kind.select)
+        raise _missing()
+
+    async def _only(self, name: str, field: str, key: str | None, select: str) -> Node:
+        if key is None or not self.lists.has(name):
+            raise _missing()
+        where = {field: {"eq": key}}
+        page = await self.lists.page(name, ListQuery(select=select, where=where, first=1))
+        # The environment compares without regard to case, and ids are exact.
+        if not page.nodes or page.nodes[0][field] != key:
+            raise _missing()
+        return page.nodes[0]
+
+    async def _members(
+        self, kind: GroupKind, id_: str, page: Mapping[str, Any] | None = None
+    ) -> list[Node]:
+        """Return all members of a group. ``page``: the first of them."""
+        members: list[Node] = [] if page is None else list(page["nodes"])
+        while page is None or page["pageInfo"]["hasNextPage"]:
+            after = "" if page is None else page["pageInfo"]["endCursor"]
+            node = await self.lists.one(kind.prefix, id_, kind.members(self.most, after))
+            if node is None:
+                break
+            page = node["members"]
+            members += page["nodes"]
+        return members
+
+    async def search(
+        self,
+        resource_types: list[ResourceType],
+        search_request: SearchRequest[Any],
+        *,
+        position: Any = None,  # noqa: ARG002 - of cursors, which are not offered
+    ) -> SearchPage:
+        """Return a page of users or of groups. Raises SCIMException."""
+        if len(resource_types) != 1:
+            raise NotImplementedException(detail="Search /Users or /Groups, not both at once")
+        if resource_types[0].id == "User":
+            return await self._users(search_request)
+        return await self._groups(search_request)
+
+    async def _users(self, request: SearchRequest[Any]) -> SearchPage:
+        if not self.lists.has("users"):
+            raise _no_list("users")
+        tests = {
+            name: test
+            for name, (field, test) in _USER_TESTS.items()
+            if self.lists.can_filter("users", field)
+        }
+        condition = _condition(request, tests)
+        sortable = {"id": "userId", "username": "username"}
+        order = self._order(request, sortable, "users")
+        total, nodes = await self._page(
+            "users", user_fields(request), condition, order, *_window(request)
+        )
+        return SearchPage(total, [user_of(node) for node in nodes])
+
+    async def _groups(self, request: SearchRequest[Any]) -> SearchPage:
+        kinds = [kind for kind in KINDS if self.lists.has(kind.list)]
+        if not kinds:
+            raise _no_list("groups")
+        has_members = "members" in needed(request, _GROUP_NAMES)
+        if request.sort_by is not None:
+            rows, total = await self._sorted_groups(kinds, request, has_members=has_members)
+        else:
+            rows, total = await self._listed_groups(kinds, request, has_members=has_members)
+        resources: list[Resource[Any]] = []
+        for kind, node in rows:
+            members = None
+            if has_members:
+                members = await self._members(kind, node["id"], node["members"])
+            resources.append(group_of(kind, node, members))
+        return SearchPage(total, resources)
+
+    async def _listed_groups(
+        self, kinds: Sequence[GroupKind], request: SearchRequest[Any], *, has_members: bool
+    ) -> tuple[list[tuple[GroupKind, Node]], int]:
+        skip, count = _window(request)
+        rows: list[tuple[GroupKind, Node]] = []
+        total = 0
+        for kind in kinds:
+            before = max(0, skip - total)
+            found, nodes = await self._of_kind(
+                kind, request, (), before, count - len(rows), has_members=has_members
+            )
+            total += found
+            rows += [(kind, node) for node in nodes]
+        return rows, total
+
+    async def _sorted_groups(
+        self, kinds: Sequence[GroupKind], request: SearchRequest[Any], *, has_members: bool
+    ) -> tuple[list[tuple[GroupKind, Node]], int]:
+        """Return a page of all kinds in one order: each list comes in that of the environment, and they are merged."""
+        skip, count = _window(request)
+        if skip + count > self.most:
+            raise InvalidValueException(
+                detail=f"Sorted groups are served up to number {self.most}: filter, or do not sort"
+            )
+        total = 0
+        lists: list[list[tuple[GroupKind, Node]]] = []
+        for kind in kinds:
+            order = self._order(request, {"displayname": "name"}, kind.list)
+            found, nodes = await self._of_kind(
+                kind, request, order, 0, skip + count, has_members=has_members
+            )
+            total += found
+            lists.append([(kind, node) for node in nodes])
+        is_descending = request.sort_order == SearchRequest.SortOrder.descending
+        merged = heapq.merge(
+            *lists, key=lambda row: (row[1]["name"] or "").casefold(), reverse=is_descending
+        )
+        return list(merged)[skip : skip + count], total
+
+    async def _of_kind(
+        self,
+        kind: GroupKind,
+        request: SearchRequest[Any],
+        order: Sequence[Mapping[str, str]],
+        skip: int,
+        count: int,
+        *,
+        has_members: bool,
+    ) -> tuple[int, Sequence[Node]]:
+        tests: dict[str, Test] = {}
+        if self.lists.can_filter(kind.list, kind.key):
+            tests["id"] = identity(kind.key, lambda id_: decode_id(kind.prefix, id_))
+        if self.lists.can_filter(kind.list, "name"):
+            tests["displayName"] = text("name")
+        condition = _condition(request, tests)
+        select = f"{kind.select} {kind.members(self.most)}" if has_members else kind.select
+        return await self._page(kind.list, select, condition, order, skip, count)
+
+    async def _page(
+        self,
+        name: str,
+        select: str,
+        condition: Condition,
+        order: Sequence[Mapping[str, str]],
+        skip: int,
+        count: int,
+    ) -> tuple[int, Sequence[Node]]:
+        """Return how many objects there are, and a page of them."""
+        if condition is False:
+            return 0, ()
+        where = None if condition is True else condition
+        query = ListQuery(
+            select=select if count else "id",
+            where=where if isinstance(where, Mapping) else None,
+            order_by=order,
+            first=max(count, 1),
+            skip=skip if count else 0,
+            total=True,
+        )
+        page = await self.lists.page(name, query)
+        assert page.total is not None
+        return page.total, page.nodes if count else ()
+
+    def _order(
+        self, request: SearchRequest[Any], fields: Mapping[str, str], name: str
+    ) -> Sequence[Mapping[str, str]]:
+        """Return the order of a search. Raises InvalidPathException."""
+        if request.sort_by is None:
+            return ()
+        field = fields.get(request.sort_by.attr.lower())
+        if field is None or not self.lists.can_filter(name, field):
+            raise InvalidPathException(
+                path=str(request.sort_by), detail=f"Sorted by: {', '.join(sorted(fields))}"
+            )
+        is_descending = request.sort_order == SearchRequest.SortOrder.descending
+        return ({field: "DESC" if is_descending else "ASC"},)
+
+    # The protocol stops before these.
+    async def create(
+        self,
+        resource_type: ResourceType,  # noqa: ARG002
+        resource: Resource[Any],  # noqa: ARG002
+    ) -> Resource[Any]:
+        """Raise NotImplementedException: nothing is created here."""
+        raise NotImplementedException
+
+    async def update(
+        self,
+        resource_type: ResourceType,  # noqa: ARG002
+        resource: Resource[Any],  # noqa: ARG002
+        *,
+        expected_version: str | None = None,  # noqa: ARG002
+    ) -> Resource[Any]:
+        """Raise NotImplementedException: a directory is only read."""
+        raise NotImplementedException
+
+    async def delete(
+        self,
+        resource_type: ResourceType,  # noqa: ARG002
+        resource_id: str,  # noqa: ARG002
+        *,
+        expected_version: str | None = None,  # noqa: ARG002
+    ) -> None:
+        """Raise NotImplementedException: nothing is deleted here."""
+        raise NotImplementedException
+
+
+def _condition(request: SearchRequest[Any], tests: Mapping[str, Test]) -> Condition:
+    if request.filter is None:
+        return True
+    if not tests:
+        raise refused("nothing can be filtered by")
+    return condition_of(request.filter.ast, tests)
+
+
+def _window(request: SearchRequest[Any]) -> tuple[int, int]:
+    """Return how many objects come before a page, and how many are in it."""
+    return (request.start_index or 1) - 1, max(request.count or 0, 0)
+
+
+def _missing() -> NotFoundException:
+    return NotFoundException(detail="There is no such resource")
+
+
+def _no_list(name: str) -> NotFoundException:
+    return NotFoundException(detail=f"There are no {name} here")

@@ -220,6 +220,8 @@ _SETS = {
         ("Wides", WIDE_ROW),
     )
 }
+JSON = "application/json; odata.metadata=minimal"
+_READS = re.compile(r"^GET (\S+) HTTP/1\.1\r$", re.MULTILINE)
 _EXPANDED = re.compile(r"(\w+)\(\$select=([^)]*)\)")
 _KEYS = {
     "Orders": re.compile(r"OrderNumber(?: eq |=)'SO-(\d+)'"),
@@ -243,12 +245,13 @@ class Service:
     async def send(self, request: Request, *, safe: bool | None = None) -> Response:
         self.on_send()
         self.sent += 1
-        found = self._answers.get(request.url)
+        text = request.url if request.body is None else request.body.decode()
+        found = self._answers.get(text)
         if found is None:
-            body = answer(request.url)
+            is_read = request.body is None
+            media, body = (JSON, answer(text)) if is_read else batch_of_answers(text)
             url = f"{self.root}/{request.url}"
-            headers = {"content-type": "application/json; odata.metadata=minimal"}
-            found = self._answers[request.url] = Response(200, headers, body, url)
+            found = self._answers[text] = Response(200, {"content-type": media}, body, url)
         return found
 
     async def write(
@@ -258,6 +261,13 @@ class Service:
         begins: Callable[[], None] | None = None,
     ) -> Response:
         raise NotImplementedError("benchmarks only read")
+
+
+def batch_of_answers(text: str) -> tuple[str, bytes]:
+    """Return the media type and the body that answer the reads of a ``$batch``."""
+    head = f"--b\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 200 OK\r\nContent-Type: {JSON}\r\n\r\n"
+    parts = [head.encode() + answer(url) + b"\r\n" for url in _READS.findall(text)]
+    return "multipart/mixed; boundary=b", b"".join((*parts, b"--b--\r\n"))
 
 
 def answer(url: str) -> bytes:

@@ -196,7 +196,7 @@ def test_a_store_that_cannot_be_used_is_reported(tmp_path: Path) -> None:
     ((state, text),) = callers(tmp_path, 1, **keys)
 
     assert state == "problem"
-    assert text.startswith(f"The store {path} cannot be used")
+    assert text.startswith(f"The store {path} is damaged")
 
 
 def test_each_way_to_sign_in_is_reported(tmp_path: Path) -> None:

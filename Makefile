@@ -14,7 +14,7 @@ ASSETS := gateway/graphiql/assets
 CLIENTS := tests/clients
 SPARK  := clients/spark
 SPARK_VENV ?= .venv-spark
-CODE   := schema gateway tests scripts docs clients
+CODE   := schema gateway tests scripts docs clients examples
 
 # The tests start many processes: each would compile the whole of the gateway anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -42,7 +42,7 @@ PYTEST := $(BIN)/python -m pytest
 # Files are dealt out whole, so that what a module shares is made once. Some tests wait: two cores are busy with three processes.
 PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 # What starts browsers and Node, or builds wheels. It waits more than it computes.
-PROGRAMS := tests/browser tests/clients tests/test_wheel.py
+PROGRAMS := tests/browser tests/clients tests/examples tests/test_wheel.py
 
 check: ## What a commit needs, in seconds: lint, types, layers, documentation, tables
 	+$(MAKE) --jobs=3 --output-sync=target lint docs check-tables
@@ -156,7 +156,7 @@ release: $(VENV)/.installed-dev page ## The files of a release with checksums, i
 
 clean: ## Remove everything that can be made again
 	rm -rf $(VENV) $(SPARK_VENV) docs/_build .cache/metadata $(ASSETS) $(PAGE)/node_modules $(CLIENTS)/node_modules .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
-	find schema gateway tests clients -name __pycache__ -prune -exec rm -rf {} +
+	find schema gateway tests clients examples -name __pycache__ -prune -exec rm -rf {} +
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \

@@ -1,8 +1,9 @@
-"""Answers custom services below ``/api/services`` (section 5.4): how F&O posts journals.
+"""Answers custom services below ``/api/services`` (section 5.4): how F&O posts journals and confirms orders.
 
 ``GET`` describes groups, services and operations; ``POST`` calls one with a JSON body keyed by the names of the X++
-parameters. No standard service posts journals; this one is like those of customers:
-``LedgerJournalServices/LedgerJournalService/post``. Bodies of failures are [U].
+parameters. No standard service posts journals or confirms sales orders; these are like those of customers:
+``LedgerJournalServices/LedgerJournalService/post`` and ``SalesOrderServices/SalesOrderService/confirm``. Bodies of
+failures are [U].
 """
 
 from __future__ import annotations
@@ -46,7 +47,12 @@ class Services:
         journal = {"_dataAreaId": "String", "_journalBatchNumber": "String"}
         post = _Operation(journal, "LedgerJournalPostResult", _Poster(store).post)
         self._store = store
-        self._groups = {"LedgerJournalServices": {"LedgerJournalService": {"post": post}}}
+        order = {"_dataAreaId": "String", "_salesOrderNumber": "String"}
+        confirm = _Operation(order, "SalesOrderConfirmResult", _Confirmer(store).confirm)
+        self._groups = {
+            "LedgerJournalServices": {"LedgerJournalService": {"post": post}},
+            "SalesOrderServices": {"SalesOrderService": {"confirm": confirm}},
+        }
 
     def answer(self, incoming: Incoming) -> Outgoing:
         """Return the response to a request whose path begins with ``/api/services``."""
@@ -140,6 +146,32 @@ class _Poster:
                     f"The transactions on voucher {voucher} do not balance as per {day}."
                     f" (accounting currency: {balance:f})"
                 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Confirmer:
+    """Confirms sales orders."""
+
+    store: Store
+
+    def confirm(self, arguments: Mapping[str, str]) -> dict[str, Any]:
+        """Mark an order as confirmed, and return its JSON. Raises _Failed if it cannot be confirmed."""
+        company, number = arguments["_dataAreaId"], arguments["_salesOrderNumber"]
+        key = {COMPANY: company, "SalesOrderNumber": number}
+        storage = self.store.storage("SalesOrderHeadersV2")
+        status = storage.fields["SalesOrderProcessingStatus"]
+        orders = self.store.find(storage, key, limit=1)
+        if not orders:
+            raise _Failed(f"Sales order {number} does not exist in company {company}.")
+        if orders[0]["SalesOrderProcessingStatus"] != status.to_stored("Active"):
+            raise _Failed(f"Sales order {number} is confirmed already.")
+        if not self.store.find(self.store.storage("SalesOrderLines"), key, limit=1):
+            raise _Failed(f"Sales order {number} has no lines to confirm.")
+        row = orders[0][ID]
+        assert isinstance(row, int)
+        confirmed = status.to_stored("Confirmed")
+        self.store.change(storage, row, {"SalesOrderProcessingStatus": confirmed})
+        return {"SalesOrderNumber": orders[0]["SalesOrderNumber"], "Status": "Confirmed"}
 
 
 def _json(value: Any, status: int = 200) -> Outgoing:

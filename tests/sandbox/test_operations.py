@@ -136,7 +136,7 @@ async def test_calls_are_recorded_with_their_parameters(sandbox):
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        ("", {"ServiceGroups": [{"Name": "LedgerJournalServices"}]}),
+        ("", {"ServiceGroups": [{"Name": "LedgerJournalServices"}, {"Name": "SalesOrderServices"}]}),
         ("/LedgerJournalServices", {"Services": [{"Name": "LedgerJournalService"}]}),
         ("/LedgerJournalServices/LedgerJournalService", {"Operations": [{"Name": "post"}]}),
         ("/LedgerJournalServices/LedgerJournalService/post", {
@@ -235,3 +235,27 @@ async def test_parameters_of_a_service_must_be_there(sandbox):
 
     assert answer.status_code == 400
     assert "'_journalBatchNumber' is not found" in answer.json()["Message"]
+
+
+CONFIRM = "/api/services/SalesOrderServices/SalesOrderService/confirm"
+
+
+async def test_an_order_with_lines_is_confirmed_once(sandbox):
+    ask = sandbox()
+    order = {"OrderingCustomerAccountNumber": "US-001", "CurrencyCode": "USD"}
+    header = await ask("/data/SalesOrderHeadersV2", "POST", json=order)
+    number = header.json()["SalesOrderNumber"]
+    body = {"_dataAreaId": "usmf", "_salesOrderNumber": number}
+
+    empty = await ask(CONFIRM, "POST", json=body)
+    line = {"SalesOrderNumber": number, "ItemNumber": "D0002", "OrderedSalesQuantity": 3}
+    assert (await ask("/data/SalesOrderLines", "POST", json=line)).status_code == 201
+    answer, again = await ask(CONFIRM, "POST", json=body), await ask(CONFIRM, "POST", json=body)
+    unknown = await ask(CONFIRM, "POST", json={**body, "_salesOrderNumber": "NOPE"})
+
+    assert answer.json() == {"$id": "1", "SalesOrderNumber": number, "Status": "Confirmed"}
+    read = await ask(header.headers["location"])
+    assert read.json()["SalesOrderProcessingStatus"] == "Confirmed"
+    assert "has no lines" in empty.json()["Message"]
+    assert "is confirmed already" in again.json()["Message"]
+    assert "does not exist" in unknown.json()["Message"]

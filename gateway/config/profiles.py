@@ -78,6 +78,7 @@ NOT_PER_PROFILE = frozenset(
         *("max_body_bytes", "max_query_tokens", "profiles", "serve_all"),
         *("writes", "aggregates", "subscriptions", "changes", "jobs", "federation", "sandbox"),
         "unified",
+        "scim",
         # One manifest; a profile may choose its mode.
         "documents",
         # A caller has one budget for all of them.

@@ -37,6 +37,7 @@ from .package_models import PackageOptions
 from .reading_settings import ReadingSettings
 from .replica_models import ReplicaOptions
 from .role_models import Roles
+from .scim_models import ScimOptions
 from .setting_checks import (
     check_certificates,
     check_companies,
@@ -300,6 +301,9 @@ class Settings(ReadingSettings):
     )
     unified: UnifiedOptions = Field(
         default=UnifiedOptions(), description="Unified models, such as `directory`."
+    )
+    scim: ScimOptions = Field(
+        default=ScimOptions(), description="Users and groups for programs that speak SCIM."
     )
     subscriptions: SubscriptionOptions = Field(
         default=SubscriptionOptions(), description="Subscriptions."

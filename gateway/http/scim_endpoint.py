@@ -200,7 +200,7 @@ class _Request(msgspec.Struct, frozen=True):
                 headers=headers,
                 body=self.body,
             ),
-            writes=False,
+            writes=endpoint.settings.scim.writes,
         )
         return response, fields[-1] if fields else ()
 

@@ -63,7 +63,7 @@ NOT_DECIDING = frozenset(
         ),
         *("max_query_tokens", "max_depth", "max_root_fields", "max_selections", "max_aliases"),
         *("max_directives", "read_only", "writes", "subscriptions", "introspection", "explain"),
-        *("aggregates", "changes", "jobs", "unified", "packages", "hooks", "webhooks"),
+        *("aggregates", "changes", "jobs", "unified", "scim", "packages", "hooks", "webhooks"),
         "cost",
         *("federation.enabled", "federation.version", "federation.node", "federation.tags"),
         # the part that a profile serves has a snapshot of its own, by the names of its sets

@@ -25,6 +25,7 @@ from scim2_server.storage import AsyncScimStorage, SearchPage
 from gateway.unified.lists import ListQuery, UnifiedLists
 
 from .filters import Condition, Test, condition_of, flag, identity, refused, text
+from .models import Group, User
 from .objects import (
     KINDS,
     USER,
@@ -36,6 +37,7 @@ from .objects import (
     user_fields,
     user_of,
 )
+from .writes import change_members, set_active
 
 _GROUP_NAMES = ("displayname", "members", "meta")
 _USER_TESTS: Mapping[str, tuple[str, Test]] = {
@@ -260,13 +262,31 @@ class Directory(AsyncScimStorage):
 
     async def update(
         self,
-        resource_type: ResourceType,  # noqa: ARG002
-        resource: Resource[Any],  # noqa: ARG002
+        resource_type: ResourceType,
+        resource: Resource[Any],
         *,
-        expected_version: str | None = None,  # noqa: ARG002
+        expected_version: str | None = None,  # noqa: ARG002 - the protocol has compared it
     ) -> Resource[Any]:
-        """Raise NotImplementedException: a directory is only read."""
-        raise NotImplementedException
+        """Bring the environment to the new state of a resource, and return that as it is then. Raises SCIMException."""
+        id_ = str(resource.id)
+        if isinstance(resource, User):
+            if resource.active is None:
+                raise InvalidValueException(detail="active is true or false")
+            node = await self.user_node(id_, "id userId status")
+            if (node["status"] == "ACTIVE") != resource.active:
+                await set_active(self.lists, node["id"], active=resource.active)
+        elif isinstance(resource, Group):
+            await self._update_members(id_, resource)
+        return await self.get(resource_type, id_)
+
+    async def _update_members(self, id_: str, group: Group) -> None:
+        kind, node = await self.group_node(id_)
+        members = await self._members(kind, node["id"])
+        before = {member["user"]["userId"] for member in members if member["user"]}
+        after = {_key_of(member.value) for member in group.members or ()}
+        if after != before:
+            changes = (after - before, before - after)
+            await change_members(self.lists, kind, node[kind.key], *changes)
 
     async def delete(
         self,
@@ -277,6 +297,13 @@ class Directory(AsyncScimStorage):
     ) -> None:
         """Raise NotImplementedException: nothing is deleted here."""
         raise NotImplementedException
+
+
+def _key_of(member: str | None) -> str:
+    key = None if member is None else decode_id(USER, member)
+    if key is None:
+        raise InvalidValueException(detail=f"{member} is not the id of a user")
+    return key
 
 
 def _condition(request: SearchRequest[Any], tests: Mapping[str, Test]) -> Condition:

@@ -99,6 +99,7 @@ class User(Resource[AnyExtension]):
 
     __schema__ = URN("urn:ietf:params:scim:schemas:core:2.0:User")
 
+    external_id: Exact = None
     user_name: Annotated[str | None, Mutability.read_only, Uniqueness.server, Required.true] = None
     name: Annotated[Name | None, Mutability.read_only] = None
     display_name: Text = None
@@ -119,7 +120,7 @@ class Member(ComplexAttribute):
     ref: Annotated[Reference[User] | None, Mutability.immutable] = Field(  # type: ignore[type-arg]
         None, serialization_alias="$ref", validation_alias="$ref"
     )
-    display: Text = None
+    display: Annotated[str | None, Mutability.immutable] = None
     type: Annotated[str | None, Mutability.immutable] = None
 
 
@@ -128,6 +129,7 @@ class Group(Resource[Any]):
 
     __schema__ = URN("urn:ietf:params:scim:schemas:core:2.0:Group")
 
+    external_id: Exact = None
     display_name: Annotated[str | None, Mutability.read_only, Required.true] = None
     members: list[Member] | None = None
 

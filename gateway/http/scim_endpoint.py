@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -61,6 +63,10 @@ _FIELDS = (
 _ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
 _OWN = frozenset({"etag", "location", "content-location", "allow"})
 """Header fields of the library's responses that are sent."""
+
+
+_loaded: list[ModuleType] = []
+"""The module that answers, once it is imported as a whole."""
 
 
 def scim_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
@@ -156,17 +162,13 @@ class _Request(msgspec.Struct, frozen=True):
 
     async def response(self, endpoint: Endpoint) -> tuple[ScimResponse, Fields]:
         """Return what answers it, and header fields of the operations that it took."""
-        try:
-            # An extra, and a second's work: not for those who have no use for it.
-            from scim2_server.requests import ScimRequest  # noqa: PLC0415
+        await _load()
+        # An extra, and a second's work: not for those who have no use for it.
+        from scim2_server.requests import ScimRequest  # noqa: PLC0415
 
-            from gateway.scim.directory import Directory  # noqa: PLC0415
-            from gateway.scim.service import answer  # noqa: PLC0415
-        except ModuleNotFoundError as error:
-            raise NotInstalled(
-                "SCIM needs a package that is not installed.",
-                hint="pip install 'd365-graphql-gateway[scim]'",
-            ) from error
+        from gateway.scim.directory import Directory  # noqa: PLC0415
+        from gateway.scim.service import answer  # noqa: PLC0415
+
         scope, headers, gateway = self.scope, self.headers, self.gateway
         documents = endpoint.documents
         if documents.store is not None:
@@ -203,6 +205,20 @@ class _Request(msgspec.Struct, frozen=True):
             writes=endpoint.settings.scim.writes,
         )
         return response, fields[-1] if fields else ()
+
+
+async def _load() -> None:
+    """Import what answers, in a thread, so that others are served meanwhile. Raises NotInstalled."""
+    if _loaded:
+        return
+    try:
+        module = await asyncio.to_thread(import_module, "gateway.scim.service")
+    except ModuleNotFoundError as error:
+        raise NotInstalled(
+            "SCIM needs a package that is not installed.",
+            hint="pip install 'd365-graphql-gateway[scim]'",
+        ) from error
+    _loaded.append(module)
 
 
 def _base_url(scope: Scope, headers: Headers) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -246,3 +247,15 @@ async def test_a_page_costs_what_the_directory_costs(client: Client) -> None:
     await send(client, query, "full")
 
     assert 0 < by_scim <= sent()
+
+
+async def test_without_the_extra_it_says_what_to_install(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.http.scim_endpoint._loaded", [])
+    monkeypatch.setitem(sys.modules, "gateway.scim.service", None)
+
+    answer = await call(client, "/Users")
+
+    assert answer.status_code == 501
+    assert "pip install 'd365-graphql-gateway[scim]'" in answer.json()["detail"]

@@ -55,11 +55,9 @@ class GracefulServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop in the steps of the module's docstring."""
         began, steps = time.monotonic(), self._steps
-        state = getattr(self.config.loaded_app, "state", None)
-        observe: Observer = getattr(state, "observe", None) or log_event
         begin_stop(self.config.loaded_app)
         open_connections = len(self.server_state.connections)
-        observe(Stopping(connections=open_connections, drain=steps.drain, grace=steps.grace))
+        self._report(Stopping(connections=open_connections, drain=steps.drain, grace=steps.grace))
         await self._serve_on()
         await self._accept_backlog(sockets or ())
         for server in self.servers:
@@ -73,9 +71,16 @@ class GracefulServer(uvicorn.Server):
             else:
                 connection.shutdown()
         cut = await self._drain()
-        observe(Stopped(seconds=time.monotonic() - began, cut=cut))
+        self._report(Stopped(seconds=time.monotonic() - began, cut=cut))
         if not self.force_exit:
             await self.lifespan.shutdown()
+
+    def _report(self, event: Stopping | Stopped) -> None:
+        state = getattr(self.config.loaded_app, "state", None)
+        observe: Observer = getattr(state, "observe", None) or log_event
+        # The terminal may be gone, which is why the process ends.
+        with contextlib.suppress(OSError):
+            observe(event)
 
     async def _serve_on(self) -> None:
         """Accept connections until balancers have noticed; at a terminal (SIGINT) nobody waits for that."""

@@ -18,8 +18,6 @@ from urllib.request import proxy_bypass
 import httpx
 
 from gateway.config.webhook_addresses import is_private_host
-from gateway.odata.public_addresses import public_socket
-from gateway.odata.transport import AiohttpTransport, environment_proxies
 
 GONE = 410
 """Of a receiver that wants no more of them."""
@@ -74,6 +72,10 @@ class ChosenTargets(httpx.AsyncBaseTransport):
 
     def __init__(self, private_hosts: Sequence[str], connections: int) -> None:
         self._private_hosts = private_hosts
+        # aiohttp takes 0.2 s to import: a server without webhooks does without.
+        from gateway.odata.public_addresses import public_socket  # noqa: PLC0415
+        from gateway.odata.transport import AiohttpTransport, environment_proxies  # noqa: PLC0415
+
         proxies = environment_proxies()
         self._private = AiohttpTransport(connections=connections, proxies=proxies)
         self._public = AiohttpTransport(connections=connections, sockets=public_socket)

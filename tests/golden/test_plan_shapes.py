@@ -31,7 +31,12 @@ def all_differences(by: Engine, request: GraphQLRequest) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("case", all_cases(), ids=lambda case: case.name)
+# What is planned for a unified selection are the columns that its mapping names, not the fields that it selects: the
+# requests of these cases are golden as those of all others, and their answers are completed in two ways.
+CASES = [case for case in all_cases() if not case.name.startswith("unified/")]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 async def test_a_plan_has_the_shape_of_its_selection(case: Case, sandboxed: Gateway) -> None:
     assert all_differences(engine(sandboxed, **case.settings), case.request) == []
     without_expand = engine(sandboxed, **{**case.settings, "expand": "never"})

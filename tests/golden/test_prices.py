@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from gateway.cost.learned import USUAL
+from gateway.cost.learned import LearnedSeconds
 from gateway.cost.price import Pricing, price_roots
 from gateway.cost.write_price import batch_sizes, price_mutations
 from gateway.documents.refusal import OperationRefused
@@ -24,6 +24,13 @@ ABSENT = {
     "relations/after-without-rows-of-one",
     "relations/below-nothing",
     "relations/to-one-missing",
+    # Joins of a mapping: two ask the same, or the one before has found nothing.
+    "unified/accounting_chart",
+    "unified/accounting_contacts_and_items",
+    "unified/accounting_orders",
+    "unified/accounting_payable",
+    "unified/accounting_receivable",
+    "unified/user_details",
 }
 """Read cases that cost less than their plans let expect."""
 _REQUEST = re.compile(r"^(GET|POST|PATCH|PUT|DELETE) (?!.* HTTP/1\.1$)", re.MULTILINE)
@@ -34,7 +41,7 @@ def pricing_of(gateway: Gateway, max_url_length: int) -> Pricing:
     return Pricing(
         dialect=gateway.dialect,
         max_url_length=max_url_length,
-        seconds=lambda _, kind: USUAL[kind],
+        seconds=LearnedSeconds().seconds,
     )
 
 

@@ -54,14 +54,14 @@ def used_of_self(cls: type) -> Iterator[str]:
     }
     for node in attributes:
         holder = ast.unparse(node.value)
-        if holder == "super()" or (holder == "self" and node.attr not in own):
+        if holder == "super()" or (holder == "self" and node.attr not in own | ADDED):
             yield node.attr
     # Methods that replace uvicorn's: without the original nobody would call them.
     yield from (name for name in own if not name.startswith("_") and name not in ADDED)
 
 
-ADDED = {"eof_received", "reload", "states"}
-"""Methods that a class adds to uvicorn's."""
+ADDED = {"eof_received", "is_running", "metrics", "reload", "states"}
+"""Members that a class adds to uvicorn's."""
 
 
 def used_of_parts(module: object) -> Iterator[tuple[str, str]]:
@@ -70,7 +70,7 @@ def used_of_parts(module: object) -> Iterator[tuple[str, str]]:
         if isinstance(node, ast.Attribute):
             holder = node.value
             name = holder.attr if isinstance(holder, ast.Attribute) else getattr(holder, "id", "")
-            if name in PARTS:
+            if name in PARTS and node.attr not in ADDED:
                 yield name, node.attr
 
 

@@ -107,6 +107,7 @@ async def test_mutations_follow_rights(client: Client) -> None:
     assert {f["name"] for f in clerk["mutationType"]["fields"]} == {
         "createVendorV2",
         "createVendorsV2",
+        "createUnifiedVendor",
     }
     assert clerk["subscriptionType"] == {"name": "Subscription"}
     assert viewer == {"mutationType": None, "subscriptionType": None}

@@ -37,7 +37,7 @@ page-if-node:
 	else echo "The plain GraphiQL page is served instead; for the full one install Node 20+ and run 'make page'."; fi
 
 ##@ Check (check before a commit, fast while you work, test before you push, soak before a release)
-.PHONY: check check-tables fast test soak hostile lint docs format test-python test-programs test-clients test-spark test-programs-then-spark spark-if-java chromium postgresql redis prometheus nginx java clients clients-if-node
+.PHONY: check check-tables fast test soak hostile lint docs format test-python test-programs test-clients test-spark spark-if-java chromium postgresql redis prometheus nginx java clients clients-if-node
 PYTEST := $(BIN)/python -m pytest
 # Files are dealt out whole, so that what a module shares is made once. Some tests wait: two cores are busy with three processes.
 PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder
@@ -57,7 +57,7 @@ fast: $(VENV)/.installed-dev ## The unit tests that do not compute for long and 
 
 test: ## Everything CI checks: lint, types, tests with coverage, the page in a browser, other people's clients, Spark
 	@# Python's tests need no npm package: they begin while those are fetched.
-	+$(MAKE) --jobs=4 --output-sync=target lint test-python spark-if-java test-programs-then-spark
+	+$(MAKE) --jobs=4 --output-sync=target lint test-python test-programs test-spark SPARK_AFTER=test-programs
 
 test-python: $(VENV)/.installed-dev postgresql redis prometheus nginx
 	+$(PYTEST) $(PARALLEL) --cov --cov-report=term $(addprefix --ignore=,$(PROGRAMS)) $(ARGS)
@@ -72,15 +72,12 @@ soak: $(VENV)/.installed-dev postgresql redis prometheus nginx ## All of it with
 test-clients: $(VENV)/.installed-dev clients ## What other people's clients say of the gateway (needs Node 20 or newer)
 	$(PYTEST) $(CLIENTS) $(ARGS)
 
-# Spark waits ten seconds at most for a process to start, which beside all the others may take longer.
-test-programs-then-spark:
-	+$(MAKE) test-programs && $(MAKE) test-spark
-
 # PySpark is 456 MB, in a lock and an environment of its own; without Java it is not fetched.
 spark-if-java: java
 	@if scripts/has-java; then $(MAKE) $(SPARK_VENV)/.installed; fi
 
-test-spark: $(VENV)/.installed-dev spark-if-java ## The data source for Spark, in executors of their own (needs Java 17 or newer)
+# Spark waits ten seconds at most for a process to start, which beside all the others may take longer: it comes after them.
+test-spark: $(VENV)/.installed-dev spark-if-java $(SPARK_AFTER) ## The data source for Spark, in executors of their own (needs Java 17 or newer)
 	@if scripts/has-java; then \
 	  cd $(SPARK) && GATEWAY_PROGRAM=$(abspath $(BIN)/d365-graphql) $(abspath $(SPARK_VENV))/bin/python -m pytest $(ARGS); fi
 

@@ -116,7 +116,7 @@ def test_no_client_input_stops_the_server(tmp_path: Path) -> None:
         assert gateway.end() == 0
     # The lines of the start end with this one.
     log = gateway.errors.partition("[info     ] started ")[2].splitlines()[1:]
-    assert len(log) == 7, log
+    assert len(log) == 9, log
     assert "Traceback" not in gateway.errors
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import pytest
 
 from gateway.events.environments import EnvironmentClosed
+from gateway.metadata import shared_catalogs
 from schema.catalog import Catalog
 from schema.model.sharing import SharedRecords
 from tests.support.changing_metadata import csdl
@@ -17,6 +19,13 @@ pytestmark = pytest.mark.anyio
 SETS = ("Things", "Parts", *(f"Set{number}s" for number in range(20)))
 PLAIN = csdl("Name", sets=SETS)
 PROPERTY = '<Property Name="Name"'
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_shared_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Environments of other tests that are not collected yet would be the first of their kind."""
+    for name in ("_BASES", "_FIRST"):
+        monkeypatch.setattr(shared_catalogs, name, WeakValueDictionary())
 
 
 def with_field(name: str) -> str:

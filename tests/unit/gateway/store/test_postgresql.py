@@ -236,6 +236,7 @@ async def test_a_database_that_hangs_holds_up_no_request_and_no_stop(
     monkeypatch.setattr(polling, "CLOSING", 0.1)
     assert isinstance(settings.store, SecretStr)
     key_id = create(settings)
+    before = set(threading.enumerate())  # those of other tests may wait for hosts that never answer
     with psycopg.connect(settings.store.get_secret_value()) as other:
         async with started(settings) as keys:
             assert await keys.find(key_id)
@@ -245,9 +246,9 @@ async def test_a_database_that_hangs_holds_up_no_request_and_no_stop(
                 assert await keys.find(key_id)
             keys.used(key_id)
         seconds = time.perf_counter() - begun
-    for thread in threading.enumerate():
+    for thread in set(threading.enumerate()) - before:
         if thread.name == "daemon-call":
-            thread.join()
+            thread.join(30)
     assert keys._poller._database is not None
     keys._poller._database.close()
 

@@ -26,6 +26,8 @@ COMPOSERS = ("apollo", "guild")
 SALES = {"D365_INCLUDE": "CustomersV3,SalesOrderHeadersV2"}
 CUSTOMERS = {"D365_INCLUDE": "CustomersV3"}
 VENDORS = {"D365_INCLUDE": "VendorsV2"}
+# One gateway of a supergraph has the unified models: their types have the same names in each.
+PLAIN = {"D365_UNIFIED__ENABLED": "false"}
 VERSIONS = ("2.0", "2.8", "2.9", "2.10", "2.14")
 EXECUTABLE_DIRECTIVES = "INCONSISTENT_EXECUTABLE_DIRECTIVE_PRESENCE"
 """Apollo's hint that `@atomic` and `@valueFrom` are not for its clients: not every subgraph has them."""
@@ -68,11 +70,11 @@ def composed(tools: Tools, subgraph_sdl: str, folder: Path) -> Any:
     erp = printed(folder, **prefixed("erp", **CUSTOMERS))
     renamed = {"D365_NAMES": '{"Microsoft.Dynamics.DataEntities.CustomerV3": "CrmCustomerV3"}'}
     supergraphs = {
-        "disjoint": {"erp": erp, "crm": printed(folder, **prefixed("crm", **VENDORS))},
-        "same": {"erp": erp, "crm": printed(folder, **prefixed("crm", **CUSTOMERS))},
+        "disjoint": {"erp": erp, "crm": printed(folder, **prefixed("crm", **VENDORS, **PLAIN))},
+        "same": {"erp": erp, "crm": printed(folder, **prefixed("crm", **CUSTOMERS, **PLAIN))},
         "renamed": {
             "erp": erp,
-            "crm": printed(folder, **prefixed("crm", **CUSTOMERS, **renamed)),
+            "crm": printed(folder, **prefixed("crm", **CUSTOMERS, **PLAIN, **renamed)),
         },
     } | {
         version: {

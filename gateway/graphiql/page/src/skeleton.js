@@ -1,5 +1,5 @@
 // A ready operation for a root field: what it needs as variables, and a selection that shows what a row is.
-import { getNamedType, isCompositeType, isEnumType, isInputObjectType, isLeafType, isListType, isNonNullType } from "graphql";
+import { getNamedType, isCompositeType, isEnumType, isInputObjectType, isLeafType, isListType, isNonNullType, isRequiredArgument } from "graphql";
 
 const AGGREGATE = "Aggregate";
 const MORE_FIELDS = 4;
@@ -55,7 +55,8 @@ function payload(fields, keys) {
 
 function rows(type, keys) {
   if (!type.getFields) return "{\n__typename\n}";
-  const leaves = Object.values(type.getFields()).filter((field) => isLeafType(getNamedType(field.type)) && !OWN.has(field.name));
+  const isShown = (field) => isLeafType(getNamedType(field.type)) && !OWN.has(field.name) && !field.args.some(isRequiredArgument);
+  const leaves = Object.values(type.getFields()).filter(isShown);
   const isKey = (field) => keys.includes(field.name) || / Key\./.test(field.description ?? "");
   const rank = ranking(type.name.replace(VERSION, ""));
   const others = leaves.filter((field) => !isKey(field)).sort((a, b) => rank(a.name) - rank(b.name) || a.name.length - b.name.length);

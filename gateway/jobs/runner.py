@@ -31,8 +31,10 @@ from gateway.events.jobs import JobDelayed, JobEnded
 from gateway.export.reading import ExportFailed
 from gateway.failures import report_error
 from gateway.identity.caller import Caller
+from gateway.process.daemon_call import late_rows
 from gateway.runtime.served_api import ServedApi
 from gateway.store.faults import reason_of
+from gateway.store.polling import CLOSING
 
 from .job_store import JobStore, error_json
 from .records import Checkpoint, Job, Progress, State
@@ -83,6 +85,7 @@ class JobRunner:
         self._enter = enter
         self._observe = observe
         self._held: dict[str, _Held] = {}
+        self._claiming: asyncio.Future[Sequence[Job]] | None = None
         self._wake = asyncio.Event()
         self._has_failed = False
 
@@ -131,7 +134,10 @@ class JobRunner:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            if self._held:
+            claiming, self._claiming = self._claiming, None
+            # The thread of a claim goes on, and what it claims would wait for the end of the lease.
+            late = () if claiming is None else await late_rows(claiming, CLOSING)
+            if self._held or late:
                 with suppress(StoreUnavailable):
                     await self._store.release(self.owner)
             await self._store.close()
@@ -163,8 +169,10 @@ class JobRunner:
         self._begin()
         free = self._store.options.running - sum(h.task is not None for h in self._held.values())
         if free > 0:
-            for job in await self._store.claim(self.owner, free):
+            self._claiming = asyncio.ensure_future(self._store.claim(self.owner, free))
+            for job in await asyncio.shield(self._claiming):
                 self._held.setdefault(job.id, _Held(job, job.caller))
+            self._claiming = None
             self._begin()
 
     def _begin(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
@@ -41,3 +41,11 @@ async def daemon_call(function: Callable[[], _T]) -> _T:
     context = contextvars.copy_context()
     threading.Thread(target=context.run, args=(run,), name="daemon-call", daemon=True).start()
     return await future
+
+
+async def late_rows(call: asyncio.Future[Sequence[_T]], patience: float) -> Sequence[_T]:
+    """Return what a call returns whose caller was cancelled; nothing if it fails, or takes longer than some seconds."""
+    await asyncio.wait([call], timeout=patience)
+    if not call.done() or call.cancelled() or call.exception() is not None:
+        return ()
+    return call.result()

@@ -131,9 +131,10 @@ class SubscriptionRegister:
     def release(self, owner: str, now: float) -> None:
         """Return all leases of an owner, whose process ends."""
         own = SUBSCRIPTIONS.c.owner == owner
+        # A claimed one was due again when its lease ends.
         with self._database.writing() as connection:
             released = SUBSCRIPTIONS.update().where(own)
-            connection.execute(released.values(owner=None, leased_until=now))
+            connection.execute(released.values(owner=None, leased_until=now, due=now))
 
     def wake(self, environment: str, entity_sets: Collection[str], now: float) -> int:
         """Let those look for changes who are told of these sets; return how many there are.

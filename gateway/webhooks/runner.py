@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -33,8 +33,10 @@ from gateway.export.serving import prepare_for
 from gateway.failures import report_error
 from gateway.identity.caller import Caller
 from gateway.jobs.runner import PASSING, Enter
+from gateway.process.daemon_call import late_rows
 from gateway.request import GraphQLRequest
 from gateway.runtime.served_api import ServedApi
+from gateway.store.polling import CLOSING
 
 from .outgoing import Outgoing, message_of
 from .records import DeadLetter, Pending, State, Subscription
@@ -75,6 +77,7 @@ class WebhookRunner:
         self._callers: dict[str, Caller] = {}
         """With their tokens, which no other process has."""
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._claiming: asyncio.Future[Sequence[Subscription]] | None = None
         self._wake = asyncio.Event()
         self._has_failed = False
 
@@ -111,6 +114,10 @@ class WebhookRunner:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            claiming, self._claiming = self._claiming, None
+            if claiming is not None:
+                # The thread goes on, and what it claims would wait for the end of the lease.
+                has_run = bool(await late_rows(claiming, CLOSING)) or has_run
             if has_run:
                 with suppress(StoreUnavailable):
                     await self._store.release(self.owner)
@@ -142,9 +149,12 @@ class WebhookRunner:
     async def _poll(self) -> None:
         """Run what is due, a few at a time."""
         free = self._store.options.running - len(self._running)
-        for subscription in await self._store.claim(self.owner, tuple(self._running), free):
+        claim = self._store.claim(self.owner, tuple(self._running), free)
+        self._claiming = asyncio.ensure_future(claim)
+        for subscription in await asyncio.shield(self._claiming):
             task = asyncio.create_task(self._run(subscription))
             self._running[subscription.id] = task
+        self._claiming = None
 
     async def _renew(self) -> None:
         """Renew the leases; forget the callers of subscriptions that others have, or nobody."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from gateway.config.settings import Settings
 from gateway.events.webhooks import WebhookPaused
 from gateway.identity.caller import Assertion, Caller
 from gateway.runtime.served_api import ServedApi
+from gateway.store.subscription_register import SubscriptionRegister, SubscriptionRow
 from gateway.webhooks import runner as runners
 from gateway.webhooks.errors import WrongWebhookState
 from gateway.webhooks.outgoing import Outgoing
@@ -146,7 +148,7 @@ class Process:
         )
 
     async def until(self, one: Subscription, state: str, sent: int) -> Subscription:
-        async with asyncio.timeout(60.0):
+        async with asyncio.timeout(15.0):
             while True:
                 current = await self.store.find(one.id)
                 assert current is not None
@@ -202,6 +204,31 @@ async def test_tokens_are_not_stored_and_their_webhooks_wait_for_them(
     files = b"".join(p.read_bytes() for p in (settings.data_dir / "store").iterdir())
     assert b"s3cret" not in files
     assert b"n3w" not in files
+
+
+async def test_a_claim_under_way_is_released_at_the_end(
+    here: Hooked, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ending, other = Process(here, settings), Process(here, settings)
+    one = await ending.create(ANN, is_personal=False)
+    begun, goes_on, ended = threading.Event(), threading.Event(), threading.Event()
+    claim = SubscriptionRegister.claim
+
+    def slow_claim(*args: Any) -> Sequence[SubscriptionRow]:
+        begun.set()
+        assert goes_on.wait(10.0)
+        claimed = claim(*args)
+        ended.set()
+        return claimed
+
+    monkeypatch.setattr(SubscriptionRegister, "claim", slow_claim)
+    async with ending.runner.running():
+        await until(begun.is_set, 10.0)
+        asyncio.get_running_loop().call_later(0.05, goes_on.set)
+    monkeypatch.undo()
+    await until(ended.is_set, 10.0)
+    async with other.runner.running():
+        await other.until(one, "ACTIVE", 1)
 
 
 async def test_another_process_goes_on_after_a_kill(here: Hooked, settings: Settings) -> None:

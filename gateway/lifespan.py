@@ -26,6 +26,7 @@ from gateway.config.environment_models import OWN
 from gateway.config.environments import own_settings
 from gateway.config.settings import Settings
 from gateway.documents.trusted import NO_DOCUMENTS
+from gateway.environments.gauges import count_environments, measuring_environment
 from gateway.environments.job_environments import JobEnvironments
 from gateway.environments.open_environment import (
     OpenEnvironment,
@@ -62,8 +63,11 @@ from gateway.status.comparison import RegisteredOperation
 from gateway.status.deployment_status import DeploymentStatus
 from gateway.store.api_keys import ApiKeys
 from gateway.store.polling import StorePoller
+from gateway.telemetry import catalog
 from gateway.telemetry.event_counters import EventCounters
+from gateway.telemetry.gauges import measuring_process, showing
 from gateway.telemetry.measurements import Measurements
+from gateway.telemetry.metric import Metric
 from gateway.telemetry.tracing import Tracing
 from gateway.webhooks.integrator import sending_webhooks
 from gateway.webhooks.outgoing import Outgoing
@@ -72,13 +76,6 @@ from gateway.webhooks.service import Webhooks
 from gateway.webhooks.subscription_store import SubscriptionStore
 
 from .events import Observer, tee
-from .gauges import (
-    ProcessParts,
-    count_environments,
-    measuring_environment,
-    measuring_jobs,
-    measuring_process,
-)
 
 if TYPE_CHECKING:  # they import the client of Redis, which is optional
     from gateway.replicas.notices import Reported as ReportNotice
@@ -349,7 +346,8 @@ class Lifespan:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(runner.running())
             if self.metrics is not None:
-                stack.enter_context(measuring_jobs(self.metrics.measurements, runner))
+                running = {catalog.JOBS_HELD: lambda: runner.held}
+                stack.enter_context(showing(self.metrics.measurements, running))
             app.state.jobs = Jobs(store, runner)
             try:
                 yield
@@ -361,8 +359,13 @@ class Lifespan:
         metrics = self.metrics
         if metrics is None:
             return nullcontext()
-        parts = ProcessParts(answers=answers, running=metrics.running, waiting=metrics.waiting)
-        return measuring_process(metrics.measurements, parts)
+        sizes: dict[Metric, Callable[[], float]] = {
+            catalog.RUNNING: lambda: metrics.running.running,
+            catalog.WAITING_BYTES: lambda: metrics.waiting.held,
+            catalog.CACHED_ANSWERS: lambda: len(answers),
+            catalog.CACHED_BYTES: lambda: answers.size,
+        }
+        return measuring_process(metrics.measurements, sizes)
 
     def _measured_environment(self, environment: OpenEnvironment) -> AbstractContextManager[None]:
         """Return what shows the gauges of an environment until the end of its block."""

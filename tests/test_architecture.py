@@ -53,7 +53,6 @@ FLOORS = (  # lowest first: a module imports its own room and lower floors
     {"linking"},
     {"http"},
     {"graphiql"},
-    {"gauges"},
     {"lifespan"},
     {"app"},
     {"cli"},

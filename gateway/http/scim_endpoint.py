@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from gateway.admission.work import Lane
-from gateway.errors import BadArgument, NotInstalled, Overloaded
+from gateway.errors import BadArgument, Forbidden, NotInstalled, Overloaded
 from gateway.events import RequestRefused
 from gateway.failures import failure_answer
 from gateway.identity.caller import ANONYMOUS, Caller
@@ -137,6 +137,8 @@ class _Scim:
             text = str((response.body or {}).get("detail"))
             event = RequestRefused(status=response.status, code="SCIM", message=text)
             self._endpoint.observe(event)
+            if response.status == 403:
+                record_refusal(request.scope, 403, Forbidden.code, request.caller)
         await send_body(send, response.status, body, (*_FIELDS, *own, *fields))
 
     async def _refuse(self, refused: HttpError, scope: Scope, send: Send) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from scim2_models import (
     InvalidPathException,
@@ -24,7 +24,8 @@ from scim2_server.storage import AsyncScimStorage, SearchPage
 
 from gateway.unified.lists import ListQuery, UnifiedLists
 
-from .filters import Condition, Test, condition_of, flag, identity, refused, text
+from .filters import Condition, Test, condition_of, flag, identity, listed, refused, text
+from .lookups import compared, groups_of, users_of
 from .models import Group, User
 from .objects import (
     KINDS,
@@ -45,6 +46,12 @@ _USER_TESTS: Mapping[str, tuple[str, Test]] = {
     "userName": ("username", text("username")),
     "active": ("status", flag("status", {True: "ACTIVE", False: "INACTIVE"})),
 }
+
+
+MOST_SORTED = 10_000
+"""Groups that are read to sort them: both kinds are, and merged."""
+_Conditions: TypeAlias = Sequence[tuple[GroupKind, Condition]]
+_Groups: TypeAlias = Sequence[tuple[GroupKind, Node]]
 
 
 class Directory(AsyncScimStorage):
@@ -129,6 +136,10 @@ class Directory(AsyncScimStorage):
             for name, (field, test) in _USER_TESTS.items()
             if self.lists.can_filter("users", field)
         }
+        external = [] if request.filter is None else compared(request.filter.ast, "externalId")
+        keys = await users_of(self.lists, "externalId", external)
+        if keys is not None:
+            tests["externalId"] = listed("userId", keys)
         condition = _condition(request, tests)
         sortable = {"id": "userId", "username": "username"}
         order = self._order(request, sortable, "users")
@@ -142,10 +153,13 @@ class Directory(AsyncScimStorage):
         if not kinds:
             raise _no_list("groups")
         has_members = "members" in needed(request, _GROUP_NAMES)
-        if request.sort_by is not None:
-            rows, total = await self._sorted_groups(kinds, request, has_members=has_members)
+        conditions = [(kind, await self._condition_of(kind, request)) for kind in kinds]
+        if request.sort_by is None:
+            rows, total = await self._listed_groups(conditions, request, has_members=has_members)
         else:
-            rows, total = await self._listed_groups(kinds, request, has_members=has_members)
+            rows, total = await self._sorted_groups(conditions, request)
+            if has_members:
+                rows = await self._with_members(rows)
         resources: list[Resource[Any]] = []
         for kind, node in rows:
             members = None
@@ -154,37 +168,47 @@ class Directory(AsyncScimStorage):
             resources.append(group_of(kind, node, members))
         return SearchPage(total, resources)
 
+    async def _condition_of(self, kind: GroupKind, request: SearchRequest[Any]) -> Condition:
+        tests: dict[str, Test] = {}
+        if self.lists.can_filter(kind.list, kind.key):
+            tests["id"] = identity(kind.key, lambda id_: decode_id(kind.prefix, id_))
+            if self.lists.has("users"):
+                users = [] if request.filter is None else compared(request.filter.ast, "members")
+                tests["members"] = listed(kind.key, await groups_of(self.lists, kind, users))
+        if self.lists.can_filter(kind.list, "name"):
+            tests["displayName"] = text("name")
+        return _condition(request, tests)
+
     async def _listed_groups(
-        self, kinds: Sequence[GroupKind], request: SearchRequest[Any], *, has_members: bool
-    ) -> tuple[list[tuple[GroupKind, Node]], int]:
+        self, conditions: _Conditions, request: SearchRequest[Any], *, has_members: bool
+    ) -> tuple[_Groups, int]:
         skip, count = _window(request)
         rows: list[tuple[GroupKind, Node]] = []
         total = 0
-        for kind in kinds:
+        for kind, condition in conditions:
+            select = f"{kind.select} {kind.members(self.most)}" if has_members else kind.select
             before = max(0, skip - total)
-            found, nodes = await self._of_kind(
-                kind, request, (), before, count - len(rows), has_members=has_members
+            found, nodes = await self._page(
+                kind.list, select, condition, (), before, count - len(rows)
             )
             total += found
             rows += [(kind, node) for node in nodes]
         return rows, total
 
     async def _sorted_groups(
-        self, kinds: Sequence[GroupKind], request: SearchRequest[Any], *, has_members: bool
-    ) -> tuple[list[tuple[GroupKind, Node]], int]:
+        self, conditions: _Conditions, request: SearchRequest[Any]
+    ) -> tuple[_Groups, int]:
         """Return a page of all kinds in one order: each list comes in that of the environment, and they are merged."""
         skip, count = _window(request)
-        if skip + count > self.most:
+        if skip + count > MOST_SORTED:
             raise InvalidValueException(
-                detail=f"Sorted groups are served up to number {self.most}: filter, or do not sort"
+                detail=f"Sorted groups are served up to number {MOST_SORTED}: filter, or do not sort"
             )
         total = 0
-        lists: list[list[tuple[GroupKind, Node]]] = []
-        for kind in kinds:
+        lists: list[_Groups] = []
+        for kind, condition in conditions:
             order = self._order(request, {"displayname": "name"}, kind.list)
-            found, nodes = await self._of_kind(
-                kind, request, order, 0, skip + count, has_members=has_members
-            )
+            found, nodes = await self._first(kind, condition, order, skip + count)
             total += found
             lists.append([(kind, node) for node in nodes])
         is_descending = request.sort_order == SearchRequest.SortOrder.descending
@@ -193,24 +217,36 @@ class Directory(AsyncScimStorage):
         )
         return list(merged)[skip : skip + count], total
 
-    async def _of_kind(
+    async def _first(
         self,
         kind: GroupKind,
-        request: SearchRequest[Any],
+        condition: Condition,
         order: Sequence[Mapping[str, str]],
-        skip: int,
         count: int,
-        *,
-        has_members: bool,
     ) -> tuple[int, Sequence[Node]]:
-        tests: dict[str, Test] = {}
-        if self.lists.can_filter(kind.list, kind.key):
-            tests["id"] = identity(kind.key, lambda id_: decode_id(kind.prefix, id_))
-        if self.lists.can_filter(kind.list, "name"):
-            tests["displayName"] = text("name")
-        condition = _condition(request, tests)
-        select = f"{kind.select} {kind.members(self.most)}" if has_members else kind.select
-        return await self._page(kind.list, select, condition, order, skip, count)
+        """Return how many groups there are, and the first of them, page by page."""
+        nodes: list[Node] = []
+        while True:
+            size = min(self.most, count - len(nodes))
+            found, page = await self._page(
+                kind.list, kind.select, condition, order, len(nodes), size
+            )
+            nodes += page
+            if len(page) < size or len(nodes) >= min(found, count):
+                return found, nodes
+
+    async def _with_members(self, groups: _Groups) -> _Groups:
+        """Return a page of groups with the first of their members."""
+        by_id: dict[str, Node] = {}
+        for kind in KINDS:
+            keys = [node[kind.key] for of, node in groups if of is kind]
+            if keys:
+                select = f"{kind.select} {kind.members(self.most)}"
+                where = {kind.key: {"in": keys}}
+                _, nodes = await self._page(kind.list, select, where, (), 0, len(keys))
+                by_id.update((node["id"], node) for node in nodes)
+        # One that was deleted meanwhile is in the page no more.
+        return [(kind, by_id[node["id"]]) for kind, node in groups if node["id"] in by_id]
 
     async def _page(
         self,

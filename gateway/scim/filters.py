@@ -6,11 +6,21 @@ of ``userName`` and ``displayName``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from scim2_models import InvalidFilterException
-from scim2_models.path import Comparison, FilterNode, LogicalExpr, LogicalOperator, Not, Present
+from scim2_models.path import (
+    AttrPath,
+    Comparison,
+    FilterNode,
+    LogicalExpr,
+    LogicalOperator,
+    Not,
+    Present,
+    ValuePath,
+)
 
 Where: TypeAlias = Mapping[str, Any]
 Condition: TypeAlias = bool | Where
@@ -26,6 +36,7 @@ _OPERATORS = {
     "lt": "lt",
     "le": "lte",
 }
+_VALUES = ("members", "value")
 Test: TypeAlias = Callable[[str, Any], Condition]
 """Returns the condition of an operator and a value; ``pr`` has no value."""
 
@@ -74,6 +85,18 @@ def flag(field: str, values: Mapping[bool, str]) -> Test:
     return test
 
 
+def listed(field: str, keys: Mapping[str, Collection[str]]) -> Test:
+    """Return the tests of an attribute that is no column, by the keys of the rows that each value means."""
+
+    def test(operator: str, value: Any) -> Condition:
+        if operator != "eq" or not isinstance(value, str):
+            raise refused("it can be tested with eq only")
+        rows = keys.get(value)
+        return {field: {"in": sorted(rows)}} if rows else False
+
+    return test
+
+
 def refused(reason: str) -> InvalidFilterException:
     """Return the error of a filter that cannot be answered exactly."""
     return InvalidFilterException(detail=f"The filter cannot be answered: {reason}.")
@@ -89,6 +112,8 @@ def condition_of(node: FilterNode, tests: Mapping[str, Test]) -> Condition:
             return _test(node, tests)(node.op.value, node.value)
         case Present():
             return _test(node, tests)("pr", None)
+        case ValuePath():
+            return condition_of(value_test(node), tests)
         case Not():
             return _negated(condition_of(node.expr, tests))
         case LogicalExpr():
@@ -98,14 +123,31 @@ def condition_of(node: FilterNode, tests: Mapping[str, Test]) -> Condition:
             raise refused(f"there are no conditions on parts of {node}")
 
 
+def value_test(node: ValuePath) -> Comparison | Present:
+    """Return what ``members[value eq "…"]`` says as ``members.value eq "…"``. Raises InvalidFilterException."""
+    inner = node.val_filter
+    if not isinstance(inner, Comparison | Present) or inner.attr_path.sub_attr is not None:
+        raise refused(f"there are no conditions on parts of {node.attr_path}")
+    outer = node.attr_path
+    path = AttrPath(attr=outer.attr, sub_attr=inner.attr_path.attr, uri=outer.uri)
+    return replace(inner, attr_path=path)
+
+
+def is_of(node: Comparison | Present, attribute: str) -> bool:
+    """Return whether a condition concerns an attribute of the core schemas; ``members.value`` is ``members``."""
+    path = node.attr_path
+    if path.uri is not None and ":core:" not in path.uri.lower():
+        return False
+    is_whole = path.sub_attr is None or (path.attr.lower(), path.sub_attr.lower()) == _VALUES
+    return is_whole and path.attr.lower() == attribute.lower()
+
+
 def _test(node: Comparison | Present, tests: Mapping[str, Test]) -> Test:
-    name = str(node.attr_path)
-    schema = node.attr_path.uri
-    key = name if schema is None else name[len(schema) + 1 :]
-    is_core = schema is None or ":core:" in schema.lower()
-    test = next((t for n, t in tests.items() if n.lower() == key.lower() and is_core), None)
+    test = next((test for name, test in tests.items() if is_of(node, name)), None)
     if test is None:
-        raise refused(f"nothing can be filtered by {name}; by {', '.join(sorted(tests))} it can")
+        raise refused(
+            f"nothing can be filtered by {node.attr_path}; by {', '.join(sorted(tests))} it can"
+        )
     return test
 
 

@@ -12,10 +12,11 @@ from msgspec import structs
 from scim2_models import ForbiddenException, InvalidValueException, UniquenessException
 
 from gateway.unified.lists import UnifiedListFailed, UnifiedLists
-from schema.catalog.records import RootKind, Verb
+from schema.catalog.records import Verb
 from schema.unified.api import UnifiedKind
 from schema.unified.lookups import MissingError, operand_of
 
+from .lookups import list_of
 from .objects import GroupKind
 
 _ASSIGNED = {"AssignmentStatus": "Enabled", "AssignmentMode": "Manual"}
@@ -64,8 +65,7 @@ class _Members:
         self._kind, self._group = kind, group
         catalog, self._writes = lists.schema.catalog, lists.schema.writes
         entity_set = catalog.model.entity_sets.get(kind.set)
-        roots = (r for k, s, r in catalog.set_roots() if (k, s) == (RootKind.LIST, kind.set))
-        self._root = next(roots, None)
+        self._root = list_of(catalog, kind.set)
         if entity_set is None or self._root is None or self._writes is None:
             raise _forbidden()
         self._mutations = dict(self._writes.of_root(self._root, kind.set))

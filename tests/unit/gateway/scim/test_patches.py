@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,6 +13,7 @@ import pytest
 from gateway.config.settings import Settings
 from gateway.http.scim_endpoint import SCIM
 from tests.support.app_client import Client, calling, serving
+from tests.support.manual_clock import until
 from tests.support.role_doors import ISSUER, bearer
 
 pytestmark = pytest.mark.anyio
@@ -18,6 +21,7 @@ PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 WRITE = {"create": True, "update": True, "delete": True}
 ROLES: dict[str, Any] = {
     "reader": {"sets": {"*": {}}},
+    "poor": {"sets": {"*": {}}, "limits": {"max_cost": 1}},
     "writer": {
         "sets": {
             "*": {},
@@ -32,13 +36,19 @@ ROLE, GROUP = "/Groups/role.LVNZU0FETUlOLQ", "/Groups/group.RmluYW5jZQ"
 
 
 @pytest.fixture(scope="module")
-async def client() -> AsyncIterator[Client]:
+def audit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("audit")
+
+
+@pytest.fixture(scope="module")
+async def client(audit: Path) -> AsyncIterator[Client]:
     settings = Settings.model_validate(
         {
             "language": None,
             "roles": ROLES,
             "inbound": {"issuers": [ISSUER]},
             "scim": {"writes": True},
+            "audit": {"sink": "file", "path": audit},
         }
     )
     async with serving(settings) as (app, events), calling(app, events) as client:
@@ -53,9 +63,12 @@ async def patch(
     return await client.http.patch(f"{SCIM}{path}", json=body, headers=fields)
 
 
+async def get(client: Client, path: str, role: str = "reader") -> httpx.Response:
+    return await client.http.get(f"{SCIM}{path}", headers=bearer(role))
+
+
 async def read(client: Client, path: str) -> dict[str, Any]:
-    answer = await client.http.get(f"{SCIM}{path}", headers=bearer("reader"))
-    found: dict[str, Any] = answer.json()
+    found: dict[str, Any] = (await get(client, path)).json()
     return found
 
 
@@ -169,6 +182,42 @@ async def test_writes_need_the_right(client: Client) -> None:
     assert (await patch(client, GROUP, add, role="reader")).status_code == 403
     assert (await patch(client, ROLE, add, role="reader")).status_code == 403
     assert (await read(client, USER), await members(client, GROUP)) == before
+
+
+async def test_patches_and_their_refusals_are_audited(client: Client, audit: Path) -> None:
+    def lines() -> list[dict[str, Any]]:
+        written = b"".join(file.read_bytes() for file in sorted(audit.glob("*.jsonl")))
+        return [json.loads(line) for line in written.splitlines()]
+
+    before = len(lines())
+    off = {"op": "Replace", "path": "active", "value": "False"}
+    assert (await patch(client, USER, off)).status_code == 204
+    assert (await patch(client, USER, {**off, "value": "True"})).status_code == 204
+    add = {"op": "Add", "path": "members", "value": [{"value": "user.dXNlcjA0"}]}
+    remove = {"op": "remove", "path": 'members[value eq "user.dXNlcjA0"]'}
+    assert (await patch(client, GROUP, add)).status_code == 204
+    assert (await patch(client, GROUP, remove)).status_code == 204
+    assert (await patch(client, GROUP, add, role="reader")).status_code == 403
+    await until(lambda: any(line["kind"] == "refused" for line in lines()), 10.0)
+
+    writes = [line for line in lines()[before:] if line["kind"] == "write"]
+    assert [(line["verb"], line["set"]) for line in writes] == [
+        ("update", "SystemUsers"),
+        ("update", "SystemUsers"),
+        ("create", "UserGroupUserLists"),
+        ("delete", "UserGroupUserLists"),
+    ]
+    # Further ones of the same caller are counted.
+    refused = next(line for line in lines() if line["kind"] == "refused")
+    assert (refused["status"], refused["who"]["roles"]) == (403, ["reader"])
+
+
+async def test_the_limits_of_roles_hold(client: Client) -> None:
+    answer = await get(client, "/Users", "poor")
+
+    assert answer.status_code == 400
+    assert answer.json()["schemas"] == ["urn:ietf:params:scim:api:messages:2.0:Error"]
+    assert "would cost" in answer.json()["detail"]
 
 
 async def test_an_old_version_is_not_patched(client: Client) -> None:

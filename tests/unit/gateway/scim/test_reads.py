@@ -33,6 +33,8 @@ ROLES: dict[str, Any] = {
     "sales": {"sets": {"CustomerGroups": {}}},
 }
 ADA, SYSADMIN = "user.dXNlcjAx", "role.LVNZU0FETUlOLQ"
+EXTERNAL = "f26fa0ca-347b-5a7d-af0b-2fcec3142820"
+MANY_IDS = " or ".join(f'externalId eq "{number}"' for number in range(21))
 ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
 
 
@@ -63,7 +65,7 @@ async def test_a_user_has_all_attributes_of_the_directory(client: Client) -> Non
     assert user["id"] == ADA
     assert (user["userName"], user["active"]) == ("user01@contoso.com", True)
     assert (user["externalId"], user["title"]) == (
-        "f26fa0ca-347b-5a7d-af0b-2fcec3142820",
+        EXTERNAL,
         "Manager",
     )
     assert user["name"] == {
@@ -99,6 +101,11 @@ async def test_a_user_has_all_attributes_of_the_directory(client: Client) -> Non
         ('userName gt "user15"', 1),
         ('userName lt "b"', 1),
         ("userName pr and id pr", 16),
+        (f'externalId eq "{EXTERNAL}"', 1),
+        (f'externalId eq "{EXTERNAL}" and userName sw "user02"', 0),
+        (f'userName sw "user02" or not (externalId eq "{EXTERNAL}")', 15),
+        (f'externalId eq "{EXTERNAL.upper()}"', 0),
+        ('externalId eq "not an object id"', 0),
         (f'id ne "{ADA}" and (id eq "{ADA}" or id eq "x")', 0),
     ],
 )
@@ -111,16 +118,50 @@ async def test_filters_are_answered_by_the_environment(
 
 
 @pytest.mark.parametrize(
+    "where",
+    [
+        'members eq "{user}"',
+        'members.value eq "{user}"',
+        'members[value eq "{user}"]',
+        'urn:ietf:params:scim:schemas:core:2.0:Group:members eq "{user}"',
+        'id eq "role.LVNZU0FETUlOLQ" or members eq "{user}"',
+        'displayName pr and (members eq "{user}" or members eq "{user}x" or members eq "user01")',
+    ],
+)
+async def test_groups_are_found_by_their_members(where: str, client: Client) -> None:
+    groups = (await call(client, "/Groups")).json()["Resources"]
+    answer = await call(
+        client, "/Groups", filter=where.format(user=ADA), excludedAttributes="members"
+    )
+
+    own = {
+        group["id"]
+        for group in groups
+        if any(member["value"] == ADA for member in group.get("members", ()))
+    }
+    if SYSADMIN in where:
+        own.add(SYSADMIN)
+    assert {group["id"] for group in answer.json()["Resources"]} == own
+    assert answer.json()["totalResults"] == len(own) > 1
+    both = f'id eq "{SYSADMIN}" and members eq "{ADA}"'
+    assert (await call(client, "/Groups", filter=both)).json()["totalResults"] == 0
+
+
+@pytest.mark.parametrize(
     ("path", "query", "status", "kind"),
     [
         ("/Users", {"filter": 'displayName eq "x"'}, 400, "invalidFilter"),
         ("/Users", {"filter": 'emails[type eq "work"]'}, 400, "invalidFilter"),
         ("/Users", {"filter": 'id sw "user"'}, 400, "invalidFilter"),
+        ("/Users", {"filter": "externalId pr"}, 400, "invalidFilter"),
+        ("/Users", {"filter": 'externalId ne "x"'}, 400, "invalidFilter"),
+        ("/Users", {"filter": MANY_IDS}, 400, "invalidFilter"),
+        ("/Groups", {"filter": 'members[display eq "x"]'}, 400, "invalidFilter"),
+        ("/Groups", {"filter": 'members.display eq "x"'}, 400, "invalidFilter"),
         ("/Users", {"filter": "userName eq"}, 400, "invalidFilter"),
         ("/Users", {"filter": 'nothing eq "x"'}, 400, "invalidFilter"),
-        ("/Groups", {"filter": f'members eq "{ADA}"'}, 400, "invalidFilter"),
         ("/Users", {"sortBy": "title"}, 400, "invalidPath"),
-        ("/Groups", {"sortBy": "displayName", "startIndex": 1_000}, 400, "invalidValue"),
+        ("/Groups", {"sortBy": "displayName", "startIndex": 10_001}, 400, "invalidValue"),
         ("/Users/user.dXNFUjAx", {}, 404, None),
         ("/Users/user01", {}, 404, None),
         (f"/Users/{SYSADMIN}", {}, 404, None),
@@ -143,6 +184,7 @@ async def test_pages_are_counted_across_roles_and_groups(client: Client) -> None
     page = (await call(client, "/Groups", startIndex=7, count=4)).json()
     sorted_ = (await call(client, "/Groups", sortBy="displayName", startIndex=3, count=4)).json()
     none = (await call(client, "/Groups", count=0)).json()
+    members = (await call(client, "/Groups")).json()
 
     assert whole["totalResults"] == len(names) == 12
     assert [g["displayName"] for g in page["Resources"]] == names[6:10]
@@ -150,6 +192,14 @@ async def test_pages_are_counted_across_roles_and_groups(client: Client) -> None
     assert none["itemsPerPage"] == 0
     merged = sorted(names, key=str.casefold)
     assert [g["displayName"] for g in sorted_["Resources"]] == merged[2:6]
+    # Page by page, of two each.
+    small = (await call(client, "/Groups", "small", sortBy="displayName", startIndex=7)).json()
+    assert [g["displayName"] for g in small["Resources"]] == merged[6:8]
+    assert small["totalResults"] == 12
+    assert [g.get("members") for g in small["Resources"]] == [
+        next(w.get("members") for w in members["Resources"] if w["id"] == g["id"])
+        for g in small["Resources"]
+    ]
     one = (await call(client, "/Groups", filter='displayName eq "GENERAL ledger"')).json()
     assert {m["type"] for m in one["Resources"][0]["members"]} == {"User"}
     assert all("members" not in group for group in whole["Resources"])

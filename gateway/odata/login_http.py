@@ -20,6 +20,10 @@ LoginTransport: TypeAlias = Callable[[], httpx.AsyncBaseTransport]
 """Returns a new way to the login host; tests replace the network by it."""
 
 
+_LOOK = 1.0
+"""Seconds after which a thread looks whether the event loop has been closed, which would never answer."""
+
+
 class LoginHttp:
     """``get``, ``post`` and ``close``, as msal calls them.
 
@@ -89,7 +93,14 @@ class LoginHttp:
         except RuntimeError as exc:  # the event loop has been closed
             exchange.close()
             raise httpx.ReadError("the gateway shuts down") from exc
-        return answer.result()
+        while True:
+            try:
+                return answer.result(_LOOK)
+            except TimeoutError:
+                if answer.done():  # it is that of the exchange
+                    return answer.result()
+                if self.loop.is_closed():
+                    raise httpx.ReadError("the gateway shuts down") from None
 
     def _client(self, url: str) -> httpx.AsyncClient:
         """Return a client for one exchange; called in the thread, as reading the trusted authorities takes 50 ms."""

@@ -20,6 +20,8 @@ from typing import Any
 MESSAGES = {"POST": "Create", "PATCH": "Update", "PUT": "Update", "DELETE": "Delete"}
 """Method of a write → name of the message."""
 _TIMEOUT = 10.0
+IDLE = 5.0
+"""Seconds without an event after which the thread ends: a sandbox that is not closed leaves none behind."""
 _MOST = 10_000
 """Events that wait; of more, the newest are lost."""
 _XRM = "http://schemas.microsoft.com/xrm/2011/Contracts"
@@ -43,6 +45,7 @@ class DataEvents:
         self._send = send
         self._waiting: queue.Queue[tuple[Mapping[str, str], bytes] | None] = queue.Queue(_MOST)
         self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
 
     def tell(self, entity: str, method: str, values: Mapping[str, Any]) -> None:
         """Send the event of a write. ``entity``: name of the data entity; ``values``: properties that are known."""
@@ -53,11 +56,11 @@ class DataEvents:
             "x-ms-dynamics-entity-name": table,
             "x-ms-dynamics-request-name": message,
         }
-        with suppress(queue.Full):
+        with self._lock, suppress(queue.Full):
             self._waiting.put_nowait((headers, body))
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="data-events", daemon=True)
-            self._thread.start()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="data-events", daemon=True)
+                self._thread.start()
 
     def close(self) -> None:
         """Send what waits, and nothing more; for a moment at most."""
@@ -68,9 +71,19 @@ class DataEvents:
             thread.join(1.0)
 
     def _run(self) -> None:
-        while (event := self._waiting.get()) is not None:
+        while (event := self._next()) is not None:
             with suppress(OSError, ValueError):  # whoever is to be told is away
                 self._send(self._address, *event)
+
+    def _next(self) -> tuple[Mapping[str, str], bytes] | None:
+        """Return the next event; None if the thread ends: it was closed, or has nothing to do."""
+        with suppress(queue.Empty):
+            return self._waiting.get(timeout=IDLE)
+        with self._lock:
+            if self._waiting.empty():
+                self._thread = None
+                return None
+        return self._waiting.get()
 
 
 def _context(table: str, message: str, values: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -319,7 +319,7 @@ def _users(seeds: Seeds) -> None:
                 for role, name in roles
             ],
         )
-    for number in range(1, 4):
+    for number in range(1, min(4, len(ids))):
         client = uuid.uuid5(uuid.NAMESPACE_URL, f"client {number}")
         seeds.add(
             "SysAADClients",

@@ -166,6 +166,10 @@ def test_open_transactions_are_those_without_a_settlement():
     assert {r["RefRecId"] for r in rows["CustTransOpens"]} == unsettled
 
 
+def test_a_small_scale_has_users():
+    assert make(SeedOptions(scale=0.01))["SystemUsers"]
+
+
 @pytest.mark.parametrize("scale", [0.1, 0.5])
 def test_books_exist_at_every_scale(scale):
     assert make_books(SeedOptions(scale=scale, seed=7))["GeneralJournalEntryBiEntities"]

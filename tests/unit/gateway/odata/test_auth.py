@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 import pytest
@@ -414,3 +416,20 @@ def test_a_sign_in_needs_all_its_parts() -> None:
 
     with pytest.raises(SettingsError, match="tenant_id"):
         auth_of(settings)
+
+
+def test_a_thread_does_not_wait_for_an_event_loop_that_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def submit(exchange: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop) -> Future[Any]:
+        exchange.close()
+        loop.close()
+        return Future()  # which nobody answers
+
+    monkeypatch.setattr("gateway.odata.login_http._LOOK", 0.01)
+    monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", submit)
+    http = LoginHttp("https://login.example", lambda: httpx.MockTransport(lambda _: rows()))
+    http.loop = asyncio.new_event_loop()
+
+    with pytest.raises(httpx.ReadError, match="shuts down"):
+        http.get("https://login.example/x")

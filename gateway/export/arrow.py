@@ -31,11 +31,18 @@ if TYPE_CHECKING:
     from arro3.core import Array, DataType, RecordBatch
 
 ArrowFormat: TypeAlias = Literal["parquet", "arrow"]
-GROUP = 32_768
-"""Rows of a group in Parquet, which are in memory until they are written."""
+_GROUP_CELLS = 1 << 19
+"""Values of a row group in Parquet, which are in memory, encoded, until it is written."""
+_GROUP_ROWS = 16_384
+"""Rows of a group at most."""
+_GROUP_BYTES = 1 << 20
+"""Bytes that wait for the pages of all columns to be full, and of all dictionaries. The defaults, a mebibyte a column,
+are 40 MiB for 20 columns whose values are all different, and make a larger file."""
+_PAGE_BYTES = 1 << 15, 1 << 12
+"""Bytes of a page, or dictionary, of one column: at most, and at least."""
 _CELLS = 20_000
 """Values after which other tasks have a turn: some 2 ms."""
-_WAITING = 16
+_WAITING = 2
 """Pages that may wait for the thread."""
 _SCALE, _PRECISION = 16, 38
 _MICROSECONDS = len("2024-01-31T12:00:00.123456Z")
@@ -98,7 +105,7 @@ class ArrowWriter:
         """Pass rows to the thread, and yield what it has written. Raises UpstreamMalformed, OSError."""
         from arro3.core import RecordBatch  # noqa: PLC0415 - an extra
 
-        columns = self._reader.of(page)
+        columns = self._reader.take(page)
         if columns:
             arrays, cells = [], 0
             for column, of_type, values in zip(self._columns, self._types, columns, strict=True):
@@ -139,7 +146,15 @@ class ArrowWriter:
         try:
             reader = RecordBatchReader.from_batches(self._schema, pulled)
             if self._form == "parquet":
-                write_parquet(reader, sink, compression="zstd(1)", max_row_group_size=GROUP)
+                rows, size = _limits(len(self._columns))
+                write_parquet(
+                    reader,
+                    sink,
+                    compression="zstd(1)",
+                    max_row_group_size=rows,
+                    data_page_size_limit=size,
+                    dictionary_page_size_limit=size,
+                )
             else:
                 write_ipc_stream(reader, sink, compression=None)
         except BaseException as error:
@@ -153,6 +168,15 @@ class ArrowWriter:
             yield batch
         if self._is_aborted:
             raise _Aborted
+
+
+def _limits(columns: int) -> tuple[int, int]:
+    """Return the rows of a group, and the bytes of a page and of a dictionary, of a file with so many columns."""
+    most, least = _PAGE_BYTES
+    return (
+        min(_GROUP_ROWS, max(1, _GROUP_CELLS // columns)),
+        min(most, max(least, _GROUP_BYTES // columns)),
+    )
 
 
 class _Sink(io.RawIOBase):

@@ -35,13 +35,14 @@ class ColumnReader:
         self.collect = _collector(self._paths)
         """Returns the columns of completed rows."""
 
-    def of(self, page: Rows) -> list[Cells]:
-        """Return the columns of a page; an empty list if it has no rows."""
-        if page.slices is None:
-            rows = _decode_rows(page.nodes)
+    def take(self, page: Rows) -> list[Cells]:
+        """Return the columns of a page, which has no rows afterwards; an empty list if it has none."""
+        nodes, slices = page.take()
+        if slices is None:
+            rows = _decode_rows(nodes)
             return [[_value_at(row, path) for row in rows] for path in self._paths] if rows else []
-        columns = [list(chain.from_iterable(parts)) for parts in zip(*page.slices, strict=True)]
-        if not columns[0]:
+        columns = [list(chain.from_iterable(parts)) for parts in zip(*slices, strict=True)]
+        if not columns or not columns[0]:
             return []
         for number in self._exact:
             columns[number] = list(map(_exactly, columns[number]))

@@ -6,10 +6,7 @@ and digits in CSV (RFC 4180), where an absent value is an empty cell.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 from typing import Any, Protocol
 
 import msgspec
@@ -18,6 +15,7 @@ from gateway.execution.fast_path import encode_lines
 from schema.catalog.records import Field
 
 from .columns import Cells, ColumnReader, json_text, scalar_of
+from .csv_lines import csv_lines
 from .pages import Rows
 from .selection import Column
 
@@ -75,11 +73,12 @@ class NdjsonWriter:
 
     def page(self, page: Rows) -> Iterator[bytes]:
         """Yield lines."""
-        for number, lines in page.slices or ():
+        nodes, slices = page.take()
+        for number, lines in slices or ():
             self.rows += number
             yield lines
-        if page.slices is None:
-            yield from self._json(page.nodes)
+        if slices is None:
+            yield from self._json(nodes)
 
     def _json(self, nodes: msgspec.Raw) -> Iterator[bytes]:
         rows = self._decode(nodes)
@@ -109,13 +108,11 @@ class CsvWriter:
             for number, column in enumerate(columns)
             if (change := _change(column.field, neutralize=neutralize)) is not None
         ]
-        self._text = io.StringIO(newline="")
-        self._write = csv.writer(self._text, lineterminator="\r\n")
 
     def begin(self) -> bytes:
         """Return the header."""
-        self._write.writerow([column.name for column in self._columns])
-        return self._take()
+        names = csv_lines([[column.name] for column in self._columns], 1)
+        return b"".join(line for _, line in names)
 
     def collect(self, rows: list[Any]) -> tuple[Cells, ...]:
         """Return the columns of rows."""
@@ -123,14 +120,12 @@ class CsvWriter:
 
     def page(self, page: Rows) -> Iterator[bytes]:
         """Yield lines."""
-        columns = self._reader.of(page)
+        columns = self._reader.take(page)
         for number, change in self._changes if columns else ():
             columns[number] = [None if cell is None else change(cell) for cell in columns[number]]
-        rows = zip(*columns, strict=True)
-        while piece := list(islice(rows, PIECE)):
-            self._write.writerows(piece)
-            self.rows += len(piece)
-            yield self._take()
+        for number, lines in csv_lines(columns, PIECE):
+            self.rows += number
+            yield lines
 
     def end(self) -> bytes:
         """Return nothing."""
@@ -138,12 +133,6 @@ class CsvWriter:
 
     def close(self) -> None:
         """Do nothing."""
-
-    def _take(self) -> bytes:
-        text = self._text.getvalue()
-        self._text.seek(0)
-        self._text.truncate()
-        return text.encode()
 
 
 def _change(field: Field, *, neutralize: bool) -> Callable[[Any], str] | None:

@@ -24,3 +24,12 @@ class Rows(Struct, rename="camel"):
     """A JSON array."""
     slices: tuple[Any, ...] | None = None
     """What the writer has collected of them. None: they are in ``nodes``, as some value could not be completed fast."""
+
+    def take(self) -> tuple[msgspec.Raw, tuple[Any, ...] | None]:
+        """Return ``nodes`` and ``slices``, which are in memory only as long as who has taken them needs them.
+
+        Whoever reads pages still has this one while the next one is completed.
+        """
+        taken = self.nodes, self.slices
+        self.nodes, self.slices = msgspec.Raw(b"[]"), ()
+        return taken

@@ -298,6 +298,18 @@ BARS = (
         )
         for form in ("ndjson", "parquet")
     ),
+    *(
+        Bar(
+            HTTP,
+            f"resident memory of an export, {form}",
+            100,
+            "MiB",
+            "export",
+            "peak",
+            {"format": form},
+        )
+        for form in ("ndjson", "csv", "parquet", "arrow")
+    ),
     Bar(
         HTTP,
         "memory of an export, to that of its beginning (our own: flat)",

@@ -20,11 +20,12 @@ from msgspec import structs
 
 from gateway.errors import NotInstalled, UpstreamMalformed
 from gateway.export.arrow import ArrowWriter
+from gateway.export.formats import CsvWriter, NdjsonWriter, RowWriter
 from gateway.export.pages import Rows
 from gateway.export.selection import Column
 from schema.catalog.records import Field, FieldKind, ValueType
 from schema.model.records import Property, TypeRef
-from tests.support.export_pages import json_page, written
+from tests.support.export_pages import completed_page, json_page, written
 
 CASES: list[tuple[str, str, Any, str]] = [
     ("String", '"a"', "a", "string"),
@@ -189,6 +190,39 @@ def test_a_list_without_rows_is_a_file_with_columns() -> None:
     )
 
     assert (table.num_rows, table.column_names) == (0, ["a"])
+
+
+@pytest.mark.parametrize(("columns", "rows", "group"), [(1, 20_000, 16_384), (256, 2_100, 2_048)])
+def test_a_group_waits_in_memory_with_few_values(columns: int, rows: int, group: int) -> None:
+    writer = ArrowWriter(
+        [structs.replace(column("String"), path=(f"c{n}",)) for n in range(columns)], "parquet"
+    )
+    # All values are different, so that a dictionary would have all of them.
+    page = Rows(slices=([[f"a value {n}" for n in range(rows)]] * columns,))
+
+    pieces = [writer.begin(), *writer.page(page), writer.end()]
+
+    file = pyarrow.parquet.ParquetFile(io.BytesIO(b"".join(pieces))).metadata
+    first = file.row_group(0).column(0)
+    assert [file.row_group(n).num_rows for n in range(2)] == [group, rows - group]
+    assert first.data_page_offset - first.dictionary_page_offset < 40_000
+
+
+@pytest.mark.parametrize("completed", [False, True], ids=["JSON", "completed"])
+@pytest.mark.parametrize("form", ["ndjson", "csv", "parquet"])
+def test_a_page_has_no_rows_once_it_is_written(form: str, completed: bool) -> None:
+    """Who reads pages has the last one until the next one is completed: together they would be twice the rows."""
+    columns = [column("Int")]
+    writer: RowWriter = NdjsonWriter()
+    if form != "ndjson":
+        writer = CsvWriter(columns) if form == "csv" else ArrowWriter(columns, "parquet")
+    page = completed_page(writer, '[{"a":1}]') if completed else json_page('[{"a":1}]')
+    writer.begin()
+
+    list(writer.page(page))
+    writer.end()
+
+    assert page.take() == (msgspec.Raw(b"[]"), ())
 
 
 def test_an_export_that_ends_early_ends_its_thread() -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import random
+from decimal import Decimal
 
 import msgspec
 import pytest
 
+from gateway.export.csv_lines import csv_lines
 from gateway.export.formats import PIECE, CsvWriter, NdjsonWriter
 from gateway.export.selection import Column, select
 from schema.catalog import Catalog
@@ -109,3 +112,21 @@ def test_formulas_are_neutralized_on_request(catalog: Catalog, value: str, neutr
 
     assert list(csv.reader(io.StringIO(plain)))[1] == [value, "-1"]
     assert list(csv.reader(io.StringIO(safe)))[1] == [neutral, "-1"]
+
+
+def test_lines_are_those_of_the_csv_module() -> None:
+    texts = ["", "a", "a,b", 'x"y', '"', "\r", "a\r\nb", " ", "é", "'", "=1", "\0"]
+    values = [*texts, None, 1, -5, Decimal("1.10"), 1e300]
+    chance = random.Random(3)
+    for _ in range(500):
+        columns = [
+            chance.choices(values[: chance.randint(1, len(values))], k=3)
+            for _ in range(chance.randint(1, 4))
+        ]
+        text = io.StringIO(newline="")
+        csv.writer(text, lineterminator="\r\n").writerows(zip(*columns, strict=True))
+
+        pieces = list(csv_lines(columns, 2))
+
+        assert b"".join(lines for _, lines in pieces) == text.getvalue().encode()
+        assert [rows for rows, _ in pieces] == [2, 1]

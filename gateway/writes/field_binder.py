@@ -21,6 +21,7 @@ from .binder import Binder
 from .grants import WriteGrants
 from .plan import Mutation
 from .unified_input import row_arguments
+from .unified_words import UnifiedWords
 
 
 class FieldBinder:
@@ -50,9 +51,14 @@ class FieldBinder:
             )
         except GraphQLError as error:
             raise BadArgument(error.message) from error
-        if field.view and self._writes.unified is not None:
-            arguments = row_arguments(self._writes.unified, field, arguments, self._writes.catalog)
-        return self._binder.bind(field, arguments, companies, grants)
+        unified = self._writes.unified
+        if not field.view or unified is None:
+            return self._binder.bind(field, arguments, companies, grants)
+        arguments = row_arguments(unified, field, arguments, self._writes.catalog)
+        try:
+            return self._binder.bind(field, arguments, companies, grants)
+        except BadArgument as error:
+            raise UnifiedWords(unified, field).error(error) from error
 
     def _coerce(
         self, operation: OperationDefinitionNode, variables: Mapping[str, Any]

@@ -307,7 +307,11 @@ class Mutations:
             operation=with_nullable_references(operation.node),
             mutations=_mutations(operation, prepared),
             references=ReferenceValues(
-                self._writes.catalog, references, operation.variables, planner.row_bounds
+                self._writes.catalog,
+                references,
+                operation.variables,
+                planner.row_bounds,
+                self._writes.unified,
             ),
             companies=planner.companies,
             grants=grants,

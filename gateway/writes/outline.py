@@ -19,8 +19,8 @@ from gateway.planning.plan import ReadPlan
 from gateway.planning.planner import OperationPlanner
 from schema.catalog import Catalog
 from schema.catalog.records import MutationField, Verb
-from schema.unified.api import UnifiedKind
-from schema.writes.unified import UnifiedWrites, UnknownValueError
+from schema.writes.unified import UnifiedWrites
+from schema.writes.unified_inputs import UnusableInputError
 
 from .payload_reader import PayloadSelection
 from .plan import NaturalKey
@@ -124,10 +124,10 @@ def _input_rows(
     # A single value stands for a list of one (GraphQL section 3.12).
     items = value if isinstance(value, list) else [value]
     rows: list[Mapping[str, Any]] = [item if isinstance(item, dict) else {} for item in items]
-    if field.view and unified is not None:
+    if field.view and unified is not None and field.verb in (Verb.CREATE, Verb.UPSERT):
         # What is wrong with a value is said when the row is bound.
-        with suppress(UnknownValueError):
-            return [unified.row(UnifiedKind.CREATE_INPUT, field.view, row) for row in rows]
+        with suppress(UnusableInputError):
+            return unified.rows(field, rows)
     return rows
 
 

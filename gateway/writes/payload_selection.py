@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.documents.collect_fields import Nodes
 from gateway.operations.shapes import RowRequirements, Shaper
-from schema.catalog.records import MutationField, PayloadRole, TypeKind
+from schema.catalog.records import MutationField, PayloadRole
 from schema.unified.views import UnifiedType
 from schema.writes import Writes
 
@@ -46,8 +46,8 @@ class PayloadSelector:
             if field is None:
                 continue
             if field.role is PayloadRole.RESULTS:
-                inner = self._writes.name_of(TypeKind.PAYLOAD, level.info.csdl)
-                selects_rows |= self._collect(same, inner, level)
+                inner = field.result.type_name
+                selects_rows |= self._collect(same, inner, level, view)
             elif field.role in (PayloadRole.ROW, PayloadRole.RESULT):
                 if view is None or self._shaper.views is None:
                     self._shaper.objects(same, level)

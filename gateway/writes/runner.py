@@ -115,7 +115,8 @@ class MutationRunner:
         selection = self._selector.selection(key, nodes, mutation.field)
         if isinstance(mutation, CallMutation):
             return await self._calls.call(mutation, selection)
-        outcomes = await self._writer.write(mutation, run.references.fields_of(key))
+        fields = run.references.fields_of(key, mutation)
+        outcomes = await self._writer.write(mutation, fields)
         run.references.record(key, mutation, outcomes)
         return await self._payloads.build(mutation, selection, outcomes)
 
@@ -137,7 +138,9 @@ class MutationRunner:
             set_fields((key,))
             selection = self._selector.selection(key, run.mutations[key], mutation.field)
             try:
-                run.payloads[key] = await self._payloads.build(mutation, selection, own)
+                run.payloads[key] = await self._payloads.build(
+                    mutation, selection, own, mutations.values()
+                )
             except Exception as error:
                 # The changeset is written: a payload that cannot be read must not hide the others.
                 run.payloads[key] = to_gateway_error(error)

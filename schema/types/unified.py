@@ -108,8 +108,11 @@ class UnifiedTypes:
                 return self._of_writing(entry)
 
     def _of_writing(self, entry: UnifiedEntry) -> GeneratedDefinition:
-        is_payload = entry.kind is UnifiedKind.PAYLOAD
-        return self._payload(entry) if is_payload else self._written_input(entry)
+        if entry.kind in (UnifiedKind.PAYLOAD, UnifiedKind.PAYLOADS):
+            return self._payload(entry)
+        if entry.kind in (UnifiedKind.UPDATE_INPUT, UnifiedKind.DELETE_INPUT):
+            return self._item_input(entry)
+        return self._written_input(entry)
 
     # Objects
 
@@ -237,10 +240,26 @@ class UnifiedTypes:
                 resolve=resolve,
             )
 
-        text = f"The result of writing a {self.api.type(entry.short).name}."
-        return GeneratedDefinition(
-            entry.name, lambda: written.payload(entry.short), make, description=text
+        name = self.api.type(entry.short).name
+        is_list = entry.kind is UnifiedKind.PAYLOADS
+        text = (
+            f"The results of writing several {name}."
+            if is_list
+            else f"The result of writing a {name}."
         )
+        return GeneratedDefinition(
+            entry.name, lambda: written.payload(entry.kind, entry.short), make, description=text
+        )
+
+    def _item_input(self, entry: UnifiedEntry) -> GeneratedInput:
+        assert self._written is not None
+        fields = self._written.item_arguments(entry.kind, entry.short)
+        refs = {f.name: Ref(f.type_name, f.nullable) for f in fields}
+        texts = {f.name: f.description for f in fields}
+        verb = "delete" if entry.kind is UnifiedKind.DELETE_INPUT else "change"
+        text = f"One {self.api.type(entry.short).name} to {verb}."
+        required = tuple(f.name for f in fields if not f.nullable)
+        return self._input(entry.name, refs, text, texts, required=required)
 
     def _written_input(self, entry: UnifiedEntry) -> GeneratedInput:
         assert self._written is not None

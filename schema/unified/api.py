@@ -36,7 +36,13 @@ class UnifiedKind(Enum):
     CREATE_INPUT = "create_input"
     PATCH = "patch"
     NESTED_INPUT = "nested_input"
+    UPDATE_INPUT = "update_input"
+    """One object of a list to change."""
+    DELETE_INPUT = "delete_input"
+    """One object of a list to delete."""
     PAYLOAD = "payload"
+    PAYLOADS = "payloads"
+    """The results of a list."""
     SOURCE = "source"
 
 

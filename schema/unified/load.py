@@ -38,7 +38,7 @@ _OF_TYPE = (
     *("writes",),
 )
 _OF_JOIN = ("set", "on", "via", "after", "many", "where")
-_OF_WRITES = ("create", "update", "set", "without")
+_OF_WRITES = ("create", "update", "upsert", "delete", "set", "without", "reason")
 _OF_ENUM = ("description", "values")
 
 
@@ -207,8 +207,11 @@ class _Reading:
         return WriteSpec(
             create=table.get("create") is True,
             update=table.get("update") is True,
+            upsert=table.get("upsert") is True,
+            delete=table.get("delete") is True,
             set=dict(table.get("set", {})),
             without=without,
+            reason=str(table.get("reason", "")),
         )
 
     def _join(self, place: str, name: str, table: Mapping[str, Any]) -> JoinSpec:

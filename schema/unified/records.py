@@ -86,10 +86,14 @@ class WriteSpec(Struct, frozen=True, kw_only=True):
 
     create: bool = False
     update: bool = False
+    upsert: bool = False
+    delete: bool = False
     set: Mapping[str, Any] = field(default_factory=dict)
     """Column → value of every new row."""
     without: tuple[str, ...] = ()
     """Fields that are not written."""
+    reason: str = ""
+    """Why the other writes are not those of the rows."""
 
 
 class TypeSpec(Struct, frozen=True, kw_only=True):

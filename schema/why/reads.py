@@ -77,7 +77,7 @@ def reasons(
     if aggregate is not None:
         return _show(f"Query.{aggregate.name}", _root(catalog, aggregate))
     if unified is not None and why_unified.is_unified(unified, name.strip()):
-        return _show(name, why_unified.lines(unified, name.strip()))
+        return _show(name, why_unified.lines(unified, name.strip(), writes))
     owner, dot, member = name.strip().partition(".")
     if dot:
         return _show(name, _member(catalog, writes, owner, member))

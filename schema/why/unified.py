@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from schema.types.strawberry_definitions import Ref
-from schema.unified.api import Namespace, UnifiedApi, UnifiedKind
+from schema.unified.api import Namespace, UnifiedApi, UnifiedEntry, UnifiedKind
 from schema.unified.views import Column, Condition, Filter, Steps, UnifiedField, UnifiedType
+from schema.writes import Writes
+from schema.writes.unified_inputs import WrittenField
 
-from .shared import Lines, type_notation, unknown
+from .shared import Lines, argument_type, type_notation, unknown
+
+_INPUTS = (UnifiedKind.CREATE_INPUT, UnifiedKind.PATCH, UnifiedKind.NESTED_INPUT)
+_ITEMS = (UnifiedKind.UPDATE_INPUT, UnifiedKind.DELETE_INPUT)
 
 
 def is_unified(api: UnifiedApi, name: str) -> bool:
@@ -17,7 +22,7 @@ def is_unified(api: UnifiedApi, name: str) -> bool:
     return owner in api.namespaces or api.has(owner)
 
 
-def lines(api: UnifiedApi, name: str) -> Lines:
+def lines(api: UnifiedApi, name: str, writes: Writes | None = None) -> Lines:
     """Yield the explanation of a name. Raises SchemaError for an unknown one."""
     owner, _, member = name.removeprefix("Query.").partition(".")
     space = api.namespaces.get(owner)
@@ -31,6 +36,8 @@ def lines(api: UnifiedApi, name: str) -> Lines:
     if not entry.short or entry.kind in (UnifiedKind.ENUM, UnifiedKind.FILTER):
         return iter((("what it is", f"a type of unified models: {entry.kind.value}"),))
     bound = api.type(entry.short)
+    if writes is not None and entry.kind in (*_INPUTS, *_ITEMS):
+        return _of_writing(writes, entry, bound, member)
     if not member:
         return _type(bound)
     if member not in bound.fields:
@@ -77,6 +84,41 @@ def _field(bound: UnifiedType, field: UnifiedField) -> Lines:
     if field.filter is not None:
         yield "where", _filter(field.filter)
     yield from _missing(field.missing)
+
+
+def _of_writing(writes: Writes, entry: UnifiedEntry, bound: UnifiedType, member: str) -> Lines:
+    written, kind = writes.unified, entry.kind
+    assert written is not None
+    if kind in _ITEMS:
+        items = {a.name: a for a in written.item_arguments(kind, entry.short)}
+        if member and member not in items:
+            raise unknown(f"field {entry.name}.", member, items)
+        shown = [items[member]] if member else items.values()
+        yield from (("argument", f"{a.name}: {argument_type(a)}") for a in shown)
+        return
+    inputs = written.inputs(kind, entry.short)
+    if not member:
+        yield "what it is", f"an input of {bound.name}, written to {bound.set_name}"
+        yield "fields", ", ".join(inputs)
+        names = (n for n in bound.fields if n not in inputs)
+        refusals = ((n, written.input_refusal(kind, entry.short, n)) for n in names)
+        yield from (("not written", f"{name}: {refusal}") for name, refusal in refusals)
+        return
+    if member in inputs:
+        yield from _written_field(bound, inputs[member])
+        return
+    if member not in bound.fields:
+        raise unknown(f"field {entry.name}.", member, inputs)
+    yield "not written", written.input_refusal(kind, entry.short, member) or ""
+
+
+def _written_field(bound: UnifiedType, item: WrittenField) -> Lines:
+    yield "input", type_notation(item.type_name, nullable=item.nullable, many=bool(item.items))
+    for number, raw in enumerate(item.written):
+        source = "" if raw.of is None else raw.of.source
+        yield "amounts below zero to" if number else "written to", f"{bound.set_name}.{source}"
+    if item.values is not None:
+        yield "values", ", ".join(f"{key} → {value}" for key, value in item.values.items())
 
 
 def _missing(missing: tuple[str, ...]) -> Iterator[tuple[str, str]]:

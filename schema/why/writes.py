@@ -17,6 +17,7 @@ from schema.catalog.records import (
 )
 from schema.model.joins import join_pairs
 from schema.writes import Writes
+from schema.writes.catalog import UNIFIED
 from schema.writes.naming import ROW_VERBS, SUFFIXES, mutation_candidates, mutation_name
 from schema.writes.suggestions import near_mutations, near_types
 
@@ -64,6 +65,10 @@ def near(writes: Writes, name: str) -> Iterator[str]:
 
 def _refusal(writes: Writes, name: str) -> str | None:
     """Return why there is no such mutation of a set; None if there is one, or if no set has that name."""
+    if writes.unified is not None and UNIFIED in name:
+        refusal = writes.unified.refusal(name)
+        if refusal is not None:
+            return refusal
     roots, sets = writes.catalog.roots, writes.catalog.model.entity_sets
     prefix = writes.catalog.prefix
     for verb, root_name in mutation_candidates(name, prefix):

@@ -1,72 +1,45 @@
 """Mutations of unified types: the rows behind them are written, with the names and values of the mapping.
 
-A field can be written if it is one column of the row, its value stands for one value of the column, and the row's own
-input has it. So a mutation of a unified type is the mutation of the rows in other words: its rules, presets, natural
-keys, errors and payloads are the same.
+A mutation of a unified type is the mutation of the rows in other words: its rules, presets, natural keys, errors and
+payloads are the same. Lists are called after the list of the type: ``createUnifiedVendors`` for ``vendors``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from schema.catalog.names import add_prefix, field_name
 from schema.catalog.records import (
     Argument,
-    InputField,
     MutationField,
     PayloadField,
     PayloadRole,
     Result,
-    TypeKind,
     Verb,
 )
 from schema.unified.api import UnifiedApi, UnifiedEntry, UnifiedKind
-from schema.unified.lookups import MissingError, check_type, operand_of
-from schema.unified.views import UnifiedField, UnifiedType, ViewKind
+from schema.unified.records import TypeSpec
 
 from . import descriptions as texts
+from .naming import ROW_VERBS
+from .unified_inputs import UnifiedInputs, WrittenField
 
 if TYPE_CHECKING:
     from .catalog import Writes
 
-_KINDS = {
-    UnifiedKind.CREATE_INPUT: TypeKind.CREATE_INPUT,
-    UnifiedKind.PATCH: TypeKind.PATCH,
-    UnifiedKind.NESTED_INPUT: TypeKind.NESTED_INPUT,
-}
-SUFFIXES = {
-    UnifiedKind.CREATE_INPUT: "CreateInput",
-    UnifiedKind.PATCH: "Patch",
-    UnifiedKind.NESTED_INPUT: "NestedInput",
-    UnifiedKind.PAYLOAD: "Payload",
-}
 _ID = Argument(name="id", type_name="ID", nullable=False, description="The `id` of the object.")
-
-
-class UnknownValueError(Exception):
-    """A value of a unified field stands for none of its column."""
-
-    def __init__(self, name: str, value: object, known: Iterable[str]) -> None:
-        super().__init__(f"{name}: there is no value {value}.")
-        self.hint = f"Use one of {', '.join(list(known)[:10])}."
-
-
-class WrittenField(Struct, frozen=True, eq=False):
-    """A field of the input of a unified type."""
-
-    name: str
-    raw: InputField
-    type_name: str
-    nullable: bool = True
-    values: Mapping[str, Any] | None = None
-    """Unified value → value of the row's field."""
-    items: str = ""
-    """Short name of the unified type of rows that are created below; empty: it is a value."""
-    description: str = ""
+_INPUT_KINDS: Mapping[Verb, UnifiedKind] = {
+    Verb.CREATE: UnifiedKind.CREATE_INPUT,
+    Verb.UPSERT: UnifiedKind.CREATE_INPUT,
+    Verb.UPDATE: UnifiedKind.PATCH,
+}
+"""Verb → the input with the fields that it writes."""
+_ITEM_KINDS = {Verb.UPDATE: UnifiedKind.UPDATE_INPUT, Verb.DELETE: UnifiedKind.DELETE_INPUT}
+"""Verb → the input of one object of a list, which names it by its id."""
 
 
 class UnifiedWrites:
@@ -75,7 +48,7 @@ class UnifiedWrites:
     def __init__(self, api: UnifiedApi, writes: Writes) -> None:
         self.api = api
         self._writes = writes
-        self._inputs: dict[tuple[UnifiedKind, str], Mapping[str, WrittenField]] = {}
+        self._inputs = UnifiedInputs(api, writes)
 
     @cached_property
     def fields(self) -> Mapping[str, MutationField]:
@@ -83,243 +56,188 @@ class UnifiedWrites:
         return {field.name: field for field in self._fields()}
 
     def _fields(self) -> Iterator[MutationField]:
-        for space in self.api.namespaces.values():
-            for spec in space.spec.types.values():
-                for verb in (Verb.CREATE, Verb.UPDATE):
-                    wanted = spec.writes.create if verb is Verb.CREATE else spec.writes.update
-                    field = self._field(spec.name, verb) if wanted else None
-                    if field is not None:
-                        yield field
+        for spec in self._specs():
+            for verb in ROW_VERBS:
+                if self._refusal(spec, verb) is not None:
+                    continue
+                bound = self.api.type(spec.name)
+                entity_set = self._writes.catalog.model.entity_sets[bound.set_name]
+                for name, many in self._names(spec, verb):
+                    yield MutationField(
+                        name=name,
+                        verb=verb,
+                        many=many,
+                        entity_set=entity_set,
+                        csdl=bound.csdl,
+                        view=spec.name,
+                    )
 
-    def _field(self, short: str, verb: Verb) -> MutationField | None:
-        bound = self.api.type(short)
+    def _specs(self) -> Iterator[TypeSpec]:
+        for space in self.api.namespaces.values():
+            yield from space.spec.types.values()
+
+    def _names(self, spec: TypeSpec, verb: Verb) -> Iterator[tuple[str, bool]]:
+        """Yield the names of the mutations of one object and of a list, with whether it is the list."""
+        one = f"{verb.value}Unified{spec.name}"
+        names = [(one, False)]
+        if spec.list:
+            many = f"{verb.value}Unified{spec.list[:1].upper()}{spec.list[1:]}"
+            # A word may be its own plural.
+            names.append((many if many != one else f"{many}2", True))
+        prefix = self._writes.catalog.prefix
+        for name, is_list in names:
+            yield (add_prefix(prefix, name) if prefix else name), is_list
+
+    def refusal(self, name: str) -> str | None:
+        """Return why there is no mutation of a name; None if there is one, or if no unified type has that name."""
+        for spec in self._specs():
+            for verb in ROW_VERBS:
+                if any(name == own for own, _ in self._names(spec, verb)):
+                    return self._refusal(spec, verb)
+        return None
+
+    def _refusal(self, spec: TypeSpec, verb: Verb) -> str | None:
+        """Return why the objects of a type do not support a write; None if they do."""
+        own = spec.writes
+        allows = {
+            Verb.CREATE: own.create,
+            Verb.UPDATE: own.update,
+            Verb.UPSERT: own.upsert,
+            Verb.DELETE: own.delete,
+        }
+        if not allows[verb]:
+            reason = f": {own.reason}" if own.reason else ""
+            return f"the mapping does not have it (writes.{verb.value} of {spec.name}){reason}"
+        bound, catalog = self.api.type(spec.name), self._writes.catalog
+        if not bound.csdl:
+            return "; ".join(bound.missing) or "its values are collected from several columns"
+        if not catalog.is_node(bound.csdl):
+            return f"rows of {bound.set_name} have no id"
+        refusal = self._writes.refusal(verb, catalog.model.entity_sets[bound.set_name])
+        if refusal is not None:
+            return f"rows of {bound.set_name}: {refusal}"
+        return None if verb is Verb.DELETE else self._lacking(spec, verb, bound.csdl)
+
+    def _lacking(self, spec: TypeSpec, verb: Verb, csdl: str) -> str | None:
+        """Return what the fields of a type lack for a write; None if they have all that it needs."""
+        inputs = self.inputs(_INPUT_KINDS[verb], spec.name)
+        if not inputs:
+            return "no field of the type can be written"
+        if verb is Verb.UPDATE:
+            return None
+        unset = ", ".join(self._inputs.unset_columns(spec.name))
+        if unset:
+            return f"rows need {unset}, which no field of the type writes"
+        if verb is Verb.CREATE:
+            return None
+        if spec.writes.set:
+            return "the mapping sets values of new rows (writes.set), which would change others"
         catalog = self._writes.catalog
-        if not bound.csdl or not catalog.is_node(bound.csdl):
-            return None
-        entity_set = catalog.model.entity_sets[bound.set_name]
-        kind = UnifiedKind.CREATE_INPUT if verb is Verb.CREATE else UnifiedKind.PATCH
-        if not self._writes.offers(verb, entity_set) or not self.inputs(kind, short):
-            return None
-        name = f"{verb.value}Unified{short}"
-        return MutationField(
-            name=add_prefix(catalog.prefix, name) if catalog.prefix else name,
-            verb=verb,
-            entity_set=entity_set,
-            csdl=bound.csdl,
-            view=short,
-        )
+        company = catalog.abilities.company_property
+        written = {raw.of.source for f in inputs.values() for raw in f.written if raw.of}
+        key = [name for name in catalog.key_of(csdl) if name != company and name not in written]
+        return f"no field of the type writes {', '.join(key)}, of the key" if key else None
 
     # Types
 
     def entries(self) -> Iterator[UnifiedEntry]:
         """Yield the types that exist for these mutations only."""
-        items: dict[str, None] = {}
-        payloads: dict[str, None] = {}
+        entries: dict[tuple[UnifiedKind, str], None] = {}
         for field in self.fields.values():
-            create = field.verb is Verb.CREATE
-            kind = UnifiedKind.CREATE_INPUT if create else UnifiedKind.PATCH
-            yield self._entry(kind, field.view)
-            payloads[field.view] = None
-            items |= dict.fromkeys(
-                i.items for i in self.inputs(kind, field.view).values() if i.items
-            )
-        yield from (self._entry(UnifiedKind.PAYLOAD, short) for short in payloads)
-        yield from (self._entry(UnifiedKind.NESTED_INPUT, short) for short in items)
-
-    def _entry(self, kind: UnifiedKind, short: str) -> UnifiedEntry:
-        return UnifiedEntry(self.name_of(kind, short), kind, short)
+            short = field.view
+            entries[UnifiedKind.PAYLOAD, short] = None
+            if field.many:
+                entries[UnifiedKind.PAYLOADS, short] = None
+                if field.verb in _ITEM_KINDS:
+                    entries[_ITEM_KINDS[field.verb], short] = None
+            kind = _INPUT_KINDS.get(field.verb)
+            if kind is not None:
+                entries[kind, short] = None
+                below = (i.items for i in self.inputs(kind, short).values() if i.items)
+                entries |= {(UnifiedKind.NESTED_INPUT, item): None for item in below}
+        for kind, short in entries:
+            yield UnifiedEntry(self.name_of(kind, short), kind, short)
 
     def name_of(self, kind: UnifiedKind, short: str) -> str:
         """Return the name of a type for writing."""
-        return self.api.binder.type_name(short) + SUFFIXES[kind]
+        return self._inputs.name_of(kind, short)
 
     def inputs(self, kind: UnifiedKind, short: str) -> Mapping[str, WrittenField]:
-        """Return the fields of an input type by name."""
-        known = self._inputs.get((kind, short))
-        if known is None:
-            known = {f.name: f for f in self._written(kind, self.api.type(short))}
-            self._inputs[kind, short] = known
-        return known
+        """Return the fields of an input type by name: those that are written."""
+        return self._inputs.fields(kind, short)
 
-    def _written(self, kind: UnifiedKind, bound: UnifiedType) -> Iterator[WrittenField]:
-        by_source = self._raw_inputs(_KINDS[kind], bound.csdl)
-        required = self._required(kind, bound.csdl)
-        for field in bound.fields.values():
-            if field.name in self.api.spec(bound.short).writes.without:
-                continue
-            if field.kind is ViewKind.LIST:
-                item = self._items(kind, field, by_source)
-            else:
-                item = self._value(field, by_source, required)
-            if item is not None:
-                yield item
+    def inputs_of(self, field: MutationField) -> Mapping[str, WrittenField]:
+        """Return the fields that a mutation writes, by name; none for a delete."""
+        kind = _INPUT_KINDS.get(field.verb)
+        return {} if kind is None else self.inputs(kind, field.view)
 
-    def _raw_inputs(self, kind: TypeKind, csdl: str) -> Callable[[str], InputField | None]:
-        """Return a function from columns and navigations to the fields of the input of rows."""
-        entry = self._writes.entry(self._writes.name_of(kind, csdl))
-        if entry is None:
-            return lambda _: None
-        info, inputs = self._writes.catalog.object(csdl), self._writes.inputs.fields(entry)
+    def input_refusal(self, kind: UnifiedKind, short: str, name: str) -> str | None:
+        """Return why an input type lacks a field of its unified type; None if it has it. Raises KeyError."""
+        return self._inputs.refusal(kind, short, name)
 
-        def of_source(source: str) -> InputField | None:
-            try:
-                return inputs[info.by_source(source).name]
-            except KeyError:
-                return None
-
-        return of_source
-
-    def _required(self, kind: UnifiedKind, csdl: str) -> frozenset[str]:
-        if kind is not UnifiedKind.CREATE_INPUT:
-            return frozenset()
-        return frozenset(
-            self._writes.required_of(self._writes.name_of(TypeKind.CREATE_INPUT, csdl))
+    def item_arguments(self, kind: UnifiedKind, short: str) -> tuple[Argument, ...]:
+        """Return the fields of the input of one object of a list that is changed or deleted."""
+        must = self._writes.rules.if_match_required
+        if_match = Argument(
+            name="ifMatch", type_name="String", nullable=not must, description=texts.IF_MATCH
         )
-
-    def _value(
-        self,
-        field: UnifiedField,
-        by_source: Callable[[str], InputField | None],
-        required: frozenset[str],
-    ) -> WrittenField | None:
-        if field.kind is not ViewKind.VALUE or field.many or field.convert or field.empty:
-            return None
-        if len(field.columns) != 1 or field.columns[0].steps:
-            return None
-        column = field.columns[0].field
-        raw, value = by_source(column.source), column.value
-        if raw is None or value is None:
-            return None
-        values: Mapping[str, Any] | None = None
-        if field.table is not None or field.otherwise is not None:
-            values = _inverse(field)
-        else:
-            try:
-                if not check_type(value, field.type_name, column.source):
-                    return None
-            except MissingError:
-                return None
-        return WrittenField(
-            field.name,
-            raw,
-            field.type_name,
-            raw.name not in required,
-            values,
-            description=field.description,
-        )
-
-    def _items(
-        self, kind: UnifiedKind, field: UnifiedField, by_source: Callable[[str], InputField | None]
-    ) -> WrittenField | None:
-        if kind is not UnifiedKind.CREATE_INPUT or len(field.steps) != 1 or field.steps[0].where:
-            return None
-        raw = by_source(field.steps[0].field.source)
-        if raw is None or not self.inputs(UnifiedKind.NESTED_INPUT, field.of):
-            return None
-        name = self.name_of(UnifiedKind.NESTED_INPUT, field.of)
-        return WrittenField(field.name, raw, name, items=field.of, description=field.description)
+        if kind is UnifiedKind.DELETE_INPUT:
+            return (_ID, if_match)
+        name = self.name_of(UnifiedKind.PATCH, short)
+        patch = Argument(name="patch", type_name=name, nullable=False, description=texts.PATCH)
+        return (_ID, patch, if_match)
 
     # Fields of Mutation
 
     def arguments(self, field: MutationField) -> tuple[Argument, ...]:
         """Return the arguments that hold what a mutation writes."""
-        if field.verb is Verb.CREATE:
-            name = self.name_of(UnifiedKind.CREATE_INPUT, field.view)
-            return (
-                Argument(name="input", type_name=name, nullable=False, description=texts.INPUT),
-            )
-        name = self.name_of(UnifiedKind.PATCH, field.view)
-        patch = Argument(name="patch", type_name=name, nullable=False, description=texts.PATCH)
-        must = self._writes.rules.if_match_required
-        if_match = Argument(
-            name="ifMatch", type_name="String", nullable=not must, description=texts.IF_MATCH
+        kind = _ITEM_KINDS.get(field.verb)
+        if kind is not None and not field.many:
+            return self.item_arguments(kind, field.view)
+        name = self.name_of(kind or UnifiedKind.CREATE_INPUT, field.view)
+        text = texts.INPUTS if field.many else texts.INPUT
+        return (
+            Argument(
+                name="input", type_name=name, nullable=False, many=field.many, description=text
+            ),
         )
-        return (_ID, patch, if_match)
 
     def result(self, field: MutationField) -> Result:
         """Return the payload of a mutation; null if the request could not be sent."""
-        return Result(self.name_of(UnifiedKind.PAYLOAD, field.view))
+        kind = UnifiedKind.PAYLOADS if field.many else UnifiedKind.PAYLOAD
+        return Result(self.name_of(kind, field.view))
 
-    def payload(self, short: str) -> Mapping[str, PayloadField]:
+    def payload(self, kind: UnifiedKind, short: str) -> Mapping[str, PayloadField]:
         """Return the fields of a payload type by name."""
-        bound = self.api.type(short)
-        own = {}
-        for field in self._writes.payloads.of_row(bound.csdl):
-            if field.role is PayloadRole.ROW:
-                field = structs.replace(  # noqa: PLW2901 - the one that differs
-                    field, name=field_name(short), result=Result(bound.name)
+        bound, payloads = self.api.type(short), self._writes.payloads
+        own: dict[str, PayloadField] = {}
+        is_list = kind is UnifiedKind.PAYLOADS
+        for field in payloads.of_rows(bound.csdl) if is_list else payloads.of_row(bound.csdl):
+            result = field.result
+            if field.role is PayloadRole.RESULTS:
+                name = self.name_of(UnifiedKind.PAYLOAD, short)
+                result = structs.replace(result, type_name=name)
+            elif field.role is PayloadRole.ROW:
+                field = structs.replace(  # noqa: PLW2901 - the one with a name of its own
+                    field, name=field_name(short)
                 )
-            own[field.name] = field
+                result = Result(bound.name)
+            own[field.name] = structs.replace(field, result=result)
         return own
 
     def payload_of(self, name: str) -> Mapping[str, PayloadField] | None:
         """Return the fields of a payload type by its name; None for another type."""
         entry = self.api.entry(name)
-        if entry is None or entry.kind is not UnifiedKind.PAYLOAD:
+        if entry is None or entry.kind not in (UnifiedKind.PAYLOAD, UnifiedKind.PAYLOADS):
             return None
-        return self.payload(entry.short)
+        return self.payload(entry.kind, entry.short)
 
     # Values
 
-    def row(self, kind: UnifiedKind, short: str, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the input of a unified object as that of its row. Raises UnknownValueError."""
-        row: dict[str, Any] = {}
-        inputs = self.inputs(kind, short)
-        for name, value in values.items():
-            item = inputs.get(name)
-            if item is None:  # before it is coerced, anything may be in it
-                continue
-            if item.items and isinstance(value, list):
-                below = [self.row(UnifiedKind.NESTED_INPUT, item.items, v) for v in value]
-                row[item.raw.name] = {"create": below}
-            elif not item.items:
-                row[item.raw.name] = _raw_value(item, value)
-        if kind is not UnifiedKind.PATCH:
-            row = {**self._constants(kind, short), **row}
-        return row
+    def row(self, field: MutationField, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a mutation writes of an object as what it writes of its row. Raises UnusableInputError."""
+        return self._inputs.row(_INPUT_KINDS[field.verb], field.view, values)
 
-    def _constants(self, kind: UnifiedKind, short: str) -> dict[str, Any]:
-        """Return the values that the mapping sets in every new row."""
-        bound = self.api.type(short)
-        by_source = self._raw_inputs(_KINDS[kind], bound.csdl)
-        constants: dict[str, Any] = {}
-        for source, value in self.api.spec(short).writes.set.items():
-            item = by_source(source)
-            if item is not None and item.of is not None and item.of.value is not None:
-                constants[item.name] = operand_of(item.of.value, value)
-        return constants
-
-    def unified_names(self, field: MutationField) -> Mapping[str, str]:
-        """Return the name of a row's field, or of rows below it → that of the unified type, for errors."""
-        kind = UnifiedKind.CREATE_INPUT if field.verb is Verb.CREATE else UnifiedKind.PATCH
-        names: dict[str, str] = {}
-        for item in self.inputs(kind, field.view).values():
-            names[item.raw.name] = item.name
-            if item.items:
-                below = self.inputs(UnifiedKind.NESTED_INPUT, item.items).values()
-                names |= {i.raw.name: i.name for i in below if i.raw.name not in names}
-        return names
-
-
-def _raw_value(item: WrittenField, value: Any) -> Any:
-    if item.values is None or value is None:
-        return value
-    try:
-        return item.values[value]
-    except (KeyError, TypeError):
-        raise UnknownValueError(item.name, value, item.values) from None
-
-
-def _inverse(field: UnifiedField) -> Mapping[str, Any]:
-    """Return unified value → value of the row's field: the first one of the table that stands for it."""
-    value = field.columns[0].field.value
-    assert value is not None
-    values: dict[str, Any] = {}
-    for wire, unified in (field.table or {}).items():
-        if unified is None or unified in values:
-            continue
-        try:
-            values[unified] = operand_of(value, wire)
-        except MissingError:
-            continue
-    return values
+    def rows(self, field: MutationField, objects: Iterable[Mapping[str, Any]]) -> list[Any]:
+        """Return new objects as new rows. Raises UnusableInputError."""
+        return [self.row(field, values) for values in objects]

@@ -108,6 +108,7 @@ async def test_mutations_follow_rights(client: Client) -> None:
         "createVendorV2",
         "createVendorsV2",
         "createUnifiedVendor",
+        "createUnifiedVendors",
     }
     assert clerk["subscriptionType"] == {"name": "Subscription"}
     assert viewer == {"mutationType": None, "subscriptionType": None}

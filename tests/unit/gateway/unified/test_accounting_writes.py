@@ -1,4 +1,4 @@
-"""Round trips of what can be written of the books: created, read by its id, changed, read again."""
+"""Round trips of what can be written of the books: created, read by its id, changed, read again, deleted."""
 
 from __future__ import annotations
 
@@ -74,6 +74,27 @@ ROWS: Mapping[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"dueDate": "2024-07-01", "reference": "F2"},
         "lines { description quantity unitPrice amount }",
     ),
+    "VendorPaymentJournal": (
+        {
+            "journal": "APPay", "memo": "June",
+            "payments": [{"account": r"US\-001", "amount": "12.5", "currency": "USD", "memo": "1"}],
+        },
+        {"memo": "July"},
+        "payments { account amount currency memo }",
+    ),
+    "CustomerPaymentJournal": (
+        {
+            "journal": "ARPay", "memo": "June",
+            "payments": [{"account": r"US\-001", "amount": "-12.5", "currency": "USD", "memo": "2"}],
+        },
+        {"memo": "July"},
+        "payments { account amount currency memo }",
+    ),
+    "Item": (
+        {"number": "ZZ-1", "productNumber": "D0001", "salesPrice": "12.5", "type": "SERVICE"},
+        {"salesPrice": "13"},
+        "",
+    ),
     "PaymentTerm": ({"name": "Net99", "days": 99}, {"description": "Much later", "isCash": False}, ""),
     "TrackingOption": (
         {"categoryName": "CostCenter", "value": "Z99", "company": "", "name": "Zoo"},
@@ -85,8 +106,9 @@ SINGLE = {name: name[:1].lower() + name[1:] for name in ROWS}
 
 
 @pytest.fixture(scope="module")
-async def books() -> AsyncIterator[Gateway]:
-    settings = Settings.model_validate({"cache_dir": None, "language": "none"})
+async def books(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
+    folder = tmp_path_factory.mktemp("books")
+    settings = Settings.model_validate({"cache_dir": None, "language": "none", "data_dir": folder})
     transport = httpx.ASGITransport(create_sandbox())
     async with open_gateway(settings, transport=transport, observe=raise_bugs) as gateway:
         yield gateway
@@ -128,30 +150,76 @@ def shown(values: dict[str, Any]) -> dict[str, Any]:
     return {n: None if v == "" else v for n, v in values.items()}
 
 
-def selected(values: dict[str, Any], below: str) -> str:
-    return " ".join(name for name in values if name != "lines") + " " + below
+def lists_of(values: dict[str, Any]) -> dict[str, Any]:
+    return {n: v for n, v in values.items() if isinstance(v, list)}
 
 
 @pytest.mark.parametrize("name", ROWS)
 async def test_what_is_written_is_read_again(name: str, books: Gateway) -> None:
     values, patch, below = ROWS[name]
+    plain, lists = {n: v for n, v in values.items() if n not in lists_of(values)}, lists_of(values)
 
     created = await create(books, name, values)
     id_ = created[SINGLE[name]]["id"]
-    first = await read(books, name, id_, selected(values, below))
+    first = await read(books, name, id_, f"{' '.join(plain)} {below}")
     query = (
         f"mutation($id: ID!, $patch: Unified{name}Patch!) {{ updateUnified{name}(id: $id, patch: $patch)"
         " { userErrors { code message field } } }"
     )
     await write(books, query, id=id_, patch=patch)
-    second = await read(books, name, id_, selected(patch, ""))
+    second = await read(books, name, id_, " ".join(patch))
 
-    lines, expected = first.pop("lines", []), shown(values)
-    assert first == {n: v for n, v in expected.items() if n != "lines"}
-    assert [
-        {n: line[n] for n in own} for line, own in zip(lines, values.get("lines", []), strict=True)
-    ] == (values.get("lines", []))
+    assert {n: first.pop(n) for n in plain} == shown(plain)
+    for field, rows in lists.items():
+        assert [
+            {n: row[n] for n in own} for row, own in zip(first[field], rows, strict=True)
+        ] == rows
     assert second == patch
+    await delete(books, name, id_)
+
+
+async def delete(books: Gateway, name: str, id_: str) -> None:
+    """Delete an object by the mutation of its list, and see that it is gone."""
+    one = SINGLE[name]
+    lists = books.schema.unified.spec(name).list
+    verb = f"deleteUnified{lists[:1].upper()}{lists[1:]}"
+    query = (
+        f"mutation($id: ID!) {{ {verb}(input: [{{ id: $id }}])"
+        f" {{ results {{ {one} {{ id }} userErrors {{ message }} }} userErrors {{ message }} }} }}"
+    )
+    payload = await write(books, query, id=id_)
+    assert payload["results"] == [{one: None, "userErrors": []}]
+    data = await run(
+        books, f"query($id: ID!) {{ accounting {{ {one}(id: $id) {{ id }} }} }}", id=id_
+    )
+    assert data["accounting"][one] is None
+
+
+async def test_what_is_upserted_is_created_and_then_changed(books: Gateway) -> None:
+    query = (
+        "mutation($input: [UnifiedCustomerCreateInput!]!) { upsertUnifiedCustomers(input: $input)"
+        " { results { customer { name status } userErrors { message } } userErrors { message } } }"
+    )
+    values = {"number": "ZZ-8", "name": "A", "group": "10", "currency": "USD", "status": "INACTIVE"}
+
+    payloads = [await write(books, query, input=[{**values, "name": name}]) for name in ("A", "B")]
+
+    assert [r["customer"] for p in payloads for r in p["results"]] == [
+        {"name": "A", "status": "INACTIVE"},
+        {"name": "B", "status": "INACTIVE"},
+    ]
+
+
+async def test_a_list_of_one_key_is_written_once(books: Gateway) -> None:
+    query = (
+        'mutation { createUnifiedPaymentTerms(idempotencyKey: "terms-1", input: [{ name: "Net98", days: 98 }])'
+        " { results { created paymentTerm { days } userErrors { code } } userErrors { code } } }"
+    )
+
+    payloads = [await write(books, query) for _ in range(2)]
+
+    row = {"created": True, "paymentTerm": {"days": 98}, "userErrors": []}
+    assert [payload["results"] for payload in payloads] == [[row], [row]]
 
 
 async def test_a_journal_of_one_reference_is_created_once(books: Gateway) -> None:

@@ -179,3 +179,28 @@ def test_why_explains_the_mutations(shop: Gateway) -> None:
     details = reasons(shop.catalog, "createUnifiedShopOrder", schema.writes, unified=schema.unified)
 
     assert any("SalesOrderHeadersV2" in text for _, text in details.details)
+
+
+@pytest.mark.parametrize(
+    ("name", "heading", "text"),
+    [
+        ("deleteUnifiedShopOrder", "not offered", "(writes.delete of ShopOrder)"),
+        ("upsertUnifiedOrders", "not offered", "(writes.upsert of ShopOrder)"),
+        ("createUnifiedInvoice", "not offered", "(writes.create of Invoice): posting makes it"),
+        ("createUnifiedUser", "not offered", "(writes.create of User): users are imported from Entra ID"),
+        ("upsertUnifiedFreeTextInvoiceLine", "type", "UnifiedFreeTextInvoiceLinePayload"),
+        ("UnifiedShopOrderPatch.number", "not written", "the mapping leaves it out (writes.without)"),
+        ("UnifiedUserPatch.language", "not written", "its text is converted, which cannot be undone"),
+        ("UnifiedUserPatch.hireDate", "not written", "Workers.OriginalHireDateTime is in a related row"),
+        ("UnifiedUserPatch", "not written", "name: the first of several columns that has a value counts"),
+        ("UnifiedUserPatch.status", "values", "ACTIVE → True, INACTIVE → False"),
+        ("UnifiedVendorPaymentPatch.amount", "written to", "VendorPaymentJournalLines.DebitAmount"),
+        ("UnifiedVendorPaymentPatch.amount", "amounts below zero to", "VendorPaymentJournalLines.CreditAmount"),
+        ("UnifiedVendorUpdateInput.patch", "argument", "patch: UnifiedVendorPatch!"),
+    ],
+)  # fmt: skip
+def test_why_tells_what_is_not_written(name: str, heading: str, text: str, shop: Gateway) -> None:
+    schema = shop.schema
+    details = reasons(shop.catalog, name, schema.writes, unified=schema.unified).details
+
+    assert any(own == heading and text in line for own, line in details)

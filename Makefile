@@ -13,6 +13,7 @@ PAGE   := gateway/graphiql/page
 ASSETS := gateway/graphiql/assets
 CLIENTS := tests/clients
 SPARK  := clients/spark
+TYPESCRIPT := clients/typescript
 SPARK_VENV ?= .venv-spark
 CODE   := schema gateway tests scripts docs clients examples
 
@@ -134,7 +135,7 @@ bench-quick: $(VENV)/.installed-dev ## The same with fewer rounds: less than two
 	$(BIN)/python tests/bench/run.py --quick $(ARGS)
 
 ##@ Maintain
-.PHONY: lock release clean help
+.PHONY: lock release typescript-client clean help
 # No file of a lock names a registry: where packages come from is the machine's setting.
 COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --strip-extras \
 	--generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
@@ -143,16 +144,20 @@ lock: $(BIN)/pip-compile ## Write the lock files anew (UPGRADE=--upgrade for new
 	$(COMPILE) $(UPGRADE) --build-deps-for editable --extra postgres --extra redis --extra parquet --extra object-store --extra otel --extra scim --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 	$(COMPILE) $(UPGRADE) --extra test --output-file $(SPARK)/requirements.lock $(SPARK)/pyproject.toml
 	echo uv | $(COMPILE) $(UPGRADE) --no-annotate --output-file scripts/installer.lock -
-	if scripts/has-node; then for folder in $(PAGE) $(CLIENTS); do \
+	if scripts/has-node; then for folder in $(PAGE) $(CLIENTS) $(TYPESCRIPT); do \
 	  (cd "$$folder" && npm install --package-lock-only --no-fund --no-audit); done; fi
 	! grep -nE '(https?|file):/|(^|[^.])/(home|root|opt|work)/' requirements.lock requirements-dev.lock $(SPARK)/requirements.lock scripts/installer.lock
-	! grep -n '"resolved": "http' $(PAGE)/package-lock.json $(CLIENTS)/package-lock.json
+	! grep -n '"resolved": "http' $(PAGE)/package-lock.json $(CLIENTS)/package-lock.json $(TYPESCRIPT)/package-lock.json
 
-release: $(VENV)/.installed-dev page ## The files of a release with checksums, in dist/VERSION (ARGS=--draft before the changelog has its section)
+release: $(VENV)/.installed-dev page $(TYPESCRIPT)/dist/index.js ## The files of a release with checksums, in dist/VERSION (ARGS=--draft before the changelog has its section)
 	$(BIN)/python scripts/release.py $(ARGS)
 
+typescript-client: $(TYPESCRIPT)/dist/index.js ## Build the package of the TypeScript client into dist (needs Node 20 or newer)
+	@mkdir -p dist
+	cd $(TYPESCRIPT) && npm pack --silent --pack-destination ../../dist
+
 clean: ## Remove everything that can be made again
-	rm -rf $(VENV) $(SPARK_VENV) docs/_build .cache/metadata $(ASSETS) $(PAGE)/node_modules $(CLIENTS)/node_modules .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
+	rm -rf $(VENV) $(SPARK_VENV) docs/_build .cache/metadata $(ASSETS) $(PAGE)/node_modules $(CLIENTS)/node_modules $(TYPESCRIPT)/node_modules $(TYPESCRIPT)/dist .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
 	find schema gateway tests clients examples -name __pycache__ -prune -exec rm -rf {} +
 
 help: ## This list
@@ -196,6 +201,11 @@ $(BIN)/pip-compile: | $(BIN)/python
 	@echo "Installing the npm packages of $* …"
 	cd $* && npm ci --no-fund --no-audit --loglevel=error
 	touch $@
+
+$(TYPESCRIPT)/dist/index.js: $(TYPESCRIPT)/node_modules/.package-lock.json $(wildcard $(TYPESCRIPT)/src/*.ts) $(TYPESCRIPT)/tsconfig.json
+	@scripts/has-node --explain
+	rm -rf $(TYPESCRIPT)/dist
+	cd $(TYPESCRIPT) && npm run --silent build
 
 $(ASSETS)/index.html: $(PAGE)/node_modules/.package-lock.json $(wildcard $(PAGE)/*.mjs $(PAGE)/src/* $(PAGE)/*.json)
 	@scripts/has-node --explain

@@ -3,6 +3,7 @@
     d365_graphql_gateway-VERSION-py3-none-any.whl     for pip
     d365-graphql-gateway-VERSION-image.tar.gz         what the image is built from: docker build - < FILE
     d365-graphql-gateway-VERSION.tgz                  the Helm chart
+    d365-graphql-client-VERSION.tgz                   the TypeScript client, for npm
     d365-graphql-gateway-VERSION.cdx.json             the bill of materials (CycloneDX) of the locked packages
     RELEASE_NOTES.md                                  the section of the changelog
     SHA256SUMS                                        for sha256sum --check
@@ -28,18 +29,19 @@ from pathlib import Path
 
 NAME = "d365-graphql-gateway"
 CHART = f"deploy/helm/{NAME}"
+CLIENT = "clients/typescript"
 CONTEXT = ("Dockerfile", ".dockerignore")
 """Goes into the image's context beside what .dockerignore admits."""
 SUMS = "SHA256SUMS"
+Build = Callable[[Path, Path, Mapping[str, str]], None]
+"""Builds a part of the release, of a repository, into a folder, with an environment."""
 
 
 class ReleaseError(Exception):
     """Says what has to be changed before a release can be made."""
 
 
-def release(
-    root: Path, target: Path, *, draft: bool, wheel: Callable[[Path, Path, Mapping[str, str]], None]
-) -> list[Path]:
+def release(root: Path, target: Path, *, draft: bool, wheel: Build, client: Build) -> list[Path]:
     """Write the files of a release into a folder that is empty or absent, and return them. Raises ReleaseError."""
     version = agreed_version(root)
     notes = notes_of((root / "CHANGELOG.md").read_text("utf-8"), version, draft=draft)
@@ -50,6 +52,7 @@ def release(
     target.mkdir(parents=True, exist_ok=True)
     files = tracked(root)
     wheel(root, target, environment)
+    client(root, target, environment)
     pack(root, target / f"{NAME}-{version}-image.tar.gz", context_of(root, files), time=time)
     chart = {file: file.removeprefix("deploy/helm/") for file in files if file.startswith(CHART)}
     pack(root, target / f"{NAME}-{version}.tgz", chart, time=time)
@@ -62,7 +65,7 @@ def release(
 
 
 def agreed_version(root: Path) -> str:
-    """Return the version of the package, which chart and compose file must name too. Raises ReleaseError."""
+    """Return the version of the package, which chart, compose file and client must name too. Raises ReleaseError."""
     project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
     version: str = project["version"]
     chart = (root / CHART / "Chart.yaml").read_text("utf-8")
@@ -70,6 +73,9 @@ def agreed_version(root: Path) -> str:
     named = {
         "version of the chart": re.findall(r"^version: (\S+)$", chart, re.MULTILINE),
         "appVersion of the chart": re.findall(r"^appVersion: (\S+)$", chart, re.MULTILINE),
+        "version of the TypeScript client": [
+            json.loads((root / CLIENT / "package.json").read_text("utf-8"))["version"]
+        ],
         "image of deploy/compose.yaml": re.findall(rf"image: {NAME}:(\S+)", compose),
     }
     others = [f"{what}: {', '.join(v) or 'none'}" for what, v in named.items() if v != [version]]
@@ -160,6 +166,23 @@ def build_wheel(root: Path, target: Path, environment: Mapping[str, str]) -> Non
         raise ReleaseError(f"The wheel was not built:\n{done.stderr}")
 
 
+def pack_client(root: Path, target: Path, environment: Mapping[str, str]) -> None:
+    """Pack the TypeScript client, which is built before. Raises ReleaseError."""
+    if not (root / CLIENT / "dist/index.js").is_file():
+        raise ReleaseError("The TypeScript client is not built: run `make typescript-client`.")
+    command = ["npm", "pack", "--silent", "--pack-destination", str(target.resolve())]
+    done = subprocess.run(
+        command,
+        cwd=root / CLIENT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise ReleaseError(f"The TypeScript client was not packed:\n{done.stderr}")
+
+
 def digest_of(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
@@ -182,7 +205,7 @@ def main() -> int:
     root = Path(__file__).resolve().parent.parent
     try:
         target = options.target or root / "dist" / agreed_version(root)
-        files = release(root, target, draft=options.draft, wheel=build_wheel)
+        files = release(root, target, draft=options.draft, wheel=build_wheel, client=pack_client)
     except ReleaseError as error:
         print(error, file=sys.stderr)
         return 1

@@ -33,6 +33,7 @@ from tests.support.shared import share
 from tests.support.soak import bounded
 
 if TYPE_CHECKING:  # its driver takes 0.2 s to import, which few tests need
+    from tests.support.node import Tools
     from tests.support.postgresql import Postgres
     from tests.support.redis_server import RedisServer
 
@@ -176,3 +177,14 @@ async def sandboxed(assembled: Gateway, sandbox: Starlette) -> AsyncIterator[Gat
     transport = httpx.ASGITransport(sandbox)
     async with open_client(QUIET, transport=transport, observe=lambda _: None) as client:
         yield replace(assembled, client=client)
+
+
+@pytest.fixture(scope="session")
+def typescript(tmp_path_factory: pytest.TempPathFactory) -> Tools:
+    """The TypeScript client, and a program of what its page and the examples print."""
+    from tests.support.node import missing
+    from tests.support.requirements import need
+    from tests.support.typescript_client import CLIENTS, build
+
+    need(not (lacking := missing(CLIENTS)), lacking)
+    return build(tmp_path_factory.mktemp("repository") / "clients" / "typescript")

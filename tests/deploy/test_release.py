@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 COPIED = (
     *("pyproject.toml", "requirements.lock", "CHANGELOG.md", "README.md", "LICENSE", "Makefile"),
     *("Dockerfile", ".dockerignore", "deploy", "scripts"),
+    "clients/typescript/package.json",
 )
 
 
@@ -40,12 +41,22 @@ def no_wheel(_root: Path, target: Path, environment: Mapping[str, str]) -> None:
     (target / "gateway.whl").write_text(environment["SOURCE_DATE_EPOCH"], "utf-8")
 
 
+def no_client(_root: Path, target: Path, _environment: Mapping[str, str]) -> None:
+    """Stands for the package of the client, which tests/clients/test_typescript_client.py has."""
+    (target / "client.tgz").write_text("packed", "utf-8")
+
+
+def make(root: Path, target: Path) -> None:
+    release.release(root, target, draft=True, wheel=no_wheel, client=no_client)
+
+
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with what a release consists of."""
     root = tmp_path_factory.mktemp("tree")
     for name in COPIED:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
         copy(ROOT / name, root / name)
     (root / "gateway").mkdir()
     (root / "gateway" / "__init__.py").write_text("", "utf-8")
@@ -62,7 +73,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folders(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     made = [tmp_path_factory.mktemp(name) for name in ("first", "second")]
     for folder in made:
-        release.release(tree, folder, draft=True, wheel=no_wheel)
+        make(tree, folder)
     return made
 
 
@@ -70,7 +81,7 @@ def test_two_runs_write_the_same_bytes(folders: list[Path]) -> None:
     first, second = ({f.name: f.read_bytes() for f in folder.iterdir()} for folder in folders)
 
     assert first == second
-    assert len(first) == 6
+    assert len(first) == 7
 
 
 def test_the_checksums_are_right(folders: list[Path]) -> None:
@@ -83,7 +94,7 @@ def test_the_checksums_are_right(folders: list[Path]) -> None:
 
 
 def test_helm_reads_the_chart(folders: list[Path]) -> None:
-    (file,) = folders[0].glob("*.tgz")
+    (file,) = folders[0].glob("d365-graphql-gateway-*.tgz")
 
     chart = helm_python.Chart.load_archive(file.read_bytes())
 
@@ -128,6 +139,7 @@ def test_the_notes_are_a_section_of_the_changelog() -> None:
     ("file", "old", "new"),
     [
         ("deploy/helm/d365-graphql-gateway/Chart.yaml", "appVersion: 0", "appVersion: 9"),
+        ("clients/typescript/package.json", '"version": "0', '"version": "9'),
         ("deploy/compose.yaml", "image: d365-graphql-gateway:0", "image: d365-graphql-gateway:9"),
     ],
 )
@@ -141,7 +153,7 @@ def test_versions_that_differ_make_no_release(
     (root / file).write_text(text.replace(old, new), "utf-8")
 
     with pytest.raises(release.ReleaseError, match=r"pyproject.toml says"):
-        release.release(root, tmp_path / "out", draft=True, wheel=no_wheel)
+        make(root, tmp_path / "out")
 
 
 def test_changes_that_are_not_committed_make_no_release(tree: Path, tmp_path: Path) -> None:
@@ -150,4 +162,4 @@ def test_changes_that_are_not_committed_make_no_release(tree: Path, tmp_path: Pa
     (root / "LICENSE").write_text("x", "utf-8")
 
     with pytest.raises(release.ReleaseError, match="commit them"):
-        release.release(root, tmp_path / "out", draft=True, wheel=no_wheel)
+        make(root, tmp_path / "out")

@@ -23,8 +23,9 @@ from gateway.jobs.records import FileFacts, InputFile, Job, NewJob
 from gateway.jobs.service import Jobs
 from gateway.request import GraphQLRequest
 
-from .job_endpoint import job_refusal, jobs_path, starting
+from .job_endpoint import RESOURCES, jobs_path
 from .presence import environment_of
+from .refusals import starting
 from .responses import send_body
 
 _APPLIED = (b"preference-applied", b"respond-async")
@@ -56,7 +57,7 @@ async def start_mutation(scope: Scope, request: GraphQLRequest, profile: str | N
     try:
         return await _jobs(scope).start(new)
     except GatewayError as error:
-        raise job_refusal(error) from error
+        raise RESOURCES.refusal(error) from error
 
 
 async def start_import(
@@ -101,9 +102,9 @@ async def start_import(
                 return await jobs.start(new, InputFile(file.path, file.sha256, file.size))
     except OSError as error:
         text = "The files of jobs cannot be written for now."
-        raise job_refusal(StoreUnavailable(text, detail=str(error))) from error
+        raise RESOURCES.refusal(StoreUnavailable(text, detail=str(error))) from error
     except GatewayError as error:
-        raise job_refusal(error) from error
+        raise RESOURCES.refusal(error) from error
 
 
 async def send_job(scope: Scope, send: Send, job: Job) -> None:

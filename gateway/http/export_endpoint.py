@@ -58,6 +58,7 @@ from .refusals import (
     caller_error,
     no_route,
     shutdown_error,
+    starting,
 )
 from .request_audit import record_refusal
 from .request_parameters import Headers, client_of, companies_of, headers_of, is_fresh, timeout_of
@@ -148,7 +149,7 @@ class _Exports:
             )
             caller, live = await self._endpoint.admit(scope)
             if live is None:
-                raise HttpError(503, "STARTING", "The gateway is starting.", "Try again soon.")
+                raise starting()
             parameters = dict(QueryParams(scope["query_string"]))
             with _as_refusals():
                 described = pop_description(parameters)

@@ -62,6 +62,7 @@ from .refusals import (
     error_fields,
     overload_error,
     shutdown_error,
+    starting,
 )
 from .request_audit import record_refusal
 from .request_parameters import (
@@ -287,7 +288,7 @@ class GraphQLEndpoint:
 def _require_engine(engine: Executor | HttpError | None) -> Executor:
     """Return what executes operations. Raises HttpError."""
     if engine is None or isinstance(engine, HttpError):
-        raise HttpError(503, "STARTING", "The gateway is starting.", "Try again soon.")
+        raise starting()
     return engine
 
 

@@ -9,17 +9,16 @@ A job is its caller's: for everybody else it does not exist. It is read in the e
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
-from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
+from starlette.routing import BaseRoute
+from starlette.types import Scope
 
 from gateway.errors import (
     BadArgument,
     Forbidden,
-    GatewayError,
     JobSpaceExceeded,
     JobsUnavailable,
     NotInstalled,
@@ -27,7 +26,6 @@ from gateway.errors import (
     UnknownJob,
     WrongJobState,
 )
-from gateway.events import RequestRefused
 from gateway.export.changes import change_reader
 from gateway.export.from_document import export_of_document
 from gateway.export.request import ENDINGS, ExportRequest, read_export
@@ -42,56 +40,23 @@ from gateway.packages.records import SourceChoice
 from gateway.request import GraphQLRequest
 from gateway.runtime.generations import GenerationManager
 
-from .edge import send_refusal
-from .endpoints import JOBS, Endpoint, with_cors
+from .endpoints import JOBS, Endpoint
 from .export_endpoint import MEDIA, ready_export
-from .graphql_endpoint import is_foreign
 from .job_files import send_part
-from .presence import environment_of
-from .refusals import (
-    HttpError,
-    UnknownApi,
-    cross_site_error,
-    no_route,
-    overload_error,
-)
+from .refusals import starting
 from .request_parameters import (
-    ClientDisconnected,
     Headers,
-    body_parameters,
     companies_of,
-    headers_of,
 )
-from .responses import send_body
+from .resources import CallerRequest, Resources, texts_of
 from .trusted_documents import DocumentAccess
 
-_STATUS: Mapping[type[GatewayError], int] = {
-    BadArgument: 400,
-    Forbidden: 403,
-    UnknownJob: 404,
-    WrongJobState: 409,
-    TooManyJobs: 429,
-    JobsUnavailable: 501,
-    NotInstalled: 501,
-    JobSpaceExceeded: 507,
-}
-_FIELDS = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
-_METHODS = ("GET", "HEAD", "POST", "DELETE")
 _EXPORT = ("set", "where", "fields", "format", "companies", "formulas", "source", "kind")
 _CHANGES = ("set", "where", "fields", "companies", "since", "kind")
 
-Answer: TypeAlias = Callable[["JobRequest"], Awaitable[None]]
 
-
-class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request of a caller that was let in."""
-
-    endpoint: Endpoint
-    scope: Scope
-    receive: Receive
-    send: Send
-    headers: Headers
-    caller: Caller
+class JobRequest(CallerRequest, frozen=True, kw_only=True):
+    """A request about jobs."""
 
     @property
     def jobs(self) -> Jobs:
@@ -102,25 +67,29 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
         return jobs
 
     @property
-    def environment(self) -> str:
-        """Name of the environment; empty: that of the settings."""
-        environment = environment_of(self.scope)
-        return "" if environment is None else environment.name
-
-    @property
     def path(self) -> str:
         """Where jobs are for this caller: ``/e/acme/jobs``."""
-        return jobs_path(self.scope)
+        return self.below(JOBS)
 
     async def job(self) -> Job:
         """Return the job that the path names. Raises UnknownJob."""
         job_id: str = self.scope["path_params"]["job"]
         return await self.jobs.find(job_id, self.environment, self.caller)
 
-    async def answer(self, status: int, content: object, *fields: tuple[bytes, bytes]) -> None:
-        """Send JSON."""
-        body = b"" if self.scope["method"] == "HEAD" else msgspec.json.encode(content) + b"\n"
-        await send_body(self.send, status, body, (*_FIELDS, *fields))
+
+RESOURCES = Resources(
+    JobRequest,
+    {
+        BadArgument: 400,
+        Forbidden: 403,
+        UnknownJob: 404,
+        WrongJobState: 409,
+        TooManyJobs: 429,
+        JobsUnavailable: 501,
+        NotInstalled: 501,
+        JobSpaceExceeded: 507,
+    },
+)
 
 
 def jobs_path(scope: Scope) -> str:
@@ -128,88 +97,18 @@ def jobs_path(scope: Scope) -> str:
     return f"{scope.get('root_path', '')}{JOBS}"
 
 
-def starting() -> HttpError:
-    """Return the error of a request that comes while the gateway starts."""
-    return HttpError(503, "STARTING", "The gateway is starting.", "Try again soon.")
-
-
 def export_job_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
     """Return the route at which export jobs of an API are started."""
-    yield _route(endpoint, endpoint.exports, {"POST": _start_export})
+    yield RESOURCES.route(endpoint, endpoint.exports, {"POST": _start_export})
 
 
 def job_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
     """Return the routes of jobs, which exist once; ``endpoint`` is any of the gateway's."""
-    yield _route(endpoint, JOBS, {"GET": _list})
-    yield _route(endpoint, f"{JOBS}/{{job}}", {"GET": _show, "DELETE": _cancel})
-    yield _route(endpoint, f"{JOBS}/{{job}}/resume", {"POST": _resume})
-    yield _route(endpoint, f"{JOBS}/{{job}}/manifest", {"GET": _manifest})
-    yield _route(endpoint, f"{JOBS}/{{job}}/parts/{{part}}", {"GET": _part})
-
-
-def _route(endpoint: Endpoint, path: str, methods: Mapping[str, Answer]) -> Route:
-    return Route(
-        path, with_cors(_Resource(endpoint, methods), endpoint.settings.cors_origins, _METHODS)
-    )
-
-
-class _Resource:
-    """One path, as an ASGI application. A class: to a function, Starlette's router would pass GET only."""
-
-    def __init__(self, endpoint: Endpoint, methods: Mapping[str, Answer]) -> None:
-        self._endpoint = endpoint
-        self._methods = methods
-        names = [*methods, *(["HEAD"] if "GET" in methods else []), "OPTIONS"]
-        self._allow = (b"allow", ", ".join(names).encode())
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        method = scope["method"]
-        if method == "OPTIONS":
-            await send_body(send, 200, b"", (self._allow,))
-            return
-        try:
-            answer = self._methods.get("GET" if method == "HEAD" else method)
-            if answer is None:
-                message = f"This path has no {method}."
-                raise HttpError(405, "METHOD_NOT_ALLOWED", message, fields=(self._allow,))
-            await self._answer(answer, scope, receive, send)
-        except UnknownApi:
-            await no_route(scope, receive, send)
-        except ClientDisconnected:
-            return
-        except HttpError as refused:
-            event = RequestRefused(status=refused.status, code=refused.code, message=str(refused))
-            self._endpoint.observe(event)
-            await send_refusal(refused, scope, receive, send)
-
-    async def _answer(self, answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request of the caller. Raises HttpError."""
-        headers = headers_of(scope)
-        if self._endpoint.waiting.is_full:
-            raise overload_error()
-        if is_foreign(headers, self._endpoint.settings.cors_origins):
-            raise cross_site_error()
-        caller = await self._endpoint.identify(scope)
-        request = JobRequest(
-            endpoint=self._endpoint,
-            scope=scope,
-            receive=receive,
-            send=send,
-            headers=headers,
-            caller=caller,
-        )
-        try:
-            await answer(request)
-        except GatewayError as error:
-            raise job_refusal(error) from error
-
-
-def job_refusal(error: GatewayError) -> HttpError:
-    """Return the error of a request about jobs."""
-    status = _STATUS.get(type(error))
-    if status is None:
-        status = 503 if error.retry_after is not None else 500
-    return HttpError(status, error.code, error.message, error.hint, retry_after=error.retry_after)
+    yield RESOURCES.route(endpoint, JOBS, {"GET": _list})
+    yield RESOURCES.route(endpoint, f"{JOBS}/{{job}}", {"GET": _show, "DELETE": _cancel})
+    yield RESOURCES.route(endpoint, f"{JOBS}/{{job}}/resume", {"POST": _resume})
+    yield RESOURCES.route(endpoint, f"{JOBS}/{{job}}/manifest", {"GET": _manifest})
+    yield RESOURCES.route(endpoint, f"{JOBS}/{{job}}/parts/{{part}}", {"GET": _part})
 
 
 async def _start_export(request: JobRequest) -> None:
@@ -217,9 +116,7 @@ async def _start_export(request: JobRequest) -> None:
     caller, live = await endpoint.admit(scope)
     if live is None:
         raise starting()
-    parameters = await body_parameters(
-        request.headers, request.receive, endpoint.settings.max_body_bytes
-    )
+    parameters = await request.body()
     if parameters.get("kind") == CHANGES:
         await _start_changes(request, caller, live, parameters)
         return
@@ -325,17 +222,7 @@ def _read(
     parameters: Mapping[str, Any], headers: Headers, accepted: Sequence[str]
 ) -> tuple[str, ExportRequest, tuple[str, ...] | None, SourceChoice]:
     """Return the list, the export, the company scope and the source that a body names. Raises BadArgument."""
-    for name in parameters:
-        if name not in accepted:
-            raise BadArgument(f"There is no {name}.", hint=f"There are: {', '.join(accepted)}.")
-    values = {name: value for name, value in parameters.items() if value is not None}
-    if isinstance(values.get("where"), dict):
-        values["where"] = msgspec.json.encode(values["where"]).decode()
-    if isinstance(values.get("companies"), list):
-        values["companies"] = ",".join(map(str, values["companies"]))
-    for name, value in values.items():
-        if not isinstance(value, str):
-            raise BadArgument(f"{name} is no text.")
+    values = texts_of(parameters, accepted)
     if "set" not in values:
         raise BadArgument("set is missing.", hint='For example: {"set": "CustomersV3"}')
     name = values.pop("set")

@@ -83,6 +83,11 @@ def caller_error(error: GatewayError) -> HttpError:
     return HttpError(503, error.code, error.message, error.hint, retry_after=error.retry_after)
 
 
+def starting() -> HttpError:
+    """Return the error of a request that comes while the gateway starts."""
+    return HttpError(503, "STARTING", "The gateway is starting.", "Try again soon.")
+
+
 def admin_error() -> HttpError:
     """Return the error of a request without the admin token."""
     message = "The admin token is missing or wrong."

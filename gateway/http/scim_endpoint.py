@@ -30,8 +30,7 @@ from gateway.telemetry.request_context import REQUEST_ID, current_request_id
 from gateway.unified.lists import UnifiedListFailed, UnifiedLists
 
 from .endpoints import Endpoint, with_cors
-from .job_endpoint import starting
-from .refusals import HttpError, UnknownApi, caller_error, no_route
+from .refusals import HttpError, UnknownApi, caller_error, no_route, starting
 from .request_audit import record_refusal
 from .request_parameters import (
     BODY_TIMEOUT,

@@ -10,24 +10,20 @@ A webhook is its caller's: for everybody else it does not exist. It is of the en
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import msgspec
-from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
+from starlette.routing import BaseRoute
 
 from gateway.errors import (
     BadArgument,
     Forbidden,
-    GatewayError,
     UnknownSet,
 )
-from gateway.events import RequestRefused
 from gateway.export.changes import ChangeReader, Changes, change_reader
 from gateway.export.reading import ExportFailed
 from gateway.export.request import ExportRequest
-from gateway.identity.caller import Caller
 from gateway.jobs.runner import PASSING
 from gateway.request import GraphQLRequest
 from gateway.webhooks.errors import (
@@ -42,50 +38,23 @@ from gateway.webhooks.records import NewSubscription, Subscription, Target
 from gateway.webhooks.service import Webhooks
 from gateway.webhooks.webhook_json import letter_json, webhook_json
 
-from .edge import send_refusal
-from .endpoints import Endpoint, with_cors
+from .endpoints import Endpoint
 from .export_endpoint import ready_export
-from .graphql_endpoint import is_foreign
-from .job_endpoint import starting
-from .presence import environment_of
-from .refusals import HttpError, UnknownApi, cross_site_error, no_route
+from .refusals import HttpError, starting
 from .request_audit import record_act
 from .request_parameters import (
-    ClientDisconnected,
     Headers,
-    body_parameters,
     companies_of,
-    headers_of,
 )
-from .responses import send_body
+from .resources import CallerRequest, Resources, texts_of
 from .webhook_operations import LETTER, LETTERS, ONE, OPENAPI, WEBHOOKS, describe
 
-_STATUS: Mapping[type[GatewayError], int] = {
-    BadArgument: 400,
-    Forbidden: 403,
-    UnknownSet: 404,
-    UnknownWebhook: 404,
-    WrongWebhookState: 409,
-    TooManyWebhooks: 429,
-    WebhooksUnavailable: 501,
-    WebhookNotTaken: 502,
-}
-_FIELDS = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
-_METHODS = ("GET", "HEAD", "POST", "DELETE")
 _NEW = ("set", "url", "where", "fields", "companies", "profile", "since")
 NOW = "now"
-Answer: TypeAlias = Callable[["WebhookRequest"], Awaitable[None]]
 
 
-class WebhookRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request of a caller that was let in."""
-
-    endpoint: Endpoint
-    scope: Scope
-    receive: Receive
-    send: Send
-    headers: Headers
-    caller: Caller
+class WebhookRequest(CallerRequest, frozen=True, kw_only=True):
+    """A request about webhooks."""
 
     @property
     def webhooks(self) -> Webhooks:
@@ -97,33 +66,14 @@ class WebhookRequest(msgspec.Struct, frozen=True, kw_only=True):
         return webhooks
 
     @property
-    def environment(self) -> str:
-        """Name of the environment; empty: that of the settings."""
-        environment = environment_of(self.scope)
-        return "" if environment is None else environment.name
-
-    @property
     def path(self) -> str:
         """Where webhooks are for this caller: ``/e/acme/webhooks``."""
-        return f"{self.scope.get('root_path', '')}{WEBHOOKS}"
+        return self.below(WEBHOOKS)
 
     async def one(self) -> Subscription:
         """Return the webhook that the path names. Raises UnknownWebhook."""
         name: str = self.scope["path_params"]["webhook"]
         return await self.webhooks.find(name, self.environment, self.caller)
-
-    async def body(self) -> Mapping[str, Any]:
-        """Return the JSON object of the body."""
-        most = self.endpoint.settings.max_body_bytes
-        return await body_parameters(self.headers, self.receive, most)
-
-    async def answer(
-        self, status: int, content: object = None, *fields: tuple[bytes, bytes]
-    ) -> None:
-        """Send JSON; nothing with status 204."""
-        has_body = status != 204 and self.scope["method"] != "HEAD"
-        body = msgspec.json.encode(content) + b"\n" if has_body else b""
-        await send_body(self.send, status, body, (*_FIELDS, *fields))
 
     async def show(self, status: int, one: Subscription, **more: object) -> None:
         """Send a webhook."""
@@ -131,80 +81,36 @@ class WebhookRequest(msgspec.Struct, frozen=True, kw_only=True):
         await self.answer(status, {**webhook_json(one, self.path, letters), **more})
 
 
+_RESOURCES = Resources(
+    WebhookRequest,
+    {
+        BadArgument: 400,
+        Forbidden: 403,
+        UnknownSet: 404,
+        UnknownWebhook: 404,
+        WrongWebhookState: 409,
+        TooManyWebhooks: 429,
+        WebhooksUnavailable: 501,
+        WebhookNotTaken: 502,
+    },
+)
+
+
 def webhook_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
     """Return the routes of webhooks, which exist once; ``endpoint`` is any of the gateway's."""
-    yield _route(endpoint, OPENAPI, {"GET": _describe})
-    yield _route(endpoint, WEBHOOKS, {"GET": _list, "POST": _create})
-    yield _route(endpoint, ONE, {"GET": _show, "DELETE": _remove})
-    yield _route(endpoint, f"{ONE}/pause", {"POST": _pause})
-    yield _route(endpoint, f"{ONE}/resume", {"POST": _resume})
-    yield _route(endpoint, f"{ONE}/secret", {"POST": _rotate})
-    yield _route(endpoint, LETTERS, {"GET": _letters})
-    yield _route(endpoint, LETTER, {"GET": _letter, "DELETE": _discard})
-    yield _route(endpoint, f"{LETTER}/resend", {"POST": _resend})
-
-
-def _route(endpoint: Endpoint, path: str, methods: Mapping[str, Answer]) -> Route:
-    return Route(
-        path, with_cors(_Resource(endpoint, methods), endpoint.settings.cors_origins, _METHODS)
-    )
-
-
-class _Resource:
-    """One path, as an ASGI application. A class: to a function, Starlette's router would pass GET only."""
-
-    def __init__(self, endpoint: Endpoint, methods: Mapping[str, Answer]) -> None:
-        self._endpoint = endpoint
-        self._methods = methods
-        names = [*methods, *(["HEAD"] if "GET" in methods else []), "OPTIONS"]
-        self._allow = (b"allow", ", ".join(names).encode())
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        method = scope["method"]
-        if method == "OPTIONS":
-            await send_body(send, 200, b"", (self._allow,))
-            return
-        try:
-            answer = self._methods.get("GET" if method == "HEAD" else method)
-            if answer is None:
-                message = f"This path has no {method}."
-                raise HttpError(405, "METHOD_NOT_ALLOWED", message, fields=(self._allow,))
-            await self._answer(answer, scope, receive, send)
-        except UnknownApi:
-            await no_route(scope, receive, send)
-        except ClientDisconnected:
-            return
-        except HttpError as refused:
-            event = RequestRefused(status=refused.status, code=refused.code, message=str(refused))
-            self._endpoint.observe(event)
-            await send_refusal(refused, scope, receive, send)
-
-    async def _answer(self, answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request of the caller. Raises HttpError."""
-        headers = headers_of(scope)
-        if is_foreign(headers, self._endpoint.settings.cors_origins):
-            raise cross_site_error()
-        request = WebhookRequest(
-            endpoint=self._endpoint,
-            scope=scope,
-            receive=receive,
-            send=send,
-            headers=headers,
-            caller=await self._endpoint.identify(scope),
-        )
-        try:
-            await answer(request)
-        except GatewayError as error:
-            status = _STATUS.get(type(error))
-            if status is None:
-                status = 503 if error.retry_after is not None else 500
-            raise HttpError(
-                status, error.code, error.message, error.hint, retry_after=error.retry_after
-            ) from error
+    yield _RESOURCES.route(endpoint, OPENAPI, {"GET": _describe})
+    yield _RESOURCES.route(endpoint, WEBHOOKS, {"GET": _list, "POST": _create})
+    yield _RESOURCES.route(endpoint, ONE, {"GET": _show, "DELETE": _remove})
+    yield _RESOURCES.route(endpoint, f"{ONE}/pause", {"POST": _pause})
+    yield _RESOURCES.route(endpoint, f"{ONE}/resume", {"POST": _resume})
+    yield _RESOURCES.route(endpoint, f"{ONE}/secret", {"POST": _rotate})
+    yield _RESOURCES.route(endpoint, LETTERS, {"GET": _letters})
+    yield _RESOURCES.route(endpoint, LETTER, {"GET": _letter, "DELETE": _discard})
+    yield _RESOURCES.route(endpoint, f"{LETTER}/resend", {"POST": _resend})
 
 
 async def _describe(request: WebhookRequest) -> None:
-    await request.answer(200, describe(request.scope.get("root_path", "")))
+    await request.answer(200, describe(request.below("")))
 
 
 async def _list(request: WebhookRequest) -> None:
@@ -280,20 +186,9 @@ def _endpoint_of(endpoint: Endpoint, profile: str | None) -> Endpoint:
 
 def _read(parameters: Mapping[str, Any], headers: Headers) -> tuple[Target, str | None]:
     """Return what a body asks for, and the cursor from which it begins. Raises BadArgument."""
-    for name in parameters:
-        if name not in _NEW:
-            raise BadArgument(f"There is no {name}.", hint=f"There are: {', '.join(_NEW)}.")
     since = _since(parameters, NOW)
-    values = {
-        name: value for name, value in parameters.items() if value is not None and name != "since"
-    }
-    if isinstance(values.get("where"), dict):
-        values["where"] = msgspec.json.encode(values["where"]).decode()
-    if isinstance(values.get("companies"), list):
-        values["companies"] = ",".join(map(str, values["companies"]))
-    for name, value in values.items():
-        if not isinstance(value, str):
-            raise BadArgument(f"{name} is no text.")
+    values = texts_of(parameters, _NEW)
+    values.pop("since", None)
     for name in ("set", "url"):
         if name not in values:
             hint = '{"set": "CustomersV3", "url": "https://app.example.com/changes"}'

@@ -15,8 +15,7 @@
     │   ├── InvalidOption           INVALID_OPTION: an option of an environment that cannot be stored
     │   ├── NoSuchEnvironment       UNKNOWN_ENVIRONMENT: the store has no environment of this name
     │   ├── UnknownJob, WrongJobState, TooManyJobs       what a caller cannot do with jobs
-    │   ├── IdempotencyMismatch     IDEMPOTENCY_MISMATCH: a key that was used with another input
-    │   ├── IdempotencyInProgress   IDEMPOTENCY_IN_PROGRESS: the first request with this key still runs
+    │   ├── IdempotencyMismatch, IdempotencyInProgress   a key that was used with another input, or is in use
     │   ├── Forbidden               FORBIDDEN: outside company_limit or roles
     │   └── Unauthenticated         UNAUTHENTICATED: the caller must sign in, again or with further claims
     ├── IssuerUnavailable           ISSUER_UNAVAILABLE: a token cannot be verified for now
@@ -25,12 +24,11 @@
     ├── DeadlineExceeded            DEADLINE_EXCEEDED: an operation took longer than its time limit
     ├── NotSent                     NOT_SENT: a write that was not sent because the gateway shuts down
     ├── StoreUnavailable            STORE_UNAVAILABLE: the gateway's own database cannot be read or written
-    │   ├── StoreDamaged            STORE_UNAVAILABLE: its file must be restored
-    │   └── StoreLayoutMismatch     STORE_UNAVAILABLE: its tables are those of another version
-    ├── EnvironmentExists           ENVIRONMENT_EXISTS: a name that another environment of the store has
-    ├── VersionConflict             VERSION_CONFLICT: an environment of the store that was changed meanwhile
+    │   └── StoreDamaged, StoreLayoutMismatch            its file must be restored, or its tables migrated
+    ├── EnvironmentExists, VersionConflict               what cannot be done with environments of the store
     ├── SecretUnreadable            SECRET_UNREADABLE: a secret of the store that cannot be decrypted
     ├── Overloaded                  OVERLOADED: it would wait too long for its turn; nothing was sent
+    ├── OutOfMemory                 OUT_OF_MEMORY: the process may have no more memory
     ├── EnvironmentUnavailable      ENVIRONMENT_UNAVAILABLE: an environment cannot be opened for now
     ├── AuditUnavailable            AUDIT_UNAVAILABLE: a write that was not sent because it cannot be recorded
     ├── AuthError                   the gateway's own credentials upstream
@@ -47,8 +45,7 @@
         │   └── AnswerTooLarge      UPSTREAM_MALFORMED: more bytes than may be read
         ├── OutcomeUnknown          OUTCOME_UNKNOWN: a write without an answer: it may have happened
         ├── UpstreamTruncated       UPSTREAM_TRUNCATED: more rows than the gateway may read
-        ├── UnknownEnumValue        UNKNOWN_ENUM_VALUE
-        └── NotFinite               NOT_FINITE: INF, -INF or NaN
+        └── UnknownEnumValue, NotFinite                  values that GraphQL cannot have
 
 ``message`` and ``hint`` reach clients; ``detail`` (upstream bodies, addresses) goes to the log under
 ``error_id`` and nowhere else.
@@ -361,6 +358,12 @@ class Overloaded(GatewayError):
     code = "OVERLOADED"
 
 
+class OutOfMemory(GatewayError):
+    """An operation that needs more memory than the process may have now."""
+
+    code = "OUT_OF_MEMORY"
+
+
 class EnvironmentUnavailable(GatewayError):
     """An environment of the deployment that cannot be opened for now, or takes long to open."""
 
@@ -474,6 +477,9 @@ def to_gateway_error(error: Exception) -> GatewayError:
     if isinstance(error, GatewayError):
         return error
     detail = "".join(traceback.format_exception(error))
+    if isinstance(error, MemoryError):
+        hint = "Read fewer rows or fields at a time, or try again later."
+        return OutOfMemory("The gateway has too little memory.", hint=hint, detail=detail)
     return GatewayError("Something went wrong inside the gateway.", detail=detail)
 
 

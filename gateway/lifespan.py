@@ -64,6 +64,7 @@ from gateway.status.deployment_status import DeploymentStatus
 from gateway.store.api_keys import ApiKeys
 from gateway.store.polling import StorePoller
 from gateway.telemetry import catalog
+from gateway.telemetry.clock_watch import watching_clock
 from gateway.telemetry.event_counters import EventCounters
 from gateway.telemetry.gauges import measuring_process, showing
 from gateway.telemetry.measurements import Measurements
@@ -144,7 +145,7 @@ class Lifespan:
                     )
                     if self.documents is not None and self.documents.automatic is not None:
                         replicas.share_documents(self.documents.automatic)
-                with auditing(app, log):
+                with auditing(app, log), watching_clock(self.observe):
                     async with (
                         status.running(),
                         sending_webhooks(self.settings, self.observe),

@@ -355,6 +355,7 @@ CALLBACKS = {
     "gateway.http.request_audit": "records counts by a timer of the event loop",
     "gateway.odata.retry": "names the function that others await",
     "gateway.replicas.shared_budgets": "gathers what is spent in a moment by a timer",
+    "gateway.telemetry.clock_watch": "looks at the clock by a timer of the event loop",
     "gateway.shutdown": "brings the timeouts of others forward",
 }
 """Modules that await nothing and need asyncio all the same, with the reason."""

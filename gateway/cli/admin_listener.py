@@ -16,7 +16,7 @@ from gateway.config.settings import Settings
 from gateway.errors import SettingsError
 from gateway.events import log_event
 from gateway.http.admin_app import AdminContext, Served, WorkerState, create_admin_app
-from gateway.http.admin_metrics import MetricsSource
+from gateway.http.admin_metrics import MetricsSource, OwnMetrics
 from gateway.http.admin_reload import Reload
 
 from .signals_and_port import BACKLOG, address_of, listen
@@ -56,10 +56,11 @@ def answering(
     served: Served | None = None,
     reload: Reload | None = None,
     metrics: MetricsSource | None = None,
+    own: OwnMetrics | None = None,
 ) -> Iterator[None]:
     """Answer on the socket until the end of the context, if there is one.
 
-    ``served``, ``reload``, ``metrics``: see ``AdminContext``.
+    ``served``, ``reload``, ``metrics``, ``own``: see ``AdminContext``.
     """
     if listener is None:
         yield
@@ -71,6 +72,7 @@ def answering(
         served=served,
         reload=reload,
         metrics=metrics,
+        own=own or OwnMetrics(),
     )
     app = create_admin_app(context)
     server = uvicorn.Server(

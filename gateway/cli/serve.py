@@ -23,10 +23,10 @@ from gateway.audit.opening import recording
 from gateway.config.settings import Settings
 from gateway.environments.reloading import Reloaded, reload_environment
 from gateway.errors import SettingsError
-from gateway.events import Started, log_event
+from gateway.events import Started, log_event, tee
 from gateway.graphiql import BUILT
 from gateway.http.admin_app import Served, until_stopping
-from gateway.http.admin_metrics import MetricsSource
+from gateway.http.admin_metrics import MetricsSource, OwnMetrics
 from gateway.http.admin_reload import Reload
 from gateway.http.endpoints import API, PAGE
 from gateway.http.hosts import is_loopback
@@ -245,7 +245,9 @@ def _serve_many(
             )
             # On a busy machine workers take ten seconds to import, in which a client that has read the address would
             # be connected but not answered.
-            group = Workers(config, [listener], announcement.publish, steps_of(settings))
+            own = OwnMetrics()
+            observe = tee(log_event, own.counters.observe)
+            group = Workers(config, [listener], announcement.publish, steps_of(settings), observe)
 
             async def reload(_: str | None) -> Reloaded | None:
                 group.reload()
@@ -254,7 +256,7 @@ def _serve_many(
             metrics = None
             if settings.metrics.enabled:
                 metrics = MetricsSource(texts=group.metrics, is_apart=True)
-            with answering(shared, admin, group.states, reload=reload, metrics=metrics):
+            with answering(shared, admin, group.states, reload=reload, metrics=metrics, own=own):
                 group.run()
 
 

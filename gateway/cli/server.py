@@ -27,7 +27,7 @@ from typing import cast
 
 import uvicorn
 
-from gateway.events import Observer, Stopped, Stopping, log_event
+from gateway.events import Observer, Stopped, Stopping, WorkerReplaced, log_event
 from gateway.http.admin_app import WorkerState
 from gateway.logs import is_json, log_uncaught
 from gateway.odata.client import ODataClient
@@ -40,6 +40,8 @@ from .worker_metrics import MetricsPipe
 
 METRICS_SECONDS = 5.0
 """Seconds in which all workers together must have said what they measured; Prometheus waits ten."""
+AGAIN = 5.0
+"""Seconds until another worker is started after one that could not start, while others serve."""
 _TICK = 0.05
 """Seconds between two checks whether anything is running, or whether a worker is ready."""
 
@@ -192,10 +194,13 @@ class Workers(Multiprocess):
         sockets: list[socket.socket],
         on_ready: Callable[[], None],
         steps: ShutdownSteps,
+        observe: Observer = log_event,
     ) -> None:
         """``on_ready`` is called once, when the first worker serves; ``steps`` are those of each worker's end."""
         super().__init__(config, sockets)
         self._on_ready = on_ready
+        self._observe = observe
+        self._again_at: dict[int, float] = {}
         self._make_server = partial(GracefulServer, steps=steps)
         self._hung_up = terminal_watch()
         self._due: set[int] = set()
@@ -234,7 +239,7 @@ class Workers(Multiprocess):
         while not self.should_exit.wait(_TICK):
             self.handle_signals()
             self.keep_subprocess_alive()
-            if any(state.state == "ready" for state in self.states()):
+            if self._has_ready():
                 self._on_ready()
                 return
 
@@ -256,14 +261,31 @@ class Workers(Multiprocess):
             if process.is_alive(timeout=timeout):
                 self._pass_hangup(process)
                 continue
-            process.kill()
-            process.join()
-            if process.exitcode == STARTUP_FAILURE:
-                # Another one would fail in the same way.
-                self.should_exit.set()
+            pid = process.pid or 0
+            if pid not in self._again_at:
+                self._end(process)
+                if process.exitcode == STARTUP_FAILURE and not self._has_ready():
+                    # Another one would fail in the same way.
+                    self.should_exit.set()
+                late = AGAIN if process.exitcode == STARTUP_FAILURE else 0.0
+                self._again_at[pid] = time.monotonic() + late
             if self.should_exit.is_set():
                 return
-            self.processes[index] = self._start()
+            if time.monotonic() >= self._again_at[pid]:
+                del self._again_at[pid]
+                self.processes[index] = self._start()
+
+    def _end(self, process: Process) -> None:
+        """Make sure that a process has ended, and say why it is replaced."""
+        has_ended = not process.process.is_alive()
+        process.kill()
+        process.join()
+        reason = _reason_of(process.exitcode) if has_ended else "hangs"
+        self._observe(WorkerReplaced(pid=process.pid or 0, reason=reason))
+
+    def _has_ready(self) -> bool:
+        """Return whether any worker serves."""
+        return any(state.state == "ready" for state in self.states())
 
     def _note_states(self) -> None:
         """Note which workers are ready. Only this thread speaks to them, so that others need the notes."""
@@ -288,3 +310,8 @@ class Workers(Multiprocess):
         if process.pid in self._due and process.is_ready(timeout=1):
             self._due.remove(process.pid)
             os.kill(process.pid, signal.SIGHUP)
+
+
+def _reason_of(code: int | None) -> str:
+    """Return why a process has ended, by its exit code as multiprocessing has it: a signal is a negative one."""
+    return f"signal {-code}" if code is not None and code < 0 else f"exit {code}"

@@ -40,8 +40,10 @@ from .hooks import HookReported
 from .idempotency import IdempotencyKeyStuck
 from .imports import ImportServed
 from .jobs import JobDelayed, JobEnded
+from .life_cycle import ClockJumped as ClockJumped
 from .life_cycle import Stopped as Stopped
 from .life_cycle import Stopping as Stopping
+from .life_cycle import WorkerReplaced as WorkerReplaced
 from .metadata import CategoriesStale as CategoriesStale
 from .metadata import LabelsUnavailable as LabelsUnavailable
 from .metadata import MetadataDrifted
@@ -239,6 +241,8 @@ Event: TypeAlias = (
     Started
     | Stopping
     | Stopped
+    | WorkerReplaced
+    | ClockJumped
     | RequestSent
     | RequestServed
     | RequestRetried
@@ -347,6 +351,7 @@ def level_of(event: Event) -> LogLevel:
             | (KeysUnavailable() | EnvironmentFailed() | StatusNotWritten() | IdempotencyKeyStuck())
             | (SignInRefused() | WebhookFailed() | WebhookPaused() | SharedStateLost())
             | (DocumentsRefused() | DocumentBroken() | JobDelayed() | OperationSlow())
+            | (WorkerReplaced() | ClockJumped())
         ):
             return "warning"
         case FastPathFailed():

@@ -15,6 +15,21 @@ class Stopping(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Seconds for which running operations may go on after that."""
 
 
+class WorkerReplaced(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A worker has ended by itself, or hangs; another one takes its place."""
+
+    pid: int
+    reason: str
+    """``signal 9``: the kernel ends processes so if their container has no more memory; ``exit 1`` …; ``hangs``."""
+
+
+class ClockJumped(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The clock of the machine was set, or the machine slept."""
+
+    seconds: float
+    """How much later it is than time has passed; less than 0: earlier."""
+
+
 class Stopped(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The process serves nothing any more."""
 

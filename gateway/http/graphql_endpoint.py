@@ -39,6 +39,7 @@ from gateway.errors import (
     AuditUnavailable,
     IdempotencyInProgress,
     IdempotencyMismatch,
+    OutOfMemory,
     Overloaded,
     RateLimited,
     StoreUnavailable,
@@ -408,6 +409,7 @@ def status_of(answer: Answer, media: str) -> int:
 _STATUS: Mapping[object, int] = {
     AuditUnavailable.code: 503,
     Overloaded.code: 503,
+    OutOfMemory.code: 503,
     StoreUnavailable.code: 503,
     RateLimited.code: 429,
     IdempotencyMismatch.code: 422,

@@ -28,7 +28,7 @@ Execute: TypeAlias = Callable[[GraphQLRequest], Awaitable[Answer]]
 TRANSIENT = frozenset(
     {
         *("UPSTREAM_UNAVAILABLE", "UPSTREAM_TIMEOUT", "UPSTREAM_THROTTLED", "UPSTREAM_MALFORMED"),
-        "OVERLOADED",
+        *("OVERLOADED", "OUT_OF_MEMORY"),
         *("UPSTREAM_REJECTED", "UPSTREAM_FORBIDDEN", "AUTH_TOKEN_FAILED"),
         *("DEADLINE_EXCEEDED", "INTERNAL_ERROR"),
     }

@@ -367,6 +367,15 @@ LOOP_LAG = _histogram(
 WORKERS = _gauge(
     "d365_gateway_workers", "Processes that serve, by state: starting, ready, stopping.", "state"
 )
+WORKERS_REPLACED = _counter(
+    "d365_gateway_workers_replaced_total",
+    "Processes that ended by themselves, or hung. signal 9: the kernel's, if their container has no more memory.",
+    "reason",
+)
+MEMORY_LIMIT = _gauge(
+    "d365_gateway_memory_limit_bytes",
+    "Memory that the processes of this container may have together; without a limit, that of the machine.",
+)
 WORKER_UP = _gauge("d365_gateway_worker_up", "Whether the process has answered this scrape.")
 
 METRICS: tuple[Metric, ...] = tuple(

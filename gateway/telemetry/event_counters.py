@@ -34,6 +34,7 @@ from gateway.events.exports import ExportServed
 from gateway.events.hooks import HookReported
 from gateway.events.imports import ImportServed
 from gateway.events.jobs import JobDelayed, JobEnded
+from gateway.events.life_cycle import WorkerReplaced
 from gateway.events.metadata import MetadataDrifted
 from gateway.events.replicas import SharedStateFound, SharedStateLost
 from gateway.events.requests import RequestServed
@@ -64,7 +65,7 @@ COUNTED: Mapping[str, tuple[Metric, tuple[str, ...]]] = {
 """Events that are one more of something: their class → the metric and its labels; the environment is an empty one."""
 BY_NAME = frozenset(
     {
-        "PackageDownloaded",
+        *("PackageDownloaded", "ClockJumped"),
         *("CacheUnusable", "CategoriesStale", "CompaniesLimited", "DocumentBroken"),
         *("IdempotencyKeyStuck", "KeysLoaded", "KeysUnavailable", "LabelsUnavailable"),
         *("ModelRead", "ProfileOpened", "RoleViewOpened"),
@@ -149,6 +150,7 @@ class EventCounters:
             HookReported: lambda e: self._add(m.REPORTS, e.environment),
             SharedStateLost: lambda _: self._all.set(m.SHARED_STATE, 0),
             SharedStateFound: lambda _: self._all.set(m.SHARED_STATE, 1),
+            WorkerReplaced: lambda e: self._add(m.WORKERS_REPLACED, e.reason),
             AuditFailed: lambda e: self._all.of(m.AUDIT_LOST).value().add(e.lost),
         }
 

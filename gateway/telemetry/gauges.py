@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 
 from gateway.config.version import gateway_version
+from gateway.process.memory_limit import memory_limit
 
 from . import catalog as m
 from .measurements import Measurements
@@ -45,6 +46,7 @@ async def measuring_process(
     """Show what the process is and its sizes, and measure the event loop's lag, until the end of the block."""
     measurements.set(m.INFO, 1, gateway_version(), platform.python_version())
     measurements.set(m.WORKER_UP, 1)
+    measurements.set(m.MEMORY_LIMIT, memory_limit())
     lag = _LoopLag(measurements)
     with ExitStack() as stack:
         stack.enter_context(showing(measurements, sizes))

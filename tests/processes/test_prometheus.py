@@ -140,6 +140,28 @@ FIRING: Mapping[str, Mapping[str, str]] = {
     "D365GatewayInternalErrors": {
         f'd365_gateway_errors_raised_total{E_},code="INTERNAL_ERROR"}}': "0x58 1x5"
     },
+    "D365GatewayOutOfMemory": {
+        'd365_gateway_workers_replaced_total{job="j",reason="signal 9"}': "0x58 1x5"
+    },
+    "D365GatewayMemoryNearlyFull": {
+        'process_resident_memory_bytes{job="j",worker="0"}': "500x60",
+        'process_resident_memory_bytes{job="j",worker="1"}': "450x60",
+        'd365_gateway_memory_limit_bytes{job="j",worker="1"}': "1000x60",
+    },
+    "D365GatewayRestarts": {'process_start_time_seconds{job="j",worker="1"}': "1x40 2x5 3x5 4x10"},
+    "D365GatewayClockJumped": {
+        'd365_gateway_events_total{job="j",event="clock_jumped"}': "0x58 1x5"
+    },
+    "D365CallersRefused": {
+        'd365_gateway_callers_refused_total{job="j",reason="unknown_key"}': "0+60x60",
+        'http_server_request_duration_seconds_count{job="j"}': "0+100x60",
+    },
+    "D365IssuerKeysUnavailable": {
+        'd365_gateway_events_total{job="j",event="keys_unavailable"}': "0x58 1x5"
+    },
+    "D365CacheFolderUnusable": {
+        'd365_gateway_events_total{job="j",event="cache_unusable"}': "0x58 1x5"
+    },
     "D365GatewaySlow": {
         'd365_gateway_overhead_seconds_bucket{job="j",le="0.25"}': "0+10x60",
         'd365_gateway_overhead_seconds_bucket{job="j",le="1"}': "0+20x60",
@@ -220,7 +242,7 @@ def test_each_alert_fires_when_it_should(promtool: str, tmp_path: Path) -> None:
 
 KNOWN = {metric.name for metric in METRICS} | {
     "process_cpu_seconds_total",
-    "process_resident_memory_bytes",
+    *("process_resident_memory_bytes", "process_start_time_seconds"),
 }
 
 

@@ -74,7 +74,7 @@ from gateway.events.hooks import HookReported
 from gateway.events.idempotency import IdempotencyKeyStuck
 from gateway.events.imports import ImportServed
 from gateway.events.jobs import JobDelayed, JobEnded
-from gateway.events.life_cycle import Stopped, Stopping
+from gateway.events.life_cycle import ClockJumped, Stopped, Stopping, WorkerReplaced
 from gateway.events.metadata import MetadataDrifted
 from gateway.events.operations import OperationSlow
 from gateway.events.replicas import SharedStateFound, SharedStateLost
@@ -93,6 +93,8 @@ LEVELS: list[tuple[Event, str]] = [
     ),
     (Stopping(connections=3, drain=5.0, grace=120.0), "info"),
     (Stopped(seconds=6.0, cut=0), "info"),
+    (WorkerReplaced(pid=7, reason="signal 9"), "warning"),
+    (ClockJumped(seconds=-7_200.0), "warning"),
     (SENT, "debug"),
     (
         OperationSlow(

@@ -4,26 +4,49 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 from pydantic import SecretStr
-from starlette.applications import Starlette
 
-from gateway.app import create_app
+from gateway.config.audit_models import AuditOptions
+from gateway.config.document_models import DocumentOptions
 from gateway.config.inbound_models import InboundOptions
 from gateway.config.replica_models import ReplicaOptions
-from gateway.config.settings import Settings
-from gateway.events import Event, log_name
+from gateway.config.secret_files import FileSecret
 from gateway.sandbox import create_sandbox
-from gateway.telemetry.exposition import render
-from gateway.telemetry.measurements import Measurements
-from tests.support.changing_metadata import build_here
+from gateway.telemetry import clock_watch
+from gateway.telemetry.panels import SECTIONS, promql
+from tests.support.game_day import (
+    OPERATIONS,
+    RARE,
+    UPSTREAM,
+    Row,
+    Service,
+    Stage,
+    away,
+    broken_metadata,
+    expires_secret,
+    fills_disk,
+    fills_disk_after_change,
+    forgets_tokens,
+    greedy,
+    happens,
+    logged,
+    loses_keys,
+    page,
+    renames_account,
+    rotates_key,
+    rotates_secret,
+    sets_clock,
+    slow,
+    status,
+)
+from tests.support.issuer import AUDIENCE, ISS
+from tests.support.login_host import LoginHost, login_host
 from tests.support.pages import ROOT
 
 pytestmark = pytest.mark.anyio
@@ -33,60 +56,27 @@ BEGIN, END = (
     "\n\n<!-- End of the table. -->",
 )
 ALERTS = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text("utf-8"))
-QUERY = "{ customersV3(first: 2) { nodes { customerAccount } } }"
-UPSTREAM = "http_client_request_duration_seconds_count"
-OPERATIONS = "graphql_server_operation_duration_seconds_count"
+PANELS = {panel.title: panel for section in SECTIONS for panel in section.panels}
 DEAD_REDIS = SecretStr("redis://127.0.0.1:1/0")
-Answer = Callable[[httpx.Request], httpx.Response | None]
+UPDATE = (
+    'mutation { updateCustomerGroup(key: {dataAreaId: "usmf", customerGroupId: "10"},'
+    ' patch: {description: "x"}) { customerGroup { description } userErrors { code } } }'
+)
 
 
-def status(code: int, **headers: str) -> Answer:
-    """Return a service that answers everything with this."""
-    body = {"error": {"message": "No."}}
-    return lambda _: httpx.Response(code, json=body, headers=headers)
+def issuers(stage: Stage) -> Mapping[str, Any]:
+    issuer = {"issuer": ISS, "audiences": [AUDIENCE], "jwks_file": str(stage.keys)}
+    return {"inbound": InboundOptions.model_validate({"issuers": [issuer]})}
 
 
-def page(_: httpx.Request) -> httpx.Response:
-    return httpx.Response(200, text="<html>", headers={"content-type": "text/html"})
-
-
-def away(request: httpx.Request) -> httpx.Response:
-    raise httpx.ConnectError("refused", request=request)
-
-
-def slow(request: httpx.Request) -> httpx.Response:
-    raise httpx.ReadTimeout("late", request=request)
-
-
-def healthy(_: httpx.Request) -> None:
-    """Return nothing: the service answers."""
-
-
-def broken_metadata(request: httpx.Request) -> httpx.Response | None:
-    return httpx.Response(500) if request.url.path.endswith("$metadata") else None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """Something that goes wrong, and what it looks like."""
-
-    what: str
-    service: Answer = healthy
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    reloads: bool = False
-    """Whether somebody has the metadata reloaded meanwhile."""
-    damages_store: bool = False
-    code: str | None = None
-    """What callers get; None: their rows."""
-    wait: float | None = None
-    """``retryAfter`` of the error."""
-    log: tuple[str, ...]
-    """Events at least."""
-    metric: str
-    labels: Mapping[str, str] = field(default_factory=dict)
-    alert: str
-    ends: bool = True
-    """Whether the next operation succeeds once the service is well."""
+def application(stage: Stage) -> Mapping[str, Any]:
+    return {
+        "auth": "client_credentials",
+        "tenant_id": stage.login.tenant,
+        "client_id": "app-1",
+        "authority": stage.login.authority,
+        "client_secret": FileSecret(stage.secret),
+    }
 
 
 DAY = [
@@ -97,6 +87,7 @@ DAY = [
         log=("request_retried", "error_raised"),
         metric=UPSTREAM,
         labels={"http_response_status_code": "0"},
+        panel="Requests to the environment",
         alert="D365EnvironmentDoesNotAnswer",
     ),
     Row(
@@ -106,6 +97,7 @@ DAY = [
         log=("request_retried", "limit_lowered", "error_raised"),
         metric=UPSTREAM,
         labels={"http_response_status_code": "0"},
+        panel="Requests to the environment",
         alert="D365EnvironmentDoesNotAnswer",
     ),
     Row(
@@ -115,6 +107,7 @@ DAY = [
         log=("request_retried", "limit_lowered", "error_raised"),
         metric=UPSTREAM,
         labels={"http_response_status_code": "503"},
+        panel="Requests to the environment",
         alert="D365EnvironmentDoesNotAnswer",
     ),
     Row(
@@ -124,6 +117,7 @@ DAY = [
         log=("error_raised", "operation_served"),
         metric=OPERATIONS,
         labels={"outcome": "error"},
+        panel="Failed operations",
         alert="D365GatewayOperationsFail",
     ),
     Row(
@@ -133,6 +127,7 @@ DAY = [
         wait=30.0,
         log=("limit_lowered", "error_raised"),
         metric="d365_gateway_upstream_throttled_total",
+        panel="Throttling",
         alert="D365EnvironmentThrottles",
         ends=False,
     ),
@@ -143,6 +138,7 @@ DAY = [
         log=("error_raised", "operation_served"),
         metric=OPERATIONS,
         labels={"outcome": "error"},
+        panel="Failed operations",
         alert="D365GatewayOperationsFail",
     ),
     Row(
@@ -152,6 +148,7 @@ DAY = [
         log=("reload_failed",),
         metric="d365_gateway_metadata_loads_total",
         labels={"outcome": "failed"},
+        panel="Looks for metadata",
         alert="D365MetadataNotRenewed",
     ),
     Row(
@@ -159,6 +156,8 @@ DAY = [
         settings={"replicas": ReplicaOptions(address=DEAD_REDIS, timeout=0.2)},
         log=("shared_state_lost",),
         metric="d365_gateway_shared_state_up",
+        panel="Limit",
+        panel_labels={},
         alert="D365SharedStateLost",
     ),
     Row(
@@ -167,23 +166,151 @@ DAY = [
         settings={"inbound": InboundOptions(api_keys=True)},
         code="STORE_UNAVAILABLE",
         log=("status_not_written", "request_refused"),
-        metric="d365_gateway_events_total",
+        metric=RARE,
         labels={"event": "status_not_written"},
+        panel="Rare events",
         alert="D365StoreFails",
         ends=False,
     ),
+    Row(
+        what="The metadata change, and break a trusted document",
+        of_stage=lambda stage: {
+            "documents": DocumentOptions(manifest=str(stage.folder / "manifest.json")),
+            "include": ("CustomersV3",),
+        },
+        trouble=renames_account,
+        reloads=True,
+        operation={"documentId": "a1"},
+        code="GRAPHQL_VALIDATION_FAILED",
+        log=("metadata_reloaded", "metadata_drifted", "document_broken"),
+        metric="d365_gateway_metadata_broken_operations_total",
+        panel="Looks for metadata",
+        panel_labels={"outcome": "changed"},
+        alert="D365MetadataBreaksDocuments",
+        ends=False,
+    ),
+    Row(
+        what="The issuer of tokens signs with a new key",
+        of_stage=issuers,
+        trouble=rotates_key,
+        signed="k2",
+        log=("keys_loaded",),
+        metric=RARE,
+        labels={"event": "keys_loaded"},
+        panel="Rare events",
+        alert=None,
+    ),
+    Row(
+        what="The issuer signs with a new key, which cannot be loaded",
+        of_stage=issuers,
+        trouble=loses_keys,
+        signed="k2",
+        code="UNAUTHENTICATED",
+        log=("keys_unavailable", "caller_refused"),
+        metric=RARE,
+        labels={"event": "keys_unavailable"},
+        panel="Rare events",
+        alert="D365IssuerKeysUnavailable",
+        ends=False,
+    ),
+    Row(
+        what="The secret of the gateway's application is replaced",
+        service=forgets_tokens,
+        of_stage=application,
+        trouble=rotates_secret,
+        log=("token_acquired",),
+        metric="d365_gateway_tokens_acquired_total",
+        panel="Requests to the environment",
+        panel_labels={"http_response_status_code": "200"},
+        alert=None,
+    ),
+    Row(
+        what="The secret of the gateway's application has expired",
+        service=forgets_tokens,
+        of_stage=application,
+        trouble=expires_secret,
+        code="AUTH_TOKEN_FAILED",
+        log=("sign_in_refused", "error_raised"),
+        metric="d365_gateway_sign_ins_refused_total",
+        panel="Failed operations",
+        panel_labels={"outcome": "error"},
+        alert="D365SignInRefused",
+        ends=False,
+    ),
+    Row(
+        what="The disk is full: the cache folder",
+        of_stage=lambda stage: {
+            "cache_dir": stage.folder / "cache",
+            "include": ("CustomerGroups",),
+        },
+        trouble=fills_disk_after_change,
+        reloads=True,
+        operation={"query": "{ customerGroups(first: 2) { nodes { customerGroupId } } }"},
+        log=("cache_unusable",),
+        metric=RARE,
+        labels={"event": "cache_unusable"},
+        panel="Rare events",
+        alert="D365CacheFolderUnusable",
+    ),
+    Row(
+        what="The disk is full: the store, for a write with a key",
+        trouble=fills_disk,
+        operation={"query": UPDATE.replace("(key:", '(idempotencyKey: "a1", key:')},
+        code="STORE_UNAVAILABLE",
+        wait=5.0,
+        log=("error_raised",),
+        metric="d365_gateway_errors_raised_total",
+        labels={"code": "STORE_UNAVAILABLE"},
+        panel="Errors with an id",
+        alert="D365StoreFails",
+    ),
+    Row(
+        what="The disk is full: the audit log, which is required",
+        settings={"audit": AuditOptions(sink="file", required=True)},
+        trouble=fills_disk,
+        operation={"query": UPDATE},
+        code="AUDIT_UNAVAILABLE",
+        log=("audit_failed",),
+        metric="d365_gateway_audit_entries_lost_total",
+        panel="Errors",
+        panel_labels={"code": "AUDIT_UNAVAILABLE"},
+        alert="D365AuditEntriesLost",
+    ),
+    Row(
+        what="The clock jumps ahead by two hours",
+        of_stage=issuers,
+        trouble=sets_clock(7_200),
+        signed="k1",
+        code="UNAUTHENTICATED",
+        log=("clock_jumped", "caller_refused"),
+        metric=RARE,
+        labels={"event": "clock_jumped"},
+        panel="Rare events",
+        alert="D365GatewayClockJumped",
+    ),
+    Row(
+        what="The clock falls back by two hours",
+        of_stage=issuers,
+        trouble=sets_clock(-7_200),
+        signed="k1",
+        code="UNAUTHENTICATED",
+        log=("clock_jumped", "caller_refused"),
+        metric="d365_gateway_callers_refused_total",
+        panel="Refused requests",
+        panel_labels={"code": "UNAUTHENTICATED"},
+        alert="D365CallersRefused",
+    ),
+    Row(
+        what="The memory limit is reached in an operation",
+        service=greedy,
+        code="OUT_OF_MEMORY",
+        log=("error_raised",),
+        metric="d365_gateway_errors_raised_total",
+        labels={"code": "OUT_OF_MEMORY"},
+        panel="Errors with an id",
+        alert="D365GatewayOutOfMemory",
+    ),
 ]
-
-
-class Service(httpx.AsyncBaseTransport):
-    """The sandbox, unless something else answers."""
-
-    def __init__(self, sandbox: Starlette) -> None:
-        self._sandbox = httpx.ASGITransport(sandbox)
-        self.answer: Answer = healthy
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        return self.answer(request) or await self._sandbox.handle_async_request(request)
 
 
 @pytest.fixture(scope="module")
@@ -191,81 +318,63 @@ def service() -> Service:
     return Service(create_sandbox())
 
 
+@pytest.fixture(scope="module")
+def host() -> Iterator[LoginHost]:
+    with login_host() as running:
+        yield running
+
+
+@pytest.fixture
+def stage(service: Service, host: LoginHost, tmp_path: Path) -> Stage:
+    host.secrets[:], host.grants[:] = ["first"], []
+    return Stage(folder=tmp_path, service=service, login=host)
+
+
 @pytest.mark.parametrize("row", DAY, ids=lambda row: row.what)
-async def test_what_everybody_sees(row: Row, service: Service, tmp_path: Path) -> None:
+async def test_what_everybody_sees(row: Row, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock_watch, "EVERY", 0.01)
     if row.damages_store:
-        file = tmp_path / "store" / "gateway.db"
-        file.parent.mkdir(mode=0o700)
-        file.write_bytes(b"damaged " * 2_000)
-        file.chmod(0o600)
-    settings = Settings(
-        url="http://erp.example/data",
-        auth="none",
-        dialect="finops",
-        cache_dir=None,
-        data_dir=tmp_path,
-        language="none",
-        operation_timeout=10,
-        retries=1,
-        retry_wait_max=0.01,
-        **row.settings,
-    )
-    events: list[Event] = []
-    measurements = Measurements()
-    service.answer = healthy
-    app = create_app(
-        settings,
-        transport=service,
-        observe=events.append,
-        build_model=build_here,
-        measurements=measurements,
-    )
-    headers = {"authorization": "Bearer d365_0123456789abcdef_secret"} if row.damages_store else {}
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(
-            transport=httpx.ASGITransport(app), base_url="http://localhost", headers=headers
-        ) as http,
-    ):
-        service.answer = row.service
-        if row.reloads:
-            await app.state.reloader.reload("admin")
-        answer = (await http.post("/graphql", json={"query": QUERY})).json()
-        ready = await http.get("/readyz")
-        metrics = render(measurements, of_process=False)
-        service.answer = healthy
-        after = (await http.post("/graphql", json={"query": QUERY})).json()
-    # The status is written now and then, at the latest at the end.
-    metrics += render(measurements, of_process=False)
+        stage.damage_store()
+    said = await happens(row, stage)
 
     if row.code is None:
-        assert len(answer["data"]["customersV3"]["nodes"]) == 2
+        assert "errors" not in said.answer
+        assert len(next(iter(said.answer["data"].values()))["nodes"]) == 2
     else:
-        extensions = answer["errors"][0]["extensions"]
+        extensions = said.answer["errors"][0]["extensions"]
         assert extensions["code"] == row.code
         assert extensions.get("retryAfter") == row.wait
     # No restart would help, and the other replicas are no better off.
-    assert ready.status_code == 200
-    assert set(row.log) <= {log_name(type(event).__name__) for event in events}
-    labels = labels_of(metrics, row)
-    assert any(selects(selector, labels) for selector in selectors(row.alert, row.metric))
-    assert ("errors" not in after) is row.ends
+    assert said.ready == 200
+    assert set(row.log) <= logged(said.events)
+    labels = labels_of(said.metrics, row.metric, row.labels)
+    if row.alert is not None:
+        assert any(selects(selector, labels) for selector in selectors(row.alert, row.metric))
+    shown = PANELS[row.panel]
+    expected = row.labels if row.panel_labels is None else row.panel_labels
+    labels = labels_of(said.metrics, shown.metric, expected)
+    query, _ = next(promql(shown))
+    assert any(selects(selector, labels) for selector in selectors_in(query, shown.metric))
+    assert ("errors" not in said.after) is row.ends
 
 
-def labels_of(metrics: str, row: Row) -> Mapping[str, str]:
+def labels_of(metrics: str, name: str, expected: Mapping[str, str]) -> Mapping[str, str]:
     """Return the labels of the sample that a row is about; there must be one."""
     for line in metrics.splitlines():
-        name, _, rest = line.partition("{")
-        labels = dict(re.findall(r'(\w+)="([^"]*)"', rest))
-        if name.split()[0] == row.metric and row.labels.items() <= labels.items():
+        labels = dict(re.findall(r'(\w+)="([^"]*)"', line.partition("{")[2]))
+        if line.partition("{")[0].split()[0] == name and expected.items() <= labels.items():
             return labels
-    raise AssertionError(f"there is no {row.metric} with {row.labels}")
+    raise AssertionError(f"there is no {name} with {expected}")
 
 
 def selectors(alert: str, metric: str) -> list[str]:
     """Return the conditions under which an alert reads a metric."""
     rules = [rule for group in ALERTS["groups"] for rule in group["rules"]]
     (expression,) = [rule["expr"] for rule in rules if rule["alert"] == alert]
+    return selectors_in(expression, metric)
+
+
+def selectors_in(expression: str, metric: str) -> list[str]:
     return re.findall(rf"\b{metric}(\{{[^}}]*\}}|(?![\w{{]))", expression)
 
 
@@ -280,7 +389,7 @@ def selects(selector: str, labels: Mapping[str, str]) -> bool:
 
 def table() -> str:
     """Return the table of the page."""
-    head = "| what goes wrong | callers get | log | metric | alert |\n|---|---|---|---|---|"
+    head = "| what goes wrong | callers get | log | metric | panel | alert |\n|---|---|---|---|---|---|"
     return "\n".join([head, *map(_line, DAY)])
 
 
@@ -291,7 +400,8 @@ def _line(row: Row) -> str:
     labels = ",".join(f'{name}="{value}"' for name, value in row.labels.items())
     metric = f"`{row.metric}{labels and f'{{{labels}}}'}`"
     log = ", ".join(f"`{name}`" for name in row.log)
-    return f"| {row.what} | {got} | {log} | {metric} | `{row.alert}` |"
+    alert = "none" if row.alert is None else f"`{row.alert}`"
+    return f"| {row.what} | {got} | {log} | {metric} | {row.panel} | {alert} |"
 
 
 def test_the_page_has_the_table_of_the_tests() -> None:

@@ -24,6 +24,7 @@ from gateway.events.documents import DocumentsChecked
 from gateway.events.environments import EnvironmentFailed, SignInRefused, WebhookSent
 from gateway.events.exports import ExportServed
 from gateway.events.jobs import JobEnded
+from gateway.events.life_cycle import WorkerReplaced
 from gateway.events.metadata import MetadataDrifted
 from gateway.events.replicas import SharedStateLost
 from gateway.events.streams import SubscriptionEnded, SubscriptionPolled
@@ -210,6 +211,10 @@ ROWS: list[tuple[Event, list[str]]] = [
         ['d365_gateway_webhooks_total{outcome="sent"} 1.0'],
     ),
     (
+        WorkerReplaced(pid=7, reason="signal 9"),
+        ['d365_gateway_workers_replaced_total{reason="signal 9"} 1.0'],
+    ),
+    (
         SharedStateLost(reason="TimeoutError"),
         ["d365_gateway_shared_state_up 0.0"],
     ),
@@ -243,7 +248,7 @@ FROM_STATE = {
     *(catalog.UPSTREAM_PAUSE, catalog.ENTITY_SETS, catalog.TYPES, catalog.WATCHES),
     *(catalog.CONNECTIONS, catalog.CACHED_ANSWERS, catalog.CACHED_BYTES, catalog.ENVIRONMENTS),
     *(catalog.JOBS_HELD, catalog.INFO, catalog.RUNNING, catalog.WAITING_BYTES),
-    *(catalog.LOOP_LAG, catalog.WORKERS, catalog.WORKER_UP),
+    *(catalog.LOOP_LAG, catalog.WORKERS, catalog.WORKER_UP, catalog.MEMORY_LIMIT),
 }
 """Metrics that no event has: see ``test_measured_gateway`` and ``test_admin_metrics``."""
 

@@ -44,7 +44,7 @@ export async function send(attempt: Attempt): Promise<unknown> {
       signal?.throwIfAborted();
       if (error instanceof GatewayError || error instanceof ConnectionError) throw error;
       if (last || !repeatable) {
-        throw new ConnectionError("no answer", undefined, attempt.idempotencyKey, { cause: error });
+        throw new ConnectionError(`no answer from ${attempt.url}`, undefined, attempt.idempotencyKey, { cause: error });
       }
       await pause(growing(n, retries.longestPause), signal);
       continue;

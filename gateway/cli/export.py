@@ -22,7 +22,7 @@ from gateway.export.formats import RowWriter
 from gateway.export.pages import Rows
 from gateway.export.reading import ExportFailed, Read, read_rows
 from gateway.export.request import ENDINGS, Export, exporting_view, prepare, read_export
-from gateway.export.selection import find_list
+from gateway.export.sources import find_source, unified_sources
 from gateway.http.request_parameters import companies_of
 from gateway.packages.choice import choose_source, no_package_error, read_source
 from gateway.packages.completeness import check_rows
@@ -104,17 +104,18 @@ def export_list(
 
 
 def _prepared(gateway: Gateway, name: str, parameters: Mapping[str, str]) -> Export:
-    root = find_list(gateway.catalog, name)
-    if root is None:
+    source = find_source(gateway.schema, name)
+    if source is None:
         names = [of for _, of, _ in gateway.catalog.set_roots()]
+        names += [unified.name for unified in unified_sources(gateway.schema)]
         raise SettingsError(f"There is no list called {name}.{did_you_mean(name, names)}")
-    view = exporting_view(gateway, root)
+    view = exporting_view(gateway, source)
     if view is not None and gateway.view is not None and view.roles != gateway.view.roles:
         raise SettingsError(
             f"--as: of these roles, some may read {name} and not export it.",
             hint=f"Name those that may: {', '.join(view.roles)}.",
         )
-    return prepare(gateway, root, read_export(parameters))
+    return prepare(gateway, source, read_export(parameters))
 
 
 async def _write_packages(

@@ -15,7 +15,10 @@ from .option_types import AsRoles, Config, Profile, Sandbox
 def export(  # noqa: PLR0913, PLR0917 - one argument an option of the command
     set_name: Annotated[
         str,
-        typer.Argument(metavar="SET", help="Entity set, or its list: CustomersV3, customersV3."),
+        typer.Argument(
+            metavar="SET",
+            help="Entity set, its list, or a list of a unified model: CustomersV3, customersV3, accounting.vendors.",
+        ),
     ],
     to: Annotated[
         Path,

@@ -108,7 +108,7 @@ async def complete_roots(
             data[key] = {
                 own: model.type_name
                 if root == TYPENAME
-                else await _root(prepared, values[root], dialect, slicing)
+                else await _root(prepared, values[root], dialect, slicing, collector)
                 for own, root in model.order
             }
     return data

@@ -17,7 +17,6 @@ from gateway.request import GraphQLRequest
 from schema.policy.records import Right
 
 from .reading import ExportFailed
-from .selection import find_list, select
 from .serving import ReadyExport
 
 _DOCUMENT = """query Changes($set: String!, $since: String, $first: Int, $where: JSON) {{
@@ -99,15 +98,13 @@ def change_reader(ready: ReadyExport, request: GraphQLRequest) -> ChangeReader:
     if not gateway.settings.changes.enabled:
         raise BadArgument("Changes are not served.", hint="Setting: changes.enabled.")
     catalog, export = gateway.catalog, ready.export
-    root = find_list(catalog, export.set)
-    assert root is not None
-    if not catalog.gives(Right.SUBSCRIBE, export.set):
+    if not catalog.gives(Right.SUBSCRIBE, export.source.entity_set):
         raise Forbidden(
             f"None of your roles may follow the changes of {export.set}.",
             hint="Roles give it as a right of the set: subscribe = true.",
         )
-    selection = select(catalog, root.csdl, export.request.fields)
-    text = _DOCUMENT.format(type=catalog.object(root.csdl).name, selection=selection.text)
+    type_name = export.source.row_type(gateway.schema)
+    text = _DOCUMENT.format(type=type_name, selection=export.selected)
     variables: dict[str, Any] = {"set": export.set, "where": export.variables.get("where")}
     return ChangeReader(
         ready=ready,

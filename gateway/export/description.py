@@ -17,11 +17,14 @@ from gateway.errors import BadArgument
 from gateway.request import GraphQLRequest
 from schema.catalog import Catalog
 from schema.catalog.records import InputRole, TypeKind
+from schema.types.build import ODataSchema
+from schema.unified.filters import UNIFIED_OPERATORS
 
 from .arrow import decimal_facets
 from .parts import MAX_PARTS, count_rows, find_parts
 from .selection import Column
 from .serving import ReadyExport
+from .sources import ListSource
 
 
 class DescribeRequest(Struct, frozen=True, kw_only=True):
@@ -65,12 +68,12 @@ async def describe(
     ready: ReadyExport, first: GraphQLRequest, request: DescribeRequest
 ) -> dict[str, Any]:
     """Return the description. Raises BadArgument, ExportFailed."""
-    export, catalog = ready.export, ready.live.gateway.catalog
+    export, schema = ready.export, ready.live.gateway.schema
     described: dict[str, Any] = {
         "set": export.set,
-        "type": catalog.object(export.csdl).name,
+        "type": export.source.row_type(schema),
         "fields": export.selected,
-        "columns": list(describe_columns(catalog, export.csdl, export.columns)),
+        "columns": list(describe_columns(schema, export.source, export.columns)),
     }
     if request.has_parts:
         described["parts"] = await _name_parts(ready, first, request)
@@ -78,10 +81,11 @@ async def describe(
 
 
 def describe_columns(
-    catalog: Catalog, csdl: str, columns: tuple[Column, ...]
+    schema: ODataSchema, source: ListSource, columns: tuple[Column, ...]
 ) -> Iterator[dict[str, Any]]:
     """Yield what is to be known of each column: its name, type and filter."""
-    filters = _filters_of(catalog, csdl)
+    filters = _filters_of(schema, source)
+    enums = _unified_enums(schema) if source.view else {}
     for column in columns:
         field = column.field
         is_json = field.many or (field.value is not None and field.value.many)
@@ -99,20 +103,48 @@ def describe_columns(
         enum = None if field.value is None else field.value.enum
         if enum is not None and enum.name == field.type_name:
             described["values"] = list(enum.to_graphql.values())
+        elif field.type_name in enums:
+            described["values"] = enums[field.type_name]
         if len(column.path) == 1 and field.name in filters:
             described["where"], described["operators"] = filters[field.name]
         yield described
 
 
-def _filters_of(catalog: Catalog, csdl: str) -> dict[str, tuple[str, list[str]]]:
+def _filters_of(schema: ODataSchema, source: ListSource) -> dict[str, tuple[str, list[str]]]:
     """Return, for fields of rows that can be filtered by, the name in ``where`` and the operators."""
+    catalog, csdl = schema.catalog, source.root.csdl
+    if source.view:
+        filters = schema.unified.type(source.view).filters
+        return {
+            name: (
+                name,
+                list(UNIFIED_OPERATORS)
+                if own.inverse is not None
+                else _operators(catalog, own.type_name),
+            )
+            for name, own in filters.items()
+        }
     if not catalog.can_filter(csdl):
         return {}
     inputs = catalog.inputs_of(catalog.name_of(TypeKind.WHERE, csdl)).values()
     return {
-        field.of.name: (field.name, [of.name for of in catalog.input_fields(field.type_name)])
+        field.of.name: (field.name, _operators(catalog, field.type_name))
         for field in inputs
         if field.of is not None and field.role is InputRole.VALUE
+    }
+
+
+def _operators(catalog: Catalog, filter_type: str) -> list[str]:
+    return [of.name for of in catalog.input_fields(filter_type)]
+
+
+def _unified_enums(schema: ODataSchema) -> dict[str, list[str]]:
+    """Return the enums of unified models by name, with their values."""
+    api = schema.unified
+    return {
+        api.binder.type_name(enum.name): list(enum.values)
+        for model in api.models
+        for enum in model.enums.values()
     }
 
 

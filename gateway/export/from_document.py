@@ -42,7 +42,7 @@ class DocumentExport(Struct, frozen=True):
 
 def export_of_document(text: str, variables: Mapping[str, Any]) -> DocumentExport:
     """Return what a document exports. Raises BadArgument if it is more than one list, or no list."""
-    operation, root = _root_of(text)
+    operation, model, root = _root_of(text)
     values = {
         definition.variable.name.value: value_from_ast_untyped(definition.default_value)
         for definition in operation.variable_definitions or ()
@@ -59,11 +59,12 @@ def export_of_document(text: str, variables: Mapping[str, Any]) -> DocumentExpor
             raise _misfit(f"its list has the argument {name}")
     rows = _rows_of(root)
     return DocumentExport(
-        root.name.value, where, " ".join(print_ast(node) for node in rows.selections)
+        f"{model}{root.name.value}", where, " ".join(print_ast(node) for node in rows.selections)
     )
 
 
-def _root_of(text: str) -> tuple[OperationDefinitionNode, FieldNode]:
+def _root_of(text: str) -> tuple[OperationDefinitionNode, str, FieldNode]:
+    """Return the operation of a document, and its list after the unified model that it is of (``accounting.``)."""
     try:
         document: DocumentNode = parse(text, no_location=True, max_tokens=_MAX_TOKENS)
     except (GraphQLError, RecursionError) as error:
@@ -75,10 +76,19 @@ def _root_of(text: str) -> tuple[OperationDefinitionNode, FieldNode]:
         or first.operation is not OperationType.QUERY
     ):
         raise _misfit("it is not one query without fragments")
-    root, *more = first.selection_set.selections
-    if more or not isinstance(root, FieldNode) or root.directives or root.selection_set is None:
+    root = _only_field(first.selection_set)
+    if _below(root, "nodes") is None and _below(root, "edges") is None and not root.arguments:
+        assert root.selection_set is not None
+        return first, f"{root.name.value}.", _only_field(root.selection_set)
+    return first, "", root
+
+
+def _only_field(selections: SelectionSetNode) -> FieldNode:
+    """Return the one field of a selection set, which has fields itself. Raises BadArgument."""
+    field, *more = selections.selections
+    if more or not isinstance(field, FieldNode) or field.directives or field.selection_set is None:
         raise _misfit("it has not one list")
-    return first, root
+    return field
 
 
 def _rows_of(root: FieldNode) -> SelectionSetNode:

@@ -51,8 +51,13 @@ class _Count(Struct, rename="camel"):
     total_count: int | None
 
 
-class _Data(Struct):
+class _Model(Struct):
     rows: _Count
+
+
+class _Data(Struct):
+    rows: _Count | None = None
+    model: _Model | None = None
 
 
 class _Body(Struct):
@@ -123,7 +128,9 @@ async def count_rows(read: Read, export: Export, first: GraphQLRequest) -> int |
         if isinstance(_indivisible(failed), Indivisible):
             return None
         raise failed
-    return _count(answer.encode()).data.rows.total_count
+    data = _count(answer.encode()).data
+    rows = data.rows if data.model is None else data.model.rows
+    return None if rows is None else rows.total_count
 
 
 def part_reads(

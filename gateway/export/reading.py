@@ -20,8 +20,6 @@ from msgspec import Struct, structs
 
 from gateway.errors import BadArgument, UpstreamMalformed
 from gateway.request import Answer, Collect, GraphQLRequest, PageEnd
-from schema.catalog import Catalog
-from schema.catalog.records import RootField, TypeKind
 
 from .pages import Rows
 from .selection import Selection
@@ -43,8 +41,14 @@ class ExportFailed(Exception):
         """With the errors for the client."""
 
 
-class _Data(Struct):
+class _Model(Struct):
     rows: Rows
+
+
+class _Data(Struct):
+    rows: Rows | None = None
+    model: _Model | None = None
+    """What is below the root field of a unified model."""
 
 
 class _Body(Struct):
@@ -86,28 +90,27 @@ class Documents(Struct, frozen=True):
 
 
 def documents_of(
-    catalog: Catalog, root: RootField, selection: Selection, *, filters: bool
+    name: str, selection: Selection, *, where_type: str | None = None, model: str = ""
 ) -> Documents:
-    """Return the operations. Raises BadArgument if ``filters``, and nothing can filter the list."""
+    """Return the operations that read a list; ``where_type``: that of its filter, None: it has none.
+
+    ``model``: the root field of the unified model below which the list is.
+    """
     where, use = "", ""
-    if filters:
-        if not catalog.can_filter(root.csdl):
-            raise BadArgument(f"where: nothing can filter {root.name}.")
-        where, use = (
-            f", $where: {catalog.name_of(TypeKind.WHERE, root.csdl)}",
-            ", where: $where",
-        )
+    if where_type is not None:
+        where, use = f", $where: {where_type}", ", where: $where"
+    begin, end = (f"{{ model: {model} {{", "} }") if model else ("{", "}")
     head = f"query {_NAME}($first: Int!, $after: String"
-    rows = f"rows: {root.name}(first: $first, after: $after"
+    rows = f"rows: {name}(first: $first, after: $after"
     nodes = f"nodes {{ {selection.text} }}"
     return Documents(
-        page=f"{head}{where}) {{ {rows}{use})"
-        f" {{ {nodes} pageInfo {{ hasNextPage endCursor }} }} }}",
-        bounded_page=f"{head}, $before: String{where}) {{ {rows}, before: $before{use})"
-        f" {{ {nodes} pageInfo {{ hasNextPage startCursor endCursor }} }} }}",
-        place=f"{head}{where}) {{ {rows}{use}) {{ pageInfo {{ startCursor }} }} }}",
-        count=f"query {_NAME}{f'({where[2:]})' if filters else ''}"
-        f" {{ rows: {root.name}{'(where: $where)' if filters else ''} {{ totalCount }} }}",
+        page=f"{head}{where}) {begin} {rows}{use})"
+        f" {{ {nodes} pageInfo {{ hasNextPage endCursor }} }} {end}",
+        bounded_page=f"{head}, $before: String{where}) {begin} {rows}, before: $before{use})"
+        f" {{ {nodes} pageInfo {{ hasNextPage startCursor endCursor }} }} {end}",
+        place=f"{head}{where}) {begin} {rows}{use}) {{ pageInfo {{ startCursor }} }} {end}",
+        count=f"query {_NAME}{f'({where[2:]})' if where else ''}"
+        f" {begin} rows: {name}{'(where: $where)' if where else ''} {{ totalCount }} {end}",
     )
 
 
@@ -220,5 +223,8 @@ def rows_of(answer: Answer) -> Rows:
     # An error below a row would leave a null in its place.
     if answer.errors:
         raise ExportFailed(answer)
-    rows = _decode(answer.encode()).data.rows
+    data = _decode(answer.encode()).data
+    rows = data.rows if data.model is None else data.model.rows
+    if rows is None:
+        raise UpstreamMalformed("The answer has no list.")
     return structs.replace(rows, slices=answer.slices)

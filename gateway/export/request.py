@@ -15,13 +15,13 @@ from gateway.admission.work import Lane
 from gateway.errors import BadArgument, Forbidden
 from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway
-from schema.catalog.records import RootField
 from schema.policy.records import Right
 from schema.policy.view import RoleView
 
 from .formats import CsvWriter, NdjsonWriter, RowWriter
 from .reading import Documents, documents_of, read_where
-from .selection import Column, select
+from .selection import Column
+from .sources import ListSource
 
 Format: TypeAlias = Literal["ndjson", "csv", "parquet", "arrow"]
 ENDINGS: Mapping[Format, str] = {
@@ -49,16 +49,18 @@ class ExportRequest(Struct, frozen=True, kw_only=True):
 class Export(Struct, frozen=True, kw_only=True):
     """An export that may run."""
 
-    set: str
-    """The entity set."""
+    source: ListSource
     request: ExportRequest
-    csdl: str
-    """Qualified type of its rows."""
     columns: tuple[Column, ...]
     selected: str
     """The selection set of a row, without braces."""
     documents: Documents
     variables: Mapping[str, Any]
+
+    @property
+    def set(self) -> str:
+        """The name of the list: its entity set, or ``accounting.vendors``."""
+        return self.source.name
 
     @property
     def document(self) -> str:
@@ -122,21 +124,21 @@ def _choice(
     return value
 
 
-def exporting_view(gateway: Gateway, root: RootField) -> RoleView | None:
+def exporting_view(gateway: Gateway, source: ListSource) -> RoleView | None:
     """Return the view of the caller's roles without those that give the rows of a list, but not to be exported.
 
     None if there are no roles. Raises Forbidden if no role gives the right.
     """
-    view, of_set = gateway.view, root.entity_set
-    if view is None or of_set is None:
+    view, of_set = gateway.view, source.entity_set
+    if view is None or not of_set:
         return None
-    giving = {grant.role for grant in view.having(Right.EXPORT, of_set.name)}
+    giving = {grant.role for grant in view.having(Right.EXPORT, of_set)}
     if not giving:
         raise Forbidden(
-            f"None of your roles may export {of_set.name}.",
+            f"None of your roles may export {of_set}.",
             hint="Roles give it as a right of the set: export = true.",
         )
-    denying = {grant.role for grant in view.readers(of_set.name)} - giving
+    denying = {grant.role for grant in view.readers(of_set)} - giving
     if not denying:
         return view
     # A role may inherit one of them; its own right then covers what it inherits.
@@ -150,20 +152,22 @@ def exporting_view(gateway: Gateway, root: RootField) -> RoleView | None:
     )
 
 
-def prepare(gateway: Gateway, root: RootField, request: ExportRequest) -> Export:
+def prepare(gateway: Gateway, source: ListSource, request: ExportRequest) -> Export:
     """Return an export over the API of a gateway. Raises BadArgument, Forbidden."""
-    assert root.entity_set is not None
-    catalog = gateway.catalog
-    selection = select(catalog, root.csdl, request.fields)
+    schema, name = gateway.schema, source.root.name
+    selection = source.select(schema, request.fields)
     variables: dict[str, Any] = {"first": gateway.settings.max_page_size}
+    where_type = None
     if request.where is not None:
         variables["where"] = read_where(request.where)
+        where_type = source.where_type(schema)
+        if where_type is None:
+            raise BadArgument(f"where: nothing can filter {name}.")
     return Export(
-        set=root.entity_set.name,
+        source=source,
         request=request,
-        csdl=root.csdl,
         columns=selection.columns,
         selected=selection.text,
-        documents=documents_of(catalog, root, selection, filters=request.where is not None),
+        documents=documents_of(name, selection, where_type=where_type, model=source.model),
         variables=variables,
     )

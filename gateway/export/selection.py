@@ -62,26 +62,38 @@ def select(catalog: Catalog, csdl: str, fields: str | None) -> Selection:
     if fields is None:
         parts = list(_all_values(catalog, csdl))
     else:
-        parts = list(_selected(catalog, csdl, _parse(fields), is_nested=False))
+        parts = list(_selected(catalog, csdl, parse_fields(fields), is_nested=False))
     columns = tuple(column for _, of_field in parts for column in of_field)
     if not columns:
         raise BadArgument("The rows have no values to export.", hint="Name fields: fields=…")
     return Selection(" ".join(text for text, _ in parts), columns)
 
 
-def _parse(fields: str) -> SelectionSetNode:
+def select_below(
+    catalog: Catalog, csdl: str, selections: SelectionSetNode
+) -> Iterator[tuple[str, list[Column]]]:
+    """Yield the text and the columns of each field that is selected one level below an object.
+
+    Raises BadArgument, Forbidden.
+    """
+    return _selected(catalog, csdl, selections, is_nested=True)
+
+
+def parse_fields(fields: str) -> SelectionSetNode:
+    """Return the selection set of a text. Raises BadArgument."""
     try:
         document = parse(f"{{{fields}}}", no_location=True, max_tokens=_MAX_TOKENS)
     except (GraphQLError, RecursionError) as error:
-        raise _malformed("fields is no selection of GraphQL.") from error
+        raise malformed("fields is no selection of GraphQL.") from error
     first, *others = document.definitions
     # Braces in the text could end the selection and begin something else.
     if others or not isinstance(first, OperationDefinitionNode):
-        raise _malformed("fields is no selection of GraphQL.")
+        raise malformed("fields is no selection of GraphQL.")
     return first.selection_set
 
 
-def _malformed(message: str) -> BadArgument:
+def malformed(message: str) -> BadArgument:
+    """Return the error for fields that are no selection of an export."""
     return BadArgument(message, hint="For example: fields=customerAccount,customerGroup{name}")
 
 
@@ -108,7 +120,7 @@ def _selected(
     info, keys = catalog.object(csdl), set[str]()
     for node in selections.selections:
         if not isinstance(node, FieldNode) or node.arguments or node.directives:
-            raise _malformed("fields holds more than names: fragments, arguments or directives.")
+            raise malformed("fields holds more than names: fragments, arguments or directives.")
         name = node.name.value
         key = name if node.alias is None else node.alias.value
         field = info.fields.get(name)

@@ -10,7 +10,7 @@ from gateway.runtime.generations import GenerationManager
 from gateway.runtime.served_api import ServedApi
 
 from .request import Export, ExportRequest, exporting_view, prepare
-from .selection import find_list
+from .sources import find_source
 
 
 class ReadyExport(Struct, frozen=True):
@@ -28,13 +28,14 @@ class ReadyExport(Struct, frozen=True):
 async def prepare_for(api: ServedApi, name: str, request: ExportRequest) -> ReadyExport:
     """Return an export of the list with this name. Raises UnknownSet, BadArgument, Forbidden."""
     gateway = api.live.gateway
-    root = find_list(gateway.catalog, name)
-    if root is None:
+    source = find_source(gateway.schema, name)
+    if source is None:
         raise UnknownSet(
             f"There is no list called {name}.",
-            hint="Name a list of Query, such as customersV3, or its entity set.",
+            hint="Name a list of Query, such as customersV3, its entity set, or a list of a unified model:"
+            " accounting.vendors.",
         )
-    view = exporting_view(gateway, root)
+    view = exporting_view(gateway, source)
     if view is not None:
         api = await api.of_view(view)
-    return ReadyExport(prepare(api.live.gateway, root, request), api.live)
+    return ReadyExport(prepare(api.live.gateway, source, request), api.live)

@@ -131,7 +131,7 @@ async def _create(request: WebhookRequest) -> None:
     one = await webhooks.create(
         NewSubscription(
             environment=request.environment,
-            entity_set=reader.ready.export.set,
+            entity_set=reader.ready.export.source.entity_set,
             target=target,
             caller=reader.request.caller,
             is_personal=is_personal,

@@ -18,14 +18,12 @@ from gateway.errors import BadArgument
 from gateway.export.parts import count_rows
 from gateway.export.reading import ExportFailed, Read
 from gateway.export.request import Export, prepare
-from gateway.export.selection import find_list
 from gateway.odata.packages import PackageActions
 from gateway.odata.query import And, Compare, Expr, In, IsNull, Literal, Not, Operator, Or, Rule
 from gateway.planning.local_rules import is_exact
 from gateway.planning.plan import FailedRoot, ListRoot
 from gateway.request import Answer, GraphQLRequest, PlannedQuery
 from gateway.runtime.assembly import Gateway
-from schema.catalog.records import RootKind
 from schema.model.edm import EDM
 from schema.model.records import Model, Property
 
@@ -117,10 +115,7 @@ def _check_rights(gateway: Gateway, name: str) -> None:
 
 
 def _without_filter(gateway: Gateway, export: Export) -> Export:
-    root = find_list(gateway.catalog, export.set)
-    assert root is not None
-    assert root.kind is RootKind.LIST
-    return prepare(gateway, root, structs.replace(export.request, where=None))
+    return prepare(gateway, export.source, structs.replace(export.request, where=None))
 
 
 def _planned(

@@ -12,6 +12,7 @@ from schema.catalog import Catalog
 from schema.catalog import descriptions as describe
 from schema.catalog.records import Argument, PayloadField
 from schema.unified.api import Namespace, UnifiedApi, UnifiedEntry, UnifiedKind, UnifiedRoot
+from schema.unified.filters import UNIFIED_OPERATORS
 from schema.unified.views import UnifiedField, UnifiedType, ViewKind
 from schema.writes.unified import UnifiedWrites
 
@@ -291,7 +292,7 @@ class UnifiedTypes:
 
     def _filter(self, entry: UnifiedEntry) -> GeneratedInput:
         of = "String" if not entry.short else self.api.binder.type_name(entry.short)
-        refs = {name: Ref(of, many=name in ("in", "nin")) for name in ("eq", "ne", "in", "nin")}
+        refs = {name: Ref(of, many=name in ("in", "nin")) for name in UNIFIED_OPERATORS}
         return self._input(entry.name, refs, f"Conditions on values of {of}.", {})
 
     def _input(

@@ -11,6 +11,8 @@ from .records import FieldSpec
 from .views import Column, Filter
 
 TEXT_FILTER = "UnifiedTextFilter"
+UNIFIED_OPERATORS = ("eq", "ne", "in", "nin")
+"""Operators of filters of mapped values."""
 
 
 def filter_of(

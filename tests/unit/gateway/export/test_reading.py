@@ -14,7 +14,7 @@ from gateway.errors import UpstreamMalformed
 from gateway.export.pages import Rows
 from gateway.export.reading import read_rows
 from gateway.export.request import prepare, read_export
-from gateway.export.selection import find_list
+from gateway.export.sources import find_source
 from gateway.request import Answer, Collect, GraphQLRequest, PageEnd
 from gateway.runtime.assembly import Gateway
 
@@ -129,9 +129,9 @@ async def written(
     gateway: Gateway, name: str, parameters: dict[str, str], *, collects: bool
 ) -> tuple[bytes, Sequence[Rows]]:
     """Return the file of an export, and its pages."""
-    root = find_list(gateway.catalog, name)
-    assert root is not None
-    export = prepare(gateway, root, read_export(parameters))
+    source = find_source(gateway.schema, name)
+    assert source is not None
+    export = prepare(gateway, source, read_export(parameters))
     writer = export.writer()
     collect: Collect | None = writer.collect if collects else None
     first = export.first(GraphQLRequest(query=""))
@@ -159,6 +159,13 @@ SELECTED: list[tuple[str, dict[str, str]]] = [
         {"fields": "id lineAmount lineNumber", "where": '{dataAreaId:{eq:"usmf"}}'},
     ),
     ("ReleasedProductsV2", {"where": '{dataAreaId:{eq:"usmf"}}'}),
+    (
+        "accounting.purchaseOrders",
+        {
+            "fields": "number status supplier: vendor{name} totalAmount"
+            " lines{itemNumber quantity} raw{purchaseOrderName}"
+        },
+    ),
 ]
 
 

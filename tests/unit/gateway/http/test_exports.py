@@ -40,6 +40,7 @@ ROLES: dict[str, Any] = {
                 "masks": {"OrganizationName": "null"},
             },
             "CustomerGroups": {"export": False},
+            "PaymentTerms": {"export": False},
         }
     },
 }
@@ -126,6 +127,43 @@ async def test_parquet_has_typed_columns(served: Served) -> None:
     ]
 
 
+async def test_unified_lists_have_the_names_values_and_types_of_the_model(served: Served) -> None:
+    fields = "fields=number,status,creditLimit,updatedAt"
+    path = f'/export/small/accounting.vendors?{fields}&where={{companyCode:{{eq:"usmf"}}}}'
+    lines = await get(served, path)
+    file = await get(served, f"{path}&format=parquet")
+    described = await get(served, f"/export/small/accounting.vendors?describe=columns&{fields}")
+
+    rows = [json.loads(line) for line in lines.text.splitlines()]
+    assert {row["status"] for row in rows} == {"ACTIVE", "INACTIVE"}
+    assert 'filename="accounting.vendors.ndjson"' in lines.headers["content-disposition"]
+    table = pyarrow.parquet.read_table(io.BytesIO(file.content))
+    types = ["string", "string", "decimal128(38, 16)", "timestamp[us, tz=UTC]"]
+    assert [str(field.type) for field in table.schema] == types
+    assert [row["number"] for row in table.to_pylist()] == [row["number"] for row in rows]
+    about = {column.pop("name"): column for column in described.json()["columns"]}
+    assert described.json()["type"] == "UnifiedVendor"
+    assert about["status"]["values"] == ["ACTIVE", "INACTIVE"]
+    assert about["status"]["operators"] == ["eq", "ne", "in", "nin"]
+    assert "where" not in about["updatedAt"]
+
+
+async def test_lists_of_unified_objects_are_json(served: Served) -> None:
+    response = await get(served, "/export/directory.users?format=csv&fields=userId,emails{value}")
+
+    header, *rows = csv.reader(io.StringIO(response.text))
+    assert header == ["userId", "emails"]
+    assert json.loads(dict(rows)["user01"])[0].keys() == {"value"}
+
+
+async def test_a_unified_list_is_exported_whole_by_default(served: Served) -> None:
+    response = await get(served, "/export/directory.users")
+
+    row = json.loads(response.text.splitlines()[1])
+    assert {"id", "name", "emails", "licenses", "lastLoginAt"} <= row.keys()
+    assert row.keys().isdisjoint({"roles", "department", "raw", "sources"})
+
+
 async def test_a_format_that_is_not_installed_is_501(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,6 +210,18 @@ async def test_the_stream_is_compressed(served: Served, coding: str) -> None:
         ("/export/CustomersV3?formulas=neutralize", 400, "BAD_ARGUMENT"),
         ("/export/CustomersV3?format=csv&trailer=true", 400, "BAD_ARGUMENT"),
         ("/export/CustomersV3?fields=salesOrders{nodes{id}}", 400, "BAD_ARGUMENT"),
+        ("/export/accounting.nothing", 404, "UNKNOWN_SET"),
+        ("/export/accounting.vendors?fields=dataAreaId", 400, "BAD_ARGUMENT"),
+        ("/export/accounting.vendors?fields=paymentTerms", 400, "BAD_ARGUMENT"),
+        ("/export/accounting.vendors?fields=name{x}", 400, "BAD_ARGUMENT"),
+        ("/export/accounting.vendors?fields=sources{field}", 400, "BAD_ARGUMENT"),
+        ("/export/accounting.vendors?where={dataAreaId:{eq:1}}", 400, "BAD_USER_INPUT"),
+        (
+            "/export/accounting.bills?fields=lines{number},vendor{paymentTerms{name}}",
+            400,
+            "BAD_ARGUMENT",
+        ),
+        ("/export/directory.groups?fields=members{nodes{userId}}", 400, "BAD_ARGUMENT"),
     ],
 )
 async def test_what_cannot_run_has_a_status(
@@ -287,6 +337,8 @@ async def test_a_client_that_leaves_ends_the_reads(sandbox: Starlette) -> None:
             *(400, "BAD_USER_INPUT"),
         ),
         ("/export/CustomersV3?fields=customerGroup{description}", ("exporter",), 403, "FORBIDDEN"),
+        ("/export/accounting.paymentTerms", ("exporter",), 403, "FORBIDDEN"),
+        ("/export/accounting.customers?fields=paymentTerms{days}", ("exporter",), 403, "FORBIDDEN"),
     ],
 )
 async def test_roles_decide_what_is_exported(

@@ -329,6 +329,7 @@ async def test_a_trusted_document_is_exported_where_no_other_runs(tmp_path: Path
     )
     texts = {
         "groups": one_list,
+        "unified": '{ accounting { vendors(where: { companyCode: { eq: "usmf" } }) { nodes { number status } } } }',
         "two": "{ customersV3 { nodes { id } } vendorsV2 { nodes { id } } }",
         "sorted": "{ customersV3(orderBy: [{nameAlias: ASC}]) { nodes { id } } }",
         "counted": "{ customersV3 { totalCount } }",
@@ -348,6 +349,10 @@ async def test_a_trusted_document_is_exported_where_no_other_runs(tmp_path: Path
         _, (part,) = await parts_of(client, job)
         assert part.splitlines()[0] == b"account,customerGroup.description"
         assert len(part.splitlines()) - 1 == job["progress"]["rows"] > 0
+        unified = {"documentId": "unified"}
+        job = await ended(client, await client.http.post("/exports", json=unified))
+        _, (part,) = await parts_of(client, job)
+        assert json.loads(part.splitlines()[0]).keys() == {"number", "status"}
         for wrong, code in (
             ({"set": "CustomersV3"}, "PERSISTED_QUERY_REQUIRED"),
             ({"documentId": "missing"}, "PERSISTED_QUERY_NOT_FOUND"),

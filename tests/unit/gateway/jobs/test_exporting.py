@@ -13,6 +13,7 @@ from gateway.errors import UpstreamMalformed
 from gateway.export.reading import Documents
 from gateway.export.request import Export, ExportRequest
 from gateway.export.serving import ReadyExport
+from gateway.export.sources import ListSource
 from gateway.identity.caller import Caller
 from gateway.jobs.exporting import _ExportRun, _State
 from gateway.jobs.part_store import FolderParts
@@ -20,13 +21,13 @@ from gateway.jobs.records import Checkpoint, Progress
 from gateway.jobs.running import RunningJob
 from gateway.request import Answer, GraphQLRequest
 from gateway.runtime.served_api import ServedApi
+from schema.catalog.records import RootField, RootKind
 
 pytestmark = pytest.mark.anyio
 CALLER = Caller(kind="token", issuer="i", subject="ann")
 EXPORT = Export(
-    set="Rows",
+    source=ListSource("Rows", RootField(name="rows", kind=RootKind.LIST, csdl="N.Row")),
     request=ExportRequest(),
-    csdl="N.Row",
     columns=(),
     selected="id",
     documents=Documents(page="page", bounded_page="part", place="place", count="count"),

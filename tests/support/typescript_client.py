@@ -12,7 +12,11 @@ from tests.support.process import invoke
 
 PACKAGE = ROOT / "clients" / "typescript"
 CLIENTS = ROOT / "tests" / "clients"
-SETS = ("CustomersV3", "CustomerGroups", "SalesOrderHeadersV2", "LedgerJournalHeaders")
+EXAMPLES = ROOT / "examples" / "typescript"
+SETS = (
+    *("CustomersV3", "CustomerGroups", "SalesOrderHeadersV2", "LedgerJournalHeaders"),
+    *("WarehousesOnHandV2", "Warehouses"),
+)
 """The code generator takes its time with more of them."""
 
 
@@ -25,6 +29,7 @@ def build(folder: Path) -> Tools:
     Tools(folder).command("tsc", "--build")
     program = Tools(CLIENTS).copy("typescript", folder / "program")
     write_page(program.folder)
+    shutil.copytree(EXAMPLES, program.folder / "src", dirs_exist_ok=True)
     printed = invoke(folder, "schema", "print", D365_INCLUDE=",".join(SETS))
     assert printed.returncode == 0, printed.stderr
     (program.folder / "schema.graphql").write_text(printed.stdout, "utf-8")

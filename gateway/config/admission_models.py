@@ -18,7 +18,7 @@ LaneName: TypeAlias = Literal["interactive", "federation", "subscription", "agen
 class LaneWeights(BaseModel):
     """Shares of the lanes in what the environment can take, while several of them wait."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     interactive: float = Field(default=8.0, gt=0, le=1_000)
     federation: float = Field(default=8.0, gt=0, le=1_000)
@@ -30,7 +30,9 @@ class LaneWeights(BaseModel):
 class LaneCredential(BaseModel):
     """An application of the environment's tenant whose requests are those of one lane."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, defer_build=True, extra="forbid", hide_input_in_errors=True
+    )
 
     client_id: str
     client_secret: Annotated[SecretStr, AfterValidator(check_secret)] | None = None
@@ -49,7 +51,7 @@ class LaneCredential(BaseModel):
 class AdmissionOptions(BaseModel):
     """How requests to the environment are shared out when it is busy."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     start: int = Field(
         default=4,

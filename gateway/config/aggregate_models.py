@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class AggregateOptions(BaseModel):
     """Counts, sums, averages and groups of the rows of a list."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     enabled: bool = Field(
         default=True, description="Whether each list has a field that aggregates its rows."

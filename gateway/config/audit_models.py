@@ -16,7 +16,7 @@ SinkName: TypeAlias = Literal["file", "stdout", "syslog", "none"]
 class AuditOptions(BaseModel):
     """Who did what: where it is recorded, and how much of it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     sink: SinkName | None = Field(
         default=None,
@@ -58,7 +58,7 @@ class AuditOptions(BaseModel):
 class AdminOptions(BaseModel):
     """The second listener, for those who run the gateway."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     host: str = Field(
         default="127.0.0.1",

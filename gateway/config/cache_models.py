@@ -10,7 +10,7 @@ from .value_types import Names
 class CacheOptions(BaseModel):
     """Which answers of the environment are cached, for how long, and how many."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     ttl: float = Field(
         default=0.0,

@@ -26,7 +26,7 @@ def _check_twins(twins: tuple[str, ...]) -> tuple[str, ...]:
 class ChangeOptions(BaseModel):
     """Changes of lists since a cursor: how they are found."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     enabled: bool = Field(default=True, description="Whether Query.changes is served.")
     late: float = Field(

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class CostOptions(BaseModel):
     """What operations may cost the environment. A point is a tenth of a second of its work."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     max_cost: float | None = Field(
         default=None,

@@ -27,7 +27,9 @@ def check_secret(value: SecretStr) -> SecretStr:
 class CredentialOptions(BaseModel):
     """Credentials other than the client secret."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, defer_build=True, extra="forbid", hide_input_in_errors=True
+    )
 
     certificate: Annotated[str, AfterValidator(check_certificate)] | None = Field(
         default=None,

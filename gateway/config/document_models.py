@@ -37,7 +37,7 @@ def _manifest(value: str) -> str:
 class DocumentPolicyOptions(BaseModel):
     """What holds for the documents whose id or operation name matches the pattern."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     roles: Names = ()
     """Roles of the callers who may run them. Empty: all."""
@@ -50,7 +50,7 @@ class DocumentPolicyOptions(BaseModel):
 class DocumentOptions(BaseModel):
     """Trusted documents: those of a manifest, which clients name instead of sending them."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     mode: DocumentMode = Field(
         default="prefer",

@@ -38,7 +38,9 @@ def _secret(value: SecretStr) -> SecretStr:
 class EnvironmentOptions(BaseModel):
     """An environment: where it is, how the gateway signs in, and what differs from the deployment's settings."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, defer_build=True, extra="forbid", hide_input_in_errors=True
+    )
 
     url: ServiceRoot | None = None
     """Service root. Without it, ``sandbox`` makes it an embedded sandbox."""

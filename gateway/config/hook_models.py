@@ -10,7 +10,7 @@ from .value_types import Names
 class HookOptions(BaseModel):
     """Events that environments report, at the addresses that ``env hook`` makes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     events: dict[str, Names] = Field(
         default={},

@@ -71,7 +71,7 @@ KeyAddress: TypeAlias = Annotated[str, AfterValidator(_key_address)]
 class Issuer(BaseModel):
     """An issuer whose tokens are accepted, its keys, and what its claims mean."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     issuer: str | None = None
     """The claim ``iss``, exactly. Not with ``entra``."""
@@ -141,7 +141,7 @@ class Issuer(BaseModel):
 class ClientCertificate(BaseModel):
     """Roles of callers with a client certificate that a trusted proxy has verified; all patterns must match."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     subject: str | None = None
     """Pattern of the distinguished name: ``CN=erp-*,OU=Integration,O=Contoso``."""
@@ -166,7 +166,7 @@ class ClientCertificate(BaseModel):
 class InboundOptions(BaseModel):
     """Callers: who may call, and how they prove who they are."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     issuers: Annotated[tuple[Issuer, ...], NoDecode, Json] = Field(
         default=(),

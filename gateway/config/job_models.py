@@ -10,7 +10,7 @@ from .value_types import Folder
 class JobOptions(BaseModel):
     """Where the files of jobs are, how many may run, and how long they stay."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     dir: Folder = Field(
         default=None,

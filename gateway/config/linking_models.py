@@ -76,7 +76,9 @@ Targets: TypeAlias = Annotated[Names, NoDecode, AfterValidator(_targets)]
 class LinkingOptions(BaseModel):
     """Environments that are added at run time."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, defer_build=True, extra="forbid", hide_input_in_errors=True
+    )
 
     allowed_hosts: HostNames = Field(
         default=CLOUDS,

@@ -21,7 +21,7 @@ def _check_encoding(name: str) -> str:
 class PackageSet(BaseModel):
     """An entity set that can be exported as a data package."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     project: Annotated[str, Field(min_length=1, max_length=60)] = Field(
         description="Export data project (definition group) of Finance & Operations that has this entity, with all"
@@ -53,7 +53,7 @@ class PackageSet(BaseModel):
 class PackageOptions(BaseModel):
     """Exports by the data management package API of Finance & Operations."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     sets: Mapping[str, PackageSet] = Field(
         default={}, description="Entity set = its data project. Empty: nothing is exported so."

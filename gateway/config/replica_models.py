@@ -25,7 +25,9 @@ def _address(value: SecretStr) -> SecretStr:
 class ReplicaOptions(BaseModel):
     """What the replicas of a deployment share, and where. The workers of one machine count as replicas."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, defer_build=True, extra="forbid", hide_input_in_errors=True
+    )
 
     address: Annotated[SecretStr, AfterValidator(_address)] | None = Field(
         default=None,

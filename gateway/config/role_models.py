@@ -42,7 +42,7 @@ Companies: TypeAlias = Annotated[tuple[Company, ...], NoDecode, BeforeValidator(
 class SetRights(BaseModel):
     """What a role may do with the rows of an entity set, or of all that a pattern or ``@Category`` names."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     read: bool = True
     create: bool = False
@@ -73,7 +73,7 @@ class SetRights(BaseModel):
 class RoleLimits(BaseModel):
     """Limits of a role, which only lower those of the settings."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     max_page_size: int | None = Field(default=None, ge=1)
     max_rows: int | None = Field(default=None, ge=1)
@@ -89,7 +89,7 @@ class RoleLimits(BaseModel):
 class RoleOptions(BaseModel):
     """What callers with a role may see and do."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     description: str = ""
     inherits: Names = ()

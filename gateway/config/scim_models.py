@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class ScimOptions(BaseModel):
     """Users and groups at `/scim/v2`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     writes: bool = Field(
         default=False,

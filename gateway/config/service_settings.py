@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .credential_models import AuthKind
 from .value_types import Authority, Folder, ServiceRoot
@@ -14,6 +14,8 @@ from .vault_reference import check_vault_reference
 
 class ServiceSettings(BaseSettings):
     """Where the service is, what it is, and how the gateway signs in to it."""
+
+    model_config = SettingsConfigDict(defer_build=True)  # only ``Settings`` itself is instantiated
 
     url: ServiceRoot | None = Field(
         default=None,

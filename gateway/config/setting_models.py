@@ -25,7 +25,7 @@ from .value_types import Json, Names, split
 class Relation(BaseModel):
     """A relation that the metadata lacks: from rows of ``from_set`` to the rows of ``to_set`` with equal fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     from_set: str
     fields: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -53,7 +53,7 @@ class Profile(BaseModel):
     not match ``exclude``. It also serves ``sets``, and only these if ``include`` and ``categories`` are empty.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     title: str | None = None
     description: str | None = None
@@ -145,7 +145,7 @@ def _tags(values: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
 class FederationOptions(BaseModel):
     """The API as a subgraph of Apollo Federation v2."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     enabled: bool = Field(default=True, description="Whether _service and _entities are served.")
     version: Annotated[str, AfterValidator(_federation_version)] = Field(
@@ -176,7 +176,7 @@ class FederationOptions(BaseModel):
 class SandboxOptions(BaseModel):
     """Behaviour of the embedded sandbox, which imitates Finance & Operations."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     scale: float = Field(default=1.0, gt=0, description="Factor for the number of rows.")
     seed: int = Field(default=1, description="Seed of the generated data.")
@@ -321,7 +321,7 @@ def _check_stamps(stamps: tuple[str, ...]) -> tuple[str, ...]:
 class SubscriptionOptions(BaseModel):
     """Subscriptions: how changes are detected, and limits for clients."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     enabled: bool = Field(default=True, description="Whether subscriptions are served.")
     interval: float = Field(

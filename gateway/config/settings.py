@@ -79,6 +79,7 @@ class Settings(ReadingSettings):
     """Effective values. ``load_settings`` makes them; in tests, keywords do, and nothing else is read."""
 
     model_config = SettingsConfigDict(
+        defer_build=False,
         frozen=True,
         extra="forbid",
         env_prefix=PREFIX,
@@ -291,80 +292,98 @@ class Settings(ReadingSettings):
         " sandbox); false: only environments are served.",
     )
     credentials: CredentialOptions = Field(
-        default=CredentialOptions(), description="Credentials other than the client secret."
+        default=CredentialOptions.model_construct(),
+        description="Credentials other than the client secret.",
     )
     writes: WriteOptions = Field(
-        default=WriteOptions(), description="Which writes are allowed, and how they are sent."
+        default=WriteOptions.model_construct(),
+        description="Which writes are allowed, and how they are sent.",
     )
     aggregates: AggregateOptions = Field(
-        default=AggregateOptions(), description="Counts, sums and groups of the rows of lists."
+        default=AggregateOptions.model_construct(),
+        description="Counts, sums and groups of the rows of lists.",
     )
     unified: UnifiedOptions = Field(
-        default=UnifiedOptions(), description="Unified models, such as `directory`."
+        default=UnifiedOptions.model_construct(), description="Unified models, such as `directory`."
     )
     scim: ScimOptions = Field(
-        default=ScimOptions(), description="Users and groups for programs that speak SCIM."
+        default=ScimOptions.model_construct(),
+        description="Users and groups for programs that speak SCIM.",
     )
     subscriptions: SubscriptionOptions = Field(
-        default=SubscriptionOptions(), description="Subscriptions."
+        default=SubscriptionOptions.model_construct(), description="Subscriptions."
     )
     changes: ChangeOptions = Field(
-        default=ChangeOptions(), description="Changes of lists since a cursor."
+        default=ChangeOptions.model_construct(), description="Changes of lists since a cursor."
     )
     documents: DocumentOptions = Field(
-        default=DocumentOptions(), description="Trusted documents, which clients name."
+        default=DocumentOptions.model_construct(),
+        description="Trusted documents, which clients name.",
     )
     federation: FederationOptions = Field(
-        default=FederationOptions(), description="The API as an Apollo Federation subgraph."
+        default=FederationOptions.model_construct(),
+        description="The API as an Apollo Federation subgraph.",
     )
     cache: CacheOptions = Field(
-        default=CacheOptions(),
+        default=CacheOptions.model_construct(),
         description="Answers of the environment that are cached for a while.",
     )
     replicas: ReplicaOptions = Field(
-        default=ReplicaOptions(), description="What the replicas of a deployment share, and where."
+        default=ReplicaOptions.model_construct(),
+        description="What the replicas of a deployment share, and where.",
     )
     inbound: InboundOptions = Field(
-        default=InboundOptions(), description="Callers: how they sign in."
+        default=InboundOptions.model_construct(), description="Callers: how they sign in."
     )
     admission: AdmissionOptions = Field(
-        default=AdmissionOptions(),
+        default=AdmissionOptions.model_construct(),
         description="Admission: who is next while the environment is busy.",
     )
-    audit: AuditOptions = Field(default=AuditOptions(), description="The audit log: who did what.")
+    audit: AuditOptions = Field(
+        default=AuditOptions.model_construct(), description="The audit log: who did what."
+    )
     admin: AdminOptions = Field(
-        default=AdminOptions(), description="The second listener, for those who run the gateway."
+        default=AdminOptions.model_construct(),
+        description="The second listener, for those who run the gateway.",
     )
     metrics: MetricsOptions = Field(
-        default=MetricsOptions(), description="Metrics, for Prometheus and for people."
+        default=MetricsOptions.model_construct(),
+        description="Metrics, for Prometheus and for people.",
     )
-    log: LogOptions = Field(default=LogOptions(), description="What is logged.")
+    log: LogOptions = Field(default=LogOptions.model_construct(), description="What is logged.")
     tracing: TracingOptions = Field(
-        default=TracingOptions(), description="Traces, for a collector of OpenTelemetry."
+        default=TracingOptions.model_construct(),
+        description="Traces, for a collector of OpenTelemetry.",
     )
     shutdown: ShutdownOptions = Field(
-        default=ShutdownOptions(), description="From SIGTERM to the end of the process."
+        default=ShutdownOptions.model_construct(),
+        description="From SIGTERM to the end of the process.",
     )
     linking: LinkingOptions = Field(
-        default=LinkingOptions(),
+        default=LinkingOptions.model_construct(),
         description="Environments that are added at run time: their addresses, and the page on which customers link"
         " theirs.",
     )
     hooks: HookOptions = Field(
-        default=HookOptions(), description="Events that environments report to the gateway."
+        default=HookOptions.model_construct(),
+        description="Events that environments report to the gateway.",
     )
     webhooks: WebhookOptions = Field(
-        default=WebhookOptions(), description="Webhooks of the changes of lists."
+        default=WebhookOptions.model_construct(), description="Webhooks of the changes of lists."
     )
-    jobs: JobOptions = Field(default=JobOptions(), description="Jobs, which run in the background.")
+    jobs: JobOptions = Field(
+        default=JobOptions.model_construct(), description="Jobs, which run in the background."
+    )
     packages: PackageOptions = Field(
-        default=PackageOptions(), description="Exports as data packages of Finance & Operations."
+        default=PackageOptions.model_construct(),
+        description="Exports as data packages of Finance & Operations.",
     )
     cost: CostOptions = Field(
-        default=CostOptions(), description="What operations may cost the environment."
+        default=CostOptions.model_construct(),
+        description="What operations may cost the environment.",
     )
     sandbox: SandboxOptions = Field(
-        default=SandboxOptions(), description="Behaviour of the embedded sandbox."
+        default=SandboxOptions.model_construct(), description="Behaviour of the embedded sandbox."
     )
 
     @classmethod

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class ShutdownOptions(BaseModel):
     """What happens between SIGTERM and the end of the process."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     drain: float | None = Field(
         default=None,

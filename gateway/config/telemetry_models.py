@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 class MetricsOptions(BaseModel):
     """What is measured, for /metrics of the second listener."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     enabled: bool = Field(
         default=True,
@@ -28,7 +28,7 @@ class MetricsOptions(BaseModel):
 class TracingOptions(BaseModel):
     """Traces of requests, for a collector of OpenTelemetry."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     endpoint: str | None = Field(
         default=None,
@@ -79,7 +79,7 @@ LogLevelName: TypeAlias = Literal["debug", "info", "warning", "error", "off"]
 class LogOptions(BaseModel):
     """What is logged, beside log_level and log_format."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     levels: Mapping[str, LogLevelName] = Field(
         default={},

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class UnifiedOptions(BaseModel):
     """Models with one shape over several entity sets, such as `directory`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     enabled: bool = Field(
         default=True,

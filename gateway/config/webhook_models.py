@@ -10,7 +10,7 @@ from .value_types import HostNames, Names
 class WebhookOptions(BaseModel):
     """Webhooks by which callers are told of the changes of lists."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     hosts: HostNames = Field(
         default=(),

@@ -18,7 +18,7 @@ _NAME = re.compile(r"[_A-Za-z][_0-9A-Za-z]*")
 class ServiceValue(BaseModel):
     """A parameter or a result value of a custom service."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     type: str
     """Type in SDL: ``String!``, ``[Decimal!]``."""
@@ -36,7 +36,7 @@ class ServiceValue(BaseModel):
 class Service(BaseModel):
     """A custom service of the environment, ``POST /api/services/{path}``, served as a mutation."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     name: str
     path: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+/[\w.-]+$")]
@@ -76,7 +76,7 @@ NaturalKeys: TypeAlias = Annotated[dict[str, Names], NoDecode, Json]
 class WriteOptions(BaseModel):
     """Which writes are allowed, and how they are sent."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     if_match: Literal["optional", "required"] = Field(
         default="optional", description="Whether updates and deletes must pass ifMatch."

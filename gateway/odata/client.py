@@ -40,6 +40,7 @@ from gateway.errors import (
 from gateway.events import Observer, log_event, loggable
 from gateway.idempotency.ledger import Ledger
 from gateway.identity.caller import Caller
+from gateway.process.lean_imports import without_trusted_authorities
 from gateway.shutdown import Shutdown
 
 from .attempt import REQUEST_ID, AttemptSender
@@ -428,13 +429,13 @@ class ODataClient:
 
 
 def _network(settings: Settings) -> httpx.AsyncBaseTransport:
+    # Importing aiohttp takes 50 ms, and the embedded sandbox does not need it.
+    with without_trusted_authorities():
+        from .transport import make_transport  # noqa: PLC0415
     if is_stored(settings):
-        from .own_origin import own_origin_transport  # noqa: PLC0415 - as below
+        from .own_origin import own_origin_transport  # noqa: PLC0415
 
         return own_origin_transport(settings)
-    # Importing aiohttp takes 0.1 s, and the embedded sandbox does not need it.
-    from .transport import make_transport  # noqa: PLC0415
-
     return make_transport(settings)
 
 

@@ -392,7 +392,7 @@ def test_fingerprints_of_different_values_differ() -> None:
 
 NEEDLESS = (
     *("sqlalchemy", "odata_query", "msal", "gateway.sandbox", "gateway.graphiql.page"),
-    *("rich", "pygments"),
+    *("rich", "pygments", "greenlet"),
 )
 IMPORTS = """
 import sys

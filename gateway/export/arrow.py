@@ -6,7 +6,8 @@
     TimeOfDay        time64[us]            all else         text; lists and JSON as JSON text
 
 A value that does not fit its column fails the export: nothing is rounded. arro3 pulls batches and pushes bytes, so a
-file is written in a thread of its own, which gets the rows page by page; at most a group of rows waits in memory.
+file is written in a thread of its own, which gets the rows page by page, and holds the interpreter while it writes one:
+so a page is written before the next one is converted. At most a group of rows waits in memory.
 """
 
 from __future__ import annotations
@@ -42,8 +43,6 @@ _PAGE_BYTES = 1 << 15, 1 << 12
 """Bytes of a page, or dictionary, of one column: at most, and at least."""
 _CELLS = 20_000
 """Values after which other tasks have a turn: some 2 ms."""
-_WAITING = 2
-"""Pages that may wait for the thread."""
 _SCALE, _PRECISION = 16, 38
 _MICROSECONDS = len("2024-01-31T12:00:00.123456Z")
 _TIME_MICROSECONDS = len("12:00:00.123456")
@@ -87,7 +86,7 @@ class ArrowWriter:
         )
         self._reader = ColumnReader(columns)
         self._sink = _Sink()
-        self._batches: Queue[RecordBatch | None] = Queue(_WAITING)
+        self._batches: Queue[RecordBatch | None] = Queue()
         self._is_aborted = False
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._write, name="export", daemon=True)
@@ -115,6 +114,8 @@ class ArrowWriter:
                     cells = 0
                     yield b""
             self._batches.put(RecordBatch.from_arrays(arrays, schema=self._schema))
+            del arrays
+            self._batches.join()
             self.rows += len(columns[0])
         self._check()
         yield self._sink.take()
@@ -166,6 +167,7 @@ class ArrowWriter:
     def _pulled(self) -> Iterator[RecordBatch]:
         while (batch := self._batches.get()) is not None:
             yield batch
+            self._batches.task_done()
         if self._is_aborted:
             raise _Aborted
 

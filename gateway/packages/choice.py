@@ -48,6 +48,8 @@ class PackagePlan(Struct, frozen=True, kw_only=True):
     """Filter, company scope and limits, which are applied here."""
     columns: tuple[Property, ...]
     """What the rows need: for the answer, and for the filter."""
+    compared: frozenset[str]
+    """Properties that the filter compares."""
     company_property: str | None
     """Property that has the legal entity of a row; None: rows of this set have none."""
     needs_company: bool
@@ -75,7 +77,8 @@ def plan_package(gateway: Gateway, export: Export, reads: GraphQLRequest) -> Pac
         if not is_exact(leaf, model) or not _compares_everywhere(leaf):
             raise NoPackage("the filter cannot be applied exactly to the rows of a package")
     query, root = _planned(gateway, _without_filter(gateway, export), reads)
-    needed = {*root.plan.query.select, *(_column(leaf) for leaf in _leaves(where))}
+    compared = frozenset(_column(leaf) for leaf in _leaves(where))
+    needed = {*root.plan.query.select, *compared}
     entity_type = model.entity_sets[name].type
     own = {prop.name: prop for prop in model.properties_of(entity_type)}
     if unknown := sorted(declared.columns.keys() - own.keys()):
@@ -99,6 +102,7 @@ def plan_package(gateway: Gateway, export: Export, reads: GraphQLRequest) -> Pac
         page=export.first(reads).variables["first"],
         where=where,
         columns=columns,
+        compared=compared,
         company_property=by_company,
         needs_company=bool(gateway.settings.company_limit),
         companies=None if by_company is None else _companies(where, by_company),

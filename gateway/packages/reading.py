@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -117,17 +118,22 @@ class PackageReader:
         """
         stop = threading.Event()
         chunks = self._chunks(package, company, skip, stop)
-        pending = asyncio.ensure_future(asyncio.to_thread(next, chunks, None))
+        pending: asyncio.Future[tuple[bytes, int] | None] | None = None
         try:
-            while (chunk := await asyncio.shield(pending)) is not None:
-                rows, last = chunk
+            while True:
+                # Not ahead of what is completed: two threads that compute take turns at the interpreter, dearly.
                 pending = asyncio.ensure_future(asyncio.to_thread(next, chunks, None))
+                chunk = await asyncio.shield(pending)
+                if chunk is None:
+                    return
+                rows, last = chunk
                 answer = await answer_with(self.plan.engine, self.plan.query, rows, collect)
                 yield PackagePage(rows_of(answer), last)
         finally:
             stop.set()
             # The thread may be in the middle of a chunk.
-            await asyncio.gather(pending, return_exceptions=True)
+            if pending is not None:
+                await asyncio.gather(pending, return_exceptions=True)
             chunks.close()
 
     def _chunks(
@@ -136,25 +142,35 @@ class PackageReader:
         """Yield the rows of pages as JSON arrays, with the number of the last row of each. Blocks."""
         options, plan = self._settings.packages, self.plan
         with opened(package, plan.declared.file, options.max_file_bytes, stop.is_set) as file:
-            chosen: list[Row] = []
+            chosen, numbers = list[Any](), list[int]()
             read = last = skip
-            rows = read_rows(
-                file, plan, self._model, company, skip=skip, has_nulls=self._dialect.has_nulls
+            batches = read_rows(
+                file,
+                plan,
+                self._model,
+                company,
+                skip=skip,
+                has_nulls=self._dialect.has_nulls,
+                passes=None if plan.where is None else self._passes,
             )
-            for read, row in rows:
-                if self._passes(row):
-                    chosen.append(row)
-                if len(chosen) == plan.page or (not read % plan.page and stop.is_set()):
-                    yield _encode(chosen), read
-                    chosen, last = [], read
+            for batch in batches:
+                chosen += batch.rows
+                numbers += batch.numbers
+                read = batch.last
+                del batch
+                while len(chosen) >= plan.page:
+                    last, rows = numbers[plan.page - 1], _encode(chosen[: plan.page])
+                    del chosen[: plan.page], numbers[: plan.page]
+                    yield rows, last
+                if stop.is_set():
+                    return
             if chosen or read > last:
                 yield _encode(chosen), read
 
     def _passes(self, row: Row) -> bool:
         """Return whether a row passes the filter. Raises NoPackage if that cannot be decided."""
         where = self.plan.where
-        if where is None:
-            return True
+        assert where is not None
         passes = decide(where, row, self._dialect, self._model)
         if passes is None:
             raise NoPackage("the filter cannot be applied exactly to a row of the package")

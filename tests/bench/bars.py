@@ -310,6 +310,22 @@ BARS = (
         )
         for form in ("ndjson", "csv", "parquet", "arrow")
     ),
+    *(
+        Bar(
+            HTTP,
+            f"{what} of an export by data packages, {form}",
+            limit,
+            unit,
+            "export_package",
+            column,
+            {"format": form},
+        )
+        for form in ("ndjson", "parquet")
+        for what, limit, unit, column in (
+            ("gateway CPU for a row", 10, "µs", "us_per_row"),
+            ("resident memory", 100, "MiB", "peak"),
+        )
+    ),
     Bar(
         HTTP,
         "memory of an export, to that of its beginning (our own: flat)",

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.support.pages import DOCS, ROOT
-from tests.support.process import running
+from tests.support.process import Running, running
 
 EXAMPLES = ROOT / "examples"
 sys.path.append(str(EXAMPLES / "python"))
@@ -21,12 +21,18 @@ from gateway_client import Gateway, Row  # noqa: E402 - examples are no package
 
 
 @pytest.fixture(scope="session")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of the gateway, without the path of an API."""
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The process of the gateway."""
     folder = tmp_path_factory.mktemp("examples")
     arguments = ("serve", "--port", "0", "--config", str(EXAMPLES / "gateway.toml"))
     with running(folder, *arguments) as gateway:
-        yield gateway.wait_for(r"GraphQL: +(http://\S+)/graphql")
+        yield gateway
+
+
+@pytest.fixture(scope="session")
+def address(served: Running) -> str:
+    """The URL of the gateway, without the path of an API."""
+    return served.wait_for(r"GraphQL: +(http://\S+)/graphql")
 
 
 @dataclass
@@ -41,12 +47,14 @@ class Spent:
         """Begin to count: what was sent before prepared the example."""
         self.operations = self.requests = 0
 
-    def check_row(self, file: str) -> None:
+    def check_row(self, *files: str, page: str = "") -> None:
         """Compare with the row of the table that links the page of an example; UPDATE_DOCS=1 writes it."""
-        path, table = EXAMPLES / file, DOCS / "examples.md"
-        lines = sum(bool(line.strip()) for line in path.read_text("utf-8").splitlines())
-        counted = f"| {self.operations} | {self.requests} | {lines} |"
-        page = path.stem.replace("_", "-")
+        paths, table = [EXAMPLES / file for file in files], DOCS / "examples.md"
+        lines = "\n".join(path.read_text("utf-8") for path in paths).splitlines()
+        counted = (
+            f"| {self.operations} | {self.requests} | {sum(map(bool, map(str.strip, lines)))} |"
+        )
+        page = page or paths[0].stem.replace("_", "-")
         text = table.read_text("utf-8")
         pattern = re.compile(rf"(\(examples/{page}\.md\).*?)\| \d+ \| \d+ \| \d+ \|$", re.MULTILINE)
         written = pattern.sub(lambda match: match[1] + counted, text)

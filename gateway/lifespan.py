@@ -303,12 +303,12 @@ class Lifespan:
         """Take what environments report."""
         webhooks: Webhooks = app.state.webhooks
 
-        async def spread(name: str, told: Reported) -> None:
+        async def spread(name: str, reported: Reported) -> None:
             if replicas is not None:
-                replicas.tell_report(name, told.names, told.entities, told.at)
+                replicas.tell_report(name, reported.names, reported.entities, reported.at)
             with suppress(StoreUnavailable):
                 # The next poll finds the change.
-                await webhooks.wake("" if name == OWN else name, told.names, told.at)
+                await webhooks.wake("" if name == OWN else name, reported.names, reported.at)
 
         async def follows(name: str) -> bool:
             try:

@@ -8,7 +8,7 @@ from .value_types import HostNames, Names
 
 
 class WebhookOptions(BaseModel):
-    """Webhooks by which callers are told of the changes of lists."""
+    """Webhooks that send callers the changes of lists."""
 
     model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 

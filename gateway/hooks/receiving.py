@@ -2,7 +2,7 @@
 
     report ──▶ entity sets ──▶ watches of this process poll, as soon as ``subscriptions.woken_interval`` allows
                            ├─▶ lists that are swept are due, as soon as ``changes.woken_interval`` allows
-                           └─▶ the other replicas do the same: they are told at most once a second
+                           └─▶ the other replicas do the same: each is sent them at most once a second
 
 Nothing of a report is data: what has changed is read by those who follow it, as they may see it. Many reports cause no
 more requests than few.
@@ -69,7 +69,7 @@ class _Reporter:
     count: int = 0
     """Reports of this minute."""
     waiting: list[Reported] = field(default_factory=list)
-    """What the others are not told yet."""
+    """What was not sent to the others yet."""
     spreading: asyncio.Task[None] | None = None
 
 
@@ -132,30 +132,30 @@ class Hooks:
         named = {*sets, *(of for event in report.events for of in events.get(event, ()))}
         async with self._entered(name) as environment:
             if environment is None:
-                told = Reported(names=frozenset(named), entities=report.entities, at=at)
+                reported = Reported(names=frozenset(named), entities=report.entities, at=at)
                 woken, watches = frozenset[str](), 0
             else:
                 woken = await self._sets_of(name, environment, named, report.entities)
                 watches = _wake(environment, woken, at)
-                told = Reported(names=woken, at=at)
-        if told.names or told.entities:
-            self._spread(name, told)
+                reported = Reported(names=woken, at=at)
+        if reported.names or reported.entities:
+            self._spread(name, reported)
         self._observe(HookReported(environment=name, sets=tuple(sorted(woken)), watches=watches))
         return woken
 
-    def hear(self, name: str, told: Reported) -> None:
+    def hear(self, name: str, reported: Reported) -> None:
         """Wake those of this process who follow what an environment has reported to another one."""
         environment = self._open(name)
         if environment is not None:
-            task = asyncio.create_task(self._heard(name, environment, told))
+            task = asyncio.create_task(self._heard(name, environment, reported))
             self._hearing.add(task)
             task.add_done_callback(self._hearing.discard)
 
-    async def _heard(self, name: str, environment: OpenEnvironment, told: Reported) -> None:
+    async def _heard(self, name: str, environment: OpenEnvironment, reported: Reported) -> None:
         _wake(
             environment,
-            await self._sets_of(name, environment, told.names, told.entities),
-            told.at,
+            await self._sets_of(name, environment, reported.names, reported.entities),
+            reported.at,
         )
 
     def logged(self, place: str, watch: str) -> None:
@@ -219,18 +219,18 @@ class Hooks:
     def _reporter(self, name: str) -> _Reporter:
         return self._reporters.setdefault(name, _Reporter())
 
-    def _spread(self, name: str, told: Reported) -> None:
+    def _spread(self, name: str, reported: Reported) -> None:
         """Tell the others soon, together with all that is reported until then."""
         reporter = self._reporter(name)
-        reporter.waiting.append(told)
+        reporter.waiting.append(reported)
         if reporter.spreading is None:
             reporter.spreading = asyncio.create_task(self._spread_all(name, reporter))
 
     async def _spread_all(self, name: str, reporter: _Reporter) -> None:
         try:
             while reporter.waiting:
-                told, reporter.waiting = _together(reporter.waiting), []
-                await self._elsewhere.spread(name, told)
+                reported, reporter.waiting = _together(reporter.waiting), []
+                await self._elsewhere.spread(name, reported)
                 await asyncio.sleep(SPREAD)
         finally:
             reporter.spreading = None
@@ -246,7 +246,7 @@ def _wake(environment: OpenEnvironment, sets: Collection[str], at: float) -> int
 
 def _together(waiting: Sequence[Reported]) -> Reported:
     return Reported(
-        names=frozenset().union(*(told.names for told in waiting)),
-        entities=frozenset().union(*(told.entities for told in waiting)),
-        at=max(told.at for told in waiting),
+        names=frozenset().union(*(reported.names for reported in waiting)),
+        entities=frozenset().union(*(reported.entities for reported in waiting)),
+        at=max(reported.at for reported in waiting),
     )

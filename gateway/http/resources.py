@@ -29,7 +29,7 @@ _METHODS = ("GET", "HEAD", "POST", "DELETE")
 
 
 class CallerRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request of a caller that was let in."""
+    """A request of an admitted caller."""
 
     endpoint: Endpoint
     scope: Scope

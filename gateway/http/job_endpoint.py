@@ -26,6 +26,7 @@ from gateway.errors import (
     UnknownJob,
     WrongJobState,
 )
+from gateway.export.change_files import change_writer
 from gateway.export.changes import change_reader
 from gateway.export.from_document import export_of_document
 from gateway.export.request import ENDINGS, ExportRequest, read_export
@@ -52,7 +53,7 @@ from .resources import CallerRequest, Resources, texts_of
 from .trusted_documents import DocumentAccess
 
 _EXPORT = ("set", "where", "fields", "format", "companies", "formulas", "source", "kind")
-_CHANGES = ("set", "where", "fields", "companies", "since", "kind")
+_CHANGES = ("set", "where", "fields", "format", "companies", "since", "kind")
 
 
 class JobRequest(CallerRequest, frozen=True, kw_only=True):
@@ -165,6 +166,8 @@ async def _start_changes(
     endpoint, values = request.endpoint, dict(parameters)
     name, export, companies, _ = _read(values, request.headers, _CHANGES)
     ready = await ready_export(endpoint, request.scope, caller, live, name, lambda: export)
+    # Raises if the format is not installed, or cannot have changes.
+    change_writer(ready.export.columns, export.format).close()
     reader = change_reader(ready, GraphQLRequest(query="", companies=companies, caller=caller))
     documents = endpoint.documents.of_caller(caller, live.gateway.view)
     if documents.store is not None:
@@ -185,8 +188,8 @@ async def _start_changes(
             request=msgspec.json.encode(of),
             files=FileFacts(
                 name=f"{ready.export.set}-{CHANGES}",
-                ending=ENDINGS["ndjson"],
-                media=MEDIA["ndjson"].decode(),
+                ending=ENDINGS[export.format],
+                media=MEDIA[export.format].decode(),
             ),
             caller=caller,
             is_personal=live.gateway.settings.identity == "caller",

@@ -1,4 +1,4 @@
-"""Jobs of changes: what has changed of a list since a cursor, as parts of NDJSON, and the cursor to go on from.
+"""Jobs of changes: what has changed of a list since a cursor, in parts, and the cursor to go on from.
 
     {"kind": "UPDATED", "id": …, "node": {…}, "etag": …}        a row that was created or changed
     {"kind": "DELETED", "id": …}                                a row that is gone; FILTERED: it no longer matches where
@@ -19,6 +19,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.errors import Forbidden
+from gateway.export.change_files import change_writer
 from gateway.export.changes import ChangeReader, Changes, change_reader
 from gateway.export.request import ExportRequest
 from gateway.export.serving import ReadyExport, prepare_for
@@ -30,7 +31,6 @@ from .records import Job, Part, Progress
 from .running import RunningJob
 
 CHANGES = "changes"
-_encode = msgspec.json.Encoder().encode_lines
 
 
 class ChangesJob(Struct, frozen=True, kw_only=True):
@@ -55,11 +55,6 @@ class _State(Struct, frozen=True, kw_only=True, rename="camel"):
     deletes: int = 0
     source: str | None = None
     guarantee: str | None = None
-
-
-class _Gone(Struct):
-    kind: str
-    id: str
 
 
 class ChangesKind:
@@ -103,20 +98,27 @@ class ChangesKind:
         self, job: RunningJob, reader: ChangeReader, state: _State, number: int
     ) -> tuple[_State, Part | None]:
         """Write the next part; return what comes after it. None: there is none, or the whole list comes instead."""
-        rows = 0
-        with job.folder() as folder:
-            with PartFile(folder / "part") as file:
-                while rows < self._part_rows and not state.is_complete:
-                    changes = await reader.read(state.cursor, None)
-                    if changes.resync_required:
-                        return _State(cursor=changes.cursor, resync_required=True), None
-                    rows += len(changes.upserts) + len(changes.deletes)
-                    state = _after(state, changes)
-                    file.write(_lines(changes))
-                    await asyncio.sleep(0)
-            if not rows:
-                return state, None
-            await job.put(file.path, file.sha256)
+        rows, export = 0, reader.ready.export
+        writer = change_writer(export.columns, export.request.format)
+        try:
+            with job.folder() as folder:
+                with PartFile(folder / "part") as file:
+                    file.write(writer.begin())
+                    while rows < self._part_rows and not state.is_complete:
+                        changes = await reader.read(state.cursor, None)
+                        if changes.resync_required:
+                            return _State(cursor=changes.cursor, resync_required=True), None
+                        rows += len(changes.upserts) + len(changes.deletes)
+                        state = _after(state, changes)
+                        for piece in writer.write(changes):
+                            file.write(piece)
+                            await asyncio.sleep(0)
+                    file.write(await asyncio.to_thread(writer.end))
+                if not rows:
+                    return state, None
+                await job.put(file.path, file.sha256)
+        finally:
+            writer.close()
         return state, Part(number=number, rows=rows, bytes=file.size, sha256=file.sha256)
 
 
@@ -139,7 +141,3 @@ def _after(state: _State, changes: Changes) -> _State:
         source=changes.source,
         guarantee=changes.guarantee,
     )
-
-
-def _lines(changes: Changes) -> bytes:
-    return _encode([*changes.upserts, *(_Gone(gone.reason, gone.id) for gone in changes.deletes)])

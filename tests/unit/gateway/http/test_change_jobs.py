@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pyarrow.parquet
 import pytest
 from starlette.applications import Starlette
 
@@ -69,16 +71,20 @@ async def ended(client: Client, job: str) -> dict[str, Any]:
 
 
 async def finished(
-    client: Client, since: str | None
+    client: Client, since: str | None, **more: str
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Return the manifest of a job that has succeeded, and its lines."""
-    started = await client.http.post("/exports", json={**REQUEST, "since": since})
+    started = await client.http.post("/exports", json={**REQUEST, **more, "since": since})
     assert started.status_code == 202, started.text
     job = await ended(client, started.headers["location"])
     assert job["state"] == "SUCCEEDED", job
     manifest = (await client.http.get(job["links"]["manifest"])).json()
     parts = [(await client.http.get(part["href"])).content for part in manifest["parts"]]
-    lines = [json.loads(line) for line in b"".join(parts).splitlines()]
+    if more.get("format") == "parquet":
+        tables = [pyarrow.parquet.read_table(io.BytesIO(part)) for part in parts]
+        lines = [row for table in tables for row in table.to_pylist()]
+    else:
+        lines = [json.loads(line) for line in b"".join(parts).splitlines()]
     assert manifest["rows"] == len(lines) == manifest["upserts"] + manifest["deletes"]
     return manifest, lines
 
@@ -98,10 +104,17 @@ async def test_each_job_goes_on_where_the_one_before_has_ended(client: Client) -
         ("CREATED", "NEW"),
         ("UPDATED", "10"),
     }
+    fields = "customerGroupId description"
+    whole, rows = await finished(client, None, format="parquet", fields=fields)
+    assert {row["description"] for row in rows} >= {"x", "y"}
+
     await client.http.post("/graphql", json={"query": DELETE})
     last, (line,) = await finished(client, changed["cursor"])
     assert line == {"kind": "DELETED", "id": line["id"]}
     assert (last["deletes"], last["guarantee"]) == (1, "DELETES_WITHIN")
+    (new,) = (row for row in rows if row["customerGroupId"] == "NEW")
+    _, gone = await finished(client, whole["cursor"], format="parquet", fields=fields)
+    assert gone == [{**dict.fromkeys(new), "kind": "DELETED", "id": new["id"]}]
 
 
 async def test_a_job_goes_on_at_its_last_part(
@@ -141,6 +154,7 @@ async def test_a_job_goes_on_at_its_last_part(
     [
         ({"kind": "other"}, "BAD_ARGUMENT"),
         ({"format": "csv"}, "BAD_ARGUMENT"),
+        ({"format": "parquet", "fields": "id customerGroupId"}, "BAD_ARGUMENT"),
         ({"since": 7}, "BAD_ARGUMENT"),
         ({"set": "nothing"}, "UNKNOWN_SET"),
     ],

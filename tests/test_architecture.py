@@ -26,6 +26,7 @@ FLOORS = (  # lowest first: a module imports its own room and lower floors
     {"storage"},
     {"config", "documents"},
     {"telemetry"},
+    {"sizing"},
     {"store", "audit"},
     {"identity", "manifests", "idempotency"},
     {"admission"},
@@ -246,6 +247,7 @@ def test_the_odata_side_knows_nothing_of_graphql() -> None:
             "httpx",
             {
                 "gateway.app",
+                "gateway.cli.size",  # the metrics of a deployment
                 # The transport that tests replace.
                 "gateway.lifespan",
                 "gateway.environments.open_environment",

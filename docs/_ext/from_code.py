@@ -15,7 +15,7 @@ from drawings import Drawing
 from roles import error_role, resolve, setting_role, source_role
 from settings_page import SettingsReference
 from sphinx.application import Sphinx
-from tables import Events, Metrics, Operators, Presets
+from tables import Events, Metrics, Operators, Presets, Sizing
 
 
 def anchor_codes(app: Sphinx, document: nodes.document) -> None:
@@ -41,6 +41,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("metrics", Metrics)
     app.add_directive("operators", Operators)
     app.add_directive("presets", Presets)
+    app.add_directive("sizing", Sizing)
     app.add_role("setting", setting_role)
     app.add_role("error", error_role)
     app.add_role("source", source_role)

@@ -1,4 +1,4 @@
-"""``{events}``, ``{metrics}``, ``{operators}``, ``{presets}``: tables of what the code has of each."""
+"""``{events}``, ``{metrics}``, ``{operators}``, ``{presets}``, ``{sizing}``: tables of what the code has of each."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from gateway import events
 from gateway.odata.dialect import Dialect
 from gateway.odata.dialects import DIALECTS
 from gateway.odata.finops import FINOPS
+from gateway.sizing.coefficients import MEANINGS, MEASURED
 from gateway.telemetry.catalog import METRICS
 from schema.operators import WhereOperator
 
@@ -55,6 +56,18 @@ class Metrics(SphinxDirective):
             for metric in METRICS
         ]
         return [table(("metric", "kind", "meaning", "labels"), rows)]
+
+
+class Sizing(SphinxDirective):
+    """What sizes are reckoned with: each coefficient with its value."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table."""
+        rows = [
+            ([nodes.Text(meaning.text)], [nodes.Text(meaning.shown(getattr(MEASURED, name)))])
+            for name, meaning in MEANINGS.items()
+        ]
+        return [table(("what", "takes"), rows)]
 
 
 class Operators(SphinxDirective):

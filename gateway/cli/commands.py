@@ -23,6 +23,7 @@ from .option_types import AsRoles, Config, Json, Profile, Sandbox
 from .policy_commands import policy_commands
 from .sandbox_commands import sandbox_commands
 from .secret_commands import secret_commands
+from .size_commands import size
 from .store_commands import store_commands
 from .webhook_commands import webhook_commands
 
@@ -153,6 +154,7 @@ def explain(  # noqa: PLR0913, PLR0917 - one argument an option of the command
 
 app.command()(export)
 app.command("import")(import_rows)
+app.command()(size)
 
 
 @app.command()

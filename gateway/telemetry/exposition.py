@@ -9,7 +9,7 @@ https://prometheus.io/docs/instrumenting/exposition_formats/
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, generate_latest
 from prometheus_client.core import (
@@ -105,3 +105,35 @@ def _labelled(line: str, label: str) -> str:
         return f"{name}{{{label},{rest}"
     name, _, value = line.partition(" ")
     return f"{name}{{{label}}} {value}"
+
+
+class Samples:
+    """What texts of metrics say, by the names of samples."""
+
+    def __init__(self, samples: Mapping[str, Sequence[tuple[Mapping[str, str], float]]]) -> None:
+        self._samples = samples
+
+    def of(self, name: str) -> Sequence[tuple[Mapping[str, str], float]]:
+        """Return the labels and values of a name."""
+        return self._samples.get(name, ())
+
+    def sum(self, name: str, **labels: str) -> float:
+        """Return the sum of the samples with these labels."""
+        return sum(value for found, value in self.of(name) if labels.items() <= found.items())
+
+    def largest(self, name: str) -> float:
+        """Return the largest value; 0 if there is none."""
+        return max((value for _, value in self.of(name)), default=0.0)
+
+
+def read_samples(texts: Iterable[str]) -> Samples:
+    """Return what texts of metrics say. Raises ValueError if one is something else."""
+    # Those who serve need it not, and it takes 10 ms to import.
+    from prometheus_client.parser import text_string_to_metric_families  # noqa: PLC0415 - see above
+
+    samples: dict[str, list[tuple[Mapping[str, str], float]]] = {}
+    for text in texts:
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                samples.setdefault(sample.name, []).append((sample.labels, sample.value))
+    return Samples(samples)

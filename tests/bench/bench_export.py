@@ -33,18 +33,18 @@ PACED_ROWS = 100_000
 async def export(quick: bool) -> list[Report]:
     """Export all orders, 20 values each, in each format; and again from a service that takes its time."""
     return [
-        _costs((FEW,) if quick else (FEW, MANY)),
+        costs((FEW,) if quick else (FEW, MANY)),
         _pace(PACED_ROWS // 2 if quick else PACED_ROWS),
     ]
 
 
-def _costs(sizes: Sequence[int]) -> Report:
+def costs(sizes: Sequence[int], formats: Sequence[str] = FORMATS) -> Report:
     """Return what the rows of a service cost that answers at once."""
     report = Report(
         "export", f"rows of 20 values, pages of {PAGE:,}, one worker, started for each export"
     )
     few = dict.fromkeys(FORMATS, 0.0)
-    for rows, form in product(sizes, FORMATS):
+    for rows, form in product(sizes, formats):
         with _serving(rows) as (root, program, address):
             alone = _read_alone(root, rows)
             pid = program.server_pid

@@ -49,6 +49,7 @@ BENCHMARKS = {
     "cache": "bench_cache:cache",
     "cost": "bench_cost:cost",
     "telemetry": "bench_telemetry:telemetry",
+    "size": "bench_size:size",
     "overload": "bench_overload:overload",
     "replicas": "bench_replicas:replicas",
     "policy": "bench_policy:policy",

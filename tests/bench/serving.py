@@ -24,6 +24,7 @@ from tests.bench.workload import PLAIN, answer, document, names, nested_query
 
 ROOT = "http://bench.invalid/data"
 STATIC = str(Path(__file__).with_name("static_upstream.py"))
+FIVE = "5 lists of 1 row x 10"
 ONE, HUNDRED, THOUSAND = "1 row x 10", "100 rows x 10", "1,000 rows x 50"
 WHOLE = "10,000 rows x 50"
 MAX_PAGE = 10_000
@@ -32,8 +33,10 @@ MAX_PAGE = 10_000
 def queries() -> dict[str, str]:
     """Return the measured operations: the first two flat, the others with a to-one and five children."""
     flat = f"query Flat {{ orders(first: %d) {{ nodes {{ {names(PLAIN[:10])} }} }} }}"
+    lists = (f"a{n}: orders(first: {n}) {{ nodes {{ {names(PLAIN[:10])} }} }}" for n in range(1, 6))
     return {
         ONE: flat % 1,
+        FIVE: f"query Five {{ {' '.join(lists)} }}",
         HUNDRED: flat % 100,
         THOUSAND: nested_query(rows=1_000),
         WHOLE: nested_query(rows=MAX_PAGE),
@@ -96,6 +99,7 @@ async def serving(*wanted: str, workers: int = 1, **settings: str) -> AsyncItera
             asked,
             transport=httpx.MockTransport(_upstream),
             settings=Settings(url=ROOT, auth="none", max_page_size=MAX_PAGE, cache_dir=None),
+            most=5,
         )
         with running([sys.executable, STATIC, folder], os.environ) as upstream:
             origin = f"http://127.0.0.1:{upstream.line_with('')}"

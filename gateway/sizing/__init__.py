@@ -1,0 +1,1 @@
+"""What a deployment needs for its load: CPU, memory, replicas, requests to the environment."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -34,12 +34,15 @@ class Feed(Struct, frozen=True, kw_only=True):
     """Fingerprint of what the caller sees of them."""
     first: int
     sealer: Sealer | None = None
+    completed: Callable[[Step], Awaitable[Step]] | None = None
+    """Completes a step with the unified objects of its rows; None: there are none."""
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What there is to know of its answers, in words."""
         source = self.source
-        return f"source {source.name}, guarantee {source.guarantee}", *source.notes
+        objects = () if self.completed is None else ("unified objects are then read by id",)
+        return f"source {source.name}, guarantee {source.guarantee}", *source.notes, *objects
 
     def text(self, cursor: FeedCursor) -> str:
         """Return a cursor as clients get it."""
@@ -47,6 +50,10 @@ class Feed(Struct, frozen=True, kw_only=True):
 
     async def step(self, since: str | None) -> Step:
         """Return what comes after a cursor. Raises InvalidCursor, ReadFailed, GatewayError."""
+        step = await self._step(since)
+        return step if self.completed is None else await self.completed(step)
+
+    async def _step(self, since: str | None) -> Step:
         source = self.source
         beginning = new_cursor(self.of, self.scope, source.name)
         if since == NOW:

@@ -21,7 +21,6 @@ from gateway.errors import BadArgument
 from gateway.execution.deadline import Deadline
 from gateway.execution.trace import Trace
 from gateway.odata.upstream import ReadUpstream
-from gateway.planning.change_queries import find_change_query
 from gateway.planning.plan import FailedRoot, ListRoot
 from gateway.planning.twins import find_twin
 from gateway.request import Answer, FeedOutline, GraphQLRequest, PlannedQuery
@@ -29,13 +28,15 @@ from schema.types.changes import CHANGES
 
 from .answers import joined
 from .existence import Existence
-from .feed import Feed, feed_companies, feed_fingerprint, feed_size, feed_where
+from .feed import Feed, feed_companies, feed_fingerprint, feed_size
+from .followed import find_followed
 from .payload import payload_errors, payload_of
 from .reading import Ask, ReadFailed, RowReader, request_of
 from .selection import ChangesSelection, select_changes, without_changes
 from .sources import FollowedList, source_for
 from .sweep_book import SweepBook
 from .sweeper import Sweeper
+from .unified_objects import ObjectReader
 
 _PAGE = 5_000
 """Rows of a page of keys, if the product names no limit."""
@@ -154,11 +155,12 @@ class ChangeFeeds:
         """Return the feed for the arguments of a field. Raises GatewayError, OperationRefused."""
         engine = self._engine
         catalog = engine.schema.catalog
-        query = find_change_query(catalog, arguments["set"], self._stamps)
+        followed = find_followed(engine.schema, arguments["set"], self._stamps)
+        query, unified = followed.query, followed.unified
         twins = (*self._options.twins, *engine.dialect.twins)
         twin = None if query.stamp is not None else find_twin(catalog, query, twins)
         companies = feed_companies(query, arguments.get("companies")) or request.companies
-        where = feed_where(query, arguments.get("where"))
+        where = followed.where(engine.schema, arguments.get("where"))
         reader = RowReader(
             query=query,
             selection=selection,
@@ -184,7 +186,15 @@ class ChangeFeeds:
                 new_sweeper=lambda: self._sweeper(reader, of + scope, sealer is not None),
             )
         )
-        return Feed(reader=reader, source=source, of=of, scope=scope, first=size, sealer=sealer)
+        return Feed(
+            reader=reader,
+            source=source,
+            of=of,
+            scope=scope,
+            first=size,
+            sealer=sealer,
+            completed=None if unified is None else ObjectReader(unified, reader).completed,
+        )
 
     def _sweeper(self, reader: RowReader, feed: bytes, has_rules: bool) -> Sweeper:
         """Return what sweeps a list. ``feed`` identifies it, with what its callers see."""

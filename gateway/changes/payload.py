@@ -46,6 +46,9 @@ def _upsert(row: ChangedRow, fields: Sequence[RowField]) -> dict[str, Any]:
         match field.name:
             case "node":
                 value[field.key] = row.nodes[field.place]
+            case "object":
+                # Null for lists that are not those of a unified model.
+                value[field.key] = row.nodes.get(field.place)
             case "kind":
                 value[field.key] = row.kind
             case "id":

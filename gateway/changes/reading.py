@@ -160,7 +160,7 @@ class RowReader(Struct, kw_only=True):
     ) -> tuple[GraphQLRequest, RowsDocument]:
         """Return the operation that reads a page of the list."""
         of = self.query
-        names = self._free("first", "after", "where")
+        names = self.free("first", "after", "where")
         first_, after_, where_ = names
         document = rows_document(self.selection, self.core, of.row_type, "nodes")
         meta, order = f"id etag{self.meta}", ""
@@ -210,7 +210,7 @@ class RowReader(Struct, kw_only=True):
 
     def ids_request(self, ids: Sequence[str]) -> tuple[GraphQLRequest, RowsDocument]:
         """Return the operation that reads rows by id."""
-        (ids_,) = self._free("ids")
+        (ids_,) = self.free("ids")
         at = f"nodes(ids: ${ids_})"
         document = rows_document(self.selection, self.core, self.query.row_type, at)
         meta = f"meta: {at} {{ id ... on {self.query.row_type} {{ etag }} }}"
@@ -229,8 +229,8 @@ class RowReader(Struct, kw_only=True):
 
     async def _add_lists(self, rows: Rows, filters: Sequence[Mapping[str, object]]) -> None:
         of = self.query
-        (first_,) = self._free("first")
-        wheres = [self._free(f"where{number}_")[0] for number in range(len(filters))]
+        (first_,) = self.free("first")
+        wheres = [self.free(f"where{number}_")[0] for number in range(len(filters))]
         document = rows_document(self.selection, self.core, of.row_type, "nodes")
         lists = " ".join(
             f"l{number}: {of.name}(first: ${first_}, where: ${name})"
@@ -262,12 +262,19 @@ class RowReader(Struct, kw_only=True):
         theirs = {name: sent[name] for name in document.variables if name in sent}
         return replace(self.request, query=text, variables={**theirs, **own}, operation_name=NAME)
 
-    def _free(self, *names: str) -> tuple[str, ...]:
+    def free(self, *names: str) -> tuple[str, ...]:
         """Return names of variables that the client does not use."""
         end = "_"
         while any(name + end in self.selection.taken for name in names):
             end += "_"
         return tuple(name + end for name in names)
+
+    async def read(
+        self, text: str, own: Mapping[str, Any], declared: str, document: RowsDocument
+    ) -> tuple[dict[str, Raw], Sequence[dict[str, Any]]]:
+        """Return the data and the errors of an operation with these root fields and variables. Raises ReadFailed."""
+        query = f"query {NAME}({declared}{document.declared}) {{ {text} }} {document.fragments}"
+        return await self._data(self._request(query, own, document))
 
     async def _data(
         self, request: GraphQLRequest, *, together: bool = False

@@ -46,7 +46,7 @@ class RowField(Struct, frozen=True):
     key: str
     name: str
     place: str = ""
-    """Name of the selection of the row, if it is ``node``."""
+    """Name of the selection of the row, if it is ``node`` or ``object``."""
 
 
 class PayloadField(Struct, frozen=True):
@@ -58,7 +58,7 @@ class PayloadField(Struct, frozen=True):
 
 
 class RowSelection(Struct, frozen=True):
-    """One selection of ``node``."""
+    """One selection of ``node`` or ``object``."""
 
     place: str
     selections: tuple[SelectionNode, ...]
@@ -69,6 +69,8 @@ class ChangesSelection(Struct, frozen=True, kw_only=True):
 
     fields: tuple[PayloadField, ...]
     rows: tuple[RowSelection, ...]
+    objects: tuple[RowSelection, ...]
+    """The selections of the unified objects of rows."""
     definitions: Mapping[str, FragmentDefinitionNode]
     declared: Mapping[str, str]
     """Variable → its definition."""
@@ -86,6 +88,7 @@ def select_changes(
     fragments = fragments_of(document)
     selection = Selection(operation, fragments, conditions)
     rows: list[RowSelection] = []
+    objects: list[RowSelection] = []
 
     def below(name: str, of: Nodes) -> Iterator[RowField]:
         types = {"upserts": "ChangedRow", "deletes": "RemovedRow"}
@@ -97,6 +100,9 @@ def select_changes(
             if field == "node":
                 place = f"n{len(rows)}"
                 rows.append(RowSelection(place, tuple(_selections(inner))))
+            elif field == "object":
+                place = f"o{len(objects)}"
+                objects.append(RowSelection(place, tuple(_selections(inner))))
             yield RowField(key, field, place)
 
     collected = selection.subfields(nodes, frozenset(("Changes",)))
@@ -108,6 +114,7 @@ def select_changes(
     return ChangesSelection(
         fields=fields,
         rows=tuple(rows),
+        objects=tuple(objects),
         definitions=fragments,
         declared={d.variable.name.value: print_ast(d) for d in definitions},
         taken=frozenset(d.variable.name.value for d in definitions),

@@ -149,7 +149,11 @@ async def _nodes(prepared: Prepared, bound: KeysRoot, item: Loaded) -> Any:
         if plan is None or value is None:
             nodes.append(None)
             continue
-        nodes.append(prepared.node_shape(bound.shape, plan.level.info.csdl).complete(value))
+        # Unified objects are of one type, whose completion is that of the field.
+        complete = bound.shape.complete if bound.shape.view is not None else None
+        if complete is None:
+            complete = prepared.node_shape(bound.shape, plan.level.info.csdl).complete
+        nodes.append(complete(value))
     return nodes if bound.many else nodes[0]
 
 

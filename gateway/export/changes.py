@@ -21,7 +21,7 @@ from .serving import ReadyExport
 
 _DOCUMENT = """query Changes($set: String!, $since: String, $first: Int, $where: JSON) {{
   changes(set: $set, since: $since, first: $first, where: $where) {{
-    upserts {{ kind id etag node {{ ... on {type} {{ {selection} }} }} }}
+    upserts {{ kind id etag {node} {{ ... on {type} {{ {selection} }} }} }}
     deletes {{ id reason }} cursor hasMore lag source guarantee resyncRequired }} }}"""
 
 
@@ -104,7 +104,8 @@ def change_reader(ready: ReadyExport, request: GraphQLRequest) -> ChangeReader:
             hint="Roles give it as a right of the set: subscribe = true.",
         )
     type_name = export.source.row_type(gateway.schema)
-    text = _DOCUMENT.format(type=type_name, selection=export.selected)
+    node = "node: object" if export.source.view else "node"
+    text = _DOCUMENT.format(node=node, type=type_name, selection=export.selected)
     variables: dict[str, Any] = {"set": export.set, "where": export.variables.get("where")}
     return ChangeReader(
         ready=ready,

@@ -56,7 +56,11 @@ def find_source(schema: ODataSchema, name: str) -> ListSource | None:
     root = find_list(schema.catalog, name)
     if root is not None:
         return ListSource(root.name if root.entity_set is None else root.entity_set.name, root)
-    return next((source for source in unified_sources(schema) if source.name == name), None)
+    unified = schema.unified.find_list(name)
+    if unified is None:
+        return None
+    space, field = unified
+    return ListSource(name, field.root, space.name, field.short)
 
 
 def unified_sources(schema: ODataSchema) -> Iterator[ListSource]:

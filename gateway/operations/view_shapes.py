@@ -145,7 +145,8 @@ class ViewShaper:
 
     def object(self, nodes: Nodes, bound: UnifiedType, level: RowRequirements) -> ViewShape:
         """Return the answer for a unified object below ``nodes``, and add what it needs to the level."""
-        collected = self._shaper.selection.subfields(nodes, frozenset((bound.name,)))
+        names = frozenset((bound.name, self._api.interface))
+        collected = self._shaper.selection.subfields(nodes, names)
         fields: list[tuple[str, object]] = []
         for key, own in collected.items():
             name = own[0].name.value

@@ -63,15 +63,28 @@ class EntityLookups:
 
     def of_view(self, view: UnifiedType, text: str) -> KeysRoot:
         """Return the plan of a unified object, by the id of the row behind it. Raises InvalidId."""
-        name, values = parse_id(text, self._operation.catalog.tag)
+        kind, key = self._by_view_id(self._view_kind(view), view, text)
+        return KeysRoot(self._shape, ((kind.plan, key),))
+
+    def of_views(self, view: UnifiedType, ids: Sequence[str]) -> KeysRoot:
+        """Return the plan of unified objects by id; a bad id is an error in its place. Raises PageLimitExceeded."""
+        kind = self._view_kind(view)
+        return self._each(ids, lambda text: self._by_view_id(kind, view, text), MAX_NODES, "ids")
+
+    def _view_kind(self, view: UnifiedType) -> _RowKind:
         level = self._shape.level
         assert level is not None
-        if name != level.info.name:
+        plan = self._operation.read_by_key(level, view.set_name, conditions(view.where))
+        return _RowKind(view.csdl, plan, ())
+
+    def _by_view_id(self, kind: _RowKind, view: UnifiedType, text: str) -> _Lookup:
+        name, values = parse_id(text, self._operation.catalog.tag)
+        info = kind.plan.level.info
+        if name != info.name:
             raise InvalidId(
                 f"This id is not that of a {view.name}.", hint=f"Use the `id` of a {view.name}."
             )
-        plan = self._operation.read_by_key(level, view.set_name, conditions(view.where))
-        return KeysRoot(self._shape, ((plan, id_key(level.info.key, values)),))
+        return kind, id_key(info.key, values)
 
     def nodes(self, ids: Sequence[str]) -> KeysRoot:
         """Return the plan of ``nodes(ids)``; a bad id is an error in its place. Raises PageLimitExceeded."""

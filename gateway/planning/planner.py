@@ -204,7 +204,10 @@ class OperationPlanner:
         if shape.root.kind is RootKind.LIST:
             own = row_arguments(view, arguments)
             return self._in_companies(arguments).list_root(shape, own)
-        return EntityLookups(self, shape).of_view(view, arguments["id"])
+        lookups = EntityLookups(self, shape)
+        if shape.root.kind is RootKind.NODES:
+            return lookups.of_views(view, arguments["ids"])
+        return lookups.of_view(view, arguments["id"])
 
     def _in_companies(self, arguments: Mapping[str, Any]) -> OperationPlanner:
         """Return the planner of a field with these arguments, which may name the companies of all below it."""

@@ -27,7 +27,7 @@ def row_arguments(bound: UnifiedType, arguments: Mapping[str, Any]) -> Mapping[s
         return arguments
     changed = dict(arguments)
     if where:
-        changed["where"] = _where(bound, where)
+        changed["where"] = where_arguments(bound, where)
     if order:
         changed["orderBy"] = [
             {bound.filters[name].order: direction}
@@ -37,7 +37,8 @@ def row_arguments(bound: UnifiedType, arguments: Mapping[str, Any]) -> Mapping[s
     return changed
 
 
-def _where(bound: UnifiedType, where: Mapping[str, Any]) -> dict[str, Any]:
+def where_arguments(bound: UnifiedType, where: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a valid filter of a unified list as that of its rows. Raises BadArgument."""
     terms: list[dict[str, Any]] = []
     for name, value in where.items():
         if value is None:
@@ -45,9 +46,10 @@ def _where(bound: UnifiedType, where: Mapping[str, Any]) -> dict[str, Any]:
         if name not in _LOGIC:
             terms.extend(_condition(bound.filters[name], value, name))
         elif name == "not":
-            terms.append({"not": _where(bound, value)})
+            terms.append({"not": where_arguments(bound, value)})
         else:
-            terms.append({name: [_where(bound, item) for item in value]})
+            items = value if isinstance(value, list) else [value]
+            terms.append({name: [where_arguments(bound, item) for item in items]})
     return terms[0] if len(terms) == 1 else {"and": terms}
 
 
@@ -96,6 +98,11 @@ def conditions(specs: Iterable[Condition]) -> Expr | None:
         operators = {spec.operator: _operand(spec.operand, spec)}
         terms.extend(column_terms(spec.column, operators, Path((spec.column.source,))))
     return all_of(*terms)
+
+
+def condition_arguments(specs: Iterable[Condition]) -> list[dict[str, Any]]:
+    """Return a mapping's conditions as filters of the rows."""
+    return [{spec.column.name: {spec.operator: _operand(spec.operand, spec)}} for spec in specs]
 
 
 def _operand(operand: Any, spec: Condition) -> Any:

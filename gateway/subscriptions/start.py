@@ -11,6 +11,7 @@ import msgspec
 
 from gateway.admission.work import Lane
 from gateway.changes.feed import feed_companies, feed_where
+from gateway.changes.followed import find_followed
 from gateway.config.setting_models import SubscriptionOptions
 from gateway.events import Observer
 from gateway.identity.caller import ANONYMOUS, Caller
@@ -126,8 +127,10 @@ def start_following(
     following = read_following(operation, gateway.schema.core)
     arguments = following.arguments
     stamps = gateway.settings.subscriptions.stamps
-    query = find_change_query(gateway.catalog, arguments["set"], stamps)
+    followed = find_followed(gateway.schema, arguments["set"], stamps)
+    query = followed.query
     where = msgspec.json.encode(arguments.get("where"), order="deterministic")
     companies = arguments.get("companies") or operation.request.companies or ()
     scope = gateway.engine.scope_of(operation.request.caller)
-    return following, query, ("changes", query.name, where, tuple(companies), scope)
+    name = query.name if followed.unified is None else arguments["set"]
+    return following, query, ("changes", name, where, tuple(companies), scope)

@@ -86,7 +86,7 @@ def message_of(one: Subscription, pending: Pending, changes: Changes) -> bytes:
             "data": {
                 "webhook": one.id,
                 "sequence": one.delivered + 1,
-                "set": one.entity_set,
+                "set": one.list,
                 "upserts": changes.upserts,
                 "deletes": changes.deletes,
                 "resyncRequired": changes.resync_required,

@@ -75,6 +75,11 @@ class Subscription(Struct, frozen=True, kw_only=True):
     created: float
     updated: float
 
+    @property
+    def list(self) -> str:
+        """The list as receivers know it: its entity set, or that of a unified model, ``accounting.vendors``."""
+        return self.target.set if "." in self.target.set else self.entity_set
+
 
 class NewSubscription(Struct, frozen=True, kw_only=True):
     """What a caller creates."""

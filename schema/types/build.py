@@ -142,7 +142,13 @@ class ODataSchema(strawberry.Schema):
         has_subscriptions = subscriptions and catalog.has_watchable
         has_companies = catalog.abilities.company_property is not None
         self._changes = (
-            ChangesTypes(self._types, changes, companies=has_companies, streams=has_subscriptions)
+            ChangesTypes(
+                self._types,
+                changes,
+                companies=has_companies,
+                streams=has_subscriptions,
+                objects=self.unified.interface if self.unified else "",
+            )
             if changes is not None and catalog.has_watchable
             else None
         )
@@ -329,6 +335,8 @@ class ODataSchema(strawberry.Schema):
 
     def implementers(self, interface: str) -> tuple[list[str], list[str]]:
         """Return the object types and the interfaces that implement an interface, or that ``_Entity`` stands for."""
+        if self.unified and interface == self.unified.interface:
+            return self.unified.objects(), []
         is_union = interface == ENTITY and self._federated is not None
         return self.catalog.implementers("Node" if is_union else interface, self.entry)
 

@@ -120,8 +120,11 @@ _FIELDS: Mapping[str, tuple[str, tuple[Wire, ...]]] = {
         ),
     ),
 }
+_OBJECT = "The unified object as it is now, if `set` is a list of a unified model; else null."
 _SET = Wire(
-    "set", Ref("String", nullable=False), "The list to follow: `customersV3` or `CustomersV3`."
+    "set",
+    Ref("String", nullable=False),
+    "The list to follow: `customersV3` or `CustomersV3`; or a list of a unified model, such as `accounting.vendors`.",
 )
 _COMPANIES = Wire("companies", Ref("String", many=True), describe.COMPANIES)
 _ARGUMENTS = (
@@ -144,10 +147,20 @@ class ChangesTypes:
     """Creates the definitions of ``changes`` and of its types, by name."""
 
     def __init__(
-        self, types: TypeTable, description: str, *, companies: bool, streams: bool
+        self,
+        types: TypeTable,
+        description: str,
+        *,
+        companies: bool,
+        streams: bool,
+        objects: str = "",
     ) -> None:
-        """``companies``: whether rows belong to companies. ``streams``: whether subscriptions bring ``ChangeKind``."""
+        """``companies``: whether rows belong to companies. ``streams``: whether subscriptions bring ``ChangeKind``.
+
+        ``objects``: the interface of unified objects, if there are any.
+        """
         self._types = types
+        self._objects = objects
         self._companies = companies
         self.wire = Wire(CHANGES, Ref("Changes", nullable=False), description)
         self.names = _TYPES if streams else ("ChangeKind", *_TYPES)
@@ -180,7 +193,9 @@ class ChangesTypes:
         if name not in _FIELDS:
             return None
         description, fields = _FIELDS[name]
-        wires: Mapping[str, Wire] = {wire.name: wire for wire in fields}
+        wires = {wire.name: wire for wire in fields}
+        if name == "ChangedRow" and self._objects:
+            wires["object"] = Wire("object", Ref(self._objects), _OBJECT)
         return GeneratedDefinition(name, lambda: wires, self._plain, description=description)
 
     def _plain(self, wire: Wire) -> GeneratedField:

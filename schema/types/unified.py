@@ -6,12 +6,14 @@ from collections import ChainMap
 from collections.abc import Mapping
 from typing import Any, cast
 
+from graphql import GraphQLAbstractType
 from strawberry.types.enum import StrawberryEnumDefinition
 
 from schema.catalog import Catalog
 from schema.catalog import descriptions as describe
 from schema.catalog.records import Argument, PayloadField
 from schema.unified.api import Namespace, UnifiedApi, UnifiedEntry, UnifiedKind, UnifiedRoot
+from schema.unified.bind import SOURCE
 from schema.unified.filters import UNIFIED_OPERATORS
 from schema.unified.views import UnifiedField, UnifiedType, ViewKind
 from schema.writes.unified import UnifiedWrites
@@ -29,6 +31,9 @@ from .strawberry_definitions import (
 )
 
 _ID = Argument(name="id", type_name="ID", nullable=False, description="The `id` of the object.")
+_IDS = Argument(
+    name="ids", type_name="ID", nullable=False, many=True, description="The `id` of each object."
+)
 _SOURCE = (
     Wire("field", Ref("String", nullable=False), "A field of the object."),
     Wire(
@@ -37,6 +42,7 @@ _SOURCE = (
         "Where it comes from: `EntitySet.Column`, the first one that has a value.",
     ),
 )
+_SOURCES = "Which entity set and column each field comes from."
 _LOGIC = (("and", True), ("or", True), ("not", False))
 
 
@@ -86,8 +92,14 @@ class UnifiedTypes:
             case UnifiedKind.OBJECT:
                 bound = self.api.type(entry.short)
                 return GeneratedDefinition(
-                    entry.name, lambda: bound.fields, self._field, description=_type_text(bound)
+                    entry.name,
+                    lambda: bound.fields,
+                    self._field,
+                    description=_type_text(bound),
+                    interfaces=(self._interface(),) if bound.csdl else (),
                 )
+            case UnifiedKind.INTERFACE:
+                return self._object()
             case UnifiedKind.CONNECTION | UnifiedKind.EDGE:
                 return self._wiring(entry)
             case UnifiedKind.WHERE:
@@ -117,6 +129,24 @@ class UnifiedTypes:
 
     # Objects
 
+    def _interface(self) -> GeneratedDefinition:
+        interface = self._types.named(self.api.interface)
+        return cast("GeneratedDefinition", interface.__strawberry_definition__)  # type: ignore[union-attr]
+
+    def _object(self) -> GeneratedDefinition:
+        """Return what all objects that stand for rows have in common."""
+        sources = Wire(
+            "sources", Ref(f"{self.api.binder.prefix}{SOURCE}", nullable=False, many=True), _SOURCES
+        )
+        fields: Mapping[str, Wire] = {sources.name: sources}
+        return GeneratedDefinition(
+            self.api.interface,
+            lambda: fields,
+            self._source,
+            description="An object of a unified model, which stands for a row.",
+            resolve_type=_never_resolved,
+        )
+
     def _root(self, record: UnifiedRoot) -> GeneratedField:
         resolvers, bound = self._resolvers, self.api.type(record.short)
 
@@ -127,6 +157,10 @@ class UnifiedTypes:
             ref = Ref(f"{bound.name}Connection", nullable=False)
             arguments = self._list_arguments(bound, root=True)
             text = f"{bound.description or bound.name} Rows of {bound.set_name}."
+        elif record.is_several:
+            ref, arguments = Ref(bound.name, nullable=False, many=True, gaps=True), (_IDS,)
+            text = "Several of them by their ids, in this order; null for one that is not there. Rows of"
+            text = f"{text} {bound.set_name}."
         else:
             ref, arguments = Ref(bound.name), (_ID,)
             text = f"One of them by its id; null if there is none. A row of {bound.set_name}."
@@ -316,6 +350,11 @@ class UnifiedTypes:
             one_of=one_of,
             required=lambda: required,
         )
+
+
+def _never_resolved(_value: object, _info: ResolveInfo, _abstract: GraphQLAbstractType) -> str:
+    """Refuse: where the interface is the type of a field, the engine answers it before anything is resolved."""
+    raise NotImplementedError
 
 
 def _model_text(space: Namespace) -> str:

@@ -15,7 +15,7 @@ from schema.catalog import Catalog
 from schema.catalog.names import type_name
 from schema.catalog.records import RootField, RootKind
 
-from .bind import SOURCE, Binder
+from .bind import OBJECT, SOURCE, Binder
 from .filters import TEXT_FILTER
 from .records import EnumSpec, ModelSpec, TypeSpec
 from .views import UnifiedType
@@ -44,6 +44,8 @@ class UnifiedKind(Enum):
     PAYLOADS = "payloads"
     """The results of a list."""
     SOURCE = "source"
+    INTERFACE = "interface"
+    """What all objects have in common."""
 
 
 class UnifiedEntry(Struct, frozen=True):
@@ -55,7 +57,7 @@ class UnifiedEntry(Struct, frozen=True):
 
 
 class UnifiedRoot(Struct, frozen=True, eq=False):
-    """A field of a namespace: a list, or one row by its id."""
+    """A field of a namespace: a list, one row by its id, or several by theirs."""
 
     name: str
     short: str
@@ -65,6 +67,11 @@ class UnifiedRoot(Struct, frozen=True, eq=False):
     def is_list(self) -> bool:
         """Whether it lists rows."""
         return self.root.kind is RootKind.LIST
+
+    @property
+    def is_several(self) -> bool:
+        """Whether it returns several rows by their ids."""
+        return self.root.kind is RootKind.NODES
 
 
 class Namespace:
@@ -102,6 +109,11 @@ class UnifiedApi:
     def __bool__(self) -> bool:
         return bool(self.namespaces)
 
+    @property
+    def interface(self) -> str:
+        """The name of the interface of all objects."""
+        return self.binder.prefix + OBJECT
+
     @cached_property
     def namespaces(self) -> Mapping[str, Namespace]:
         """The root fields, by name. Only names of entity sets are read for them."""
@@ -134,15 +146,29 @@ class UnifiedApi:
         """Yield the fields below a root field: lists and single rows of the types that can be read."""
         catalog = self._catalog
         for spec in model.types.values():
-            for field, kind in ((spec.list, RootKind.LIST), (spec.single, RootKind.BY_KEY)):
+            for field, kind in _root_names(spec):
                 set_name = self.binder.set_of(spec) if field else None
                 if set_name is None or not self.binder.can_list(spec):
                     continue
                 entity_set = catalog.model.entity_sets[set_name]
-                if kind is RootKind.BY_KEY and not catalog.is_node(entity_set.type):
+                if kind is not RootKind.LIST and not catalog.is_node(entity_set.type):
                     continue
                 root = RootField(name=field, kind=kind, entity_set=entity_set, csdl=entity_set.type)
                 yield UnifiedRoot(field, spec.name, root)
+
+    def find_list(self, name: str) -> tuple[Namespace, UnifiedRoot] | None:
+        """Return a list by the names of its root field and its own, ``accounting.vendors``; None if there is none."""
+        above, _, field = name.partition(".")
+        space = self.namespaces.get(above)
+        root = None if space is None else space.fields.get(field)
+        if space is None or root is None or not root.is_list:
+            return None
+        return space, root
+
+    def objects(self) -> list[str]:
+        """Return the names of the types whose objects stand for rows that the catalogue has."""
+        specs = (t for s in self.namespaces.values() for t in s.spec.types.values())
+        return [self.binder.type_name(t.name) for t in specs if self.binder.can_list(t)]
 
     def type(self, short: str) -> UnifiedType:
         """Return a bound type, by its name in the mapping. Raises KeyError."""
@@ -218,6 +244,7 @@ class UnifiedApi:
         if any(_has_texts(t) for model in served for t in model.types.values()):
             yield UnifiedEntry(self.binder.prefix + TEXT_FILTER, UnifiedKind.FILTER)
         yield UnifiedEntry(self.binder.prefix + SOURCE, UnifiedKind.SOURCE)
+        yield UnifiedEntry(self.interface, UnifiedKind.INTERFACE)
 
     def _connections(self, served: Sequence[ModelSpec]) -> frozenset[str]:
         """Return the types of which there are connections."""
@@ -239,3 +266,10 @@ class UnifiedApi:
 def _has_texts(spec: TypeSpec) -> bool:
     """Return whether a type has texts from a table."""
     return any(f.type == "String" and f.values for f in spec.fields.values())
+
+
+def _root_names(spec: TypeSpec) -> Iterator[tuple[str, RootKind]]:
+    """Yield the fields of a namespace that a type has: its list, one object, several objects."""
+    yield spec.list, RootKind.LIST
+    yield spec.single, RootKind.BY_KEY
+    yield f"{spec.list}ById" if spec.list else "", RootKind.NODES

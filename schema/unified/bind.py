@@ -25,6 +25,7 @@ from .records import ConditionSpec, FieldSpec, ItemSpec, JoinSpec, TypeSpec
 from .views import Column, Condition, Item, Step, Steps, UnifiedField, UnifiedType, ViewKind
 
 SOURCE = "UnifiedSource"
+OBJECT = "UnifiedObject"
 _HIDDEN = "the environment lacks it, or your roles do not show it"
 
 

@@ -39,6 +39,7 @@ _OF_TYPE = (
 )
 _OF_JOIN = ("set", "on", "via", "after", "many", "where")
 _OF_WRITES = ("create", "update", "upsert", "delete", "set", "without", "reason")
+_RESERVED = ("Object", "Source")
 _OF_ENUM = ("description", "values")
 
 
@@ -157,8 +158,10 @@ class _Reading:
     def _type(self, namespace: str, name: str, table: Mapping[str, Any]) -> TypeSpec:
         place = self._place(namespace, "types", name)
         self._unknown(place, table, _OF_TYPE)
-        if not _TYPE_NAME.match(name):
-            self._problems.append(f"{place}: a type is called like Account.")
+        if not _TYPE_NAME.match(name) or name in _RESERVED:
+            self._problems.append(
+                f"{place}: a type is called like Account, not {' or '.join(_RESERVED)}."
+            )
         sets = table.get("sets", table.get("set", ()))
         sets = (sets,) if isinstance(sets, str) else tuple(sets)
         if table.get("list") and not sets:

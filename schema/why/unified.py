@@ -47,7 +47,8 @@ def lines(api: UnifiedApi, name: str, writes: Writes | None = None) -> Lines:
 
 def _namespace(space: Namespace) -> Lines:
     yield "what it is", f"the root field of a unified model, version {space.spec.version}"
-    yield "fields", ", ".join(space.fields)
+    yield "fields", ", ".join(name for name, root in space.fields.items() if not root.is_several)
+    yield "by ids", ", ".join(name for name, root in space.fields.items() if root.is_several)
 
 
 def _field_of(api: UnifiedApi, space: Namespace, name: str) -> Lines:
@@ -55,7 +56,8 @@ def _field_of(api: UnifiedApi, space: Namespace, name: str) -> Lines:
     if root is None:
         raise unknown(f"field {space.name}.", name, space.fields)
     bound = api.type(root.short)
-    yield "what it is", f"a {'list' if root.is_list else 'row by its id'} of {bound.name}"
+    what = "list by ids" if root.is_several else "list" if root.is_list else "row by its id"
+    yield "what it is", f"a {what} of {bound.name}"
     yield from _type(bound)
 
 

@@ -32,6 +32,8 @@ class Follower:
     gateway: Gateway
     set: str = "CustomersV3"
     row: str = "... on CustomerV3 { customerAccount creditLimit }"
+    node: str = "node"
+    """``node: object`` for the lists of unified models."""
     where: dict[str, Any] | None = None
     companies: list[str] | None = field(default_factory=lambda: ["usmf"])
     first: int | None = None
@@ -49,7 +51,7 @@ class Follower:
         query = (
             "query($set: String!, $since: String, $first: Int, $where: JSON, $companies: [String!])"
             " { changes(set: $set, since: $since, first: $first, where: $where, companies: $companies)"
-            f" {{ {FIELDS.replace('ROW', self.row)} }} }}"
+            f" {{ {FIELDS.replace('ROW', self.row).replace('node', self.node)} }} }}"
         )
         variables = {
             "set": self.set,

@@ -117,6 +117,19 @@ async def test_each_job_goes_on_where_the_one_before_has_ended(client: Client) -
     assert gone == [{**dict.fromkeys(new), "kind": "DELETED", "id": new["id"]}]
 
 
+async def test_a_job_has_the_objects_of_a_unified_list(client: Client) -> None:
+    request = {"kind": "changes", "set": "directory.roles", "fields": "name license"}
+    job = await ended(
+        client, (await client.http.post("/exports", json=request)).headers["location"]
+    )
+    manifest = (await client.http.get(job["links"]["manifest"])).json()
+    part = (await client.http.get(manifest["parts"][0]["href"])).content
+    line = json.loads(part.splitlines()[0])
+
+    assert job["state"] == "SUCCEEDED"
+    assert line["node"].keys() == {"name", "license"}
+
+
 async def test_a_job_goes_on_at_its_last_part(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

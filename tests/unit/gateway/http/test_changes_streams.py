@@ -60,6 +60,19 @@ async def test_event_streams_bring_changes_and_continue_from_a_cursor(served: Se
     assert "hasMore" not in missed
 
 
+async def test_a_stream_brings_unified_objects(served: Served) -> None:
+    query = """subscription { mine: changes(set: "accounting.customers", companies: ["usmf"], since: "now") {
+      upserts { object { ... on UnifiedCustomer { number creditLimit } } } } }"""
+    async with asked(served, query) as stream:
+        await answer_of(stream)
+        await change(served, 903)
+        found = await answer_of(stream)
+
+    assert [row["object"] for row in found["upserts"]] == [
+        {"number": "US-009", "creditLimit": "903"}
+    ]
+
+
 async def test_a_websocket_brings_the_whole_list_first(served: Served) -> None:
     query = """subscription { changes(set: "CustomerGroups", companies: ["usmf"], first: 3) {
       upserts { id } hasMore } }"""

@@ -66,7 +66,7 @@ def test_what_is_missing_is_null_and_said(assembled: Gateway, tmp_path: Path) ->
         "friend": ("no entity set ClubGhosts",),
     }
     assert "Not available here: no entity set ClubHouses." in bound.fields["house"].description
-    assert list(unified.namespaces["club"].fields) == ["members"]
+    assert list(unified.namespaces["club"].fields) == ["members", "membersById"]
     assert unified.type("Nobody").missing == ("no entity set ClubGhosts",)
 
 

@@ -72,6 +72,20 @@ async def test_the_whole_list_comes_first_if_requested(here: Receiver) -> None:
     assert {message["data"]["set"] for message in here.messages} == {"CustomerGroups"}
 
 
+async def test_a_unified_list_is_sent_in_the_words_of_its_model(here: Receiver) -> None:
+    one = await here.create(
+        set="accounting.customers",
+        fields="number creditLimit",
+        where={"creditLimit": {"gte": "1"}},
+    )
+    await here.here.ask(CREDIT, limit="502")
+    (message,) = await here.settled(1)
+
+    (row,) = message["data"]["upserts"]
+    assert row["node"] == {"number": "US-009", "creditLimit": "502"}
+    assert one["set"] == message["data"]["set"] == "accounting.customers"
+
+
 async def test_failures_are_repeated_in_order_and_become_dead_letters(here: Receiver) -> None:
     one = await here.create(fields="creditLimit")
     here.status = lambda _: 500

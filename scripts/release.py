@@ -30,6 +30,8 @@ from pathlib import Path
 NAME = "d365-graphql-gateway"
 CHART = f"deploy/helm/{NAME}"
 CLIENT = "clients/typescript"
+RECORDED = "tests/releases"
+"""What each version leaves behind, for the tests of those after it."""
 CONTEXT = ("Dockerfile", ".dockerignore")
 """Goes into the image's context beside what .dockerignore admits."""
 SUMS = "SHA256SUMS"
@@ -47,6 +49,8 @@ def release(root: Path, target: Path, *, draft: bool, wheel: Build, client: Buil
     notes = notes_of((root / "CHANGELOG.md").read_text("utf-8"), version, draft=draft)
     if target.exists() and any(target.iterdir()):
         raise ReleaseError(f"{target} is not empty: move it away.")
+    if not draft and not (root / RECORDED / version).is_dir():
+        raise ReleaseError(f"{RECORDED}/{version} is missing: run `make record`, and commit it.")
     time = committed_at(root)
     environment = {**os.environ, "SOURCE_DATE_EPOCH": str(time)}
     target.mkdir(parents=True, exist_ok=True)

@@ -156,6 +156,17 @@ def test_versions_that_differ_make_no_release(
         make(root, tmp_path / "out")
 
 
+def test_a_version_that_is_not_recorded_makes_no_release(tree: Path, tmp_path: Path) -> None:
+    root = tmp_path / "tree"
+    shutil.copytree(tree, root)
+    version = release.agreed_version(root)
+    changelog = (root / "CHANGELOG.md").read_text("utf-8").replace("Unreleased", version, 1)
+    (root / "CHANGELOG.md").write_text(changelog, "utf-8")
+
+    with pytest.raises(release.ReleaseError, match="make record"):
+        release.release(root, tmp_path / "out", draft=False, wheel=no_wheel, client=no_client)
+
+
 def test_changes_that_are_not_committed_make_no_release(tree: Path, tmp_path: Path) -> None:
     root = tmp_path / "tree"
     shutil.copytree(tree, root)

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 from graphql import ExecutionResult, GraphQLError, GraphQLSchema, execute
 from msgspec import Struct, field, structs
 
+from gateway.dimensions.formats import EnvironmentFormats
 from gateway.execution.fast_path import (
     Collector,
     NotCompiled,
@@ -50,6 +51,8 @@ class Context(Struct):
     """See ``Prepared.compiled_nodes``."""
     subgraph: Callable[[], Awaitable[str]]
     """Returns the SDL of the API as a subgraph."""
+    formats: EnvironmentFormats
+    """Those of the environment's display values."""
     payloads: Mapping[str, Payload | GatewayError] = field(default_factory=dict)
     """Response key of a mutation → its result."""
 
@@ -66,8 +69,10 @@ class Completer:
         observe: Observer,
         *,
         compiled: bool,
+        formats: EnvironmentFormats,
     ) -> None:
-        """``compiled``: see ``ExecutionSettings.compiled``."""
+        """``compiled``: see ``ExecutionSettings.compiled``; ``formats``: those of the environment's display values."""
+        self._formats = formats
         self._core = core
         self._dialect = dialect
         self._slicing = slicing
@@ -140,7 +145,11 @@ class Completer:
     async def _complete_slowly(self, query: PlannedQuery, loaded: Sequence[Loaded]) -> Answer:
         by_key = {item.bound.shape.key: item for item in loaded}
         context = Context(
-            query.request, by_key, query.prepared.compiled_nodes(), subgraph=self._subgraph
+            query.request,
+            by_key,
+            query.prepared.compiled_nodes(),
+            subgraph=self._subgraph,
+            formats=self._formats,
         )
         failed = {
             i.bound.shape.key: i.bound.error for i in loaded if isinstance(i.bound, FailedRoot)
@@ -153,7 +162,12 @@ class Completer:
         """Complete the payloads of a mutation operation that has run."""
         prepared, payloads = result.prepared, result.payloads
         context = Context(
-            operation.request, {}, prepared.compiled_nodes(), self._subgraph, payloads
+            operation.request,
+            {},
+            prepared.compiled_nodes(),
+            subgraph=self._subgraph,
+            formats=self._formats,
+            payloads=payloads,
         )
         failed = {k: p for k, p in payloads.items() if isinstance(p, GatewayError)}
         answer = await self._complete_by_core(

@@ -14,11 +14,13 @@ from typing import Any, Protocol
 from graphql import GraphQLResolveInfo
 from msgspec import UNSET
 
+from gateway.dimensions.formats import EnvironmentFormats
 from gateway.documents.collect_fields import custom_names
 from gateway.execution.plan_runner import Loaded
 from gateway.operations.custom_columns import custom_columns
 from gateway.operations.global_ids import node_ids
 from gateway.operations.pages import Edge, Failure, Page
+from gateway.operations.part_columns import divider, parts_columns
 from gateway.operations.row_types import Row, row_type_of
 from gateway.operations.shapes import view_place
 from gateway.operations.value_conversion import each_from_upstream, from_untyped, from_upstream
@@ -49,6 +51,8 @@ class LoadedRoots(Protocol):
     """Response key of a mutation → its result."""
     subgraph: Callable[[], Awaitable[str]]
     """Returns the SDL of the API as a subgraph."""
+    formats: EnvironmentFormats
+    """Those of the environment's display values."""
 
 
 Info = GraphQLResolveInfo[LoadedRoots]
@@ -143,6 +147,8 @@ class LoadedResolvers:
                 return getattr(source, "rest", None)
             case FieldKind.CUSTOM:
                 return self._custom(source, info)
+            case FieldKind.PARTS:
+                return self._parts(field, source, info.context.formats)
             case FieldKind.VALUE | FieldKind.ETAG:
                 raw = getattr(source, row_type.attribute(field))
                 return _value(field, raw)
@@ -165,6 +171,14 @@ class LoadedResolvers:
             else _in_json(column, _value(column, getattr(row, row_type.attribute(column))))
             for name, column in custom_columns(of_type, names)
         }
+
+    def _parts(self, field: Field, row: Row, formats: EnvironmentFormats) -> object:
+        """Return the parts of a display value. Raises GatewayError."""
+        row_type = row_type_of(row)
+        of_type = self._catalog.object(row_type.csdl_of(row) or row_type.level.info.csdl)
+        columns = parts_columns(field, of_type)
+        values = (_present(c, getattr(row, row_type.attribute(c))) for c in columns)
+        return divider(field, formats)(*values)
 
     def _complex(self, field: Field, raw: object) -> object:
         _present(field, raw)

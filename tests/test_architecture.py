@@ -22,7 +22,7 @@ TRANSPORTS = {"aiohttp", "httpx", "starlette", "uvicorn", "msal"}
 FLOORS = (  # lowest first: a module imports its own room and lower floors
     {"process"},
     {"errors"},
-    {"events", "shutdown", "sandbox"},
+    {"events", "shutdown", "sandbox", "dimensions"},
     {"storage"},
     {"config", "documents"},
     {"telemetry"},

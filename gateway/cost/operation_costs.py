@@ -16,6 +16,7 @@ from gateway.errors import CostExceeded, DeadlineExceeded, GatewayError, RateLim
 from gateway.events import CostRefused, CostSettled, Observer
 from gateway.request import Answer, PlannedQuery, ValidOperation
 from gateway.writes.operations import MutationOperation, Mutations
+from gateway.writes.parts_input import selects_parts, takes_parts
 from gateway.writes.references import is_atomic
 
 from .budgets import Balance, Budgets, Terms
@@ -85,7 +86,8 @@ class CostGate:
     def price(self, operation: Priceable) -> Price:
         """Return the price of an operation."""
         if isinstance(operation, PlannedQuery):
-            return price_roots(operation.roots, self._pricing)
+            needs_formats = operation.prepared.needs_formats
+            return price_roots(operation.roots, self._pricing, needs_formats=needs_formats)
         return self._mutation_price(operation)
 
     def estimate(self, operation: Priceable) -> Answer:
@@ -120,6 +122,7 @@ class CostGate:
             self._pricing,
             atomic=is_atomic(operation.operation),
             sizes=batch_sizes(mutations, request),
+            needs_formats=takes_parts(operation) or selects_parts(operation),
         )
 
     async def admit(self, operation: Priceable) -> CostTicket:

@@ -14,8 +14,9 @@ from collections.abc import Iterable, Sequence
 from math import ceil, inf
 from typing import assert_never
 
-from msgspec import Struct, structs
+from msgspec import Struct, field, structs
 
+from gateway.dimensions.formats import FORMATS, PARAMETERS, EnvironmentFormats
 from gateway.odata.batch import FEW_CHUNKS, LONGER, MANY_CHUNKS, MAX_READS
 from gateway.odata.dialect import Dialect
 from gateway.odata.key_filters import long_list
@@ -58,6 +59,8 @@ class Pricing(Struct, frozen=True, kw_only=True):
     max_url_length: int
     """Characters of an address."""
     seconds: SecondsOf
+    formats: EnvironmentFormats = field(default_factory=EnvironmentFormats)
+    """Those of display values, which cost nothing while they are there."""
 
 
 class Tally:
@@ -92,11 +95,22 @@ class Tally:
         return Price(requests=self.requests, pages=self.pages, rows=self.rows, seconds=self.seconds)
 
 
-def price_roots(roots: Sequence[BoundRoot], pricing: Pricing) -> Price:
-    """Return the price of the plan of a query's root fields."""
+def price_roots(
+    roots: Sequence[BoundRoot], pricing: Pricing, *, needs_formats: bool = False
+) -> Price:
+    """Return the price of the plan of a query's root fields; ``needs_formats``: it divides display values."""
     tally = Tally(pricing.seconds)
     price_into(tally, roots, pricing)
+    if needs_formats:
+        price_formats(tally, pricing)
     return tally.price()
+
+
+def price_formats(tally: Tally, pricing: Pricing) -> None:
+    """Add the price of reading the formats of the environment, if they are not there."""
+    if not pricing.formats.is_fresh:
+        for name in (FORMATS, PARAMETERS):
+            tally.add(name, "page", 1, 1)
 
 
 def price_into(tally: Tally, roots: Sequence[BoundRoot], pricing: Pricing) -> None:

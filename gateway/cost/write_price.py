@@ -17,7 +17,7 @@ from gateway.writes.payload_reader import selects_keys_only
 from schema.catalog.records import Verb
 
 from .gate import Price
-from .price import Pricing, Tally, price_by_key, price_children
+from .price import Pricing, Tally, price_by_key, price_children, price_formats
 
 _NATURAL_KEYS = 30
 """Natural keys for which the address of a read has room."""
@@ -42,10 +42,17 @@ def batch_sizes(mutations: Mutations, request: GraphQLRequest) -> BatchSizes:
 
 
 def price_mutations(
-    mutations: Sequence[MutationOutline], pricing: Pricing, *, atomic: bool, sizes: BatchSizes
+    mutations: Sequence[MutationOutline],
+    pricing: Pricing,
+    *,
+    atomic: bool,
+    sizes: BatchSizes,
+    needs_formats: bool = False,
 ) -> Price:
-    """Return the price of a mutation operation."""
+    """Return the price of a mutation operation; ``needs_formats``: it writes or reads parts of display values."""
     tally = Tally(pricing.seconds)
+    if needs_formats:
+        price_formats(tally, pricing)
     if atomic:
         _atomic(mutations, tally)
         # What decides about rows of one set is read once.

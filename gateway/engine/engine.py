@@ -16,12 +16,14 @@ from functools import partial
 from typing import Any
 
 from graphql import OperationType
+from msgspec import structs
 
 from gateway.admission.lanes import LaneChoice
 from gateway.admission.work import working
 from gateway.cache.evicting_writer import EvictingWriter
 from gateway.completion import Completer
 from gateway.cost.gate import OperationGate, Priceable, Ticket
+from gateway.dimensions.formats import EnvironmentFormats
 from gateway.documents.operation_choice import choose_operation
 from gateway.documents.refusal import OperationRefused, refusal
 from gateway.documents.store import Documents
@@ -35,6 +37,7 @@ from gateway.failures import encodable_answer, failure_answer, refused_answer, r
 from gateway.identity.caller import Caller
 from gateway.introspection.answers import Introspection, IntrospectionStore, asks_schema
 from gateway.odata.dialect import Dialect
+from gateway.odata.query import Request
 from gateway.odata.retry import operation_ends_at
 from gateway.odata.upstream import ReadUpstream, Upstream, WriteUpstream
 from gateway.operations.cache import PreparedOperations
@@ -47,6 +50,7 @@ from gateway.writes.audit_trail import WriteAudit, WriteTrail, trail_of
 from gateway.writes.idempotent import IdempotentWrites
 from gateway.writes.keyed_mutations import KeyedMutations
 from gateway.writes.operations import MutationOperation, MutationResult, Mutations
+from gateway.writes.parts_input import takes_parts
 from gateway.writes.references import early_variables, has_references
 from schema.types.build import ODataSchema
 
@@ -59,7 +63,7 @@ from .settings import ExecutionSettings
 class Engine:
     """Executes operations of one schema against one upstream."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of an engine
         self,
         schema: ODataSchema,
         sender: Upstream,
@@ -68,8 +72,14 @@ class Engine:
         observe: Observer,
         introspections: IntrospectionStore | None = None,
         rules: ViewRules | None = None,
+        *,
+        formats: EnvironmentFormats | None = None,
     ) -> None:
-        """``introspections`` keeps long answers of introspection; ``rules`` are those of the schema's role view."""
+        """``introspections`` keeps long answers of introspection; ``rules`` are those of the schema's role view.
+
+        ``formats``: those of the environment's display values.
+        """
+        self.formats = formats or EnvironmentFormats()
         self.audit: WriteAudit | None = None
         """Records writes; None: they are not recorded."""
         self.once = IdempotentWrites()
@@ -83,7 +93,9 @@ class Engine:
         self._observe = observe
         self.reads = Reads(sender, dialect, settings, rules)
         self._documents = Documents(schema.catalog, schema.core, settings.documents)
-        self._prepared = PreparedOperations(schema.catalog, schema.roots, schema.unified)
+        self._prepared = PreparedOperations(
+            schema.catalog, schema.roots, schema.unified, formats=self.formats
+        )
         self.caches = OperationCaches(self._documents, self._prepared)
         self._introspection = Introspection(schema, introspections or IntrospectionStore())
         self._planner = Planner(schema.catalog, schema.core, dialect, settings.plans, rules)
@@ -94,10 +106,13 @@ class Engine:
             self._introspection.subgraph,
             observe,
             compiled=settings.compiled,
+            formats=self.formats,
         )
         self.mutations: Mutations | None = None
         if schema.writes is not None:
-            self.mutations = Mutations(schema.core, schema.writes, self._planner, settings.writes)
+            self.mutations = Mutations(
+                schema.core, schema.writes, self._planner, settings.writes, self.formats
+            )
         # What a schema lacks is refused before anything of the operation is compiled.
         self._served = {OperationType.QUERY}
         if self.mutations is not None:
@@ -235,7 +250,13 @@ class Engine:
         written = await self._introspection.answer(prepared, query.variables.coerced)
         if written is not None:
             return Answer(written=written)
-        loaded = await runner.run(query.roots, raw=self._completer.is_fast(prepared))
+        running = runner.run(query.roots, raw=self._completer.is_fast(prepared))
+        again = query.request.fresh
+        if prepared.needs_formats and (again or not self.formats.is_fresh):
+            formats = runner.load_formats(self.formats, again=again)
+            loaded, _ = await asyncio.gather(running, formats)
+        else:
+            loaded = await running
         if query.request.sink is not None:
             await note_loaded(query.request.sink, loaded)
         return await self._completer.complete_query(query, loaded, runner)
@@ -259,6 +280,11 @@ class Engine:
         assert operation.document.node is not None
         request = operation.request
         reads = MutationReads(self.reads, upstream, trace)
+        sends = not assumes_rows
+        before: list[Request] = []
+        after: list[Request] = []
+        if sends and takes_parts(operation):
+            await reads.load_formats(self.formats, before)
         mutation = MutationOperation(
             document=operation.document.node,
             node=operation.operation,
@@ -271,7 +297,12 @@ class Engine:
             assumes_rows=assumes_rows,
             independent=request.independent,
         )
-        return await self.mutations.perform(mutation, writer, reads)
+        performed = await self.mutations.perform(mutation, writer, reads)
+        if sends and performed.prepared.needs_formats:
+            await reads.load_formats(self.formats, after)
+        if before or after:
+            return structs.replace(performed, requests=(*before, *performed.requests, *after))
+        return performed
 
     async def execute(self, request: GraphQLRequest, shared: ReadContext | None = None) -> Answer:
         """Answer a request, and log it. Raises nothing but CancelledError.

@@ -7,9 +7,11 @@ from collections.abc import Hashable, Sequence
 from msgspec import Struct
 
 from gateway.cache.operation_reads import OperationReads, ReadSharing
+from gateway.dimensions.formats import EnvironmentFormats
 from gateway.execution.caller_upstream import CallerIdentities, CallerUpstream
 from gateway.execution.deadline import Deadline
 from gateway.execution.fetcher import Fetcher, ReadLimits
+from gateway.execution.format_reads import load_formats
 from gateway.execution.key_batches import KeyBatchLoader
 from gateway.execution.plan_runner import PlanRunner
 from gateway.execution.shared_reads import ReadContext, SharedKeyBatchLoader
@@ -143,3 +145,12 @@ class MutationReads(Struct, frozen=True):
     def runner(self, fetcher: Fetcher) -> PlanRunner:
         """Return the runner of plans that reads by this fetcher."""
         return self.reads.runner(fetcher)
+
+    async def load_formats(self, formats: EnvironmentFormats, sent: list[Request]) -> None:
+        """Read the formats of display values, if they are not there; the requests are appended to ``sent``."""
+        if not formats.is_fresh:
+            fetcher = self.fetcher(sent)
+            try:
+                await load_formats(fetcher, formats)
+            finally:
+                await fetcher.close()

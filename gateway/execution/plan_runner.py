@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, assert_never
 
+from gateway.dimensions.formats import EnvironmentFormats
 from gateway.errors import AnswerTooLarge, GatewayError
 from gateway.operations.pages import Failure
 from gateway.planning.plan import (
@@ -32,6 +33,7 @@ from .expanded_children import is_raw
 from .failure_tracker import FailureTracker
 from .fetcher import Fetcher
 from .field_attribution import current_fields, set_fields
+from .format_reads import load_formats
 from .key_batches import BatchRequest
 from .key_chunks import RowsByKey
 from .read_batches import in_batches, is_batching
@@ -81,6 +83,10 @@ class PlanRunner:
             finally:
                 set_fields(fields)
         return list(await asyncio.gather(*(self._root(root, raw=raw) for root in roots)))
+
+    async def load_formats(self, formats: EnvironmentFormats, *, again: bool = False) -> None:
+        """Read the formats of display values, beside the rows that have some."""
+        await load_formats(self._fetcher, formats, again=again)
 
     async def decode_raw(self, loaded: Sequence[Loaded]) -> list[Loaded]:
         """Return the root fields with those decoded and completed that were left raw.

@@ -18,7 +18,7 @@ from gateway.subscriptions.following import NOW, follows
 from gateway.subscriptions.start import start_following
 from gateway.writes.references import is_atomic as atomic
 
-from .reads import dry_run, explain_root, root_error
+from .reads import dry_run, explain_formats, explain_root, root_error
 from .report import (
     Explanation,
     PlannedRequest,
@@ -70,6 +70,8 @@ async def _explain_query(engine: Engine, query: PlannedQuery) -> Explanation:
             feeds.append(Step(field=outline.key, how=outline.how, notes=outline.notes))
         own = (root for outline in outlines for root in outline.roots)
         query = structs.replace(query, roots=(*query.roots, *own))
+    if query.prepared.needs_formats:
+        feeds.append(await explain_formats(engine, trace))
     return Explanation(
         steps=(*(explain_root(item, engine) for item in loaded), *feeds),
         requests=tuple(map(planned_request, trace.requests)),

@@ -14,6 +14,7 @@ from typing import Any, assert_never
 
 from msgspec import structs
 
+from gateway.dimensions.formats import EnvironmentFormats
 from gateway.engine import Engine
 from gateway.errors import GatewayError, UpstreamError, UpstreamNotFound
 from gateway.execution.addresses import (
@@ -23,6 +24,7 @@ from gateway.execution.addresses import (
     without_long_select,
 )
 from gateway.execution.fetcher import Fetcher
+from gateway.execution.format_reads import load_formats
 from gateway.execution.plan_runner import Loaded
 from gateway.execution.trace import Trace
 from gateway.execution.unkeyed import paging_method
@@ -64,6 +66,8 @@ from gateway.shutdown import Shutdown
 from .empty_service import empty_answer
 from .report import COUNT, Step, failed_step, unquote_placeholders
 
+_FORMATS = "order and delimiter of display values"
+
 
 @dataclass
 class _EmptyUpstream:
@@ -86,6 +90,18 @@ async def dry_run(engine: Engine, bound: Sequence[BoundRoot], trace: Trace) -> l
     loaded = await engine.reads.runner(fetcher).run(bound)
     await fetcher.close()
     return loaded
+
+
+async def explain_formats(engine: Engine, trace: Trace) -> Step:
+    """Explain how the formats of display values are read; the requests are in ``trace``."""
+    formats = engine.formats
+    if formats.is_fresh:
+        return Step(field=_FORMATS, how="are there already, so that nothing is sent for them")
+    fetcher = engine.reads.fetcher(_EmptyUpstream(), trace)
+    await load_formats(fetcher, EnvironmentFormats())
+    await fetcher.close()
+    seconds = f"{formats.lifetime:,.0f} s"
+    return Step(field=_FORMATS, how=f"read once for the environment, and used for {seconds}")
 
 
 def planning_error(bound: BoundRoot) -> GatewayError | None:

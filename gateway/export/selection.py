@@ -152,6 +152,11 @@ def _check(catalog: Catalog, field: Field, *, has_selection: bool, is_nested: bo
         raise BadArgument(
             f"fields: {name} is a list of rows.", hint="Export its entity set, and join by the key."
         )
+    if field.parts is not None:
+        raise BadArgument(
+            f"fields: {name} has parts that no column can hold.",
+            hint=f"Export {field.parts.column.name}, the whole display value.",
+        )
     if field.kind not in _OBJECTS:
         if has_selection:
             raise BadArgument(f"fields: {name} has no fields.")

@@ -274,4 +274,5 @@ def abilities_of(dialect: Dialect) -> Abilities:
         filter_to_many=dialect.has_any_all,
         company_property=dialect.company_property,
         has_nulls=dialect.has_nulls,
+        display_values=dialect.display_values,
     )

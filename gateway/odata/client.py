@@ -30,6 +30,7 @@ from gateway.admission.work import Lane, current_work
 from gateway.audit.log import AuditLog
 from gateway.config.profiles import is_stored
 from gateway.config.settings import Settings
+from gateway.dimensions.formats import EnvironmentFormats
 from gateway.errors import (
     OutcomeUnknown,
     UnsupportedQuery,
@@ -138,6 +139,8 @@ class ODataClient:
         clock: Clock | None = None,
         dialect: Dialect | None = None,
     ) -> None:
+        self.formats = EnvironmentFormats()
+        """The formats of the environment's display values."""
         self.audit: AuditLog | None = None
         """Where the writes that it sends are recorded: by those who know what they mean."""
         self.ledger: Ledger | None = None

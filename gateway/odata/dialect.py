@@ -139,6 +139,10 @@ class Dialect:
     """Whether the environment has the texts of label ids, under ``/metadata/Labels``.
     https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/odata#metadata"""
 
+    display_values: bool = False
+    """Whether texts that are called display values hold accounts and dimensions, in segments whose order the service
+    tells.
+    https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/entity-vendor-invoice-header-vendorinvoiceheader"""
     has_entity_categories: bool = False
     """Whether the environment lists the categories of its entity sets, under ``/metadata/DataEntities``.
     https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/odata#metadata"""

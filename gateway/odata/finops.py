@@ -89,6 +89,7 @@ FINOPS = replace(
     service_suffix="/data",
     has_label_service=True,
     has_entity_categories=True,
+    display_values=True,
     errors=INFOLOG,
     account=AccountSets(
         users=UserSet(

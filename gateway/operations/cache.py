@@ -14,6 +14,7 @@ from typing import Any
 
 from graphql import OperationDefinitionNode
 
+from gateway.dimensions.formats import EnvironmentFormats
 from gateway.documents.fingerprint import fingerprint_of
 from gateway.documents.lru_cache import LRUCache
 from gateway.documents.store import Document
@@ -37,10 +38,15 @@ class PreparedOperations:
         roots: Mapping[str, RootField] | None = None,
         unified: UnifiedApi | None = None,
         *,
+        formats: EnvironmentFormats | None = None,
         max_prepared: int = MAX_PREPARED,
         max_compiled: int = MAX_COMPILED,
     ) -> None:
-        """``roots`` are the planned fields of ``Query`` if the schema has more than the catalog."""
+        """``roots`` are the planned fields of ``Query`` if the schema has more than the catalog.
+
+        ``formats``: those by which display values are divided.
+        """
+        self._formats = formats
         self._catalog = catalog
         self._roots = roots
         self._unified = unified
@@ -97,6 +103,7 @@ class PreparedOperations:
             fingerprint.fields,
             self._roots,
             self._unified,
+            formats=self._formats,
         )
         self._compiled.put(key, prepared)
         return prepared

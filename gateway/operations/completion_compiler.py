@@ -20,11 +20,15 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from gateway.dimensions.formats import EnvironmentFormats
+from schema.catalog.display_values import DIMENSION, PARTS
 from schema.catalog.records import Clean, Field, FieldKind, ValueType
+from schema.types.parts import ATTRIBUTES
 
 from .custom_columns import Columns
 from .global_ids import node_ids
 from .pages import Page
+from .part_columns import PartsShape, divider
 from .shapes import (
     ConnectionShape,
     ObjectShape,
@@ -123,8 +127,9 @@ class RootCompletion:
 class Compiler:
     """Writes and compiles the functions of one operation."""
 
-    def __init__(self, tag: str = "") -> None:
-        """``tag``: that of the environment, which ids hold."""
+    def __init__(self, tag: str = "", formats: EnvironmentFormats | None = None) -> None:
+        """``tag``: that of the environment, which ids hold; ``formats``: those of its display values."""
+        self._formats = formats or EnvironmentFormats()
         self._numbers = count()
         self._texts = False
         """Whether decimals of the rows are text already."""
@@ -261,6 +266,9 @@ class Compiler:
                 return "x.rest"
             case FieldKind.CUSTOM:
                 return self._custom(item.columns, level)
+            case FieldKind.PARTS:
+                assert isinstance(item.below, PartsShape)
+                return self._parts(declared, item.below, level)
             case FieldKind.VALUE | FieldKind.ETAG:
                 return self.scalar(declared, f"x.{level.attribute(declared)}", level)
             case FieldKind.COMPLEX:
@@ -285,6 +293,29 @@ class Compiler:
             for name, column in columns
         )
         return f"{{{', '.join(pairs)}}}"
+
+    def _parts(self, declared: Field, shape: PartsShape, level: RowRequirements) -> str:
+        """Return the expression of the parts of a display value."""
+        columns = ", ".join(f"x.{level.attribute(c)}" for c in shape.columns)
+        divide = self.add("P", divider(declared, self._formats))
+        return f"(None if (v := {divide}({columns})) is None else {self.of_parts(shape)})"
+
+    def of_parts(self, shape: PartsShape) -> str:
+        """Return the expression of the answer for the parts ``v``."""
+        answer = self.response([key for key, _, _ in shape.fields])
+        values = (
+            self._part(name, "v", PARTS) if below is None else self._dimensions(below)
+            for _, name, below in shape.fields
+        )
+        return f"{answer}({', '.join(values)})"
+
+    def _dimensions(self, fields: tuple[tuple[str, str], ...]) -> str:
+        answer = self.response([key for key, _ in fields])
+        values = ", ".join(self._part(name, "d", DIMENSION) for _, name in fields)
+        return f"[{answer}({values}) for d in v.dimensions]"
+
+    def _part(self, name: str, parts: str, type_name: str) -> str:
+        return repr(type_name) if name == "__typename" else f"{parts}.{ATTRIBUTES[name]}"
 
     def id_of(self, type_name: str, level: RowRequirements) -> str:
         """Return the expression of the global id of the row ``x``."""

@@ -16,6 +16,7 @@ from typing import Any
 from graphql import DocumentNode, FieldNode, OperationDefinitionNode
 from msgspec import Struct, field, structs
 
+from gateway.dimensions.formats import EnvironmentFormats
 from gateway.documents.collect_fields import Nodes, Selection, fragments_of
 from gateway.documents.fingerprint import fingerprint_of
 from schema.catalog import Catalog
@@ -25,11 +26,11 @@ from schema.unified.api import Namespace, UnifiedApi, UnifiedRoot
 from schema.unified.views import UnifiedType
 
 from .completion_compiler import Compiler, Complete, RootCompletion
+from .connection_parts import ConnectionRequirements
 from .expectations import Expectation
 from .row_types import RowTypes
 from .shapes import (
     TYPENAME,
-    ConnectionRequirements,
     ConnectionShape,
     RowRequirements,
     RowShape,
@@ -137,6 +138,11 @@ class Prepared(Struct, frozen=True, eq=False, kw_only=True):
         return {id(own): id(compiled) for own, compiled in pairs}
 
     @property
+    def needs_formats(self) -> bool:
+        """Whether display values are divided, by the formats of the environment."""
+        return self.shaper.has_parts
+
+    @property
     def is_mixed(self) -> bool:
         """Whether some root fields are not generated."""
         generated = len(self.roots) + len(self.models)
@@ -153,7 +159,7 @@ class Prepared(Struct, frozen=True, eq=False, kw_only=True):
         return node_shape
 
 
-def prepare(
+def prepare(  # noqa: PLR0913 - the parts of an operation
     catalog: Catalog,
     document: DocumentNode,
     operation: OperationDefinitionNode,
@@ -161,15 +167,17 @@ def prepare(
     fields: tuple[FieldNode, ...] | None = None,
     roots: Mapping[str, RootField] | None = None,
     unified: UnifiedApi | None = None,
+    *,
+    formats: EnvironmentFormats | None = None,
 ) -> Prepared:
     """Shape and compile a query operation of a valid document.
 
     ``fields`` are those of its structure, if that is known; ``roots`` are the planned fields of ``Query``, if the
-    schema has more of them than the catalog; ``unified`` are its unified models.
+    schema has more of them than the catalog; ``unified`` are its unified models; ``formats`` those of the environment.
     """
     planned = catalog.roots if roots is None else roots
     selection = Selection(operation, fragments_of(document), conditions)
-    shaper, compiler = Shaper(catalog, selection), Compiler(catalog.tag)
+    shaper, compiler = Shaper(catalog, selection), Compiler(catalog.tag, formats)
     collected = selection.fields((operation.selection_set,), frozenset(("Query",)))
     shapes: list[RootShape] = []
     models: dict[str, ModelShape] = {}

@@ -11,8 +11,7 @@ as something that can be filled.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
-from typing import Literal, Protocol
+from typing import Protocol
 
 import msgspec
 from graphql import FieldNode
@@ -24,15 +23,15 @@ from schema.catalog.records import Field, FieldKind, ObjectInfo, TypeKind
 from schema.types.federation import ENTITY
 from schema.unified.views import Condition, Step, UnifiedType
 
+from .connection_parts import ConnectionRequirements, Part
 from .custom_columns import Columns, custom_columns
 from .expectations import Expectation, ListLengths
+from .part_columns import PartsShape, parts_columns, parts_shape
 
 TYPENAME = "__typename"
 
 Place = tuple[str, str]
 """(declaring CSDL type, property)."""
-Part = Literal["rows", "total", "next", "previous", "cursors"]
-"""A part of a connection: its rows, ``totalCount``, ``hasNextPage``, ``hasPreviousPage``, or cursors."""
 
 
 class RowRequirements(Struct, frozen=True, eq=False, kw_only=True):
@@ -112,37 +111,6 @@ class ChildView(Struct, frozen=True, eq=False):
     """Type and name of the field with these arguments."""
 
 
-class ConnectionRequirements(Struct, frozen=True):
-    """Parts of a connection that are requested, merged over aliases."""
-
-    parts: AbstractSet[Part] = frozenset()
-
-    @property
-    def rows(self) -> bool:
-        """Whether any row is requested."""
-        return "rows" in self.parts
-
-    @property
-    def total(self) -> bool:
-        """Whether ``totalCount`` is requested."""
-        return "total" in self.parts
-
-    @property
-    def next(self) -> bool:
-        """Whether ``hasNextPage`` is requested."""
-        return "next" in self.parts
-
-    @property
-    def previous(self) -> bool:
-        """Whether ``hasPreviousPage`` is requested."""
-        return "previous" in self.parts
-
-    @property
-    def cursors(self) -> bool:
-        """Whether any cursor is requested."""
-        return "cursors" in self.parts
-
-
 class ObjectShape(Struct, frozen=True):
     """The answer for one object type."""
 
@@ -182,7 +150,7 @@ class ShapeField(Struct, frozen=True):
     key: str
     field: Field | None
     """None for ``__typename``."""
-    below: ShapeByType | ConnectionShape | None = None
+    below: ShapeByType | ConnectionShape | PartsShape | None = None
     child: ChildRequirements | None = None
     columns: Columns = ()
     """Of ``customFields``: the names, each with its column if there is one."""
@@ -229,6 +197,8 @@ class Shaper:
         """Makes the shapes of unified objects, if the schema has any."""
         self.catalog = catalog
         self.selection = selection
+        self.has_parts = False
+        """Whether something needs the parts of display values, and so the formats of the environment."""
         self._tables: dict[int, _Tables] = {}
         """id of requirements → what they read."""
         self._parts: dict[int, set[Part]] = {}
@@ -361,6 +331,8 @@ class Shaper:
                 self.need(level, declared)
             case FieldKind.CUSTOM:
                 return ShapeField(key, declared, columns=self._columns(nodes[0], info, level))
+            case FieldKind.PARTS:
+                return ShapeField(key, declared, self.parts(nodes, declared, info, level))
             case FieldKind.REST:
                 self._tables[id(level)].undeclared[name] = declared
             case FieldKind.COMPLEX:
@@ -375,6 +347,16 @@ class Shaper:
         for column in filter(None, dict(named).values()):
             self.need(level, column)
         return named
+
+    def parts(
+        self, nodes: Nodes, declared: Field, info: ObjectInfo, level: RowRequirements
+    ) -> PartsShape:
+        """Return the answer for the parts of a display value, and require its column."""
+        self.has_parts = True
+        columns = parts_columns(declared, info)
+        for column in columns:
+            self.need(level, column)
+        return parts_shape(self.selection, nodes, columns)
 
     def _complex(self, nodes: Nodes, value: Field, level: RowRequirements) -> ShapeByType | None:
         self.need(level, value)

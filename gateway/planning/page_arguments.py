@@ -14,8 +14,8 @@ from msgspec import Struct, structs
 from gateway.errors import BadArgument, InvalidCursor, PageLimitExceeded
 from gateway.odata.dialect import Dialect, NullOrder
 from gateway.odata.literals import parse_value
+from gateway.operations.connection_parts import ConnectionRequirements
 from gateway.operations.cursors import Cursor, fingerprint, parse_cursor, parse_shift
-from gateway.operations.shapes import ConnectionRequirements
 from schema.catalog.records import ObjectInfo
 
 from .page_window import OrderTerm, Window

@@ -32,11 +32,11 @@ from gateway.odata.query import (
     Query,
     Value,
 )
+from gateway.operations.connection_parts import ConnectionRequirements
 from gateway.operations.cursors import Cursor, keyset_cursor, offset_cursor
 from gateway.operations.pages import MakeCursor, Page
 from gateway.operations.raw_rows import RowList
 from gateway.operations.row_types import RowType
-from gateway.operations.shapes import ConnectionRequirements
 from schema.catalog.records import Field
 
 from .filters import all_of

@@ -21,9 +21,10 @@ from gateway.identity.caller import ANONYMOUS, Caller
 from gateway.odata.dialect import Dialect
 from gateway.odata.key_filters import long_list
 from gateway.odata.query import Expr, Query, Resource
+from gateway.operations.connection_parts import ConnectionRequirements
 from gateway.operations.prepared_operation import Prepared, RootShape
 from gateway.operations.row_types import RowType
-from gateway.operations.shapes import ConnectionRequirements, RowRequirements
+from gateway.operations.shapes import RowRequirements
 from gateway.operations.value_conversion import to_literal
 from schema.catalog import Catalog
 from schema.catalog.records import Argument, Field, ObjectInfo, RootKind

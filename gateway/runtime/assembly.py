@@ -29,6 +29,7 @@ from gateway.config.settings import Settings
 from gateway.cost.learned_file import learned_file
 from gateway.cost.operation_costs import CostGate, Costs
 from gateway.cost.price import Pricing
+from gateway.dimensions.formats import LIFETIME, EnvironmentFormats
 from gateway.engine import Engine
 from gateway.errors import SettingsError
 from gateway.events import CompaniesLimited, Observer, SchemaBuilt, log_event
@@ -178,6 +179,7 @@ def open_client(
         from gateway.odata.auth import lane_sign_ins  # noqa: PLC0415 - importing msal takes 0.1 s
 
         client.use_credentials(lane_sign_ins(settings, observe))
+    client.formats = EnvironmentFormats(settings.cache.ttl or LIFETIME)
     client.audit = audit
     client.ledger = Ledger(settings, observe)
     client.sweeps = SweepBook(settings)
@@ -242,6 +244,7 @@ async def assemble(
     started = time.perf_counter()
     loaded = await first_model(settings, document, progress, observe, builds)
     settings = await with_preset_services(settings, client, loaded)
+    client.formats.forget()
     labels = await read_labels(settings, client, loaded, observe)
     profiles = await read_profiles(settings, client, loaded, document.digest, observe)
     gateway = build(settings, client, document.origin, loaded, labels, observe, profiles)
@@ -366,7 +369,7 @@ def executable(
     """Return the schema of a catalogue, and what executes its operations; ``rules``: of the roles whose view it is."""
     schema = build_api_schema(settings, catalog, LoadedResolvers(catalog))
     limits = execution_settings(settings)
-    engine = Engine(schema, client, dialect, limits, observe, store, rules)
+    engine = Engine(schema, client, dialect, limits, observe, store, rules, formats=client.formats)
     engine.lanes = LaneChoice.of(settings)
     if client.callers is not None:
         engine.reads.identities = client
@@ -389,6 +392,7 @@ def cost_gate(costs: Costs, settings: Settings, engine: Engine, observe: Observe
         dialect=engine.dialect,
         max_url_length=settings.max_url_length,
         seconds=costs.learned.seconds,
+        formats=engine.formats,
     )
     return CostGate(costs, pricing, settings.cost, engine.mutations, observe)
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from gateway.dimensions.formats import EnvironmentFormats
 from gateway.errors import BadArgument, BudgetExceeded, SettingsError
 from gateway.odata.dialect import Dialect
 from gateway.odata.entity_id import key_of_address
@@ -60,11 +61,12 @@ class Binder:
         *,
         max_rows: int = MAX_ROWS,
         natural_keys: Mapping[str, Sequence[str]] | None = None,
+        formats: EnvironmentFormats | None = None,
     ) -> None:
         self.writes = writes
         self.catalog = writes.catalog
         self.dialect = dialect
-        self._bodies = BodyBuilder(writes, dialect.title)
+        self._bodies = BodyBuilder(writes, dialect.title, formats)
         self._max_rows = max_rows
         self.natural_keys = NaturalKeys(writes, dialect, natural_keys or {})
 

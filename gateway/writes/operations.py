@@ -18,6 +18,7 @@ from graphql import (
 from graphql.execution.values import VariableValues
 from msgspec import Struct, structs
 
+from gateway.dimensions.formats import EnvironmentFormats
 from gateway.documents.collect_fields import Nodes
 from gateway.errors import GatewayError
 from gateway.identity.caller import ANONYMOUS, Caller
@@ -132,8 +133,14 @@ class Mutations:
     """Runs mutation operations. A client that leaves does not stop a write that has begun."""
 
     def __init__(
-        self, core: GraphQLSchema, writes: Writes, planner: Planner, limits: WriteLimits
+        self,
+        core: GraphQLSchema,
+        writes: Writes,
+        planner: Planner,
+        limits: WriteLimits,
+        formats: EnvironmentFormats | None = None,
     ) -> None:
+        """``formats``: those of the environment's display values."""
         self.limits = limits
         self._core = core
         self._writes = writes
@@ -151,6 +158,7 @@ class Mutations:
             planner.dialect,
             max_rows=limits.max_rows,
             natural_keys=limits.natural_keys,
+            formats=formats,
         )
         self._field_binder = FieldBinder(core, writes, self._binder)
         self._field_names = FieldNames(writes.catalog)

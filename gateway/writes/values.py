@@ -12,12 +12,16 @@ from typing import Any
 
 import msgspec
 
+from gateway.dimensions.formats import EnvironmentFormats
 from gateway.errors import BadArgument
 from gateway.odata.literals import to_json
 from gateway.operations.value_conversion import to_list_item, to_literal
 from schema.catalog import Catalog
+from schema.catalog.display_values import DisplayValue
 from schema.catalog.records import Clean, Field, FieldKind, InputField, ValueType
 from schema.writes import Writes
+
+from .parts_input import display_value
 
 NULL_DATE = "1900-01-01T12:00:00Z"
 _DATES = frozenset({Clean.DATE, Clean.NULL_DATE})
@@ -29,7 +33,11 @@ encode_body = msgspec.json.Encoder(decimal_format="number").encode
 class BodyBuilder:
     """Builds the JSON bodies of one schema's input objects."""
 
-    def __init__(self, writes: Writes, product: str) -> None:
+    def __init__(
+        self, writes: Writes, product: str, formats: EnvironmentFormats | None = None
+    ) -> None:
+        """``formats``: those of the environment's display values."""
+        self._formats = formats or EnvironmentFormats()
         self._writes = writes
         self._product = product
         self._catalog: Catalog = writes.catalog
@@ -41,14 +49,24 @@ class BodyBuilder:
         """
         fields = self._writes.inputs_of(type_name)
         body: dict[str, Any] = {}
+        parts: list[tuple[DisplayValue, str]] = []
         for name, value in values.items():
             field = fields[name]
             if field.of is None or field.of.navigation is not None:
+                continue
+            if field.of.parts is not None:
+                parts.append((field.of.parts, name))
                 continue
             if field.of.kind is FieldKind.REST:
                 body.update(self._rest(type_name, value, f"{what}.{name}"))
             else:
                 body[field.of.source] = self.value(field, value, f"{what}.{name}")
+        # Last: what an account is may be said after it.
+        for value_parts, name in parts:
+            at = f"{what}.{name}"
+            body[value_parts.column.name] = display_value(
+                value_parts, values[name], body, self._formats, at
+            )
         return body
 
     def value(self, field: InputField, value: Any, what: str) -> Any:

@@ -43,6 +43,25 @@ ETAG = "Version of the row, for `ifMatch`; null if the upstream service returns 
 NODE_IDS = "Global IDs; the result keeps their order, with null for objects that do not exist."
 REST = "Properties of this row that the metadata does not declare."
 CUSTOM_FIELDS = "Columns by their upstream names; null for those that this environment lacks."
+PARTS = "The parts of a display value of an account or of dimensions."
+PARTS_INPUT = (
+    "The parts of a display value: an account of the ledger with its dimensions, default dimensions without an account,"
+    " or another account as a whole."
+)
+MAIN_ACCOUNT = (
+    "The main account; null for default dimensions, and if it is no account of the ledger."
+)
+DIMENSIONS = "The dimensions that have a value, in the order of the environment."
+WHOLE_ACCOUNT = (
+    "The whole value, if it is no account of the ledger but a customer, vendor, bank account or the like by the account"
+    " type of the row, or if your role sees it masked; null for accounts of the ledger and default dimensions."
+)
+DIMENSION_PART = "A financial dimension with its value."
+DIMENSION_NAME = "The name of the dimension, such as `CostCenter`."
+DIMENSION_VALUE = "Its value, such as `012`."
+MAIN_ACCOUNT_INPUT = "The main account, for an account of the ledger."
+DIMENSIONS_INPUT = "The dimensions; the others are blank."
+WHOLE_ACCOUNT_INPUT = "A customer, vendor, bank account or the like, as its own list has it."
 CUSTOM_NAMES = "Names of columns, such as `CreditMax`."
 FIRST = "Number of rows from the start of the list, or after `after`."
 AFTER = "A cursor: only rows after it."
@@ -101,6 +120,16 @@ def enum(declared: EnumType, labels: Mapping[str, str]) -> str:
     return _sentence(
         _text(declared.label, declared.description, labels), f"CSDL: `{short(declared.name)}`."
     )
+
+
+def parts(column: str, source: str, *, account_type: str) -> str:
+    """Describe the field with the parts of a display value."""
+    by = (
+        f" By `{account_type}` it may be another account: then `account` has it."
+        if account_type
+        else ""
+    )
+    return f"The parts of `{column}`: main account and dimensions. CSDL: `{source}`.{by}"
 
 
 def prop(

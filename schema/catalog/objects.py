@@ -20,6 +20,7 @@ from schema.model.records import (
 )
 
 from . import descriptions as describe
+from .display_values import PARTS, DisplayValue, display_values
 from .names import Names, field_name
 from .records import (
     CUSTOM_FIELDS,
@@ -146,7 +147,16 @@ class CatalogObjects(CatalogTypes):
         """Return the gateway's own fields → the names of properties that would clash with them."""
         if csdl not in self.model.entity_types:
             return {}
-        return {**_OWN, **_CUSTOM} if self._family_has_id(csdl) else _CUSTOM
+        own = {**_OWN, **_CUSTOM} if self._family_has_id(csdl) else _CUSTOM
+        names = [value.parts_name for value in self.display_values(csdl)]
+        return {**own, **{name: f"{name}Column" for name in names}} if names else own
+
+    def display_values(self, csdl: str) -> Iterator[DisplayValue]:
+        """Yield the columns of rows with display values of accounts and dimensions."""
+        if self.abilities.display_values:
+            for declaring in self.model.lineage(csdl):
+                assert isinstance(declaring, EntityType)
+                yield from display_values(declaring, self.model.enum_types)
 
     def own_fields(self, csdl: str) -> Iterator[Field]:
         """Yield the gateway's own fields of rows."""
@@ -161,6 +171,7 @@ class CatalogObjects(CatalogTypes):
             yield self._etag(csdl)
         if csdl in self.model.entity_types:
             yield _CUSTOM_FIELD
+            yield from map(_parts, self.display_values(csdl))
 
     def _etag(self, csdl: str) -> Field:
         """Return the version field; the whole family shares it, so that interfaces and their types agree."""
@@ -342,3 +353,16 @@ class CatalogObjects(CatalogTypes):
             return None
         sets = model.sets_of_type.get(navigation.target, ())
         return sets[0] if len(sets) == 1 else None
+
+
+def _parts(value: DisplayValue) -> Field:
+    """Return the field with the parts of a display value."""
+    column = value.column.name
+    account_type = field_name(value.account_type) if value.account_type else ""
+    return Field(
+        name=value.parts_name,
+        kind=FieldKind.PARTS,
+        type_name=PARTS,
+        parts=value,
+        description=describe.parts(field_name(column), column, account_type=account_type),
+    )

@@ -23,6 +23,8 @@ from schema.model.records import (
     Singleton,
 )
 
+from .display_values import DisplayValue
+
 
 class Clean(StrEnum):
     """How an upstream value is converted into the GraphQL value."""
@@ -104,6 +106,8 @@ class FieldKind(Enum):
     """The version of a row, an annotation of its JSON."""
     CUSTOM = "custom"
     """Columns that an argument names as the upstream does, as JSON."""
+    PARTS = "parts"
+    """The parts of a display value: main account and dimensions."""
 
 
 class Field(Struct, frozen=True, kw_only=True):
@@ -126,6 +130,8 @@ class Field(Struct, frozen=True, kw_only=True):
     target: str = ""
     """Qualified CSDL type of a complex value or navigation."""
     target_set: str | None = None
+    parts: DisplayValue | None = None
+    """The column of which it has the parts."""
     description: str = ""
 
 
@@ -204,6 +210,8 @@ class InputRole(Enum):
     ORDER = "order"
     WRITE = "write"
     """A value, or complex value, of a row to write."""
+    PARTS = "parts"
+    """The parts of a display value of a row to write."""
     NESTED = "nested"
     """Rows to create below a new row."""
     CREATE = "create"

@@ -12,11 +12,14 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
+from msgspec import structs
+
 from schema.model.records import Navigation, Operation, Property, TypeRef
 from schema.model.snapshot import forget_records
 from schema.policy.records import Right
 from schema.policy.view import RoleView
 
+from .display_values import DisplayValue
 from .naming import RootName, Roots, root_names
 from .records import (
     Field,
@@ -235,6 +238,7 @@ class RoleCatalog(Catalog):
 
     def _each_shown(self, csdl: str, fields: Iterable[Field]) -> Iterator[Field]:
         properties, navigations = dict[tuple[str, str], Property](), set[tuple[str, str]]()
+        shown = {value.parts_name: value for value in self.display_values(csdl)}
         for declaring in self.model.lineage(csdl):
             properties.update(((declaring.name, p.name), p) for p in declaring.properties)
             navigations.update((declaring.name, n.name) for n in declaring.navigations)
@@ -243,18 +247,32 @@ class RoleCatalog(Catalog):
             if field.navigation is not None:
                 if place in navigations and self.is_served(field.target):
                     yield field
-            elif field.kind is FieldKind.CUSTOM:
-                yield field
+            elif field.kind is FieldKind.PARTS:
+                if field.name in shown:
+                    yield structs.replace(field, parts=shown[field.name])
             elif field.kind not in _VALUES:
-                if (
-                    self.is_node(csdl)
-                    if field.kind is not FieldKind.REST
-                    else self.model.is_open(csdl)
-                ):
+                if self._has_own(csdl, field):
                     yield field
             elif place in properties:
                 prop = properties[place]
                 yield field if prop is field.prop else self._changed(csdl, field, prop)
+
+    def _has_own(self, csdl: str, field: Field) -> bool:
+        """Return whether rows have one of the gateway's own fields."""
+        if field.kind is FieldKind.CUSTOM:
+            return True
+        return self.model.is_open(csdl) if field.kind is FieldKind.REST else self.is_node(csdl)
+
+    def display_values(self, csdl: str) -> Iterator[DisplayValue]:
+        """Yield the columns with display values that show, together with what says of which account they are."""
+        access = self.visibility.access
+        for value in self._whole.display_values(csdl):
+            declaring = value.declared_by
+            columns = {p.name: p for p in self.model.entity_types[declaring].properties}
+            column = columns.get(value.column.name)
+            if column is not None and (not value.account_type or value.account_type in columns):
+                is_plain = access(declaring, column.name).is_plain
+                yield structs.replace(value, column=column, may_be_masked=not is_plain)
 
     def _changed(self, csdl: str, field: Field, prop: Property) -> Field:
         is_key = prop.name in self.key_of(csdl)

@@ -9,6 +9,7 @@ from schema.model.edm import EDM, NOT_IN_ROWS
 from schema.model.records import Model, Property, TypeRef, short
 
 from . import descriptions as describe
+from .display_values import PARTS_TYPES
 from .names import Names, add_prefix, field_name, type_name
 from .naming import NO_TABLES, Families, NameTables, Naming
 from .records import Clean, EnumInfo, TypeEntry, TypeKind, ValueType
@@ -20,6 +21,7 @@ RESERVED_TYPES = (
     *("UserError", "FieldConflict", "EntityChanged", "ChangeKind"),
     *("Changes", "ChangedRow", "RemovedRow", "RemovalReason", "ChangeSource", "ChangeGuarantee"),
     *("Aggregate", "AggregateGroup", "AggregateFunction", "AggregateHaving", "AggregateOrder"),
+    *PARTS_TYPES,
     *("_Any", "_Entity", "_Service"),
     *("String", "Int", "Float", "Boolean", "ID", *SCALARS),
 )

@@ -39,6 +39,8 @@ class Abilities:
     company_property: str | None = None
     has_nulls: bool = True
     """Whether absent values are null; if not, an absent date is 1900-01-01 and an absent text is empty."""
+    display_values: bool = False
+    """Whether texts that are called display values hold accounts and dimensions, in segments."""
 
 
 def is_no_yes(enum: EnumType) -> bool:

@@ -89,8 +89,11 @@ class Rows:
         if kind is TypeKind.WHERE:
             logic = map(input_member, self._catalog.logic_fields(entry))
             return Alike(rows, logic, self._conditions(csdl, family.navigations))
-        if kind is TypeKind.CREATE_INPUT:
-            return Alike(rows, (), self._inputs(kind, csdl, family.navigations))
+        if kind in _INPUTS:
+            parts = (f for f in self._catalog.own_fields(csdl) if f.parts is not None)
+            own = tuple(self._inputs(kind, csdl, parts))
+            is_new = kind is TypeKind.CREATE_INPUT
+            return Alike(rows, own, self._inputs(kind, csdl, family.navigations) if is_new else ())
         return Alike(rows)
 
     def key(self, csdl: str) -> tuple[Member, ...] | None:

@@ -29,7 +29,12 @@ from .type_records import DescribedType, Member, Value
 
 _LINK = "https://specs.apollo.dev/federation/v"
 _NODE_FIELDS = frozenset({"node", "nodes"})
-_SHARED = frozenset({"PageInfo", "UserError", "FieldConflict", "Aggregate", "AggregateGroup"})
+_SHARED = frozenset(
+    {
+        *("PageInfo", "UserError", "FieldConflict", "Aggregate", "AggregateGroup"),
+        *("DisplayValueParts", "DimensionValuePart"),
+    }
+)
 _ONE_OF = "directive @oneOf on INPUT_OBJECT"
 """Declared here because Apollo's composition does not define it by itself."""
 _REQUEST = 10

@@ -18,6 +18,7 @@ from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.types.field import StrawberryField
 
 from schema.catalog import Catalog
+from schema.catalog.display_values import DIMENSION, DIMENSION_INPUT, PARTS, PARTS_INPUT
 from schema.catalog.records import RootField, RootKind, TypeEntry
 from schema.errors import NameCollisionError, SchemaError
 from schema.unified.api import Namespace, UnifiedApi
@@ -34,6 +35,7 @@ from .inputs import INPUT_KINDS, InputTypes
 from .lazy import LazyFields, LazySchema, LazyTypes
 from .mutations import ATOMIC, PAYLOAD_KINDS, VALUE_FROM, MutationTypes
 from .objects import ObjectTypes
+from .parts import PartsTypes
 from .printing import print_sdl
 from .resolvers import Resolvers
 from .strawberry_converter import GeneratingConverter, is_one_of
@@ -158,6 +160,12 @@ class ODataSchema(strawberry.Schema):
             *(_FIXED_BY_SUBSCRIPTIONS if has_subscriptions else ()),
             *(() if self._changes is None else self._changes.names),
             *(_FIXED_BY_AGGREGATES if aggregates else ()),
+            *((PARTS, DIMENSION) if catalog.abilities.display_values else ()),
+            *(
+                (PARTS_INPUT, DIMENSION_INPUT)
+                if self.writes and catalog.abilities.display_values
+                else ()
+            ),
             *(() if self._federated is None else self._federated.names),
         )
         self._fixed = tuple(
@@ -168,6 +176,7 @@ class ODataSchema(strawberry.Schema):
         self._objects = ObjectTypes(catalog, resolvers, self._types)
         self._inputs = InputTypes(catalog, self._types, self.writes)
         self._aggregates = AggregateTypes(resolvers, self._types) if aggregates else None
+        self._parts = PartsTypes(self._types) if catalog.abilities.display_values else None
         self._unified = (
             UnifiedTypes(self.unified, catalog, resolvers, self._types, written)
             if self.unified
@@ -390,6 +399,8 @@ class ODataSchema(strawberry.Schema):
             fixed = self._changes.fixed(name)
         if fixed is None and self._aggregates is not None:
             fixed = self._aggregates.fixed(name)
+        if fixed is None and self._parts is not None:
+            fixed = self._parts.fixed(name)
         if fixed is None and self._unified is not None:
             fixed = self._unified.fixed(name)
         return fixed

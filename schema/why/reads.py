@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from schema.catalog import RESERVED_TYPES, Catalog
+from schema.catalog.display_values import DisplayValue
 from schema.catalog.records import (
     Clean,
     Field,
@@ -205,6 +206,14 @@ def _enum_value(catalog: Catalog, entry: TypeEntry, member: str) -> Lines:
         yield "label", _label(catalog, declared.label)
 
 
+def _parts(value: DisplayValue) -> Lines:
+    yield "origin", "added by the gateway: the parts of a display value"
+    yield "CSDL", f"{value.declared_by}.{value.column.name}"
+    yield "format", f"{value.format}, as the environment tells (DimensionIntegrationFormats)"
+    if value.account_type:
+        yield "account type", value.account_type
+
+
 def _label(catalog: Catalog, label: str) -> str:
     text = catalog.labels.get(label)
     return f"{text} ({label})" if text else label
@@ -223,6 +232,9 @@ def _field(catalog: Catalog, entry: TypeEntry, field: Field) -> Lines:
         return
     if field.kind is FieldKind.CUSTOM:
         yield "origin", "added by the gateway: columns of the row by their upstream names"
+        return
+    if field.parts is not None:
+        yield from _parts(field.parts)
         return
     yield "CSDL", f"{field.declared_by}.{field.source}"
     yield "sets", ", ".join(catalog.model.sets_of_type.get(entry.csdl, ())) or "none"

@@ -26,6 +26,7 @@ from .shared import Lines, argument_type, marks, result_type, type_notation, unk
 _PAYLOADS = (TypeKind.PAYLOAD, TypeKind.PAYLOADS, TypeKind.OPERATION_PAYLOAD)
 _ROLES = {
     InputRole.WRITE: "a value to write; not sent if omitted",
+    InputRole.PARTS: "the parts of a display value, which the gateway joins; not sent if omitted",
     InputRole.NESTED: "rows to create below the new row",
     InputRole.CREATE: "the rows to create, in order",
     InputRole.KEY: "the key of the row",
@@ -171,6 +172,10 @@ def _input(writes: Writes, entry: TypeEntry, field: InputField) -> Lines:
     of = field.of
     if of is None:
         return
+    if of.parts is not None:
+        yield "CSDL", f"{of.parts.declared_by}.{of.parts.column.name}"
+        yield "description", of.description
+        return
     yield (
         "CSDL",
         f"{of.declared_by}.{of.source}" if of.source else "undeclared properties of an open type",
@@ -210,6 +215,8 @@ def _absence(writes: Writes, entry: TypeEntry, field: Field) -> str:
         return "added by the gateway to every row; pass a version as ifMatch"
     if field.navigation is not None:
         return _not_nested(writes, entry, field)
+    if field.parts is not None:
+        return "its display value cannot be written here, or must be set as it is"
     key = writes.catalog.key_of(entry.csdl)
     if entry.kind is TypeKind.KEY:
         return "not part of the key"

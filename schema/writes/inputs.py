@@ -13,6 +13,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from schema.catalog import Catalog
+from schema.catalog.display_values import PARTS_INPUT
 from schema.catalog.records import (
     Field,
     FieldKind,
@@ -138,7 +139,7 @@ class WriteInputs:
         if kind is TypeKind.PATCH:
             key = self._catalog.key_of(csdl)
             takes = self._takes(_CHANGED)
-            return lambda f: takes(f) and f.source not in key, self._written
+            return lambda f: takes(f) and _column(f) not in key, self._written
         takes = self._takes(_CREATED)
         if kind is not TypeKind.CREATE_INPUT:
             return takes, self._written
@@ -158,7 +159,11 @@ class WriteInputs:
         def takes(field: Field) -> bool:
             prop, kind = field.prop, field.kind
             if prop is None:
-                return kind is _REST
+                parts = field.parts
+                if parts is None:
+                    return kind is _REST
+                # What a create must set must be there as it is.
+                return is_given(parts.column) and not parts.column.required
             return is_given(prop) and (kind is not _COMPLEX or has_input(prop))
 
         return takes
@@ -205,6 +210,8 @@ class WriteInputs:
 
     def _written(self, field: Field, *, required: bool = False) -> InputSpec:
         type_name = field.type_name
+        if field.parts is not None:
+            return InputSpec(InputRole.PARTS, PARTS_INPUT, True, field.description)
         if field.kind is _COMPLEX and self._catalog.is_served(field.target):
             type_name = self._name_of(TypeKind.VALUE_INPUT, field.target)
         return InputSpec(InputRole.WRITE, type_name, not required, field.description)
@@ -248,3 +255,7 @@ class WriteInputs:
 
     def _name_of(self, kind: TypeKind, csdl: str) -> str:
         return companion_name(self._catalog, kind, csdl)
+
+
+def _column(field: Field) -> str:
+    return field.source if field.parts is None else field.parts.column.name

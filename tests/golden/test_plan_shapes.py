@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 
+from gateway.dimensions.formats import MAIN_ACCOUNT, Formats
 from gateway.documents.refusal import OperationRefused
 from gateway.engine import Engine
 from gateway.planning.plan import ListRoot, ReadPlan
@@ -19,6 +20,8 @@ VARIANTS = 3
 
 
 def all_differences(by: Engine, request: GraphQLRequest) -> list[str]:
+    # All texts of the rows are one segment.
+    by.formats.put(Formats("-", (MAIN_ACCOUNT,), ("Department",)))
     try:
         operation = by.read(request)
         query = by.plan(operation)

@@ -13,6 +13,7 @@ from gateway.cost.write_price import batch_sizes, price_mutations
 from gateway.documents.refusal import OperationRefused
 from gateway.runtime.assembly import Gateway
 from gateway.writes.operations import MutationOperation
+from gateway.writes.parts_input import selects_parts, takes_parts
 from gateway.writes.references import is_atomic
 from tests.support.cases import Case, all_cases, engine
 from tests.support.write_cases import WriteCase, prepared, write_cases
@@ -67,7 +68,11 @@ async def test_reads_are_priced_as_they_are_sent(sandboxed: Gateway, expand: str
         except OperationRefused:
             continue
         limit = case.settings.get("max_url_length", 2_000)
-        price = price_roots(query.roots, pricing_of(sandboxed, limit))
+        price = price_roots(
+            query.roots,
+            pricing_of(sandboxed, limit),
+            needs_formats=query.prepared.needs_formats,
+        )
         if round(price.requests) != sent_by(case, suffix):
             differing[case.name] = (round(price.requests), sent_by(case, suffix))
 
@@ -104,6 +109,7 @@ async def test_writes_are_priced_as_they_are_sent(case: WriteCase) -> None:
             pricing_of(gateway, 2_000),
             atomic=is_atomic(operation.operation),
             sizes=batch_sizes(by.mutations, case.request),
+            needs_formats=takes_parts(operation) or selects_parts(operation),
         )
     sent = len(_REQUEST.findall(case.path.with_suffix(".exchange").read_text("utf-8")))
 

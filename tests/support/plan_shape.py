@@ -37,6 +37,7 @@ from gateway.planning.page_window import keyset_cursors, offset_cursors
 from gateway.planning.plan import BoundRoot, CallRoot, FailedRoot, KeysRoot, ListRoot, ReadPlan, Via
 from gateway.request import PlannedQuery, ValidOperation
 from schema.catalog import Catalog
+from schema.catalog.display_values import PARTS
 from schema.catalog.records import Field, FieldKind, RootKind
 from schema.types.build import ODataSchema
 
@@ -131,7 +132,7 @@ class RequiredShape:
 
     def _shape(self, name: str, nodes: Sequence[FieldNode]) -> Shape:
         named = self._core.type_map[name]
-        if is_leaf_type(named):
+        if is_leaf_type(named) or name == PARTS:  # the parts of one value, some of which are null
             return None
         if is_abstract_type(named):
             entry = self._catalog.entry(name)

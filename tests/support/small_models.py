@@ -15,6 +15,7 @@ from graphql import (
 )
 
 from schema.catalog import Catalog
+from schema.catalog.display_values import PARTS_TYPES
 from schema.catalog.records import CUSTOM_FIELDS, Field, MutationField, PayloadField, RootField
 from schema.catalog.values import Abilities
 from schema.model.records import (
@@ -168,9 +169,11 @@ def faults(schema: GraphQLSchema) -> list[GraphQLError]:
 def eager(core: GraphQLSchema) -> GraphQLSchema:
     """The schema that graphql-core makes eagerly of the same types; it must hold the same types and no others.
 
-    Named for it are the types that no field need lead to: the scalars, and the possible types of interfaces.
+    Named for it are the types that no field need lead to: the scalars, the parts of display values, and the possible
+    types of interfaces.
     """
-    fixed = ("Int", "Float", "ID", "PageInfo", "SortDirection", *DEFINITIONS)
+    parts = (name for name in PARTS_TYPES if name in core.type_map)
+    fixed = ("Int", "Float", "ID", "PageInfo", "SortDirection", *DEFINITIONS, *parts)
     implementers = (t for t in core.type_map.values() if is_object_type(t) and t.interfaces)
     query, mutation = (
         made and GraphQLObjectType(made.name, dict(made.fields), description=made.description)

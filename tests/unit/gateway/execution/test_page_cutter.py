@@ -14,9 +14,9 @@ from gateway.errors import UpstreamMalformed
 from gateway.execution.page_cutter import Cutter
 from gateway.odata.dialect import ODATA
 from gateway.odata.finops import FINOPS
+from gateway.operations.connection_parts import ConnectionRequirements
 from gateway.operations.cursors import Cursor
 from gateway.operations.pages import Failure, Page
-from gateway.operations.shapes import ConnectionRequirements
 from gateway.planning.page_window import OrderTerm, Window
 from tests.support.zoo_model import DIALECTS, schema_of
 

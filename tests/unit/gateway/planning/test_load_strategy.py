@@ -11,8 +11,8 @@ from msgspec import structs
 from gateway.errors import UnsupportedQuery
 from gateway.odata.dialect import ODATA, Dialect
 from gateway.odata.query import Compare, Expr, Literal, Operator, Path
+from gateway.operations.connection_parts import ConnectionRequirements
 from gateway.operations.cursors import Cursor
-from gateway.operations.shapes import ConnectionRequirements
 from gateway.planning.joins import join_of
 from gateway.planning.load_strategy import Expansion, Relation, expansion, fallback_strategy
 from gateway.planning.page_arguments import Paging

@@ -10,8 +10,8 @@ from gateway.errors import BadArgument, GatewayError, InvalidCursor, PageLimitEx
 from gateway.odata.dialect import ODATA
 from gateway.odata.query import FALSE, Query, Resource
 from gateway.odata.render import filter_text
+from gateway.operations.connection_parts import ConnectionRequirements
 from gateway.operations.cursors import Cursor, keyset_cursor, offset_cursor
-from gateway.operations.shapes import ConnectionRequirements
 from gateway.planning.page_arguments import Paging
 from gateway.planning.page_window import (
     OrderTerm,

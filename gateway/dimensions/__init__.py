@@ -1,0 +1,1 @@
+"""Financial dimensions: display values divided into main account and dimensions, and put together again. Pure."""

@@ -167,6 +167,11 @@ class FederationOptions(BaseModel):
         description="Node, node and nodes in a supergraph: inaccessible hides them, omit leaves them out, shared"
         " shares them with other subgraphs.",
     )
+    unified: Literal["own", "shared"] = Field(
+        default="own",
+        description="Unified models in a supergraph: own for the only gateway that has them there, or with a"
+        " type_prefix; shared if several gateways of different entity sets have them.",
+    )
     tags: Annotated[dict[str, Names], NoDecode, Json, AfterValidator(_tags)] = Field(
         default={},
         description="Pattern of entity sets = @tag names of their types and root fields.",

@@ -46,6 +46,7 @@ def build_api_schema(
         changes=changes_text(settings) if settings.changes.enabled else None,
         aggregates=settings.aggregates.enabled,
         unified=unified_models(settings),
+        unified_prefix=settings.federation.unified == "own" or bool(catalog.type_prefix),
         federation=federation_options(settings) if subgraph else None,
     )
 

@@ -14,6 +14,7 @@ def federation_options(settings: Settings) -> Federation | None:
     return Federation(
         version=options.version,
         node=options.node,
+        unified=options.unified,
         page=settings.default_page_size,
         tags=options.tags,
     )

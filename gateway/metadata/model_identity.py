@@ -66,6 +66,7 @@ NOT_DECIDING = frozenset(
         *("aggregates", "changes", "jobs", "unified", "scim", "packages", "hooks", "webhooks"),
         "cost",
         *("federation.enabled", "federation.version", "federation.node", "federation.tags"),
+        "federation.unified",
         # the part that a profile serves has a snapshot of its own, by the names of its sets
         *("profiles", "serve_all"),
         # they hide, and name nothing

@@ -2,7 +2,7 @@
 
     @key             natural key and ``id`` of every object type with a global id
     @shareable       PageInfo, aggregates, what is the same in every mutation, payloads of actions and services,
-                     complex values
+                     complex values; of unified models what subgraphs share (setting ``federation.unified``)
     @inaccessible    ``Node``, ``node``, ``nodes`` (or they are left out, or shared: setting ``federation.node``)
     @tag             by patterns of entity sets
     @listSize, @cost on lists, and on what takes requests of its own upstream (from version 2.9 on)
@@ -25,6 +25,7 @@ from schema.types.federation import Federation
 from schema.types.subscriptions import SUBSCRIPTION_TYPES
 
 from .sdl import Marks, print_types
+from .shared_unified import SharedUnified
 from .type_records import DescribedType, Member, Value
 
 _LINK = "https://specs.apollo.dev/federation/v"
@@ -56,6 +57,8 @@ class Federated(Marks):
         self._catalog = schema.catalog
         self._federation = federation
         self._tags_of = lru_cache(maxsize=1_000)(self._find_tags)
+        shared = federation.unified == "shared"
+        self._unified = SharedUnified(schema.unified) if shared else None
         lists = '["first", "last"]', '["nodes", "edges"]'
         self._list_size = (
             f" @listSize(assumedSize: {federation.page}, slicingArguments: {lists[0]},"
@@ -81,12 +84,16 @@ class Federated(Marks):
         # Subscriptions are omitted: routers offer them by other means, and they refer to Node, which may be omitted.
         if name in SUBSCRIPTION_TYPES or name in CHANGES_TYPES:
             return False
+        if self._unified is not None and not self._unified.shows(name):
+            return False
         return name != "Node" or self._federation.node != "omit"
 
     def shows_field(self, owner: str, name: str) -> bool:
         """Return False for ``node`` and ``nodes`` if the settings omit them, and for ``changes``."""
         # Two gateways have two of them, and a supergraph has one.
         if owner == "Query" and name == CHANGES:
+            return False
+        if self._unified is not None and not self._unified.shows_field(owner, name):
             return False
         return owner != "Query" or name not in _NODE_FIELDS or self._federation.node != "omit"
 
@@ -95,6 +102,8 @@ class Federated(Marks):
         if shown.name == "Node":
             return " @inaccessible" if self._federation.node == "inaccessible" else ""
         if shown.name in _SHARED:
+            return " @shareable"
+        if self._unified is not None and self._unified.is_shareable(shown.name):
             return " @shareable"
         entry = self._schema.entry(shown.name)
         if entry is None:
@@ -134,6 +143,8 @@ class Federated(Marks):
             # Inaccessible fields must be shareable as well, or two gateways would not compose.
             hidden = self._federation.node == "inaccessible"
             return " @inaccessible @shareable" if hidden else " @shareable"
+        if self._unified is not None and self._unified.is_shared_root(field.name):
+            return " @shareable"
         root: RootField | None = self._schema.roots.get(field.name)
         marks = "" if root is None else "".join(self._tags_of(root.csdl))
         if not self._federation.has_costs or root is None:

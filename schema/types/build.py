@@ -73,6 +73,7 @@ def build_schema(  # noqa: PLR0913 - the parts of an API
     changes: str | None = None,
     aggregates: bool = False,
     unified: Sequence[ModelSpec] = (),
+    unified_prefix: bool = True,
     federation: Federation | None = None,
     extra_query: type | None = None,
     extra_types: Sequence[type] = (),
@@ -81,9 +82,10 @@ def build_schema(  # noqa: PLR0913 - the parts of an API
 
     Without ``writes`` it has no mutations, without ``aggregates`` no fields that aggregate lists. ``subscriptions`` and
     ``changes`` need rows with global ids; ``changes`` is the description of that field, None: there is none. Of the
-    ``unified`` models those are served that the catalogue has entity sets for. With ``federation`` the schema is a
-    subgraph. ``extra_query`` is an ordinary ``@strawberry.type`` class whose fields are added to ``Query`` and resolved
-    by Strawberry as usual. Raises NameCollisionError if a hand-written name equals a generated one.
+    ``unified`` models those are served that the catalogue has entity sets for; without ``unified_prefix`` their root
+    fields have no prefix, so that they are the same in other subgraphs. With ``federation`` the schema is a subgraph.
+    ``extra_query`` is an ordinary ``@strawberry.type`` class whose fields are added to ``Query`` and resolved by
+    Strawberry as usual. Raises NameCollisionError if a hand-written name equals a generated one.
     """
     return ODataSchema(
         catalog,
@@ -93,6 +95,7 @@ def build_schema(  # noqa: PLR0913 - the parts of an API
         changes=changes,
         aggregates=aggregates,
         unified=unified,
+        unified_prefix=unified_prefix,
         federation=federation,
         extra_query=extra_query,
         extra_types=extra_types,
@@ -112,6 +115,7 @@ class ODataSchema(strawberry.Schema):
         changes: str | None = None,
         aggregates: bool = False,
         unified: Sequence[ModelSpec] = (),
+        unified_prefix: bool = True,
         federation: Federation | None = None,
         extra_query: type | None = None,
         extra_types: Sequence[type] = (),
@@ -125,11 +129,12 @@ class ODataSchema(strawberry.Schema):
             changes=changes,
             aggregates=aggregates,
             unified=unified,
+            unified_prefix=unified_prefix,
             extra_query=extra_query,
             extra_types=extra_types,
         )
         self.writes = writes or None
-        self.unified = UnifiedApi(unified, catalog)
+        self.unified = UnifiedApi(unified, catalog, has_prefix=unified_prefix)
         """The unified models that are served."""
         self._types = TypeTable(self._make)
         written = None

@@ -69,6 +69,8 @@ class Federation:
     """Version of https://specs.apollo.dev/federation."""
     node: Literal["inaccessible", "omit", "shared"] = "inaccessible"
     """How ``Node``, ``node`` and ``nodes`` appear in the supergraph."""
+    unified: Literal["own", "shared"] = "own"
+    """Whether other subgraphs may have unified models as well."""
     page: int = 50
     """Assumed size of a list without ``first`` or ``last``, for ``@listSize``."""
     tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)

@@ -12,7 +12,7 @@ from functools import cached_property
 from msgspec import Struct
 
 from schema.catalog import Catalog
-from schema.catalog.names import type_name
+from schema.catalog.names import add_prefix, type_name
 from schema.catalog.records import RootField, RootKind
 
 from .bind import OBJECT, SOURCE, Binder
@@ -94,9 +94,13 @@ class Namespace:
 class UnifiedApi:
     """The unified models that a catalogue can serve."""
 
-    def __init__(self, models: Sequence[ModelSpec], catalog: Catalog) -> None:
+    def __init__(
+        self, models: Sequence[ModelSpec], catalog: Catalog, *, has_prefix: bool = True
+    ) -> None:
+        """``has_prefix`` False: root fields have no prefix, because other subgraphs share them."""
         self.models = models
         self._catalog = catalog
+        self._prefix = catalog.prefix if has_prefix else ""
         self.findings: list[str] = []
         """Why a model is not served, in words."""
         self._specs: dict[str, TypeSpec] = {n: t for m in models for n, t in m.types.items()}
@@ -126,9 +130,9 @@ class UnifiedApi:
 
     def _namespace(self, model: ModelSpec) -> Namespace | None:
         catalog = self._catalog
-        name = f"{catalog.prefix}{model.namespace}"
+        name = add_prefix(self._prefix, model.namespace)
         if name in catalog.roots:
-            name = f"{catalog.prefix}unified{model.namespace[:1].upper()}{model.namespace[1:]}"
+            name = add_prefix(self._prefix, add_prefix("unified", model.namespace))
         own = self.binder.type_name(type_name(model.namespace))
         taken = [
             n for n in (own, *map(self.binder.type_name, model.types)) if n in catalog.known_names()

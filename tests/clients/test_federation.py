@@ -26,8 +26,9 @@ COMPOSERS = ("apollo", "guild")
 SALES = {"D365_INCLUDE": "CustomersV3,SalesOrderHeadersV2"}
 CUSTOMERS = {"D365_INCLUDE": "CustomersV3"}
 VENDORS = {"D365_INCLUDE": "VendorsV2"}
-# One gateway of a supergraph has the unified models: their types have the same names in each.
+SHARED = {"D365_FEDERATION__UNIFIED": "shared"}
 PLAIN = {"D365_UNIFIED__ENABLED": "false"}
+"""The same unified type can come from one gateway only."""
 VERSIONS = ("2.0", "2.8", "2.9", "2.10", "2.14")
 EXECUTABLE_DIRECTIVES = "INCONSISTENT_EXECUTABLE_DIRECTIVE_PRESENCE"
 """Apollo's hint that `@atomic` and `@valueFrom` are not for its clients: not every subgraph has them."""
@@ -67,11 +68,11 @@ def subgraph_sdl(endpoint: str) -> str:
 @pytest.fixture(scope="module")
 def composed(tools: Tools, subgraph_sdl: str, folder: Path) -> Any:
     """What both composers say of each supergraph: errors, hints, the supergraph."""
-    erp = printed(folder, **prefixed("erp", **CUSTOMERS))
+    erp = printed(folder, **prefixed("erp", **CUSTOMERS, **SHARED))
     renamed = {"D365_NAMES": '{"Microsoft.Dynamics.DataEntities.CustomerV3": "CrmCustomerV3"}'}
     supergraphs = {
-        "disjoint": {"erp": erp, "crm": printed(folder, **prefixed("crm", **VENDORS, **PLAIN))},
-        "same": {"erp": erp, "crm": printed(folder, **prefixed("crm", **CUSTOMERS, **PLAIN))},
+        "disjoint": {"erp": erp, "crm": printed(folder, **prefixed("crm", **VENDORS, **SHARED))},
+        "same": {"erp": erp, "crm": printed(folder, **prefixed("crm", **CUSTOMERS, **SHARED))},
         "renamed": {
             "erp": erp,
             "crm": printed(folder, **prefixed("crm", **CUSTOMERS, **PLAIN, **renamed)),
@@ -184,7 +185,8 @@ def test_two_gateways_of_the_same_sets_compose_with_prefixes(composed: Any, comp
 def test_no_composer_mixes_rows_of_two_gateways_in_one_type(composed: Any, composer: str) -> None:
     errors = composed["same"][composer]["errors"]
 
-    assert any('"CustomerV3.organizationName" is resolved from multiple' in each for each in errors)
+    for name in ("CustomerV3.organizationName", "UnifiedAccounting.customers"):
+        assert any(f'"{name}" is resolved from multiple' in each for each in errors)
 
 
 def test_clients_of_a_router_see_neither_nodes_nor_what_routers_ask(routed: Any) -> None:

@@ -1,4 +1,4 @@
-"""One supergraph over several of our gateways: two regions that serve the same sets, and one that serves another."""
+"""One supergraph over several of our gateways: two regions of the same sets, and two that share unified models."""
 
 from __future__ import annotations
 
@@ -21,7 +21,18 @@ from tests.support.threaded import threaded
 GATEWAYS: dict[str, dict[str, Any]] = {
     "eu": {"include": ("CustomersV3", "CustomerGroups"), "federation": ("eu", "Eu"), "scale": 1},
     "us": {"include": ("CustomersV3", "CustomerGroups"), "federation": ("us", "Us"), "scale": 0.5},
-    "payables": {"include": ("VendorsV2",), "federation": ("", ""), "scale": 1},
+    "payables": {
+        "include": ("VendorsV2",),
+        "federation": ("", ""),
+        "scale": 1,
+        "unified": "shared",
+    },
+    "receivables": {
+        "include": ("CustomersV3", "PaymentTerms"),
+        "federation": ("ar", ""),
+        "scale": 1,
+        "unified": "shared",
+    },
 }
 COMPOSERS = ("apollo", "guild")
 CUSTOMERS = """%sCustomersV3(first: 5, where: { dataAreaId: { eq: "usmf" } }) {
@@ -29,12 +40,25 @@ CUSTOMERS = """%sCustomersV3(first: 5, where: { dataAreaId: { eq: "usmf" } }) {
     nodes { __typename id customerAccount organizationName customerGroup { __typename description } }
   }"""
 VENDORS = "vendorsV2(first: 2) { nodes { __typename id vendorAccountNumber } }"
+UNIFIED = """{ __typename
+    customers(first: 2, where: { companyCode: { eq: "usmf" } }) {
+      totalCount nodes { __typename id name addresses { city } sources { field } }
+    } }"""
+SHARED = {
+    "receivables": """customers(first: 2, where: { companyCode: { eq: "usmf" } }) {
+      totalCount nodes { __typename id name raw { customerAccount } addresses { city } sources { field } }
+    }
+    paymentTerms(first: 1) { nodes { __typename name } }""",
+    "payables": "vendors(first: 2) { nodes { __typename name raw { vendorAccountNumber } sources { field } } }",
+}
 RENAME = """%sUpdateCustomerV3(
     key: { dataAreaId: "usmf", customerAccount: "US-001" }, patch: { nameAlias: "%s" }
   ) { customerV3 { __typename nameAlias } userErrors { __typename message } }"""
 OPERATIONS = {
     "Read": f"query Read {{ {CUSTOMERS % 'eu'} {CUSTOMERS % 'us'} {VENDORS} }}",
     "Change": f"mutation Change {{ {RENAME % ('eu', 'Of Europe')} {RENAME % ('us', 'Of America')} }}",
+    "Unified": f"query Unified {{ accounting {{ {' '.join(SHARED.values())} }}"
+    f" euAccounting {UNIFIED} usAccounting {UNIFIED} }}",
     "Foreign": "query Foreign { euCustomerV3(customerAccount: 1) { id } }",
 }
 
@@ -50,7 +74,9 @@ def addresses() -> Iterator[dict[str, str]]:
                 cache_dir=None,
                 language="none",
                 include=given["include"],
-                federation=FederationOptions(prefix=prefix, type_prefix=type_prefix),
+                federation=FederationOptions(
+                    prefix=prefix, type_prefix=type_prefix, unified=given.get("unified", "own")
+                ),
                 sandbox=SandboxOptions(scale=given["scale"]),
             )
             app = create_app(settings, observe=lambda _: None)
@@ -105,6 +131,40 @@ def test_a_query_over_all_is_one_of_each(addresses: dict[str, str], answers: Any
         **ask(addresses["payables"], f"{{ {VENDORS} }}")["data"],
     }
     assert answer["data"] == direct
+
+
+def test_unified_models_of_several_gateways_are_one(
+    addresses: dict[str, str], answers: Any
+) -> None:
+    answer = answers["Unified"]
+
+    assert "errors" not in answer, answer["errors"]
+    assert sorted(each["to"] for each in answer["fetches"]) == [
+        *("eu", "payables", "receivables", "us"),
+    ]
+    parts = {
+        name: ask(addresses[name], f"{{ accounting {{ {text} }} }}")["data"]["accounting"]
+        for name, text in SHARED.items()
+    }
+    assert answer["data"] == {
+        "accounting": parts["receivables"] | parts["payables"],
+        **ask(addresses["eu"], f"{{ euAccounting {UNIFIED} }}")["data"],
+        **ask(addresses["us"], f"{{ usAccounting {UNIFIED} }}")["data"],
+    }
+
+
+def test_unified_types_of_regions_have_their_prefix(answers: Any) -> None:
+    data = answers["Unified"]["data"]
+    types = {
+        root: (data[root].get("__typename"), data[root]["customers"]["nodes"][0]["__typename"])
+        for root in ("accounting", "euAccounting", "usAccounting")
+    }
+
+    assert types == {
+        "accounting": (None, "UnifiedCustomer"),
+        "euAccounting": ("EuUnifiedAccounting", "EuUnifiedCustomer"),
+        "usAccounting": ("UsUnifiedAccounting", "UsUnifiedCustomer"),
+    }
 
 
 def test_rows_of_equal_keys_stay_apart(answers: Any) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from graphql import GraphQLSchema, build_schema
 
 from gateway.cli.schema_commands import print_sdl
 from gateway.config.loading import load_settings
@@ -34,6 +35,7 @@ def given(**values: str) -> dict[str, str]:
         ({}, Federation()),
         ({"enabled": "false"}, None),
         ({"version": "2.14"}, Federation(version="2.14")),
+        ({"unified": "shared"}, Federation(unified="shared")),
         ({"version": "2.0", "node": "omit"}, Federation(version="2.0", node="omit")),
         (
             {"tags": '{"Cust*": ["sales", "a/b-c_1"], "V*": "buying, public"}'},
@@ -61,6 +63,7 @@ def test_options_become_the_subgraph(values: dict[str, str], found: Federation |
         ({"type_prefix": "_Eu"}, "accepted: letters and digits, starting with a capital letter"),
         ({"type_prefix": "E_u"}, "accepted: letters and digits, starting with a capital letter"),
         ({"node": "gone"}, "accepted: 'inaccessible', 'omit' or 'shared'"),
+        ({"unified": "mine"}, "accepted: 'own' or 'shared'"),
         ({"tags": '{"Cust*": ["two words"]}'}, "'two words' is not a tag"),
         ({"tags": '{"Cust*": ["1"]}'}, "'1' is not a tag"),
         ({"tags": "{"}, "expected JSON"),
@@ -94,6 +97,7 @@ def test_effective_settings_load_again() -> None:
         "prefix": "erp",
         "type_prefix": "",
         "node": "inaccessible",
+        "unified": "own",
         "tags": {name: list(values) for name, values in tags.items()},
     }
 
@@ -111,6 +115,68 @@ def test_the_plain_schema_has_no_federation(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().out == printed
     assert "erpCurrencies(" in printed
     assert not [word for word in ("_service", "_entities", "_Any", "@key") if word in printed]
+
+
+def printed(
+    capsys: pytest.CaptureFixture[str], include: tuple[str, ...], **federation: Any
+) -> GraphQLSchema:
+    """Return the types of a subgraph."""
+    settings = sandbox(**federation).model_copy(update={"include": include})
+    print_sdl(settings, federation=True)
+    _, _, types = capsys.readouterr().out.partition("directive @oneOf on INPUT_OBJECT")
+    return build_schema(
+        "directive @key(fields: String!) repeatable on OBJECT\n" + types, assume_valid_sdl=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("federation", "root", "type_name"),
+    [
+        ({}, "accounting", "UnifiedAccounting"),
+        ({"prefix": "eu"}, "euAccounting", "UnifiedAccounting"),
+        ({"prefix": "eu", "unified": "shared"}, "accounting", "UnifiedAccounting"),
+        ({"prefix": "eu", "type_prefix": "Eu"}, "euAccounting", "EuUnifiedAccounting"),
+        (
+            {"prefix": "eu", "type_prefix": "Eu", "unified": "shared"},
+            "euAccounting",
+            "EuUnifiedAccounting",
+        ),
+    ],
+)
+def test_root_fields_of_unified_models_have_the_prefix(
+    capsys: pytest.CaptureFixture[str], federation: dict[str, Any], root: str, type_name: str
+) -> None:
+    schema = printed(capsys, ("CustomersV3",), **federation)
+
+    assert schema.query_type
+    assert str(schema.query_type.fields[root].type) == f"{type_name}!"
+
+
+def test_shared_models_have_what_the_gateway_has_rows_of(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    own = printed(capsys, ("VendorInvoiceHeaders",))
+    shared = printed(capsys, ("VendorInvoiceHeaders",), unified="shared")
+
+    def objects(schema: GraphQLSchema) -> set[str]:
+        return {name for name in schema.type_map if name.startswith("Unified")}
+
+    bill: Any = shared.type_map["UnifiedBill"]
+    assert {"UnifiedVendor", "UnifiedVendorConnection", "UnifiedCustomer"} <= objects(own)
+    assert not {"UnifiedVendor", "UnifiedVendorConnection"} & objects(shared)
+    assert {"UnifiedBill", "UnifiedBillWhere", "UnifiedPostalAddress"} <= objects(shared)
+    assert {"raw", "sources", "vendorNumber"} <= bill.fields.keys()
+    assert not {"vendor", "lines"} & bill.fields.keys()
+
+    def shareable(name: str) -> bool:
+        node = shared.type_map[name].ast_node
+        return node is not None and [d.name.value for d in node.directives or ()] == ["shareable"]
+
+    assert [shareable(n) for n in ("UnifiedPostalAddress", "UnifiedSource", "UnifiedBill")] == [
+        True,
+        True,
+        False,
+    ]
 
 
 def test_only_a_subgraph_is_printed_as_one() -> None:

@@ -33,7 +33,7 @@ from gateway.http.environment_choice import EnvironmentChoice
 from gateway.http.explain_endpoint import explain_routes, explains_to
 from gateway.http.export_endpoint import export_routes
 from gateway.http.graphql_endpoint import GraphQLEndpoint
-from gateway.http.health import liveness, readiness, reload_endpoint
+from gateway.http.health import ReloadSettings, liveness, readiness, reload_endpoint
 from gateway.http.hook_endpoint import hook_routes
 from gateway.http.import_endpoint import import_routes
 from gateway.http.job_endpoint import export_job_routes, job_routes
@@ -50,6 +50,7 @@ from gateway.manifests.store import open_documents
 from gateway.metadata.model_builder import Progress
 from gateway.metadata.model_process import BuildModel, build_in_subprocess
 from gateway.request import GraphQLRequest
+from gateway.runtime.lasting import Lasting
 from gateway.storage.content_coding import Compression
 from gateway.store.api_keys import open_api_keys
 from gateway.store.polling import open_poller
@@ -76,11 +77,14 @@ def create_app(  # noqa: PLR0913 - keywords, most of them for tests
     build_model: BuildModel = build_in_subprocess,
     workers: int = 1,
     measurements: Measurements | None = None,
+    lasting: Lasting | None = None,
+    reload_settings: ReloadSettings | None = None,
 ) -> Starlette:
     """Return the application; ``app.state.live`` and ``app.state.reloader`` exist during its lifespan.
 
     ``tell_others`` passes a reload on to the other workers; ``build_model`` makes the model of a reload;
-    ``workers``: processes that serve together; ``measurements``: what is measured, if anything is. The lifespan raises
+    ``workers``: processes that serve together; ``measurements``: what is measured, if anything is; ``lasting``: what an
+    earlier application of the process may have left; ``reload_settings`` reads the settings anew. The lifespan raises
     what ``open_gateway`` raises.
     """
     tracing = Tracing(settings.tracing, current_fields, logged_environment)
@@ -123,11 +127,12 @@ def create_app(  # noqa: PLR0913 - keywords, most of them for tests
         workers=workers,
         metrics=metrics,
         tracing=tracing,
+        lasting=lasting or Lasting(),
         close_links=None if links is None else links.close,
     )
     unknown = _Unknown(endpoints)
     apis = {e.api: with_cors(_Api(e, unknown), settings.cors_origins) for e in endpoints}
-    routes = _routes(settings, endpoints, tell_others)
+    routes = _routes(settings, endpoints, reload_settings, tell_others)
     if links is not None:
         from gateway.http.link_routes import link_routes  # noqa: PLC0415 - few deployments have a link page
 
@@ -313,7 +318,10 @@ class _Application(Starlette):
 
 
 def _routes(
-    settings: Settings, endpoints: Sequence[Endpoint], tell_others: Callable[[], None] | None
+    settings: Settings,
+    endpoints: Sequence[Endpoint],
+    reload_settings: ReloadSettings | None,
+    tell_others: Callable[[], None] | None,
 ) -> list[BaseRoute]:
     """Return the routes that exist once, not once for each API."""
     routes: list[BaseRoute] = [
@@ -327,7 +335,9 @@ def _routes(
     routes.extend(hook_routes(settings, endpoints[0].observe))
     if settings.admin_token is not None:
         token = settings.admin_token.get_secret_value()
-        routes.append(Route(RELOAD, reload_endpoint(token, tell_others), methods=["POST"]))
+        routes.append(
+            Route(RELOAD, reload_endpoint(token, reload_settings, tell_others), methods=["POST"])
+        )
     if settings.graphiql:
         routes.extend(shared_page_routes(endpoints))
     return routes

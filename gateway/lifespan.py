@@ -12,7 +12,7 @@ from contextlib import (
     nullcontext,
     suppress,
 )
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -36,7 +36,7 @@ from gateway.environments.open_environment import (
 )
 from gateway.environments.opened import OpenEnvironments
 from gateway.environments.registry import Environment, Registry
-from gateway.errors import StoreUnavailable
+from gateway.errors import SettingsError, StoreUnavailable
 from gateway.hooks.receiving import Elsewhere, Hooks, Reported
 from gateway.hooks.secrets import open_hook_secrets
 from gateway.http.request_audit import auditing
@@ -58,7 +58,9 @@ from gateway.metadata.model_process import BuildModel
 from gateway.metadata.shared_models import share_builds
 from gateway.process.daemon_call import daemon_call
 from gateway.replicas.opening import open_replicas
+from gateway.runtime.document_checks import DocumentCheck
 from gateway.runtime.generations import join_workers, open_generations
+from gateway.runtime.lasting import Lasting
 from gateway.status.comparison import RegisteredOperation
 from gateway.status.deployment_status import DeploymentStatus
 from gateway.store.api_keys import ApiKeys
@@ -82,6 +84,8 @@ if TYPE_CHECKING:  # they import the client of Redis, which is optional
     from gateway.replicas.notices import Reported as ReportNotice
     from gateway.replicas.replicas import Replicas
 
+MAX_BROKEN = 5
+"""Trusted documents that are named when settings would break them."""
 PARSED_AT_ONCE = 2
 """Metadata documents that are parsed at a time when environments are opened or reloaded."""
 _OWN_STATE = ("environment", "live", "profiles", "role_views", "subscriptions", "reloader")
@@ -120,6 +124,8 @@ class Lifespan:
     tracing: Tracing
     metrics: ProcessMetrics | None = None
     """What is measured; None: nothing."""
+    lasting: Lasting = field(default_factory=Lasting)
+    """What an earlier application of the process may have left."""
     close_links: Callable[[], None] | None = None
     """Closes what the link page has opened; None: there is none."""
 
@@ -130,10 +136,16 @@ class Lifespan:
         answers = AnswerStore(self.settings.cache.max_bytes)
         async with recording(self.settings, self.observe) as log:
             status = app.state.status = DeploymentStatus(
-                self.settings, self.observe, operations=self._registered
+                self.settings,
+                self.observe,
+                operations=self._registered,
+                lasting=self.lasting,
             )
+            app.state.shutdown = self.lasting.shutdown
             async with open_replicas(self.settings, self.observe) as replicas:
-                shared = SharedParts(audit=log, answers=answers, documents=self.documents)
+                shared = SharedParts(
+                    audit=log, answers=answers, documents=self.documents, lasting=self.lasting
+                )
                 if replicas is None and self.workers > 1:
                     shared = replace(shared, join=join_workers(self.workers))
                 if replicas is not None:
@@ -157,6 +169,7 @@ class Lifespan:
                         self._hooks(app, replicas),
                         self._jobs(app),
                     ):
+                        self.lasting.has_served = True
                         yield
 
     def _registered(self, _settings: Settings) -> Iterable[RegisteredOperation]:
@@ -176,6 +189,7 @@ class Lifespan:
             observe=observe,
             progress=self.progress,
             parts=shared,
+            beside=_sharing(shared, self.build_model) if self.lasting.has_served else None,
         )
         async with AsyncExitStack() as stack:
             if self.close_links is not None:
@@ -290,7 +304,14 @@ class Lifespan:
     async def _webhooks(self, app: Starlette) -> AsyncIterator[None]:
         """Send the webhooks of this process."""
         store, outgoing = SubscriptionStore(self.settings), Outgoing(self.settings.webhooks)
-        runner = WebhookRunner(store, self._environments(app).enter, outgoing, self.observe)
+        runner = WebhookRunner(
+            store,
+            self._environments(app).enter,
+            outgoing,
+            self.observe,
+            owner=self.lasting.owner,
+            callers=self.lasting.webhook_callers,
+        )
         app.state.webhooks = Webhooks(store, runner, outgoing)
         async with runner.running():
             try:
@@ -343,7 +364,7 @@ class Lifespan:
         """Run the jobs of this process, and those of killed ones."""
         store = JobStore(self.settings)
         enter = self._environments(app).enter
-        runner = JobRunner(store, job_kinds(self.settings), enter, self.observe)
+        runner = JobRunner(store, job_kinds(self.settings), enter, self.observe, self.lasting.owner)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(runner.running())
             if self.metrics is not None:
@@ -385,3 +406,59 @@ def job_kinds(settings: Settings) -> Sequence[JobKind]:
 def _sharing(shared: SharedParts, build_model: BuildModel) -> BuildModel:
     """Return what makes models, or takes those that other replicas make."""
     return build_model if shared.builds is None else share_builds(shared.builds, build_model)
+
+
+def take_over(old: Starlette, new: Starlette) -> None:
+    """Let an application, which serves from now on, go on with what another one does in the background.
+
+    Streams of the old one end, so that their clients begin them anew.
+    """
+    for environment in _environments_of(old):
+        environment.subscriptions.stop()
+    old.state.webhooks.hand_over(has_successor=True)
+    old.state.jobs.hand_over(new.state.jobs)
+
+
+def leave(app: Starlette) -> None:
+    """Let others go on with what an application does in the background, which ends soon."""
+    state = app.state
+    for name in ("jobs", "webhooks"):
+        if (work := getattr(state, name, None)) is not None:
+            work.hand_over()
+
+
+async def require_same_documents(old: Starlette, new: Starlette) -> None:
+    """Open what another application has open, and raise SettingsError if trusted documents would no longer run.
+
+    Raises SettingsError, SchemaError also if an environment cannot be opened with the new settings.
+    """
+    if new.state.environments is not None and old.state.environments is not None:
+        await new.state.environments.open_as(old.state.environments)
+    before = {environment.name: environment for environment in _environments_of(old)}
+    for environment in _environments_of(new):
+        earlier = before.get(environment.name)
+        if earlier is None or earlier.documents is None or environment.documents is None:
+            continue
+        broken = await environment.documents.newly_broken(earlier.documents)
+        if broken:
+            raise _breaks(environment.name, broken)
+
+
+def _environments_of(app: Starlette) -> Sequence[OpenEnvironment]:
+    own, others = app.state.environment, app.state.environments
+    return (own, *(() if others is None else others.opened()))
+
+
+def _breaks(environment: str, broken: Sequence[DocumentCheck]) -> SettingsError:
+    """Return the error for settings with which documents no longer run."""
+    lines = []
+    for check in broken[:MAX_BROKEN]:
+        operation = check.broken[0]
+        reason = operation.messages[0] if operation.messages else operation.code
+        lines.append(f"{check.document.name or check.document.id}: {reason}")
+    place = f" in the environment {environment}" if environment else ""
+    number = f"{len(broken):,} trusted document{'s' if len(broken) > 1 else ''}"
+    return SettingsError(
+        "\n  ".join([f"{number} would no longer run{place}:", *lines]),
+        hint="Change or remove them in the manifest first; a restart takes the settings as they are.",
+    )

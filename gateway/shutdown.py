@@ -8,9 +8,10 @@ A write waits inside an ``asyncio.timeout``, which each of the two steps brings 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from .errors import GatewayError, NotSent, OutcomeUnknown
 
@@ -38,7 +39,7 @@ class Pending:
 
 
 class Shutdown:
-    """Ends the writes of a process in two steps."""
+    """Ends the writes of a process, of all its environments, in two steps."""
 
     def __init__(self) -> None:
         self.refuses = False
@@ -46,6 +47,21 @@ class Shutdown:
         self.is_abandoned = False
         """Whether answers to writes are no longer awaited."""
         self._pending: set[Pending] = set()
+        self._followed: list[Collection[asyncio.Task[Any]]] = []
+
+    def follow(self, mutations: Collection[asyncio.Task[Any]]) -> None:
+        """Count the mutations in a collection, whose owner changes it."""
+        self._followed.append(mutations)
+
+    def forget(self, mutations: Collection[asyncio.Task[Any]]) -> None:
+        """Count them no longer."""
+        # Not by ``remove``, which takes the first equal one: most are empty.
+        self._followed = [each for each in self._followed if each is not mutations]
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether any mutation is under way."""
+        return any(self._followed)
 
     @contextmanager
     def pending(self, limit: asyncio.Timeout) -> Iterator[Pending]:

@@ -304,6 +304,11 @@ def test_the_odata_side_knows_nothing_of_graphql() -> None:
                 # They name the type of the application that uvicorn serves.
                 "gateway.cli.serve",
                 "gateway.cli.worker",
+                "gateway.cli.server",
+                "gateway.cli.hangup",
+                # One application takes the place of another.
+                "gateway.cli.replaceable",
+                "gateway.cli.hot_application",
             },
         ),
         (
@@ -353,6 +358,7 @@ CALLBACKS = {
     "gateway.cli.bounded_http": "a protocol of the event loop, which calls it back",
     "gateway.cli.connections": "likewise",
     "gateway.cli.sockets": "likewise",
+    "gateway.cli.hangup": "installs a handler in the event loop",
     "gateway.cost.metering": "reads whether the task that reports a request is being cancelled",
     "gateway.http.request_audit": "records counts by a timer of the event loop",
     "gateway.odata.retry": "names the function that others await",

@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from sphinx.util.docutils import SphinxDirective
 
 from gateway.config.rendering import settings_table
+from gateway.config.setting_changes import NEEDS_RESTART
 from gateway.config.settings import GROUPS, Settings
 
 TOPICS = (
@@ -68,6 +69,8 @@ class SettingsReference(SphinxDirective):
             term = nodes.term("", "", nodes.literal(text=row.name), ids=[anchor])
             facts = nodes.paragraph("", "", *text(_facts(row.name, row.variable, row.default)))
             body = nodes.definition("", nodes.paragraph(text=row.help), facts)
+            if row.name in NEEDS_RESTART:
+                body += nodes.paragraph(text=f"Needs a restart. {NEEDS_RESTART[row.name]}")
             items += nodes.definition_list_item("", term, body)
             # The search lists objects before pages.
             labels.note_object("confval", row.name, anchor)  # type: ignore[attr-defined]

@@ -168,6 +168,8 @@ class Admission(Generic[R]):
         """Use an equal part of the limit, as others that cannot be asked use the rest; at least one request."""
         lanes = self._lanes
         highest = max(1, lanes.highest // parts)
+        if self._slots.limit.highest == highest:
+            return  # divided before: what it has learned is right
         self._slots.limit = Limit(start=max(1, lanes.start // parts), highest=highest)
 
     def wake(self) -> None:

@@ -70,9 +70,11 @@ class Register(Protocol):
 class SweepBook:
     """The sweeps of one environment."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, memory: MemorySweeps | None = None) -> None:
+        """``memory``: of an earlier book of the environment, if there is no store."""
         self.wakes = Wakes()
         self._settings = settings
+        self._memory = memory or MemorySweeps()
         self._options = settings.changes
         self._environment = (environment_in(settings) or "")[:40]
         self._lock = threading.Lock()
@@ -192,7 +194,7 @@ class SweepBook:
 
     def _new(self) -> tuple[Register, Sealer | None]:
         if not has_store(self._settings):
-            return MemorySweeps(), None
+            return self._memory, None
         from gateway.store.sweep_register import SweepRegister  # noqa: PLC0415 - takes 0.4 s
 
         return SweepRegister(open_database(self._settings)), open_sealer(self._settings)

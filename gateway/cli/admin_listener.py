@@ -5,20 +5,24 @@ Its own event loop answers while the gateway's is busy, and also in a process th
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import uvicorn
 
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError
 from gateway.events import log_event
+from gateway.failures import report_error
 from gateway.http.admin_app import AdminContext, Served, WorkerState, create_admin_app
 from gateway.http.admin_metrics import MetricsSource, OwnMetrics
 from gateway.http.admin_reload import Reload
 
+from .replaceable import Replaceable
 from .signals_and_port import BACKLOG, address_of, listen
 
 _STOP = 3.0
@@ -48,6 +52,29 @@ def admin_address(settings: Settings, listener: socket.socket) -> str:
     return f"{address_of(listener, settings.admin.host)}/health"
 
 
+class AdminApplication(Replaceable):
+    """The application of the listener, which follows the settings. Another thread may let it."""
+
+    def __init__(self, context: AdminContext) -> None:
+        super().__init__(create_admin_app(context))
+        self._of = context
+
+    def follow(self, settings: Settings, served: Served | None = None) -> None:
+        """Answer with other settings soon. Any thread may call it; ``served``: see ``AdminContext``."""
+        if not hasattr(self, "loop"):
+            return  # it has not started
+        context = replace(self._of, settings=settings, served=served)
+        asyncio.run_coroutine_threadsafe(self._follow(context), self.loop)
+
+    async def _follow(self, context: AdminContext) -> None:
+        try:
+            self.replace(await self.open(create_admin_app(context)))
+            self._of = context
+        except Exception as error:
+            # The gateway has these settings: its listener goes on with those before.
+            report_error(error, context.observe)
+
+
 @contextlib.contextmanager
 def answering(
     settings: Settings,
@@ -57,13 +84,13 @@ def answering(
     reload: Reload | None = None,
     metrics: MetricsSource | None = None,
     own: OwnMetrics | None = None,
-) -> Iterator[None]:
+) -> Iterator[AdminApplication | None]:
     """Answer on the socket until the end of the context, if there is one.
 
     ``served``, ``reload``, ``metrics``, ``own``: see ``AdminContext``.
     """
     if listener is None:
-        yield
+        yield None
         return
     context = AdminContext(
         settings=settings,
@@ -74,7 +101,7 @@ def answering(
         metrics=metrics,
         own=own or OwnMetrics(),
     )
-    app = create_admin_app(context)
+    app = AdminApplication(context)
     server = uvicorn.Server(
         uvicorn.Config(
             app,
@@ -94,7 +121,7 @@ def answering(
     )
     thread.start()
     try:
-        yield
+        yield app
     finally:
         server.should_exit = True
         thread.join(_STOP)

@@ -109,12 +109,16 @@ def serve(
 
     with paused():
         with without_terminal_imports():
-            from .options import errors_to_exit, read_settings, with_sandbox_cache
-            from .serve import serve
+            from .options import errors_to_exit
+            from .serve import log_as, serve
+            from .settings_source import ServeOptions
         with errors_to_exit():
-            settings = read_settings(config, sandbox=sandbox, roles=roles, host=host, port=port)
-            settings = with_sandbox_cache(settings)
-            serve(settings, workers, sandbox=sandbox, demos=demo_environments)
+            options = ServeOptions(
+                config=config, sandbox=sandbox, roles=roles, host=host, port=port
+            )
+            settings = options.read()
+            log_as(settings)
+            serve(settings, options.read, workers, sandbox=sandbox, demos=demo_environments)
 
 
 @app.command()

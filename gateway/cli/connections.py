@@ -15,6 +15,7 @@ from enum import Enum, auto
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from gateway.config.settings import Settings
 from gateway.events import ConnectionCut, Observer, log_event
 from gateway.http.proxies import Proxies
 
@@ -35,6 +36,16 @@ class ConnectionLimits:
     send_timeout: float = 30.0
     trusted_proxies: tuple[str, ...] = ()
     observe: Observer = log_event
+
+
+def limits_of(settings: Settings) -> ConnectionLimits:
+    """Return the limits that settings ask for."""
+    return ConnectionLimits(
+        total=settings.max_connections,
+        per_peer=settings.max_connections_per_peer,
+        send_timeout=settings.send_timeout,
+        trusted_proxies=settings.trusted_proxies,
+    )
 
 
 class Admission(Enum):
@@ -172,6 +183,14 @@ class Connections:
 
 # uvicorn makes a protocol for each connection and hands it nothing of ours; the state is the only thing they share.
 _OF_SERVERS: WeakKeyDictionary[object, Connections] = WeakKeyDictionary()
+
+
+def change_limits(server_state: object, limits: ConnectionLimits) -> None:
+    """Use other limits for the connections of a server from now on, also for those that are open."""
+    connections = _OF_SERVERS.get(server_state)
+    if connections is not None:
+        connections.limits = replace(limits, observe=connections.limits.observe)
+        connections.proxies = Proxies(limits.trusted_proxies)
 
 
 def connections_of(

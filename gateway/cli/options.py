@@ -83,6 +83,16 @@ def with_sandbox_cache(settings: Settings) -> Settings:
 def read_settings(
     config: Path | None, *, sandbox: bool = False, roles: bool = False, **overrides: object
 ) -> Settings:
+    """Return the settings of ``settings_from``, and log as they say. Raises SettingsError."""
+    settings = settings_from(config, sandbox=sandbox, roles=roles, **overrides)
+    configure_logging(settings)
+    take_over_log(settings)
+    return settings
+
+
+def settings_from(
+    config: Path | None, *, sandbox: bool = False, roles: bool = False, **overrides: object
+) -> Settings:
     """Return the settings; with ``sandbox``, those that select an environment are ignored.
 
     ``roles``: the sandbox has roles and users, as by the setting ``sandbox.roles``. Raises SettingsError.
@@ -98,6 +108,4 @@ def read_settings(
         # They may come from the file, too.
         ignored = {"url": None, "metadata": None, "auth": "none", "dialect": None, "scope": None}
         settings = settings.model_copy(update=ignored)
-    configure_logging(settings)
-    take_over_log(settings)
     return settings

@@ -1,4 +1,4 @@
-"""``serve``: the gateway on a port, in one process or several."""
+"""``serve``: the gateway on a port, in one process or several, with settings that can change meanwhile."""
 
 from __future__ import annotations
 
@@ -7,46 +7,49 @@ import contextlib
 import os
 import signal
 import socket
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.datastructures import State
 
 from gateway.app import create_app
 from gateway.audit.opening import recording
+from gateway.config.setting_changes import SettingsAttempt
 from gateway.config.settings import Settings
-from gateway.environments.reloading import Reloaded, reload_environment
+from gateway.environments.reloading import reload_environment
 from gateway.errors import SettingsError
-from gateway.events import Started, log_event, tee
-from gateway.graphiql import BUILT
+from gateway.events import log_event, tee
 from gateway.http.admin_app import Served, until_stopping
 from gateway.http.admin_metrics import MetricsSource, OwnMetrics
-from gateway.http.admin_reload import Reload
-from gateway.http.endpoints import API, PAGE
+from gateway.http.admin_reload import Reload, Reloads
 from gateway.http.hosts import is_loopback
-from gateway.http.presence import PREFIX
 from gateway.logs import configure_logging, take_over_log
+from gateway.metadata.model_builder import Progress
+from gateway.process.daemon_call import daemon_call
 from gateway.process.garbage_collection import freeze, paused
 from gateway.replicas.opening import open_replicas
-from gateway.runtime.assembly import Gateway, open_gateway
-from gateway.runtime.metadata_reload import Attempt
+from gateway.runtime.assembly import open_gateway
+from gateway.runtime.lasting import Lasting
 from gateway.store.polling import require_layout
 from gateway.telemetry.measurements import Measurements
 
-from .admin_listener import admin_address, admin_listener, answering
+from .admin_listener import admin_listener, answering
+from .announcement import Announcement, announcement_of
 from .bounded_http import BoundedProtocol, socket_protocol
 from .check_callers import require_callers
-from .connections import ConnectionLimits
+from .connections import limits_of
 from .demo import Demonstration, demonstrating
 from .draining import steps_of
+from .hangup import reload_on_hangup
+from .hot_application import HotApplication
 from .progress import reading_metadata
 from .server import GracefulServer, Workers
+from .settings_source import ReadSettings, imposing
 from .signals_and_port import (
     BACKLOG,
     address_of,
@@ -56,35 +59,50 @@ from .signals_and_port import (
     terminal_watch,
 )
 from .worker import worker_app
+from .workers_reload import WorkersReload
 
-MAX_ANNOUNCED = 10
-"""Environments whose addresses are printed."""
 HEALTH_SECONDS = 20
 """Seconds without an answer after which a worker counts as hung and is replaced."""
 
 
-def serve(settings: Settings, workers: int, *, sandbox: bool, demos: int = 0) -> None:
+def serve(
+    settings: Settings, read: ReadSettings, workers: int, *, sandbox: bool, demos: int = 0
+) -> None:
     """Serve until interrupted. ``sandbox``: the embedded sandbox was requested, so it may listen on any interface.
 
-    ``demos``: number of sandboxes that are served as environments. Raises SettingsError, SchemaError, AuthError or
-    UpstreamError if the gateway cannot start.
+    ``read`` reads the settings anew; ``demos``: number of sandboxes that are served as environments.
+
+    Raises SettingsError, SchemaError, AuthError or UpstreamError if the gateway cannot start.
     """
     if hasattr(signal, "SIGHUP"):
-        # It would end the process. A start reads the metadata anyway.
+        # It would end the process. A start reads settings and metadata anyway.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with listen(settings.host, settings.port) as listener:
         # After the bind, so that a host that is not an address of this machine is reported as such.
-        require_upstream(settings, sandbox=sandbox)
-        require_callers(settings)
+        require_safe(settings, sandbox=sandbox)
         address = address_of(listener, settings.host)
         with (
             demonstrating(settings, demos, address) as (own, demonstration),
             admin_listener(own) as admin,
         ):
+            again = imposing(read, settings, own)
+
+            def read_safe() -> Settings:
+                found = again()
+                # It listens where it does, whatever they say of that.
+                require_safe(found.model_copy(update={"host": settings.host}), sandbox=sandbox)
+                return found
+
             if workers > 1:
-                _serve_many(own, listener, admin, workers, demonstration)
+                _serve_many(own, read_safe, listener, admin, workers, demonstration)
             else:
-                _serve_one(own, listener, admin, demonstration)
+                _serve_one(own, read_safe, listener, admin, demonstration)
+
+
+def require_safe(settings: Settings, *, sandbox: bool) -> None:
+    """Raise SettingsError if others could use what is not for them."""
+    require_upstream(settings, sandbox=sandbox)
+    require_callers(settings)
 
 
 def require_upstream(settings: Settings, *, sandbox: bool) -> None:
@@ -103,15 +121,9 @@ def require_upstream(settings: Settings, *, sandbox: bool) -> None:
 
 
 def _config(app: object, settings: Settings, **more: Any) -> uvicorn.Config:
-    limits = ConnectionLimits(
-        total=settings.max_connections,
-        per_peer=settings.max_connections_per_peer,
-        send_timeout=settings.send_timeout,
-        trusted_proxies=settings.trusted_proxies,
-    )
     return uvicorn.Config(
         app,  # type: ignore[arg-type] # may be a factory
-        http=partial(BoundedProtocol, limits=limits),  # type: ignore[arg-type] # called like a class
+        http=partial(BoundedProtocol, limits=limits_of(settings)),  # type: ignore[arg-type] # called like a class
         ws_max_size=settings.max_body_bytes,
         timeout_keep_alive=settings.keep_alive,  # type: ignore[arg-type] # float seconds work
         ws=socket_protocol,  # type: ignore[arg-type] # called like a class
@@ -129,18 +141,37 @@ def _config(app: object, settings: Settings, **more: Any) -> uvicorn.Config:
 
 def _serve_one(
     settings: Settings,
+    read: ReadSettings,
     listener: socket.socket,
     admin: socket.socket | None,
     demonstration: Demonstration | None,
 ) -> None:
+    measurements = measurements_of(settings)
+
     async def run() -> None:
+        reports: list[Progress] = []
+
+        def make(settings: Settings, lasting: Lasting) -> Starlette:
+            return create_app(
+                settings,
+                progress=reports.pop() if reports else None,
+                measurements=measurements,
+                lasting=lasting,
+                reload_settings=reload_settings,
+            )
+
+        async def reload_settings() -> tuple[SettingsAttempt, State]:
+            return await app.reload("admin"), app.state
+
         with reading_metadata() as report:
-            app = create_app(settings, progress=report, measurements=measurements_of(settings))
+            if report is not None:
+                reports.append(report)
+            app = HotApplication(settings, make, read)
             # Entered here and not by uvicorn, which would log its errors instead of raising them.
             await opened.enter_async_context(app.router.lifespan_context(app))
         # Before the address is printed: a script that reads it may connect at once.
         listener.listen(BACKLOG)
-        opened.enter_context(
+        second = opened.enter_context(
             answering(
                 settings,
                 admin,
@@ -150,10 +181,17 @@ def _serve_one(
                 _metrics(app),
             )
         )
+
+        def follow(settings: Settings) -> None:
+            log_as(settings)
+            if second is not None:
+                second.follow(settings, _served(app))
+
+        app.followers.append(follow)
         address = address_of(listener, settings.host)
         announcement_of(app.state.live.gateway, address, admin, demonstration).publish()
         freeze()
-        _reload_on_hangup(app, hung_up)
+        reload_on_hangup(app, hung_up)
         config = _config(app, settings, lifespan="off")
         await GracefulServer(config, steps_of(settings)).serve(sockets=[listener])
 
@@ -162,8 +200,14 @@ def _serve_one(
     _run(run, opened)
 
 
+def log_as(settings: Settings) -> None:
+    """Log as settings say from now on."""
+    configure_logging(settings)
+    take_over_log(settings)
+
+
 def _served(app: Starlette) -> Served:
-    """Return what the second listener may know of the application in this process."""
+    """Return what the second listener may know of the application that serves in this process now."""
 
     def environments() -> Mapping[str, int]:
         opened = app.state.environments
@@ -191,20 +235,24 @@ def _metrics(app: Starlette) -> MetricsSource | None:
     return MetricsSource(texts=texts, is_apart=False, silence=lambda: measurements.silence)
 
 
-def _reload(app: Starlette) -> Reload:
+def _reload(app: HotApplication) -> Reload:
     """Return what reloads the application in this process, for the thread of the second listener."""
-    loop = asyncio.get_running_loop()
 
-    async def reload(name: str | None) -> Reloaded | None:
+    async def work(name: str | None) -> Reloads:
+        settings = await app.reload("admin") if name is None else None
         state = app.state
-        work = reload_environment(state.environment, state.environments, name, "admin")
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
+        metadata = await reload_environment(state.environment, state.environments, name, "admin")
+        return Reloads(settings, metadata)
+
+    async def reload(name: str | None) -> Reloads:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work(name), app.loop))
 
     return reload
 
 
 def _serve_many(
     settings: Settings,
+    read: ReadSettings,
     listener: socket.socket,
     admin: socket.socket | None,
     workers: int,
@@ -233,9 +281,8 @@ def _serve_many(
             (announcement,) = announcements
             # Here and not only in the workers, so that a port that was taken meanwhile is reported once.
             listener.listen(BACKLOG)
-            app = partial(worker_app, shared, workers)
             config = _config(
-                app,
+                partial(worker_app, shared, workers),
                 shared,
                 factory=True,
                 lifespan="on",
@@ -249,14 +296,33 @@ def _serve_many(
             observe = tee(log_event, own.counters.observe)
             group = Workers(config, [listener], announcement.publish, steps_of(settings), observe)
 
-            async def reload(_: str | None) -> Reloaded | None:
-                group.reload()
-                return None
-
             metrics = None
             if settings.metrics.enabled:
                 metrics = MetricsSource(texts=group.metrics, is_apart=True)
-            with answering(shared, admin, group.states, reload=reload, metrics=metrics, own=own):
+
+            async def reload(name: str | None) -> Reloads:
+                found = None
+                if name is None:
+                    found = await daemon_call(lambda: reloading.reload("admin"))
+                group.reload()
+                return Reloads(found, None)
+
+            listening = answering(
+                shared, admin, group.states, reload=reload, metrics=metrics, own=own
+            )
+            with listening as second:
+
+                def changed(settings: Settings) -> None:
+                    group.config.app = partial(worker_app, settings, workers)
+                    group.follow(settings)
+                    log_as(settings)
+                    if second is not None:
+                        second.follow(settings)
+
+                reloading = WorkersReload(
+                    shared, imposing(read, settings, shared), observe, group.workers, changed
+                )
+                group.reload_settings = reloading.reload
                 group.run()
 
 
@@ -298,23 +364,30 @@ def _run(main: Callable[[], Coroutine[Any, Any, None]], opened: contextlib.Async
 
 def make_worker_app(settings: Settings, workers: int) -> Starlette:
     """Return the application of one of so many workers, a process that shares nothing with others but the listener."""
-    configure_logging(settings)
-    take_over_log(settings)
-    app = create_app(
-        settings,
-        tell_others=_notify_parent,
-        workers=workers,
-        measurements=measurements_of(settings),
-    )
+    log_as(settings)
+    measurements = measurements_of(settings)
+
+    def make(settings: Settings, lasting: Lasting) -> Starlette:
+        return create_app(
+            settings,
+            tell_others=_notify_parent,
+            workers=workers,
+            measurements=measurements,
+            lasting=lasting,
+        )
+
+    app = HotApplication(settings, make)
+    app.followers.append(log_as)
     lifespan = app.router.lifespan_context
 
     @contextlib.asynccontextmanager
-    async def frozen_lifespan(app: Starlette) -> AsyncIterator[None]:
+    async def frozen_lifespan(_: Starlette) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
             with paused():
                 await stack.enter_async_context(lifespan(app))
                 freeze()
-            _reload_on_hangup(app, lambda: False)  # the parent watches the terminal
+            # The parent watches the terminal, and reads the settings.
+            reload_on_hangup(app, lambda: False)
             yield
 
     app.router.lifespan_context = frozen_lifespan
@@ -324,108 +397,3 @@ def make_worker_app(settings: Settings, workers: int) -> Starlette:
 def _notify_parent() -> None:
     """Pass a reload on to all workers. This one gets it, too, and finds its metadata current."""
     os.kill(os.getppid(), signal.SIGHUP)
-
-
-def _reload_on_hangup(app: Starlette, hung_up: Callable[[], bool]) -> None:
-    """Reload the metadata of all that is open on SIGHUP, as servers do.
-
-    If SIGHUP means that the terminal is gone, the server stops.
-    """
-
-    def record(attempt: Attempt) -> None:
-        if app.state.audit is not None:
-            app.state.audit.acted(None, "reload", is_done=attempt.outcome != "failed")
-
-    def on_hangup() -> None:
-        if hung_up():
-            signal.raise_signal(signal.SIGTERM)
-        else:
-            app.state.reloader.trigger("signal", record)
-            if (documents := getattr(app.state, "documents", None)) is not None:
-                documents.trigger()
-            if app.state.environments is not None:
-                app.state.environments.reload_open("signal")
-
-    if hasattr(signal, "SIGHUP"):
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, on_hangup)
-
-
-def _addresses(settings: Settings, address: str) -> Iterator[str]:
-    if settings.default_environment:
-        if settings.serve_all:
-            yield f"GraphQL:  {address}{API}"
-        for name in settings.profiles:
-            yield f"GraphQL:  {address}{API}/{name}"
-    yield from _of_environments(settings, address)
-    if settings.graphiql:
-        built = (BUILT / "index.html").is_file()
-        hint = "" if built else f" (plain page; {_full_page_hint()})"
-        first = "" if settings.serve_all else f"/{next(iter(settings.profiles))}"
-        path = PAGE if settings.default_environment else f"{PREFIX}NAME{PAGE}"
-        yield f"GraphiQL: {address}{path}{first}{hint}"
-
-
-def _of_environments(settings: Settings, address: str) -> Iterator[str]:
-    names = tuple(settings.environments)
-    for name in names[:MAX_ANNOUNCED]:
-        yield f"GraphQL:  {address}{PREFIX}{name}{API}"
-    if len(names) > MAX_ANNOUNCED:
-        yield f"          and {len(names) - MAX_ANNOUNCED:,} more environments"
-    if settings.stored_environments:
-        yield f"GraphQL:  {address}{PREFIX}NAME{API} for each environment in the store"
-
-
-def _full_page_hint() -> str:
-    """Return how to get the full page. A wheel does not contain its sources."""
-    if (BUILT.parent / "page").is_dir():
-        return "`make page` builds the full one"
-    return "this package was built without Node; built with Node 20 or newer, it has the full one"
-
-
-@dataclass(frozen=True, slots=True)
-class Announcement:
-    """What is served, and at which addresses: as text, and as an event."""
-
-    text: str
-    started: Started
-
-    def publish(self) -> None:
-        """Print and log it."""
-        print(self.text, flush=True, file=sys.stdout)
-        log_event(self.started)
-
-
-def _own_environment(gateway: Gateway) -> Iterator[str]:
-    """Yield what the environment of the settings themselves is."""
-    if gateway.is_sandbox:
-        yield "This is the embedded sandbox: generated data, no Dynamics 365 environment."
-        yield "For a real one, set D365_URL, D365_TENANT_ID, D365_CLIENT_ID and D365_CLIENT_SECRET."
-        if gateway.settings.sandbox.roles:
-            yield "Callers sign in: `d365-graphql sandbox token --role …` prints a token."
-    else:
-        yield f"Upstream: {gateway.settings.url} ({gateway.dialect.title})"
-    sets, fields = len(gateway.catalog.model.entity_sets), len(gateway.catalog.roots)
-    yield f"{sets:,} entity sets, {fields:,} fields of Query."
-
-
-def announcement_of(
-    gateway: Gateway,
-    address: str,
-    admin: socket.socket | None = None,
-    demonstration: Demonstration | None = None,
-) -> Announcement:
-    """Return the announcement of a gateway, which need not stay open until it is published."""
-    lines = list(_own_environment(gateway)) if gateway.settings.default_environment else []
-    lines.extend(_addresses(gateway.settings, address))
-    if admin is not None:
-        lines.append(f"Health:   {admin_address(gateway.settings, admin)}")
-    if demonstration is not None:
-        second = None if admin is None else address_of(admin, gateway.settings.admin.host)
-        lines.extend(demonstration.lines(f"{address}{gateway.settings.root_path}", second))
-    started = Started(
-        url=address,
-        upstream=gateway.client.root,
-        sandbox=gateway.is_sandbox,
-        metadata=gateway.metadata.digest,
-    )
-    return Announcement("\n".join(lines), started)

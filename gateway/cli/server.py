@@ -26,17 +26,23 @@ from functools import partial
 from typing import cast
 
 import uvicorn
+from starlette.applications import Starlette
 
+from gateway.config.setting_changes import SettingsAttempt
+from gateway.config.settings import Settings
 from gateway.events import Observer, Stopped, Stopping, WorkerReplaced, log_event
 from gateway.http.admin_app import WorkerState
+from gateway.lifespan import leave
 from gateway.logs import is_json, log_uncaught
-from gateway.odata.client import ODataClient
-from gateway.shutdown import begin_stop
+from gateway.shutdown import Shutdown, begin_stop
 
-from .draining import DrainingState, ShutdownSteps, in_order
+from .connections import change_limits, limits_of
+from .draining import DrainingState, ShutdownSteps, in_order, steps_of
+from .hot_application import HotApplication, Reason
 from .signals_and_port import terminal_watch
 from .uvicorn_parts import STARTUP_FAILURE, Multiprocess, Process
-from .worker_metrics import MetricsPipe
+from .worker_pipe import WorkerPipe
+from .workers_reload import SECONDS, Question
 
 METRICS_SECONDS = 5.0
 """Seconds in which all workers together must have said what they measured; Prometheus waits ten."""
@@ -54,10 +60,26 @@ class GracefulServer(uvicorn.Server):
         self.server_state = self._draining = DrainingState()
         self._steps = steps or ShutdownSteps()
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Follow the settings of the application from its start on."""
+        app = self.config.loaded_app
+        if isinstance(app, HotApplication):
+            # A worker that starts may have got others meanwhile.
+            self.follow(app.settings)
+            app.followers.append(self.follow)
+        await super().startup(sockets)
+
+    def follow(self, settings: Settings) -> None:
+        """Use what settings say of connections and of the end, also for connections that are open, from now on."""
+        self._steps = steps_of(settings)
+        follow(self.config, settings)
+        change_limits(self.server_state, limits_of(settings))
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop in the steps of the module's docstring."""
         began, steps = time.monotonic(), self._steps
         begin_stop(self.config.loaded_app)
+        self._leave()
         open_connections = len(self.server_state.connections)
         self._report(Stopping(connections=open_connections, drain=steps.drain, grace=steps.grace))
         await self._serve_on()
@@ -113,13 +135,13 @@ class GracefulServer(uvicorn.Server):
 
     async def _drain(self) -> int:
         """Wait for what is running; return how many connections were cut."""
-        client = self._client()
-        await self._until_idle(self._steps.grace, client)
-        if client is not None:
-            client.shutdown.refuse()
-            await self._until_idle(self._steps.answers, client)
-            client.shutdown.abandon()
-            await self._until_idle(self._steps.last, client)
+        writes = self._writes()
+        await self._until_idle(self._steps.grace, writes)
+        if writes is not None:
+            writes.refuse()
+            await self._until_idle(self._steps.answers, writes)
+            writes.abandon()
+            await self._until_idle(self._steps.last, writes)
         for task in tuple(self.server_state.tasks):
             task.cancel("The server stops.")
         await self._until_idle(self._steps.last, None)
@@ -128,25 +150,41 @@ class GracefulServer(uvicorn.Server):
             connection.transport.abort()
         return len(left)
 
-    def _client(self) -> ODataClient | None:
-        """Return the OData client of the application; None if it is not a gateway."""
-        state = getattr(self.config.loaded_app, "state", None)
-        live = getattr(state, "live", None)
-        return None if live is None else cast("ODataClient", live.gateway.client)
+    def _leave(self) -> None:
+        """Let other processes go on with the jobs, from their next checkpoint."""
+        app = self.config.loaded_app
+        if self._writes() is not None and isinstance(app, Starlette):
+            leave(app)
 
-    async def _until_idle(self, seconds: float, client: ODataClient | None) -> None:
-        """Wait until no connection is open, no request is running and no write is unanswered; at most ``seconds``."""
+    def _writes(self) -> Shutdown | None:
+        """Return what ends the writes of the application, of all its environments; None if it is not a gateway."""
+        return getattr(getattr(self.config.loaded_app, "state", None), "shutdown", None)
+
+    def _jobs(self) -> int:
+        """Return how many jobs have not come to a checkpoint."""
+        jobs = getattr(getattr(self.config.loaded_app, "state", None), "jobs", None)
+        return 0 if jobs is None else jobs.held
+
+    async def _until_idle(self, seconds: float, writes: Shutdown | None) -> None:
+        """Wait until no connection, request, write or job is under way; at most ``seconds``."""
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         state = self.server_state
         while loop.time() < end and not self.force_exit:
-            if not (state.connections or state.tasks or (client and client.unfinished)):
+            awaited = self._jobs() or (writes is not None and writes.is_awaited)
+            if not (state.connections or state.tasks or awaited):
                 return
             await asyncio.sleep(_TICK)
 
 
+def follow(config: uvicorn.Config, settings: Settings) -> None:
+    """Let new connections be as settings say."""
+    config.ws_max_size = settings.max_body_bytes
+    config.timeout_keep_alive = settings.keep_alive  # type: ignore[assignment] # float seconds work
+
+
 class WorkerProcess(Process):
-    """A worker with a graceful shutdown."""
+    """A worker with a graceful shutdown, whose settings can change."""
 
     def __init__(
         self,
@@ -155,7 +193,8 @@ class WorkerProcess(Process):
         make_server: Callable[[uvicorn.Config], uvicorn.Server] = GracefulServer,
     ) -> None:
         # Before the process is made, which takes a copy of this.
-        self.metrics = MetricsPipe()
+        self.metrics: WorkerPipe[None, str] = WorkerPipe()
+        self.settings: WorkerPipe[Question, SettingsAttempt] = WorkerPipe()
         super().__init__(config, sockets)
         self._make_server = make_server
 
@@ -164,7 +203,8 @@ class WorkerProcess(Process):
         # Before the thread that answers health checks: uvicorn creates the server when it is first used, by whichever
         # thread that is. If both created one, the checks would for ever speak of a server that never started.
         self._server = self._make_server(self.config)
-        self.metrics.answer(self._metrics)
+        self.metrics.answer(self._metrics, "metrics")
+        self.settings.answer(self._reload, "settings")
         try:
             super().target(sockets)
         except Exception as error:
@@ -174,7 +214,17 @@ class WorkerProcess(Process):
             log_uncaught(type(error), error)
             raise SystemExit(1) from error
 
-    def _metrics(self) -> str:
+    def _reload(self, question: Question) -> SettingsAttempt:
+        """Serve with other settings, once this worker serves at all."""
+        reason, settings = question
+        end = time.monotonic() + SECONDS
+        while not (self._server and self._server.started) and time.monotonic() < end:
+            time.sleep(_TICK)
+        app = self.config.loaded_app
+        assert isinstance(app, HotApplication)
+        return app.reload_soon(reason, settings).result(SECONDS)
+
+    def _metrics(self, _: None) -> str:
         """Return the metrics of this worker; nothing before its application has been made."""
         state = getattr(getattr(self.config, "loaded_app", None), "state", None)
         measurements = getattr(state, "measurements", None)
@@ -186,7 +236,7 @@ class WorkerProcess(Process):
 
 
 class Workers(Multiprocess):
-    """Workers that reload metadata on SIGHUP; uvicorn would restart them."""
+    """Workers that reload settings and metadata on SIGHUP; uvicorn would restart them."""
 
     def __init__(
         self,
@@ -203,6 +253,8 @@ class Workers(Multiprocess):
         self._again_at: dict[int, float] = {}
         self._make_server = partial(GracefulServer, steps=steps)
         self._hung_up = terminal_watch()
+        self.reload_settings: Callable[[Reason], object] = lambda _: None
+        """Reads the settings anew, and gives them to the workers. Blocks."""
         self._due: set[int] = set()
         self._states: Mapping[int, WorkerState] = {}
         self._reading = threading.Lock()
@@ -219,15 +271,28 @@ class Workers(Multiprocess):
             for index, process in enumerate(tuple(self.processes)):
                 assert isinstance(process, WorkerProcess)
                 # A number and not the id of the process, so that a replaced one continues its series.
-                texts[str(index)] = process.metrics.request(end - time.monotonic()) or None
+                texts[str(index)] = process.metrics.request(None, end - time.monotonic()) or None
             return texts
 
     def handle_hup(self) -> None:
-        """Pass SIGHUP on to the workers, or stop if the terminal is gone."""
+        """Reload settings and metadata, or stop if the terminal is gone."""
         if self._hung_up():
             self.should_exit.set()
             return
+        threading.Thread(target=self._reload_all, name="reload", daemon=True).start()
+
+    def _reload_all(self) -> None:
+        self.reload_settings("signal")
         self.reload()
+
+    def workers(self) -> Sequence[WorkerProcess]:
+        """Return the workers. Any thread may call it."""
+        return [process for process in tuple(self.processes) if isinstance(process, WorkerProcess)]
+
+    def follow(self, settings: Settings) -> None:
+        """Start workers as settings say from now on. Any thread may call it."""
+        follow(self.config, settings)
+        self._make_server = partial(GracefulServer, steps=steps_of(settings))
 
     def reload(self) -> None:
         """Make all workers reload their metadata. Any thread may call it."""

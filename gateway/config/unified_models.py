@@ -19,5 +19,5 @@ class UnifiedOptions(BaseModel):
     folder: Path | None = Field(
         default=None,
         description="Folder of mapping files (`*.toml`) that extend the models, or declare others. They are read at the"
-        " start.",
+        " start and at each reload.",
     )

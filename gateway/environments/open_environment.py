@@ -12,11 +12,9 @@ from gateway.config.profiles import environment_in
 from gateway.config.settings import Settings
 from gateway.events import Observer
 from gateway.manifests.store import TrustedStore
-from gateway.metadata.document_loader import load_metadata
 from gateway.metadata.model_process import BuildModel
-from gateway.odata.client import ODataClient
 from gateway.runtime.assembly import Gateway, fresh_copy, open_client
-from gateway.runtime.background_build import build_gateway, load_model
+from gateway.runtime.background_build import gateway_beside
 from gateway.runtime.generations import GenerationManager, ProcessParts
 from gateway.runtime.metadata_reload import Reloader
 from gateway.runtime.profile_instances import ProfileRegistry
@@ -109,12 +107,17 @@ async def open_environment(
     """
     network = transport if settings.url else None  # a sandbox is in this process
     opened = open_client(
-        settings, transport=network, observe=observe, audit=shared.audit, answers=shared.answers
+        settings,
+        transport=network,
+        observe=observe,
+        audit=shared.audit,
+        answers=shared.answers,
+        lasting=shared.lasting,
     )
     async with opened as client, AsyncExitStack() as stack:
         stack.enter_context(shared.join(client, settings))
         live = GenerationManager(
-            await _first_gateway(settings, client, observe, build_model),
+            await gateway_beside(settings, client, observe, build_model),
             fresh_copy,
             budget=settings.max_types,
             observe=observe,
@@ -126,11 +129,3 @@ async def open_environment(
                 yield environment
         finally:
             await live.close()
-
-
-async def _first_gateway(
-    settings: Settings, client: ODataClient, observe: Observer, build_model: BuildModel
-) -> Gateway:
-    document = await load_metadata(settings, client, observe=observe)
-    loaded = await load_model(settings, document, build_model, observe)
-    return await build_gateway(settings, client, document, loaded, observe)

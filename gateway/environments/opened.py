@@ -14,7 +14,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -78,6 +78,7 @@ class _Failure(Struct, frozen=True):
     message: str
     until: float
     attempts: int
+    error: Exception | None = None
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -94,7 +95,7 @@ class _Slot:
     task: asyncio.Task[None] | None = None
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     """What runs in the background for as long as it is open."""
-    is_watched: bool = False
+    timer: asyncio.TimerHandle | None = None
     is_retired: bool = False
 
     @property
@@ -121,21 +122,25 @@ class _Slot:
         self.since = loop.time()
         if self.is_retired:
             self.closing.set()
-        elif not self.is_watched:
+        elif self.timer is None:
             # One timer for all requests: it looks again if there were more of them.
-            self.is_watched = True
-            loop.call_at(self.since + self.idle, self._look)
+            self.timer = loop.call_at(self.since + self.idle, self._look)
+
+    def unwatch(self) -> None:
+        """Forget the timer, which would keep all of it in memory."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
     def _look(self) -> None:
-        self.is_watched = False
+        self.timer = None
         if self.users:
             return
         rest = self.since + self.idle - asyncio.get_running_loop().time()
         if rest <= 0:
             self.closing.set()
         else:
-            self.is_watched = True
-            asyncio.get_running_loop().call_later(rest, self._look)
+            self.timer = asyncio.get_running_loop().call_later(rest, self._look)
 
     def retire(self) -> None:
         """End its streams, and close it as soon as nobody uses it."""
@@ -185,6 +190,35 @@ class OpenEnvironments:
         except BaseException:
             slot.release()
             raise
+
+    async def open_as(self, other: OpenEnvironments) -> None:
+        """Open what another one has open, for requests that come soon. Raises SettingsError, SchemaError.
+
+        What cannot be reached now is opened by its next request, as always.
+        """
+        few = asyncio.Semaphore(RELOADED_AT_ONCE)
+
+        async def one(name: str) -> None:
+            declared = self.registry.find(name)
+            if declared is None:
+                return
+            async with few:
+                try:
+                    (await self.lease(declared)).release()
+                except EnvironmentUnavailable:
+                    failure = self._failures.get(name)
+                    if failure is not None and isinstance(
+                        failure.error, SettingsError | SchemaError
+                    ):
+                        raise failure.error from None
+
+        names = [name for name, slot in other._slots.items() if slot.environment is not None]
+        await asyncio.gather(*map(one, names))
+
+    def opened(self) -> Sequence[OpenEnvironment]:
+        """Return those that are open at this moment."""
+        found = (slot.environment for slot in self._slots.values())
+        return [environment for environment in found if environment is not None]
 
     def find(self, name: str) -> OpenEnvironment | None:
         """Return an environment that is open at this moment; None if it is not."""
@@ -292,6 +326,7 @@ class OpenEnvironments:
                     self._is_open(slot, environment, time.perf_counter() - started)
                     started = time.perf_counter()
                     await slot.closing.wait()
+                    slot.unwatch()
                     self._forget(slot)
                     await cancel_all(slot.tasks)
         except Exception as error:
@@ -339,7 +374,7 @@ class OpenEnvironments:
         # Jitter, so that environments that failed together do not try again together.
         pause *= random.uniform(0.9, 1.1)  # noqa: S311 - no secret
         until = time.monotonic() + pause
-        failure = _Failure(slot.declared, message_of(error), until, attempts)
+        failure = _Failure(slot.declared, message_of(error), until, attempts, error)
         self._failures[name] = failure
         self._observe(_failed(name, error, pause))
         self._tell(slot, failure)

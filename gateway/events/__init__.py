@@ -41,6 +41,9 @@ from .idempotency import IdempotencyKeyStuck
 from .imports import ImportServed
 from .jobs import JobDelayed, JobEnded
 from .life_cycle import ClockJumped as ClockJumped
+from .life_cycle import SettingsNotReloaded as SettingsNotReloaded
+from .life_cycle import SettingsReloaded as SettingsReloaded
+from .life_cycle import SettingsRetired as SettingsRetired
 from .life_cycle import Stopped as Stopped
 from .life_cycle import Stopping as Stopping
 from .life_cycle import WorkerReplaced as WorkerReplaced
@@ -239,6 +242,9 @@ class ErrorRaised(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 Event: TypeAlias = (
     Started
+    | SettingsNotReloaded
+    | SettingsReloaded
+    | SettingsRetired
     | Stopping
     | Stopped
     | WorkerReplaced
@@ -326,6 +332,7 @@ def level_of(event: Event) -> LogLevel:
             | (DocumentsLoaded() | DocumentsChecked())
             | (RequestRefused() | ClientLeft() | OperationServed() | TypesRenewed())
             | (CallerRefused() | KeysLoaded() | SharedStateFound() | ExportServed() | JobEnded())
+            | (SettingsReloaded() | SettingsRetired())
             | (ImportServed() | MetadataDrifted() | PackageDownloaded() | Stopping() | Stopped())
             | (
                 CostRefused()
@@ -339,7 +346,9 @@ def level_of(event: Event) -> LogLevel:
             return "info"
         case MetadataReloaded():
             return "info" if event.changed else "debug"
-        case TypesNotRenewed() | ReloadFailed() | AuditFailed() | WebhookAbandoned():
+        case (TypesNotRenewed() | ReloadFailed() | AuditFailed() | WebhookAbandoned()) | (
+            SettingsNotReloaded()
+        ):
             return "error"
         case SchemaBuilt():
             return "warning" if event.findings else "info"

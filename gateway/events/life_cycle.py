@@ -36,3 +36,32 @@ class Stopped(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     seconds: float
     cut: int
     """Connections that had to be cut."""
+
+
+class SettingsReloaded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The settings were read anew, and are in force."""
+
+    reason: str
+    changed: tuple[str, ...]
+    """Settings that have another value now."""
+    restart: tuple[str, ...]
+    """Settings that have another value only after a restart."""
+    seconds: float
+
+
+class SettingsNotReloaded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The settings were read anew and cannot be used: those before stay in force."""
+
+    reason: str
+    code: str
+    message: str
+    hint: str | None
+
+
+class SettingsRetired(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """All that began under earlier settings has ended, and their memory is free."""
+
+    seconds: float
+    """Since other settings took their place."""
+    cut: int
+    """Requests that had to be cut, because too many earlier settings were still in use."""

@@ -1,28 +1,41 @@
-"""``POST /admin/reload`` of the second listener: looks for new metadata, for those who have an admin key."""
+"""``POST /admin/reload`` of the second listener: reads settings and metadata anew, for those who have an admin key."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from gateway.administration.known_environments import stored_since
 from gateway.administration.opening import RegisterHolder
+from gateway.config.setting_changes import SettingsAttempt
 from gateway.config.settings import Settings
 from gateway.environments.reloading import Reloaded
 from gateway.process.daemon_call import daemon_call
 
 from .admin_operations import AdminAnswer, AdminRequest, Operation, OperationGroup, Parameter
-from .health import reload_json
+from .health import reload_json, settings_json
 from .request_audit import audit_of
 
 RELOAD = "/admin/reload"
-Reload: TypeAlias = Callable[[str | None], Awaitable[Reloaded | None]]
-"""Reloads an environment (None: that of the settings, and all that are open); None: processes were told to."""
+
+
+class Reloads(NamedTuple):
+    """What became of a reload."""
+
+    settings: SettingsAttempt | None
+    """None: they were not read, as only one environment was meant."""
+    metadata: Reloaded | None
+    """None: processes were told to look for new ones."""
+
+
+Reload: TypeAlias = Callable[[str | None], Awaitable[Reloads]]
+"""Reloads the settings and the metadata of all that is open, or the metadata of one environment."""
 _ENVIRONMENT = Parameter(
     name="environment",
     place="query",
-    description="Name of an environment; default: that of the settings. Without it, all that are open.",
+    description="Name of an environment, whose metadata is reloaded. Without it: the settings, and the metadata of"
+    " all that are open.",
     schema={"type": "string"},
 )
 _SCHEMAS: Mapping[str, Any] = {
@@ -34,6 +47,24 @@ _SCHEMAS: Mapping[str, Any] = {
                 "type": "string",
                 "enum": ["done", "failed", "requested"],
                 "description": "requested: several processes reload by themselves.",
+            },
+            "settings": {
+                "type": "object",
+                "required": ["at", "reason", "outcome", "changed", "restart"],
+                "properties": {
+                    "at": {"type": "string", "format": "date-time"},
+                    "reason": {"type": "string"},
+                    "outcome": {"type": "string", "enum": ["changed", "unchanged", "failed"]},
+                    "changed": {"type": "array", "items": {"type": "string"}},
+                    "restart": {
+                        "type": "array",
+                        "items": {"type": "string"},
+                        "description": "Settings whose new value needs a restart.",
+                    },
+                    "message": {"type": "string"},
+                    "hint": {"type": "string"},
+                },
+                "additionalProperties": False,
             },
             "environment": {"type": "string"},
             "metadata": {"type": "string", "description": "SHA-256 of the document."},
@@ -63,15 +94,20 @@ def reload_operations(settings: Settings, reload: Reload) -> OperationGroup:
         name = request.query.get("environment")
         if name is not None:
             await daemon_call(lambda: stored_since(settings, holder, name))
-        reloaded = await reload(name)
-        audit, is_done = audit_of(request.scope), True
-        content: dict[str, object] = {"status": "requested"}
+        read, reloaded = await reload(name)
+        audit = audit_of(request.scope)
+        is_done = read is None or read.outcome != "failed"
+        if reloaded is not None and reloaded.attempt.outcome == "failed":
+            is_done = False
+        said = "requested" if reloaded is None else "done"
+        content: dict[str, object] = {"status": said if is_done else "failed"}
+        if read is not None:
+            content["settings"] = settings_json(read)
         if reloaded is not None:
-            is_done = reloaded.attempt.outcome != "failed"
-            content = {"status": "done" if is_done else "failed", **reloaded_json(reloaded)}
+            content |= reloaded_json(reloaded)
         if audit is not None:
             audit.acted(request.scope, "reload", is_done=is_done)
-        status = 202 if reloaded is None else 200 if is_done else 502
+        status = 502 if not is_done else 202 if reloaded is None else 200
         return AdminAnswer(status=status, content=content)
 
     @asynccontextmanager
@@ -85,7 +121,7 @@ def reload_operations(settings: Settings, reload: Reload) -> OperationGroup:
         method="POST",
         path=RELOAD,
         name="reload",
-        summary="Look for new metadata, and answer when it is served.",
+        summary="Read the settings anew, look for new metadata, and answer when both are served.",
         answer=answer,
         results=dict.fromkeys((200, 202, 502), "Reload"),
         parameters=(_ENVIRONMENT,),

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from functools import reduce
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
+from starlette.datastructures import State
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from gateway.config.setting_changes import SettingsAttempt
 from gateway.environments.opened import OpenEnvironments
 from gateway.environments.reloading import is_known, reload_environment
 from gateway.errors import EnvironmentUnavailable, Unauthenticated
@@ -23,6 +25,9 @@ from gateway.runtime.profile_instances import ProfileRegistry
 from gateway.shutdown import is_stopping
 
 from .request_audit import audit_of, record_refusal
+
+ReloadSettings: TypeAlias = Callable[[], Awaitable[tuple[SettingsAttempt, State]]]
+"""Reads the settings anew; returns how that ended, and the state of the application that serves then."""
 
 
 async def liveness(_: Request) -> Response:
@@ -49,6 +54,10 @@ async def readiness(request: Request) -> Response:
         "types": gateway.schema.made_types,
         "reload": reload_json(request.app.state.reloader.last, _secrets(gateway)),
     }
+    settings: SettingsAttempt | None = getattr(request.app.state, "settings_reload", None)
+    if settings is not None:
+        # Names and messages are not for strangers.
+        facts["settings"] = {"at": _iso(settings.at), "outcome": settings.outcome}
     environments: OpenEnvironments | None = getattr(request.app.state, "environments", None)
     if environments is not None:
         # Numbers only: names and addresses are not for strangers.
@@ -72,8 +81,15 @@ def _profile_json(sets: int, live: GenerationManager | None) -> dict[str, object
     return {"sets": sets, "open": True, "generation": live.generation, "types": types}
 
 
-def reload_endpoint(token: str, tell_others: Callable[[], None] | None) -> Callable[..., Any]:
-    """Return the endpoint that reloads the metadata and answers when that is done."""
+def reload_endpoint(
+    token: str,
+    reload_settings: ReloadSettings | None,
+    tell_others: Callable[[], None] | None,
+) -> Callable[..., Any]:
+    """Return the endpoint that reloads settings and metadata, and answers when that is done.
+
+    ``tell_others`` lets all processes reload, this one included, and reads the settings in its own time.
+    """
 
     async def reload(request: Request) -> Response:
         authorization = request.headers.get("authorization", "")
@@ -92,12 +108,13 @@ def reload_endpoint(token: str, tell_others: Callable[[], None] | None) -> Calla
         state = request.app.state
         if not is_known(state.environments, name):
             return JSONResponse({"error": "There is no such environment."}, status_code=404)
-        documents: TrustedStore | None = getattr(state, "documents", None)
-        if documents is not None:
-            documents.trigger()
+        _look_for_documents(state)
         # Other workers reload on their own, all that they have open: each has its generations.
         if tell_others is not None:
             tell_others()
+        settings: SettingsAttempt | None = None
+        if reload_settings is not None and name is None:
+            settings, state = await reload_settings()
         try:
             reloaded = await reload_environment(
                 state.environment, state.environments, name, "admin"
@@ -106,14 +123,37 @@ def reload_endpoint(token: str, tell_others: Callable[[], None] | None) -> Calla
             wait = {"Retry-After": str(round(error.retry_after or 1))}
             return JSONResponse({"error": error.message}, status_code=503, headers=wait)
         attempt = reloaded.attempt
+        is_done = attempt.outcome != "failed" and (settings is None or settings.outcome != "failed")
         if audit is not None:
-            audit.acted(request.scope, "reload", is_done=attempt.outcome != "failed")
-        facts = {} if name is None else {"environment": reloaded.environment}
-        status = 502 if attempt.outcome == "failed" else 200
+            audit.acted(request.scope, "reload", is_done=is_done)
+        facts: dict[str, object] = {} if name is None else {"environment": reloaded.environment}
+        if settings is not None:
+            facts["settings"] = settings_json(settings)
+        status = 200 if is_done else 502
         content = {**facts, "metadata": reloaded.metadata, "reload": reload_json(attempt)}
         return JSONResponse(content, status_code=status)
 
     return reload
+
+
+def _look_for_documents(state: State) -> None:
+    documents: TrustedStore | None = getattr(state, "documents", None)
+    if documents is not None:
+        documents.trigger()
+
+
+def settings_json(attempt: SettingsAttempt) -> dict[str, object]:
+    """Return the result of a reload of the settings, for administrators."""
+    facts = {
+        "at": _iso(attempt.at),
+        "reason": attempt.reason,
+        "outcome": attempt.outcome,
+        "changed": list(attempt.changed),
+        "restart": list(attempt.restart),
+        "message": attempt.message,
+        "hint": attempt.hint,
+    }
+    return {name: fact for name, fact in facts.items() if fact is not None}
 
 
 def reload_json(attempt: Attempt | None, hidden: Sequence[str] = ()) -> dict[str, str] | None:

@@ -41,6 +41,7 @@ from gateway.subscriptions.streams import Streams
 from gateway.telemetry.request_context import current_request, in_request
 
 from .caller_watch import until_refused
+from .graphql_endpoint import is_stopping
 from .refusals import HttpError
 from .request_audit import record_refusal
 from .request_parameters import Headers, client_of, headers_of, request_of
@@ -241,6 +242,8 @@ class Connection:
     async def _await_end(self) -> None:
         await self._hub.until_stopped(self._websocket.scope)
         await self._finish_operations()
+        if not is_stopping(self._websocket.scope):
+            raise ConnectionRefused(1012, "The settings have changed")
         raise ConnectionRefused(1001, "The gateway stops")
 
     async def _await_environment(self) -> None:

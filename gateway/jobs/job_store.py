@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -58,6 +58,11 @@ class _Sealed(Struct, frozen=True, kw_only=True):
     input_bytes: int = 0
 
 
+def _place_of(settings: Settings) -> tuple[object, ...]:
+    keys = (settings.secret_key, settings.encryption_key)
+    return (settings.store, settings.data_dir, *keys, settings.jobs.dir, settings.jobs.bucket)
+
+
 class JobStore:
     """The jobs of a deployment."""
 
@@ -86,6 +91,10 @@ class JobStore:
             else:
                 self._parts = FolderParts(folder)
         return self._parts
+
+    def is_at(self, other: JobStore) -> bool:
+        """Return whether another one has its jobs in the same place, and can read them."""
+        return _place_of(self._settings) == _place_of(other._settings)
 
     @property
     def is_idle(self) -> bool:
@@ -232,9 +241,9 @@ class JobStore:
         until = self.now() + self.options.lease
         return await self._call(lambda: self._open()[0].renew(owner, job_ids, until))
 
-    async def release(self, owner: str) -> None:
-        """Return the leases of a process that ends."""
-        await self._call(lambda: self._open()[0].release(owner, self.now()))
+    async def release(self, owner: str, job_ids: Collection[str]) -> None:
+        """Return the leases of jobs that an owner has. Raises StoreUnavailable."""
+        await self._call(lambda: self._open()[0].release(owner, job_ids, self.now()))
 
     async def change_state(
         self, job: Job, owner: str, state: State, error: Mapping[str, Any] | None = None

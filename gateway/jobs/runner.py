@@ -2,6 +2,7 @@
 
     poll ──▶ claim what nobody has ──▶ held, its lease renewed ──▶ run, a few at a time ──▶ settled
                                             │ lost: cancelled, or another process has it ──▶ dropped
+                                            └ ``hand_over``: from its next checkpoint on, another runner has it
 
 A job that needs the token of its caller is run by the process that has it in memory, for as long as the token lives;
 any other process lets it wait for its caller (``NEEDS_AUTH``).
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -38,7 +39,7 @@ from gateway.store.polling import CLOSING
 
 from .job_store import JobStore, error_json
 from .records import Checkpoint, Job, Progress, State
-from .running import JobKind, JobLost, RunningJob, as_unavailable
+from .running import JobHandedOver, JobKind, JobLost, RunningJob, as_unavailable
 from .whole import digest_of_whole
 
 Enter: TypeAlias = Callable[
@@ -77,9 +78,15 @@ class JobRunner:
     """The jobs of one process. Belongs to one event loop."""
 
     def __init__(
-        self, store: JobStore, kinds: Sequence[JobKind], enter: Enter, observe: Observer
+        self,
+        store: JobStore,
+        kinds: Sequence[JobKind],
+        enter: Enter,
+        observe: Observer,
+        owner: str | None = None,
     ) -> None:
-        self.owner = secrets.token_hex(_OWNER_BYTES)
+        """``owner``: under which leases are held; runners of one process that hand jobs over share it."""
+        self.owner = owner or secrets.token_hex(_OWNER_BYTES)
         self._store = store
         self._kinds = {kind.name: kind for kind in kinds}
         self._enter = enter
@@ -87,6 +94,9 @@ class JobRunner:
         self._held: dict[str, _Held] = {}
         self._claiming: asyncio.Future[Sequence[Job]] | None = None
         self._wake = asyncio.Event()
+        self._leaving = asyncio.Event()
+        self._successor: JobRunner | None = None
+        self._returning: set[asyncio.Task[None]] = set()
         self._has_failed = False
 
     @property
@@ -96,11 +106,41 @@ class JobRunner:
 
     def take(self, job: Job, caller: Caller) -> None:
         """Run a job that was created, or queued again, with this owner."""
+        if self._leaving.is_set():
+            self._pass_on(_Held(job, caller))
+            return
         before = self._held.get(job.id)
         if before is not None and before.task is not None:
             before.task.cancel()
         self._held[job.id] = _Held(job, caller)
         self._wake.set()
+
+    def hand_over(self, successor: JobRunner | None = None) -> None:
+        """Begin no more jobs, and let the others go on from their next checkpoint with a successor, or elsewhere.
+
+        A successor has the same owner. ``held`` tells how many have not come to a checkpoint yet.
+        """
+        self._successor = successor
+        self._leaving.set()
+        for held in tuple(self._held.values()):
+            if held.task is None:
+                self._pass_on(held)
+
+    def _pass_on(self, held: _Held) -> None:
+        self._held.pop(held.job.id, None)
+        if self._successor is not None:
+            self._successor.take(held.job, held.caller)
+        else:
+            self._in_background(self._return(held.job))
+
+    async def _return(self, *jobs: Job) -> None:
+        with suppress(StoreUnavailable):  # then the leases end by themselves
+            await self._store.release(self.owner, [job.id for job in jobs])
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._returning.add(task)
+        task.add_done_callback(self._returning.discard)
 
     async def require_rights(self, job: Job, caller: Caller) -> None:
         """Raise Forbidden if a caller has lost the right to what a job has written; or what opening its API raises."""
@@ -118,6 +158,8 @@ class JobRunner:
         held = self._held.pop(job_id, None)
         if held is not None and held.task is not None:
             held.task.cancel()
+        if self._successor is not None:
+            self._successor.drop(job_id)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -137,9 +179,10 @@ class JobRunner:
             claiming, self._claiming = self._claiming, None
             # The thread of a claim goes on, and what it claims would wait for the end of the lease.
             late = () if claiming is None else await late_rows(claiming, CLOSING)
+            await asyncio.gather(*self._returning)
             if self._held or late:
-                with suppress(StoreUnavailable):
-                    await self._store.release(self.owner)
+                # By name: a successor may hold others as the same owner.
+                await self._return(*(held.job for held in self._held.values()), *late)
             await self._store.close()
 
     async def _every(
@@ -166,6 +209,8 @@ class JobRunner:
 
     async def _poll(self) -> None:
         """Claim what nobody has, and begin as many as may run."""
+        if self._leaving.is_set():
+            return
         self._begin()
         free = self._store.options.running - sum(h.task is not None for h in self._held.values())
         if free > 0:
@@ -173,11 +218,13 @@ class JobRunner:
             for job in await asyncio.shield(self._claiming):
                 self._held.setdefault(job.id, _Held(job, job.caller))
             self._claiming = None
+            if self._leaving.is_set():
+                self.hand_over(self._successor)
             self._begin()
 
     def _begin(self) -> None:
         running = sum(held.task is not None for held in self._held.values())
-        for held in self._held.values():
+        for held in tuple(self._held.values()):
             if running >= self._store.options.running:
                 return
             if held.task is None:
@@ -227,7 +274,11 @@ class JobRunner:
             pause = PAUSES[failures - 1]
             name = held.job.id[:_SHOWN]
             self._observe(JobDelayed(job=name, kind=held.job.kind, error=code, wait=pause))
-            await asyncio.sleep(pause)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._leaving.wait()
+                    self._pass_on(held)
+                    raise JobHandedOver
         await self._settle(held.job, "FAILED", error)
 
     async def _attempt(self, held: _Held) -> Mapping[str, Any] | None:
@@ -265,11 +316,21 @@ class JobRunner:
             await self._store.save(job, self.owner, checkpoint, progress)
             held.job = replace(held.job, checkpoint=checkpoint, progress=progress)
 
+        async def save_between(checkpoint: Checkpoint, progress: Progress) -> None:
+            await save(checkpoint, progress)
+            if self._leaving.is_set():
+                raise JobHandedOver
+
         with as_unavailable():
             await self._store.parts.sweep(job.id)
         async with self._enter(job.environment, job.profile, held.caller) as (caller, api):
-            running = RunningJob(held.job, caller, api, self._store.parts, save)
-            await kind.run(running)
+            running = RunningJob(held.job, caller, api, self._store.parts, save_between)
+            try:
+                await kind.run(running)
+            except JobHandedOver:
+                # Nothing of it runs here any more.
+                self._pass_on(held)
+                raise
         last = held.job.checkpoint
         with as_unavailable():
             whole = await asyncio.to_thread(digest_of_whole, self._store.parts, job.id, last.parts)

@@ -25,6 +25,10 @@ class JobLost(Exception):
     """The job is no longer this process's: it was cancelled, or another process has it."""
 
 
+class JobHandedOver(JobLost):
+    """The job goes on from its checkpoint elsewhere: this process ends, or has other settings now."""
+
+
 class RunningJob:
     """What a kind of job sees of its job, and what it reports."""
 

@@ -26,6 +26,17 @@ class Jobs:
         self._runner = runner
         self._arriving = 0
 
+    @property
+    def held(self) -> int:
+        """The number of jobs that this process runs, or is about to run."""
+        return self._runner.held
+
+    def hand_over(self, successor: Jobs | None = None) -> None:
+        """Let all jobs go on elsewhere from their next checkpoint: see ``JobRunner``."""
+        # Only what has its jobs in the same place can go on with them.
+        is_same = successor is not None and successor._store.is_at(self._store)  # noqa: SLF001 - of the same class
+        self._runner.hand_over(successor._runner if successor is not None and is_same else None)  # noqa: SLF001 - likewise
+
     @asynccontextmanager
     async def arriving(self) -> AsyncIterator[Callable[[int], None]]:
         """Yield a function that counts the bytes of a file while it arrives.

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from itertools import count
 from types import TracebackType
-from typing import Any, NoReturn, Protocol, Self
+from typing import Any, NoReturn, Protocol, Self, TypeAlias
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -114,6 +114,10 @@ class ClosedWithClient(Protocol):
         ...
 
 
+AdmissionOf: TypeAlias = Callable[[str, Callable[[], Admission[Response]]], Admission[Response]]
+"""Returns the admission of a lane with credentials of its own (an empty name: of all others), or makes it."""
+
+
 class _Way(Struct, frozen=True):
     """How requests are sent: with whose credentials, and after which others."""
 
@@ -167,13 +171,21 @@ class ODataClient:
         self._observe = observe
         self._clock = clock or Clock()
         self._transport = transport or _network(settings)
-        self._own_way = _Way(auth, self._new_sender())
+        self._admission_of: AdmissionOf | None = None
+        self._own_way = _Way(auth, self._new_sender(""))
         self._lanes: Mapping[Lane, _Way] = {}
         self._timeout = _timeout(settings, settings.read_timeout)
         self._ids = _request_ids()
         self.unfinished: set[asyncio.Task[Any]] = set()
         """Mutations under way; the connections stay open until they have ended, even if nobody waits for them."""
         self.shutdown = Shutdown()
+        self.shutdown.follow(self.unfinished)
+
+    def inherit(self, shutdown: Shutdown, admission_of: AdmissionOf) -> None:
+        """Take the shutdown of the process, and what may know the admissions. Call it before all else."""
+        self.shutdown, self._admission_of = shutdown, admission_of
+        self.shutdown.follow(self.unfinished)
+        self._own_way = _Way(self._own_way.auth, self._new_sender(""))
 
     def for_dialect(self, dialect: Dialect) -> Self:
         """Return a client over the same connections that reads answers as this dialect's.
@@ -204,14 +216,20 @@ class ODataClient:
 
     def use_credentials(self, lanes: Mapping[Lane, httpx.Auth]) -> None:
         """Send the requests of these lanes with credentials of their own, each with a limit of its own."""
-        self._lanes = {lane: _Way(auth, self._new_sender()) for lane, auth in lanes.items()}
+        self._lanes = {
+            lane: _Way(auth, self._new_sender(lane.name.lower())) for lane, auth in lanes.items()
+        }
 
-    def _new_sender(self) -> RetryingSender:
+    def _new_sender(self, lane: str) -> RetryingSender:
         settings, clock = self._settings, self._clock
         attempts = AttemptSender(
             settings, self._transport, self._observe, self._own, self._dialect.name
         )
-        admission: Admission[Response] = Admission(lanes_of(settings), clock.now, clock.sleep)
+
+        def make() -> Admission[Response]:
+            return Admission(lanes_of(settings), clock.now, clock.sleep)
+
+        admission = make() if self._admission_of is None else self._admission_of(lane, make)
         return RetryingSender(settings, attempts, clock, self._observe, admission)
 
     @property
@@ -252,6 +270,7 @@ class ODataClient:
                         task.cancel()
                 await asyncio.wait(tuple(self.unfinished))
         finally:
+            self.shutdown.forget(self.unfinished)
             if self.answers is not None:
                 await self.answers.close()
             if self.callers is not None:

@@ -21,6 +21,7 @@ from gateway.cache.answer_store import AnswerStore
 from gateway.cache.environment_answers import EnvironmentAnswers
 from gateway.cache.operation_reads import ReadSharing
 from gateway.cache.touched_sets import TouchedSets
+from gateway.changes.memory_sweeps import MemorySweeps
 from gateway.changes.operations import ChangeFeeds
 from gateway.changes.sweep_book import SweepBook
 from gateway.config.profiles import ProfileSettings, environment_in, profile_in
@@ -71,6 +72,7 @@ from schema.types.build import ODataSchema
 
 from .early_refusal import EarlyRefusal
 from .execution_limits import execution_settings
+from .lasting import Lasting
 
 if TYPE_CHECKING:  # it imports the client of Redis, which is optional
     from gateway.replicas.shared_builds import SharedBuilds
@@ -155,15 +157,23 @@ def open_client(
     observe: Observer = log_event,
     audit: AuditLog | None = None,
     answers: AnswerStore | None = None,
+    lasting: Lasting | None = None,
 ) -> ODataClient:
     """Return the client of the configured environment, or of the embedded sandbox.
 
-    ``audit`` records its writes, ``answers`` caches what it reads; by default it has a store of its own.
+    ``audit`` records its writes, ``answers`` caches what it reads; by default it has a store of its own. ``lasting``:
+    what an earlier client may have left.
     """
+    lasting = lasting or Lasting()
     if settings.url is None and transport is None:
-        transport = sandbox_transport(settings.sandbox, sandbox_relations(settings))
+        relations = sandbox_relations(settings)
+        transport = lasting.sandbox(
+            settings, relations, lambda: sandbox_transport(settings.sandbox, relations)
+        )
     root = settings.url or SANDBOX_ROOT
-    costs = Costs(learned_file(settings, observe))
+    costs = lasting.of_environment(
+        settings, "costs", lambda: Costs(learned_file(settings, observe)), settings.cache_dir
+    )
     client = ODataClient(
         settings,
         root=root,
@@ -171,6 +181,7 @@ def open_client(
         transport=transport,
         observe=costs.observer(with_attempts(observe), root),
     )
+    client.inherit(lasting.shutdown, lasting.admissions_of(settings))
     client.costs = costs
     if settings.url is None:
         client.files = transport
@@ -182,7 +193,8 @@ def open_client(
     client.formats = EnvironmentFormats(settings.cache.ttl or LIFETIME)
     client.audit = audit
     client.ledger = Ledger(settings, observe)
-    client.sweeps = SweepBook(settings)
+    memory = lasting.of_environment(settings, "sweeps", MemorySweeps)
+    client.sweeps = SweepBook(settings, memory)
     client.answers = environment_answers(settings, answers)
     return client
 

@@ -7,7 +7,7 @@ import time
 
 from gateway.config.settings import Settings
 from gateway.events import ModelRead, Observer
-from gateway.metadata.document_loader import MetadataDocument
+from gateway.metadata.document_loader import MetadataDocument, load_metadata
 from gateway.metadata.model_builder import LoadedModel, find_model, make_model
 from gateway.metadata.model_process import BuildModel
 from gateway.metadata.preset_services import with_preset_services
@@ -21,6 +21,15 @@ from .assembly import (
     read_profiles,
     with_policy,
 )
+
+
+async def gateway_beside(
+    settings: Settings, client: ODataClient, observe: Observer, build_model: BuildModel
+) -> Gateway:
+    """Return the first gateway of an environment. Raises SettingsError, SchemaError, AuthError, UpstreamError."""
+    document = await load_metadata(settings, client, observe=observe)
+    loaded = await load_model(settings, document, build_model, observe)
+    return await build_gateway(settings, client, document, loaded, observe)
 
 
 async def load_model(

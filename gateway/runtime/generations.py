@@ -29,7 +29,7 @@ from contextlib import (
     nullcontext,
     suppress,
 )
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 import httpx
@@ -39,10 +39,13 @@ from gateway.cache.answer_store import AnswerStore
 from gateway.config.settings import Settings
 from gateway.events import Observer, TypesNotRenewed, TypesRenewed, log_event
 from gateway.metadata.model_builder import Progress
+from gateway.metadata.model_process import BuildModel
 from gateway.odata.client import ODataClient
 from gateway.process.garbage_collection import clear_in_steps, collect_all, collect_new
 
 from .assembly import Gateway, first_gateway, fresh_copy, open_client
+from .background_build import gateway_beside
+from .lasting import Lasting
 
 if TYPE_CHECKING:  # it imports the client of Redis, which is optional
     from gateway.replicas.shared_builds import SharedBuilds
@@ -77,6 +80,8 @@ class ProcessParts:
     join: Join = _join_nobody
     builds: SharedBuilds | None = None
     """Models that replicas make for each other; None: each makes its own."""
+    lasting: Lasting = field(default_factory=Lasting)
+    """What an earlier application of the process may have left."""
 
 
 CopyGateway = Callable[[Gateway], Gateway]
@@ -103,16 +108,29 @@ async def open_generations(
     progress: Progress | None = None,
     freeing: Freeing = Freeing(),
     parts: ProcessParts = ProcessParts(),
+    beside: BuildModel | None = None,
 ) -> AsyncIterator[GenerationManager]:
-    """Yield a manager with the first generation, and close it at the end. Raises as ``open_gateway`` does."""
+    """Yield a manager with the first generation, and close it at the end. Raises as ``open_gateway`` does.
+
+    ``beside`` makes its model while others are served; None: nobody waits.
+    """
     opened = open_client(
-        settings, transport=transport, observe=observe, audit=parts.audit, answers=parts.answers
+        settings,
+        transport=transport,
+        observe=observe,
+        audit=parts.audit,
+        answers=parts.answers,
+        lasting=parts.lasting,
     )
     async with opened as client, AsyncExitStack() as stack:
         stack.enter_context(parts.join(client, settings))
         # No local variable for the first generation: it would keep it alive.
         live = GenerationManager(
-            await first_gateway(settings, client, observe, progress, parts.builds),
+            await (
+                first_gateway(settings, client, observe, progress, parts.builds)
+                if beside is None
+                else gateway_beside(settings, client, observe, beside)
+            ),
             fresh_copy,
             budget=settings.max_types,
             observe=observe,

@@ -44,6 +44,7 @@ class ReadyDocuments:
         self._due = asyncio.Event()
         self._checked: tuple[str, str] | None = None
         """The release and the metadata of the last check of all documents."""
+        self._first_done = asyncio.Event()
         self.broken: dict[str, DocumentCheck] = {}
         """The documents that cannot run, by id."""
 
@@ -68,6 +69,14 @@ class ReadyDocuments:
             await self._due.wait()
             self._due.clear()
             await self.check()
+            if self._checked is not None:
+                self._first_done.set()
+
+    async def newly_broken(self, before: ReadyDocuments) -> Sequence[DocumentCheck]:
+        """Return the documents that cannot run, and can under what is served now; once all have been checked."""
+        await self._first_done.wait()
+        could = {d.id for d in before._store.release.documents} - before.broken.keys()
+        return [check for name, check in self.broken.items() if name in could]
 
     async def check(self) -> None:
         """Check all documents if they or the metadata have changed; else only make ready what clients use."""

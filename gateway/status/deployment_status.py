@@ -9,6 +9,7 @@ from gateway.config.profiles import environment_in
 from gateway.config.settings import Settings
 from gateway.events import Observer
 from gateway.runtime.assembly import Gateway
+from gateway.runtime.lasting import Lasting
 
 from .comparison import OperationsOf, registered_operations
 from .drift import DriftLog, DriftRecorder, MemoryDrift
@@ -28,8 +29,11 @@ class DeploymentStatus:
         observe: Observer,
         *,
         operations: OperationsOf = registered_operations,
+        lasting: Lasting | None = None,
     ) -> None:
-        self.process = ProcessStatus()
+        """``lasting``: what an earlier application of the process has counted."""
+        lasting = lasting or Lasting()
+        self.process = lasting.of("status", ProcessStatus)
         self.publisher: StatusPublisher | None = None
         """None without a store."""
         self.source: StatusSource
@@ -41,7 +45,7 @@ class DeploymentStatus:
             self.publisher = StatusPublisher(self.process, store, failures)
             self.source = StoredStatus(store)
         else:
-            log = memory = MemoryDrift()
+            log = memory = lasting.of("drift", MemoryDrift)
             self.source = OwnStatus(self.process, memory)
         self.drift = DriftRecorder(log, failures, observe, operations=operations)
 

@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -31,6 +32,7 @@ class ProcessStatus:
         self._host, self._pid = socket.gethostname(), os.getpid()
         self._counters: dict[str, Counters] = {}
         self._dropped: set[str] = set()
+        self._open: Counter[str] = Counter()
 
     def counters(self, name: str) -> Counters:
         """Return the counters of an environment, which exist from then on; ``name`` may be empty."""
@@ -47,10 +49,14 @@ class ProcessStatus:
         counters = self.counters(name)
         counters.opened(gateway)
         del gateway  # it would outlive its generation
+        self._open[name] += 1
         try:
             yield
         finally:
-            counters.enter("closed")
+            # After a reload of the settings it is open again before it is closed.
+            self._open[name] -= 1
+            if not self._open[name]:
+                counters.enter("closed")
 
     def observe(self, event: Event) -> None:
         """Note that an environment could not be opened."""

@@ -100,9 +100,10 @@ class JobRegister:
             connection.execute(JOBS.update().where(own).values(leased_until=until))
             return frozenset(connection.execute(sa.select(JOBS.c.id).where(own)).scalars())
 
-    def release(self, owner: str, now: float) -> None:
-        """Return all leases of an owner, whose process ends."""
-        own = sa.and_(JOBS.c.owner == owner, JOBS.c.state.in_(ACTIVE))
+    def release(self, owner: str, job_ids: Iterable[str], now: float) -> None:
+        """Return the leases of an owner to these jobs, which go on elsewhere."""
+        names = tuple(job_ids)
+        own = sa.and_(JOBS.c.owner == owner, JOBS.c.id.in_(names), JOBS.c.state.in_(ACTIVE))
         with self._database.writing() as connection:
             connection.execute(JOBS.update().where(own).values(owner=None, leased_until=now))
 

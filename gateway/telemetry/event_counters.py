@@ -71,6 +71,9 @@ BY_NAME = frozenset(
         *("ModelRead", "ProfileOpened", "RoleViewOpened"),
         *(
             "OperationSlow",
+            "SettingsNotReloaded",
+            "SettingsReloaded",
+            "SettingsRetired",
             "Started",
             "StatusNotWritten",
             "StoreFailed",

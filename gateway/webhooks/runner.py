@@ -66,19 +66,26 @@ class WebhookRunner:
         outgoing: Outgoing,
         observe: Observer,
         chance: Callable[[], float] = lambda: secrets.randbelow(1_000) / 1_000,
+        *,
+        owner: str | None = None,
+        callers: dict[str, Caller] | None = None,
     ) -> None:
-        """``chance`` spreads pauses: a number from 0 to 1."""
-        self.owner = secrets.token_hex(_ID_BYTES)
+        """``chance`` spreads pauses: a number from 0 to 1.
+
+        ``owner``: under which leases are held. Runners of one process, one after the other, share it and ``callers``.
+        """
+        self.owner = owner or secrets.token_hex(_ID_BYTES)
         self._store = store
         self._enter = enter
         self._outgoing = outgoing
         self._observe = observe
         self._chance = chance
-        self._callers: dict[str, Caller] = {}
+        self._callers: dict[str, Caller] = {} if callers is None else callers
         """With their tokens, which no other process has."""
         self._running: dict[str, asyncio.Task[None]] = {}
         self._claiming: asyncio.Future[Sequence[Subscription]] | None = None
         self._wake = asyncio.Event()
+        self._is_leaving = self._has_successor = False
         self._has_failed = False
 
     def take(self, subscription: Subscription, caller: Caller) -> None:
@@ -90,6 +97,13 @@ class WebhookRunner:
     def wake(self) -> None:
         """Look at once for what is due."""
         self._wake.set()
+
+    def hand_over(self, *, has_successor: bool = False) -> None:
+        """Begin no more steps: those that run end here, and the next ones are another runner's.
+
+        A successor has the same owner and callers, and so the leases.
+        """
+        self._is_leaving, self._has_successor = True, has_successor
 
     def drop(self, subscription: str) -> None:
         """Stop a subscription that was paused or removed."""
@@ -118,7 +132,7 @@ class WebhookRunner:
             if claiming is not None:
                 # The thread goes on, and what it claims would wait for the end of the lease.
                 has_run = bool(await late_rows(claiming, CLOSING)) or has_run
-            if has_run:
+            if has_run and not self._has_successor:
                 with suppress(StoreUnavailable):
                     await self._store.release(self.owner)
             await self._outgoing.close()
@@ -148,6 +162,8 @@ class WebhookRunner:
 
     async def _poll(self) -> None:
         """Run what is due, a few at a time."""
+        if self._is_leaving:
+            return
         free = self._store.options.running - len(self._running)
         claim = self._store.claim(self.owner, tuple(self._running), free)
         self._claiming = asyncio.ensure_future(claim)
@@ -159,7 +175,7 @@ class WebhookRunner:
     async def _renew(self) -> None:
         """Renew the leases; forget the callers of subscriptions that others have, or nobody."""
         names = {*self._running, *self._callers}
-        if names:
+        if names and not self._is_leaving:
             own = await self._store.renew(self.owner, tuple(names))
             for name in self._callers.keys() - own:
                 del self._callers[name]

@@ -35,6 +35,11 @@ class Webhooks:
         self._runner = runner
         self._outgoing = outgoing
 
+    def hand_over(self, *, has_successor: bool = False) -> None:
+        """Send no more: see ``WebhookRunner``."""
+        if self._runner is not None:
+            self._runner.hand_over(has_successor=has_successor)
+
     def require(self) -> None:
         """Raise WebhooksUnavailable if no webhooks can be sent."""
         self._store.require()

@@ -177,7 +177,7 @@ def test_the_headers_are_those_of_the_endpoint() -> None:
 def test_the_close_codes_are_those_of_the_websocket() -> None:
     source = (ROOT / "gateway/http/websocket.py").read_text("utf-8")
     code = source.partition('"""')[2].partition('"""')[2]
-    closes = set(re.findall(r"\b(1001|1009|44\d\d)\b", code))
+    closes = set(re.findall(r"\b(1001|1009|1012|44\d\d)\b", code))
 
     assert set(re.findall(r"^\| (\d{4}) \|", page("reference/http"), re.MULTILINE)) == closes
 

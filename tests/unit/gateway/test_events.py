@@ -74,7 +74,15 @@ from gateway.events.hooks import HookReported
 from gateway.events.idempotency import IdempotencyKeyStuck
 from gateway.events.imports import ImportServed
 from gateway.events.jobs import JobDelayed, JobEnded
-from gateway.events.life_cycle import ClockJumped, Stopped, Stopping, WorkerReplaced
+from gateway.events.life_cycle import (
+    ClockJumped,
+    SettingsNotReloaded,
+    SettingsReloaded,
+    SettingsRetired,
+    Stopped,
+    Stopping,
+    WorkerReplaced,
+)
 from gateway.events.metadata import MetadataDrifted
 from gateway.events.operations import OperationSlow
 from gateway.events.replicas import SharedStateFound, SharedStateLost
@@ -95,6 +103,17 @@ LEVELS: list[tuple[Event, str]] = [
     (Stopped(seconds=6.0, cut=0), "info"),
     (WorkerReplaced(pid=7, reason="signal 9"), "warning"),
     (ClockJumped(seconds=-7_200.0), "warning"),
+    (
+        SettingsReloaded(reason="signal", changed=("roles.clerk",), restart=("port",), seconds=0.4),
+        "info",
+    ),
+    (
+        SettingsNotReloaded(
+            reason="admin", code="SETTINGS", message="gateway.toml: port: accepted", hint=None
+        ),
+        "error",
+    ),
+    (SettingsRetired(seconds=2.0, cut=0), "info"),
     (SENT, "debug"),
     (
         OperationSlow(

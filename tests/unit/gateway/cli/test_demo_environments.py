@@ -14,9 +14,10 @@ import httpx
 import pytest
 
 from gateway.app import create_app
+from gateway.cli.announcement import MAX_ANNOUNCED, addresses, announcement_of
 from gateway.cli.check_callers import require_callers
 from gateway.cli.demo import Demonstration, demonstrating
-from gateway.cli.serve import MAX_ANNOUNCED, _addresses, announcement_of, require_upstream
+from gateway.cli.serve import require_upstream
 from gateway.config.demo_environments import demos
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError
@@ -158,8 +159,8 @@ def test_further_demos_are_told_apart_by_their_titles() -> None:
 
 
 def test_the_start_prints_the_addresses_of_environments() -> None:
-    lines = list(_addresses(settings_of("one", "two"), "http://x"))
-    many = list(_addresses(settings_of(*(f"e{n}" for n in range(MAX_ANNOUNCED + 5))), "http://x"))
+    lines = list(addresses(settings_of("one", "two"), "http://x"))
+    many = list(addresses(settings_of(*(f"e{n}" for n in range(MAX_ANNOUNCED + 5))), "http://x"))
 
     assert lines[:3] == [
         "GraphQL:  http://x/graphql",

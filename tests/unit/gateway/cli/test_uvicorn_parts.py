@@ -60,7 +60,10 @@ def used_of_self(cls: type) -> Iterator[str]:
     yield from (name for name in own if not name.startswith("_") and name not in ADDED)
 
 
-ADDED = {"eof_received", "is_running", "metrics", "reload", "states"}
+ADDED = {
+    *("eof_received", "is_running", "metrics", "reload", "states"),
+    *("follow", "reload_settings", "settings", "workers"),
+}
 """Members that a class adds to uvicorn's."""
 
 

@@ -9,11 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.cli import serve
+from gateway.cli.hangup import reload_on_hangup
+from gateway.config.setting_changes import SettingsAttempt
 from gateway.config.settings import Settings
 from gateway.environments.reloading import Reloaded, reload_environment
 from gateway.events import MetadataReloaded
 from gateway.http.admin_app import AdminContext, create_admin_app
+from gateway.http.admin_reload import Reloads
 from gateway.runtime.metadata_reload import Attempt
 from tests.support.changing_metadata import csdl
 from tests.support.described_api import check_described, new_key
@@ -132,7 +134,7 @@ async def test_a_signal_reloads_all_that_are_open(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(loop, "add_signal_handler", lambda _, handler: handlers.append(handler))
     async with deployed(settings("acme", "closed")) as deployment:
         await deployment.data(NAMES, path_of("acme"))
-        serve._reload_on_hangup(deployment.app, lambda: False)
+        reload_on_hangup(deployment.app, lambda: False)
         change(deployment)
 
         handlers[0]()
@@ -161,15 +163,24 @@ async def test_the_second_listener_reloads_for_those_with_a_key(tmp_path: Path) 
     async with deployed(values) as deployment:
         state = deployment.app.state
 
-        async def here(name: str | None) -> Reloaded | None:
-            return await reload_environment(state.environment, state.environments, name, "admin")
+        changed = SettingsAttempt(
+            reason="admin", at=0.0, outcome="changed", changed=("roles.a",), restart=("port",)
+        )
+        bad = SettingsAttempt(
+            reason="admin", at=0.0, outcome="failed", message="g.toml: port", hint="Look."
+        )
 
-        async def elsewhere(_: str | None) -> Reloaded | None:
-            return None
+        async def here(name: str | None) -> Reloads:
+            own, others = state.environment, state.environments
+            found = await reload_environment(own, others, name, "admin")
+            return Reloads(changed if name is None else None, found)
 
-        async def failing(name: str | None) -> Reloaded | None:
+        async def elsewhere(name: str | None) -> Reloads:
+            return Reloads(None if name else bad, None)
+
+        async def failing(name: str | None) -> Reloads:
             attempt = Attempt(reason="admin", at=0.0, outcome="failed", message="Away.")
-            return Reloaded(name or "default", "0" * 64, attempt)
+            return Reloads(changed, Reloaded(name or "default", "0" * 64, attempt))
 
         answers = []
         for act, query in (
@@ -178,6 +189,7 @@ async def test_the_second_listener_reloads_for_those_with_a_key(tmp_path: Path) 
             (here, ""),
             (here, "?environment=nobody"),
             (elsewhere, "?environment=acme"),
+            (elsewhere, ""),
             (failing, ""),
         ):
             context = AdminContext(
@@ -202,5 +214,6 @@ async def test_the_second_listener_reloads_for_those_with_a_key(tmp_path: Path) 
         (200, "done"),
         (404, None),
         (202, "requested"),
+        (502, "failed"),
         (502, "failed"),
     ]

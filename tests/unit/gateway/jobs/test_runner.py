@@ -205,6 +205,53 @@ async def test_a_process_that_stops_returns_its_jobs_at_once(
     await process.until(job, "SUCCEEDED")
 
 
+async def test_a_runner_hands_its_jobs_over_at_their_checkpoints(
+    settings: Settings, clock: Clock
+) -> None:
+    signed_in = replace(ANN, assertion=Assertion("s3cret"), expires_at=clock.time + 900)
+    old, new = Process(settings, clock), Process(settings, clock)
+    new.runner.owner = old.runner.owner
+    go_on, began = asyncio.Event(), asyncio.Event()
+
+    def before(count: int) -> Any:
+        if count == 1:
+            began.set()
+            return go_on.wait()
+        return None
+
+    old.kind.before = before
+    async with old.runner.running(), new.runner.running():
+        running = await old.start(signed_in, is_personal=True)
+        await asyncio.wait_for(began.wait(), 10)
+        old.jobs.hand_over(new.jobs)
+        late = await old.start()  # by a request that began before
+        await new.until(late, "SUCCEEDED")
+        held = old.jobs.held
+        go_on.set()
+        await new.until(running, "SUCCEEDED")
+        assert (held, old.jobs.held) == (1, 0)
+
+    # The second one began at the second part, with the token that only the memory has.
+    assert new.kind.callers == [ANN, signed_in]
+    assert [event.job for event in old.events if isinstance(event, JobEnded)] == []
+
+
+async def test_jobs_of_another_place_are_left_for_any_process(
+    settings: Settings, clock: Clock, process: Process, tmp_path: Path
+) -> None:
+    other = Process(settings.model_copy(update={"data_dir": tmp_path / "other"}), clock)
+    old = Process(settings, clock)
+    go_on = asyncio.Event()
+    old.kind.before = lambda count: go_on.wait() if count == 1 else None
+    async with old.runner.running():
+        job = await old.start()
+        await old.until(job, "RUNNING")
+        old.jobs.hand_over(other.jobs)
+        go_on.set()
+        await process.until(job, "SUCCEEDED")
+    assert (process.kind.begun, other.kind.begun) == (1, 0)
+
+
 async def test_a_token_is_never_stored_and_its_job_waits_for_it(
     settings: Settings, clock: Clock, process: Process
 ) -> None:

@@ -64,7 +64,7 @@ def test_a_job_is_of_one_process_until_its_lease_ends(register: JobRegister) -> 
     assert register.renew("p1", ["j1"], 99.0) == frozenset()
     assert row.owner is not None
     assert register.find("j1") == row
-    register.release(row.owner, 41.0)
+    register.release(row.owner, [row.id], 41.0)
     assert [r.id for r in register.claim("p9", 41.0, 71.0, 5)] == ["j1"]
 
 

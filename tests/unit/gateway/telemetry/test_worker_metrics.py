@@ -1,29 +1,30 @@
-"""``gateway.cli.worker_metrics``: the metrics of a worker reach its parent, late ones are skipped."""
+"""``gateway.cli.worker_pipe``: what a worker answers reaches its parent, late answers are skipped."""
 
 from __future__ import annotations
 
 import threading
 
-from gateway.cli.worker_metrics import MetricsPipe
+from gateway.cli.worker_pipe import WorkerPipe
 
 
 def test_each_request_gets_its_own_answer() -> None:
-    pipe, release = MetricsPipe(), threading.Event()
+    pipe: WorkerPipe[None, str] = WorkerPipe()
+    release = threading.Event()
     texts = iter(("late", "second"))
 
-    def render() -> str:
+    def render(_: None) -> str:
         release.wait(10)
         return next(texts)
 
-    pipe.answer(render)
+    pipe.answer(render, "metrics")
 
-    assert pipe.request(0.01) is None
+    assert pipe.request(None, 0.01) is None
     release.set()
-    assert pipe.request(10) == "second"
+    assert pipe.request(None, 10) == "second"
 
 
 def test_a_worker_that_has_ended_answers_nothing() -> None:
-    pipe = MetricsPipe()
+    pipe: WorkerPipe[None, str] = WorkerPipe()
     pipe._parent.close()
 
-    assert pipe.request(10) is None
+    assert pipe.request(None, 10) is None

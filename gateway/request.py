@@ -21,6 +21,7 @@ from gateway.introspection.answers import LongAnswer
 from gateway.odata.query import Request
 from gateway.operations.prepared_operation import Prepared
 from gateway.planning.plan import BoundRoot
+from gateway.planning.unified_lookups import Lookup
 from schema.catalog.records import RootKind
 
 CostWish: TypeAlias = Literal["include", "estimate"]
@@ -126,6 +127,8 @@ class PlannedQuery(Struct, frozen=True):
     prepared: Prepared
     variables: VariableValues
     roots: tuple[BoundRoot, ...]
+    lookups: tuple[Lookup, ...] = ()
+    """What must be looked up before it can run: placeholders stand in its plans."""
 
     @property
     def lane(self) -> Lane:

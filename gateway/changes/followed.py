@@ -15,9 +15,10 @@ from graphql import GraphQLInputType
 from msgspec import Struct
 
 from gateway.documents.input_coercion import coerce_json
-from gateway.errors import BadArgument
+from gateway.errors import BadArgument, UnsupportedQuery
 from gateway.planning.change_queries import ChangeQuery, find_change_query
 from gateway.planning.unified_arguments import condition_arguments, where_arguments
+from gateway.planning.unified_lookups import Lookups
 from schema.types.build import ODataSchema
 from schema.unified.views import UnifiedType
 
@@ -51,11 +52,17 @@ class Followed(Struct, frozen=True):
             name = f"{view.name}Where"
             if not schema.unified.has(name):
                 raise BadArgument(f"{view.name} cannot be filtered.", hint="Omit where.")
+            lookups = Lookups()
             # Only to find what is wrong: the rows' own filter is coerced when they are read.
             expected = cast("GraphQLInputType", schema.core.type_map[name])
             coerce_json(where, expected, what="where")
             assert isinstance(where, Mapping)
-            terms.append(where_arguments(view, where))
+            terms.append(where_arguments(view, where, lookups))
+            if lookups.needed:
+                raise UnsupportedQuery(
+                    "where: changes cannot be followed by a field that other rows decide.",
+                    hint="Filter by a column of the row itself: see schema why.",
+                )
         if len(terms) < 2:
             return terms[0] if terms else {}
         return {"and": terms}

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from math import ceil
 from typing import Any
 
+from msgspec import structs
+
 from gateway.config.cost_models import CostOptions
 from gateway.errors import CostExceeded, DeadlineExceeded, GatewayError, RateLimited
 from gateway.events import CostRefused, CostSettled, Observer
@@ -87,7 +89,8 @@ class CostGate:
         """Return the price of an operation."""
         if isinstance(operation, PlannedQuery):
             needs_formats = operation.prepared.needs_formats
-            return price_roots(operation.roots, self._pricing, needs_formats=needs_formats)
+            price = price_roots(operation.roots, self._pricing, needs_formats=needs_formats)
+            return _with_lookups(price, len(operation.lookups)) if operation.lookups else price
         return self._mutation_price(operation)
 
     def estimate(self, operation: Priceable) -> Answer:
@@ -289,3 +292,14 @@ def _too_early(points: float, balance: Balance) -> RateLimited:
     )
     error.fields = budget_fields(balance)
     return error
+
+
+def _with_lookups(price: Price, number: int) -> Price:
+    """Return the price of a query together with its look-ups: each is a page, as long as the others take on average."""
+    seconds = price.seconds / max(price.requests, 1)
+    return structs.replace(
+        price,
+        requests=price.requests + number,
+        pages=price.pages + number,
+        seconds=price.seconds + number * seconds,
+    )

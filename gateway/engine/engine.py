@@ -44,6 +44,7 @@ from gateway.operations.cache import PreparedOperations
 from gateway.operations.operation_caches import OperationCaches
 from gateway.planning.planner import Planner
 from gateway.planning.row_bounds import ViewRules
+from gateway.planning.unified_lookups import Lookups
 from gateway.request import Answer, ChangeQueries, GraphQLRequest, PlannedQuery, ValidOperation
 from gateway.telemetry.operation_scope import operation_scope
 from gateway.writes.audit_trail import WriteAudit, WriteTrail, trail_of
@@ -54,6 +55,7 @@ from gateway.writes.parts_input import takes_parts
 from gateway.writes.references import early_variables, has_references
 from schema.types.build import ODataSchema
 
+from .lookups import Keys, look_up
 from .page_ends import note_loaded
 from .reads import MutationReads, Reads
 from .served_event import served_event, slow_event
@@ -140,8 +142,33 @@ class Engine:
             return await self.changes.answer(query, deadline, trace)
         if request.cost == "estimate":
             return self.estimate(query)
+        if query.lookups:
+            return await self._looked_up(query, operation, deadline, reads, trace)
         with working(self.lanes.work(deadline.span, request.caller, request.lane, query.lane)):
             return await self._query(query, deadline, reads)
+
+    async def _looked_up(
+        self,
+        query: PlannedQuery,
+        operation: ValidOperation,
+        deadline: Deadline,
+        reads: ReadContext,
+        trace: Trace | None,
+    ) -> Answer:
+        """Answer a query after what its plans need was looked up. Raises GatewayError."""
+
+        async def ask(part: GraphQLRequest) -> Answer:
+            return await self.answer_part(part, deadline, trace)
+
+        request = query.request
+        looked_up = await look_up(query, ask, self._planner.paging.max_page)
+        if looked_up.failed is not None:
+            return looked_up.failed
+        query = self.plan(operation, looked_up.keys)
+        with working(self.lanes.work(deadline.span, request.caller, request.lane, query.lane)):
+            answer = await self._query(query, deadline, reads)
+        answer.requests = (*looked_up.requests, *answer.requests)
+        return answer
 
     async def _query(self, query: PlannedQuery, deadline: Deadline, reads: ReadContext) -> Answer:
         """Run a query, and answer it. Raises GatewayError."""
@@ -227,8 +254,11 @@ class Engine:
         document.check_conditions(variables.coerced)
         return ValidOperation(request, document, operation, variables)
 
-    def plan(self, operation: ValidOperation) -> PlannedQuery:
-        """Compile a query, once for all documents like it, and bind it to its variables. Raises OperationRefused."""
+    def plan(self, operation: ValidOperation, known: Keys | None = None) -> PlannedQuery:
+        """Compile a query, once for all documents like it, and bind it to its variables. Raises OperationRefused.
+
+        ``known`` are the keys of look-ups, if it needs some.
+        """
         if operation.is_subscription:
             message = "A subscription needs a stream: Accept: text/event-stream, or a WebSocket."
             raise refusal(message, "NOT_ACCEPTABLE")
@@ -239,10 +269,12 @@ class Engine:
         if not self._settings.introspection and asks_schema(prepared):
             message = "Introspection is disabled: __schema, __type and _service are not answered."
             raise refusal(message, "INTROSPECTION_DISABLED")
+        lookups = Lookups(known) if prepared.models else None
         roots = self._planner.plan(
-            prepared, variables, request.companies, request.caller, request.max_page
+            prepared, variables, request.companies, request.caller, request.max_page, lookups
         )
-        return PlannedQuery(request, prepared, variables, roots)
+        needed = () if lookups is None else tuple(lookups.needed)
+        return PlannedQuery(request, prepared, variables, roots, needed)
 
     async def run(self, query: PlannedQuery, runner: PlanRunner) -> Answer:
         """Load what a query selects, and complete it; one that selects only the schema needs no upstream."""

@@ -12,6 +12,7 @@ from gateway.documents.refusal import OperationRefused
 from gateway.engine import Engine
 from gateway.errors import BadArgument, GatewayError
 from gateway.execution.trace import Trace, Traced, TracedRequest
+from gateway.planning.unified_lookups import Lookup
 from gateway.request import GraphQLRequest, PlannedQuery, ValidOperation
 from gateway.runtime.assembly import Gateway
 from gateway.subscriptions.following import NOW, follows
@@ -55,6 +56,12 @@ async def explain(gateway: Gateway, request: GraphQLRequest) -> Explanation:
         return Explanation(steps=(), requests=(), errors=[error_json(error)])
 
 
+def _explain_lookup(lookup: Lookup) -> Step:
+    values = ", ".join(map(str, lookup.values))
+    how = f"looked up first: {lookup.key} of the rows whose {lookup.column} is {values}"
+    return Step(field=lookup.list, how=how, notes=(f"{lookup.placeholder} stands for them",))
+
+
 async def _explain_query(engine: Engine, query: PlannedQuery) -> Explanation:
     """Run a query's plan against an upstream without rows."""
     trace = Trace()
@@ -73,7 +80,11 @@ async def _explain_query(engine: Engine, query: PlannedQuery) -> Explanation:
     if query.prepared.needs_formats:
         feeds.append(await explain_formats(engine, trace))
     return Explanation(
-        steps=(*(explain_root(item, engine) for item in loaded), *feeds),
+        steps=(
+            *map(_explain_lookup, query.lookups),
+            *(explain_root(item, engine) for item in loaded),
+            *feeds,
+        ),
         requests=tuple(map(planned_request, trace.requests)),
         failed=any(root_error(item) is not None for item in loaded),
         cost=None if engine.gate is None else engine.gate.price(query),

@@ -45,6 +45,7 @@ from .residual_columns import residual_columns
 from .row_bounds import RowBounds, ViewBounds, ViewRules, companies_in
 from .select import cast_path, select_of, uncast_types
 from .unified_arguments import conditions, row_arguments
+from .unified_lookups import Lookups
 from .uniting import pins_key, unite_lists
 
 _USER_COMPANY = "$user.company"
@@ -86,9 +87,11 @@ class Planner:
         companies: tuple[str, ...] | None = None,
         caller: Caller = ANONYMOUS,
         max_page: int | None = None,
+        lookups: Lookups | None = None,
     ) -> tuple[BoundRoot, ...]:
         """Return the plan of every generated root field; ``companies`` is the scope of the request's header."""
         operation = self.for_operation(prepared, variables, companies, caller)
+        operation.lookups = lookups
         if max_page is not None:
             operation.paging = structs.replace(self.paging, max_page=max_page)
         roots = [operation.root(shape) for shape in prepared.roots]
@@ -153,6 +156,12 @@ class OperationPlanner:
         self.prepared = prepared
         self.variables = variables
         self.companies = companies
+        self.lookups: Lookups | None = None
+        """The look-ups of the operation; None: placeholders do."""
+
+    def row_arguments(self, view: UnifiedType, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return coerced arguments of a unified list as those of the list of its rows. Raises BadArgument."""
+        return row_arguments(view, arguments, self.lookups or Lookups())
 
     def arguments(self, field: GraphQLField, compiled: FieldNode) -> Mapping[str, Any]:
         """Return the coerced arguments of a field; those without variables are coerced once for a document."""
@@ -203,7 +212,7 @@ class OperationPlanner:
     ) -> BoundRoot:
         """Return the plan of a field below a unified model: a list of rows, or a row by its id."""
         if shape.root.kind is RootKind.LIST:
-            own = row_arguments(view, arguments)
+            own = self.row_arguments(view, arguments)
             return self._in_companies(arguments).list_root(shape, own)
         lookups = EntityLookups(self, shape)
         if shape.root.kind is RootKind.NODES:
@@ -215,9 +224,11 @@ class OperationPlanner:
         companies = arguments.get("companies")
         if companies is None:
             return self
-        return OperationPlanner(
+        narrowed = OperationPlanner(
             self.planner, self.prepared, self.variables, tuple(companies), self.row_bounds
         )
+        narrowed.lookups = self.lookups
+        return narrowed
 
     def list_root(self, shape: RootShape, arguments: Mapping[str, Any]) -> ListRoot:
         """Return the plan of a list in the companies of this planner."""

@@ -25,7 +25,7 @@ from .page_window import Window, order_by, with_window
 from .plan import ChildPlan, Join, Via
 from .proven_order import depends_on_text
 from .select import cast_path, uncast_types
-from .unified_arguments import conditions, row_arguments
+from .unified_arguments import conditions
 
 if TYPE_CHECKING:
     from .planner import OperationPlanner
@@ -180,7 +180,7 @@ class RelationPlanner:
             return {}
         owner, name = view.place
         field = operation.planner.core.type_map[owner].fields[name]  # type: ignore[attr-defined]
-        return row_arguments(view.of, operation.arguments(field, child.node))
+        return operation.row_arguments(view.of, operation.arguments(field, child.node))
 
     def _name(self, field: Field) -> str:
         return cast_path(field.declared_by, field.source, self._uncast)

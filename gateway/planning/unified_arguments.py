@@ -11,23 +11,26 @@ from typing import Any
 
 from gateway.errors import BadArgument
 from gateway.odata.query import Expr, Path
-from schema.unified.views import Condition, Filter, UnifiedType
+from schema.unified.views import Condition, Filter, LookedUp, UnifiedType
 
 from .filters import all_of, column_terms
+from .unified_lookups import Lookup, Lookups
 
 _TODAY = "$today"
 _NOW = "$now"
 _LOGIC = frozenset({"and", "or", "not"})
 
 
-def row_arguments(bound: UnifiedType, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+def row_arguments(
+    bound: UnifiedType, arguments: Mapping[str, Any], lookups: Lookups
+) -> Mapping[str, Any]:
     """Return coerced arguments of a unified list as those of the list of its rows. Raises BadArgument."""
     where, order = arguments.get("where"), arguments.get("orderBy")
     if not where and not order:
         return arguments
     changed = dict(arguments)
     if where:
-        changed["where"] = where_arguments(bound, where)
+        changed["where"] = where_arguments(bound, where, lookups)
     if order:
         changed["orderBy"] = [
             {bound.filters[name].order: direction}
@@ -37,23 +40,27 @@ def row_arguments(bound: UnifiedType, arguments: Mapping[str, Any]) -> Mapping[s
     return changed
 
 
-def where_arguments(bound: UnifiedType, where: Mapping[str, Any]) -> dict[str, Any]:
+def where_arguments(
+    bound: UnifiedType, where: Mapping[str, Any], lookups: Lookups
+) -> dict[str, Any]:
     """Return a valid filter of a unified list as that of its rows. Raises BadArgument."""
     terms: list[dict[str, Any]] = []
     for name, value in where.items():
         if value is None:
             continue
         if name not in _LOGIC:
-            terms.extend(_condition(bound.filters[name], value, name))
+            terms.extend(_condition(bound.filters[name], value, name, lookups))
         elif name == "not":
-            terms.append({"not": where_arguments(bound, value)})
+            terms.append({"not": where_arguments(bound, value, lookups)})
         else:
             items = value if isinstance(value, list) else [value]
-            terms.append({name: [where_arguments(bound, item) for item in items]})
+            terms.append({name: [where_arguments(bound, item, lookups) for item in items]})
     return terms[0] if len(terms) == 1 else {"and": terms}
 
 
-def _condition(own: Filter, value: Mapping[str, Any], name: str) -> Iterator[dict[str, Any]]:
+def _condition(
+    own: Filter, value: Mapping[str, Any], name: str, lookups: Lookups
+) -> Iterator[dict[str, Any]]:
     if own.inverse is None:
         yield _nested(own.path, value)
         return
@@ -63,7 +70,12 @@ def _condition(own: Filter, value: Mapping[str, Any], name: str) -> Iterator[dic
                 f"where.{name}.{operator} cannot be null.", hint="Name the values that it may have."
             )
         values = operand if isinstance(operand, list) else [operand]
-        yield _mapped(own, values, is_negated=operator in ("ne", "nin"))
+        is_negated = operator in ("ne", "nin")
+        if own.beyond is None:
+            yield _mapped(own, values, is_negated=is_negated)
+        else:
+            term = _in_two_places(own, own.beyond, values, lookups)
+            yield {"not": term} if is_negated else term
 
 
 def _mapped(own: Filter, values: Sequence[str], *, is_negated: bool) -> dict[str, Any]:
@@ -76,6 +88,22 @@ def _mapped(own: Filter, values: Sequence[str], *, is_negated: bool) -> dict[str
     return _one_of(
         own, [o for value in values for o in own.inverse.get(value, ())], is_negated=is_negated
     )
+
+
+def _in_two_places(
+    own: Filter, beyond: LookedUp, values: Sequence[str], lookups: Lookups
+) -> dict[str, Any]:
+    """Return the condition that the column stands for one of some values, or else the row that is joined does."""
+    assert own.inverse is not None
+    terms = [_mapped(own, values, is_negated=False)]
+    operands = tuple(o for value in values for o in beyond.inverse.get(value, ()))
+    if operands:
+        lookup = Lookup(beyond.list, beyond.where, beyond.column, beyond.key, operands)
+        # Of rows whose own column decides, the other one does not count.
+        undecided = _mapped(own, tuple(own.inverse), is_negated=True)
+        keys = list(lookups.keys(lookup))
+        terms.append({"and": [undecided, {beyond.own: {"in": keys}}]})
+    return {"or": terms}
 
 
 def _one_of(own: Filter, operands: Iterable[Any], *, is_negated: bool) -> dict[str, Any]:

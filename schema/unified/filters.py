@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from schema.catalog import Catalog
+from msgspec import structs
 
-from .lookups import MissingError, check_type, operand_of, order_input, where_input
+from schema.catalog import Catalog
+from schema.catalog.records import RootKind, TypeKind
+
+from .lookups import MissingError, check_type, column_of, operand_of, order_input, where_input
 from .records import FieldSpec
-from .views import Column, Filter
+from .views import Column, Filter, LookedUp, Step
 
 TEXT_FILTER = "UnifiedTextFilter"
+_TWO = 2
 UNIFIED_OPERATORS = ("eq", "ne", "in", "nin")
 """Operators of filters of mapped values."""
 
@@ -19,7 +23,11 @@ def filter_of(
     catalog: Catalog, spec: FieldSpec, columns: list[Column], root: str, type_name: str, prefix: str
 ) -> Filter | None:
     """Return how conditions on a field carry over to rows of the type ``root``; None if they do not."""
-    if not spec.filter or spec.convert or spec.empty or spec.minus or len(spec.paths) != 1:
+    if not spec.filter or spec.convert or spec.empty or spec.minus:
+        return None
+    if len(spec.paths) == len(columns) == _TWO and spec.values and not spec.otherwise:
+        return _in_two_places(catalog, spec, columns, root, type_name, prefix)
+    if len(spec.paths) != 1:
         return None
     (column,) = columns
     path: list[str] = []
@@ -45,9 +53,59 @@ def filter_of(
     return Filter(tuple(path), filter_type, order=order)
 
 
+def _in_two_places(
+    catalog: Catalog, spec: FieldSpec, columns: list[Column], root: str, type_name: str, prefix: str
+) -> Filter | None:
+    """Return the filter of a mapped value of the row, or else of a row that it is joined with by the mapping only."""
+    first, second = columns
+    if first.steps or len(second.steps) != 1:
+        return None
+    (step,) = second.steps
+    own = where_input(catalog, root, first.field)
+    beyond = None if step.where or step.many else _looked_up(catalog, spec, second, step, root)
+    if own is None or beyond is None:
+        return None
+    return structs.replace(_mapped(spec, first, (own[0],), type_name, prefix), beyond=beyond)
+
+
+def _looked_up(
+    catalog: Catalog, spec: FieldSpec, column: Column, step: Step, root: str
+) -> LookedUp | None:
+    """Return how rows behind a join are looked up; None if they cannot be: by one text, in a list with a filter."""
+    navigation, target = step.field.navigation, step.field.target
+    if navigation is None or not navigation.declared or len(navigation.on) != 1:
+        return None
+    (pair,) = navigation.on
+    rows = (
+        n
+        for kind, of, n in catalog.set_roots()
+        if kind is RootKind.LIST and of == step.field.target_set
+    )
+    name = next(rows, None)
+    try:
+        own = column_of(catalog, root, pair.property)
+        theirs = column_of(catalog, target, pair.referenced)
+    except MissingError:
+        return None
+    if name is None or own.value is None or own.value.edm != "Edm.String":
+        return None
+    ours, beyond = where_input(catalog, root, own), where_input(catalog, target, column.field)
+    if ours is None or beyond is None:
+        return None
+    where = catalog.name_of(TypeKind.WHERE, target)
+    return LookedUp(name, where, beyond[0], theirs.name, ours[0], _inverse(spec, column))
+
+
 def _mapped(
     spec: FieldSpec, column: Column, path: tuple[str, ...], type_name: str, prefix: str
 ) -> Filter:
+    # Texts have a filter of their own: of what stands in a table, no part can be looked for.
+    name = f"{prefix}{TEXT_FILTER}" if type_name == "String" else f"{type_name}Filter"
+    return Filter(path, name, inverse=_inverse(spec, column), rest=spec.otherwise)
+
+
+def _inverse(spec: FieldSpec, column: Column) -> dict[str, tuple[Any, ...]]:
+    """Return unified value → operands of its column."""
     inverse: dict[str, tuple[Any, ...]] = {}
     kind = column.field.value
     assert kind is not None
@@ -58,6 +116,4 @@ def _mapped(
             continue
         if value:
             inverse[value] = (*inverse.get(value, ()), operand)
-    # Texts have a filter of their own: of what stands in a table, no part can be looked for.
-    name = f"{prefix}{TEXT_FILTER}" if type_name == "String" else f"{type_name}Filter"
-    return Filter(path, name, inverse=inverse, rest=spec.otherwise)
+    return inverse

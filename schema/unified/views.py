@@ -75,6 +75,26 @@ class Item(Struct, frozen=True, eq=False):
     """The way to rows, of which each gives an item; empty: there is one item. Columns start at these rows."""
 
 
+class LookedUp(Struct, frozen=True, eq=False):
+    """Related rows that a filter looks up first, because the service cannot filter through the join.
+
+    They count for rows whose own column stands for no value of the field.
+    """
+
+    list: str
+    """The list of the related rows, a field of ``Query``."""
+    where: str
+    """Input type of its filter."""
+    column: str
+    """Name in that filter."""
+    key: str
+    """Field of the related rows by which they are joined."""
+    own: str
+    """Name of the other side of the join, in the ``where`` of the rows."""
+    inverse: Mapping[str, tuple[Any, ...]]
+    """Unified value → operands of ``eq`` on ``column``."""
+
+
 class Filter(Struct, frozen=True, eq=False):
     """How ``where`` and ``orderBy`` of a unified type carry over to its rows."""
 
@@ -88,6 +108,8 @@ class Filter(Struct, frozen=True, eq=False):
     """Unified value → operands of ``eq``, if values are mapped."""
     rest: str | None = None
     """The unified value of all operands that ``inverse`` does not list."""
+    beyond: LookedUp | None = None
+    """Where the value comes from if the column stands for none."""
 
 
 class UnifiedField(Struct, frozen=True, kw_only=True, eq=False):

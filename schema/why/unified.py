@@ -130,7 +130,9 @@ def _missing(missing: tuple[str, ...]) -> Iterator[tuple[str, str]]:
 
 def _filter(own: Filter) -> str:
     order = f", orderBy {own.order}" if own.order else ""
-    return f"{'.'.join(own.path)} of the rows{order}"
+    beyond = own.beyond
+    other = f", else {beyond.column} of {beyond.list}, which are looked up first" if beyond else ""
+    return f"{'.'.join(own.path)} of the rows{order}{other}"
 
 
 def _column(bound: UnifiedType, column: Column) -> str:

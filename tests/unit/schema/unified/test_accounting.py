@@ -9,6 +9,7 @@ import pytest
 from gateway.operations.view_values import difference, sum_of
 from gateway.runtime.assembly import Gateway
 from schema.unified.convert import account_number
+from schema.unified.views import ViewKind
 from schema.why.reads import reasons
 
 MAPPED = {
@@ -90,6 +91,39 @@ def test_what_is_not_to_be_had_is_marked(assembled: Gateway) -> None:
 
     assert missing.keys() == ABSENT
     assert all("Not available here: " in text for text in missing.values())
+
+
+NOT_FILTERED = {
+    "of several columns": "Company.name Item.name",
+    "of two amounts": "AccountBalance.netChange JournalEntry.difference JournalLine.netAmount VendorPayment.amount "
+    "CustomerPayment.amount",
+    "of the rows of a list": "LedgerEntry.total PurchaseOrder.totalAmount PurchaseOrderLine.receivedQuantity "
+    "Bill.totalAmount PostedBill.settledAmount Invoice.openAmount FreeTextInvoice.totalAmount TaxRate.rates "
+    "TaxRate.taxGroups TaxRate.itemTaxGroups TaxGroup.taxCodes",
+    "converted": "Company.language JournalLine.accountNumber VendorPayment.vendorNumber "
+    "CustomerPayment.customerNumber",
+    "members of enums as texts": "LedgerEntry.category LedgerEntry.layer LedgerEntryLine.postingType "
+    "VendorPayment.offsetAccountType CustomerPayment.offsetAccountType TaxRate.country",
+    "of rows that the service cannot filter through": "Company.currency Company.reportingCurrency "
+    "Company.chartOfAccounts Company.fiscalCalendar Vendor.updatedAt Customer.updatedAt Invoice.dueDate "
+    "Invoice.settledAmount",
+    "files": "Attachment.content",
+}
+"""Values of listed objects that ``where`` does not have, by the reason."""
+
+
+def test_all_other_values_can_be_filtered_by(assembled: Gateway) -> None:
+    unified = assembled.schema.unified
+    (model,) = (m for m in unified.models if m.namespace == "accounting")
+    plain = (ViewKind.VALUE, ViewKind.HIGHEST)
+    without = {
+        f"{short}.{name}"
+        for short, spec in model.types.items()
+        for name, field in unified.type(short).fields.items()
+        if spec.list and field.kind in plain and field.filter is None
+    }
+
+    assert without == {name for names in NOT_FILTERED.values() for name in names.split()}
 
 
 def test_schema_why_tells_what_an_amount_is_made_of(assembled: Gateway) -> None:

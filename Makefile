@@ -135,7 +135,7 @@ bench-quick: $(VENV)/.installed-dev ## The same with fewer rounds: less than two
 	$(BIN)/python tests/bench/run.py --quick $(ARGS)
 
 ##@ Maintain
-.PHONY: lock record release typescript-client clean help
+.PHONY: lock audit record release typescript-client clean help
 # No file of a lock names a registry: where packages come from is the machine's setting.
 COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --strip-extras \
 	--generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
@@ -148,6 +148,9 @@ lock: $(BIN)/pip-compile ## Write the lock files anew (UPGRADE=--upgrade for new
 	  (cd "$$folder" && npm install --package-lock-only --no-fund --no-audit); done; fi
 	! grep -nE '(https?|file):/|(^|[^.])/(home|root|opt|work)/' requirements.lock requirements-dev.lock $(SPARK)/requirements.lock scripts/installer.lock
 	! grep -n '"resolved": "http' $(PAGE)/package-lock.json $(CLIENTS)/package-lock.json $(TYPESCRIPT)/package-lock.json
+
+audit: $(VENV)/.installed-dev ## Known vulnerabilities in the packages of all locks; says so if no advisory service answers
+	$(BIN)/python scripts/audit.py
 
 record: $(VENV)/.installed-dev ## What this version leaves behind, for tests of the next ones: before a release (ARGS=--again)
 	$(BIN)/python scripts/record_release.py $(ARGS)

@@ -40,6 +40,19 @@ class SweepPlace(Struct, frozen=True, array_like=True):
     """Those that were delivered already."""
 
 
+class DeltaPlace(Struct, frozen=True, array_like=True):
+    """Where a feed by the service's change tracking continues."""
+
+    link: str = ""
+    """The address of the page that comes next, relative to the service root; empty: the first one of the list."""
+    after: str = ""
+    """The last id of that page that was delivered."""
+    following: str = ""
+    """With ``after``: what comes behind the page, as of its first read."""
+    is_last: bool = False
+    """With ``after``: whether no other page is there yet behind it."""
+
+
 class FeedCursor(Struct, frozen=True, array_like=True):
     """A place in a feed."""
 
@@ -57,11 +70,13 @@ class FeedCursor(Struct, frozen=True, array_like=True):
     """Pages of the whole set so far."""
     stamp: StampPlace | None = None
     sweep: SweepPlace | None = None
+    delta: DeltaPlace | None = None
 
     @property
     def is_whole(self) -> bool:
         """Whether it has the place that a feed puts into it, which a forged one may lack."""
-        place = self.stamp if self.source in ("STAMP", "TWIN") else self.sweep
+        by_stamp = self.stamp if self.source in ("STAMP", "TWIN") else self.sweep
+        place = self.delta if self.source == "DELTA" else by_stamp
         return self.is_snapshot or place is not None
 
     @property

@@ -11,6 +11,8 @@ from gateway.planning.change_queries import find_change_query
 from gateway.planning.twins import find_twin
 from schema.catalog import Catalog
 
+from .tracking import tracked_request
+
 
 def describe_changes(
     catalog: Catalog, settings: Settings, dialect: Dialect, name: str
@@ -23,6 +25,8 @@ def describe_changes(
         query = find_change_query(catalog, name, settings.subscriptions.stamps)
     except (BadArgument, UnsupportedQuery):
         return None
+    if tracked_request(catalog, dialect, options, query.entity_set, None) is not None:
+        return "by the service's change tracking, guarantee EXACT_DELETES"
     twin = None
     if query.stamp is None:
         twin = find_twin(catalog, query, (*options.twins, *dialect.twins))

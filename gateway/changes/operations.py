@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 from graphql import GraphQLError
@@ -19,14 +20,17 @@ from gateway.documents.refusal import OperationRefused
 from gateway.engine import Engine
 from gateway.errors import BadArgument
 from gateway.execution.deadline import Deadline
+from gateway.execution.key_chunks import columns_of
 from gateway.execution.trace import Trace
 from gateway.odata.upstream import ReadUpstream
+from gateway.operations.global_ids import node_ids
 from gateway.planning.plan import FailedRoot, ListRoot
 from gateway.planning.twins import find_twin
 from gateway.request import Answer, FeedOutline, GraphQLRequest, PlannedQuery
 from schema.types.changes import CHANGES
 
 from .answers import joined
+from .delta_feed import TrackedList
 from .existence import Existence
 from .feed import Feed, feed_companies, feed_fingerprint, feed_size
 from .followed import find_followed
@@ -36,6 +40,7 @@ from .selection import ChangesSelection, select_changes, without_changes
 from .sources import FollowedList, source_for
 from .sweep_book import SweepBook
 from .sweeper import Sweeper
+from .tracking import tracked_request
 from .unified_objects import ObjectReader
 
 _PAGE = 5_000
@@ -182,6 +187,7 @@ class ChangeFeeds:
                 options=self._options,
                 now=self.now,
                 twin=twin,
+                tracked=self._tracked(reader, root, size),
                 is_swept=_matches(query.entity_set, self._options.swept),
                 new_sweeper=lambda: self._sweeper(reader, of + scope, sealer is not None),
             )
@@ -194,6 +200,31 @@ class ChangeFeeds:
             first=size,
             sealer=sealer,
             completed=None if unified is None else ObjectReader(unified, reader).completed,
+        )
+
+    def _tracked(self, reader: RowReader, root: ListRoot, size: int) -> TrackedList | None:
+        """Return the list as the service tracks its changes; None if it does not."""
+        engine, entity_set = self._engine, reader.query.entity_set
+        catalog, where = engine.schema.catalog, root.plan.query.where
+        request = tracked_request(catalog, engine.dialect, self._options, entity_set, where)
+        if request is None:
+            return None
+        row = catalog.object(catalog.roots[reader.query.name].csdl)
+        sent = reader.request
+        upstream, _ = engine.reads.upstream_of(sent.caller)
+
+        def charge() -> None:
+            engine.charge(reader.page_request(size, None, reader.where)[0])
+
+        return TrackedList(
+            request=request,
+            entity_set=entity_set,
+            key=columns_of(row.key),
+            node_id=partial(node_ids(catalog.tag), row.name),
+            upstream=upstream,
+            root=upstream.root,
+            charge=charge,
+            work=engine.lanes.work(engine.reads.deadline(sent).span, sent.caller, sent.lane),
         )
 
     def _sweeper(self, reader: RowReader, feed: bytes, has_rules: bool) -> Sweeper:

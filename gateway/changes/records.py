@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Raw, Struct
 
-Source: TypeAlias = Literal["STAMP", "TWIN", "ETAGS", "VALUES"]
+Source: TypeAlias = Literal["DELTA", "STAMP", "TWIN", "ETAGS", "VALUES"]
 Guarantee: TypeAlias = Literal["EXACT_DELETES", "DELETES_WITHIN", "NONE"]
 Reason: TypeAlias = Literal["DELETED", "FILTERED"]
 

@@ -1,11 +1,11 @@
 """The sources of changes: by what the changes of a list are found, and what is known of deleted rows.
 
+    DELTA              the service tracks changes itself, with the rows that were deleted (``EXACT_DELETES``)
     STAMP, TWIN        times of changes, the list's own or those of another set over the same table
     ETAGS, VALUES      sweeps over the keys and etags, or the values, of all rows
 
 The first of ``SOURCES`` that a list has is used. A cursor names its source, so a list that gets a better one begins
-again (``resyncRequired``) instead of mixing the places of two. A service that tracks changes itself, with the rows that
-were deleted (``EXACT_DELETES``), is one more entry before the others, for the dialects that state it.
+again (``resyncRequired``) instead of mixing the places of two.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from gateway.planning.twins import Twin
 from gateway.request import GraphQLRequest
 
 from .cursors import FeedCursor
+from .delta_feed import DeltaFeed, TrackedList
 from .reading import RowReader
 from .records import Guarantee, Source
 from .stamp_feed import StampFeed
@@ -40,6 +41,8 @@ class FollowedList(Struct, frozen=True, kw_only=True):
     now: Callable[[], float]
     twin: Twin | None
     """Where the times of changes are, if the set does not have them itself."""
+    tracked: TrackedList | None
+    """If the service tracks its changes."""
     is_swept: bool
     """Whether deleted rows are to be noticed, even if the time of changes is known."""
     new_sweeper: Callable[[], Sweeper]
@@ -91,6 +94,37 @@ class ChangeSource(Protocol):
         With ``resync`` if that is not known any longer.
         """
         ...
+
+
+class _Deltas(Struct, frozen=True, kw_only=True):
+    """The service's own change tracking."""
+
+    feed: DeltaFeed
+
+    name: Source = "DELTA"
+    guarantee: Guarantee = "EXACT_DELETES"
+    deletes_within: float | None = None
+
+    @property
+    def how(self) -> str:
+        return f"{self.feed.reader.query.name}, by the service's change tracking"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return ("the service tells the keys of changed rows", _BY_KEY)
+
+    def first_requests(self, since: str | None, first: int) -> tuple[GraphQLRequest, ...]:  # noqa: ARG002 - of others
+        reader = self.feed.reader
+        return (reader.page_request(first, None, reader.where)[0],)
+
+    def takes(self, cursor: FeedCursor) -> bool:  # noqa: ARG002 - all that have its name
+        return True
+
+    async def begin_now(self, cursor: FeedCursor, first: int) -> Step:
+        return await self.feed.begin_now(cursor, first)
+
+    async def step(self, cursor: FeedCursor, first: int) -> Step:
+        return await self.feed.step(cursor, first)
 
 
 class _Stamps(Struct, frozen=True, kw_only=True):
@@ -211,6 +245,12 @@ def _swept(options: ChangeOptions) -> str:
     )
 
 
+def _by_deltas(of: FollowedList) -> ChangeSource | None:
+    if of.tracked is None:
+        return None
+    return _Deltas(feed=DeltaFeed(reader=of.reader, tracked=of.tracked))
+
+
 def _by_stamps(of: FollowedList) -> ChangeSource | None:
     if of.twin is None and of.reader.query.stamp is None:
         return None
@@ -234,7 +274,7 @@ def _by_sweeps(of: FollowedList) -> ChangeSource:
 
 
 FindSource: TypeAlias = Callable[[FollowedList], ChangeSource | None]
-SOURCES: tuple[FindSource, ...] = (_by_stamps,)
+SOURCES: tuple[FindSource, ...] = (_by_deltas, _by_stamps)
 """From the best one to the last; every list can be swept."""
 
 

@@ -29,6 +29,11 @@ class ChangeOptions(BaseModel):
     model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     enabled: bool = Field(default=True, description="Whether Query.changes is served.")
+    tracked: Names = Field(
+        default=("*",),
+        description="Entity sets, or patterns of them, whose changes are read by delta links if the service states"
+        " that it tracks them (Org.OData.Capabilities.V1.ChangeTracking).",
+    )
     late: float = Field(
         default=60.0,
         ge=0,

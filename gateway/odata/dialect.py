@@ -84,6 +84,10 @@ class Dialect:
     few services have.
     https://docs.oasis-open.org/odata/odata-data-aggregation-ext/v4.0/odata-data-aggregation-ext-v4.0.html"""
 
+    change_tracking: bool = False
+    """Whether ``Prefer: odata.track-changes`` gives delta links, for entity sets that state it (``ChangeTracking``).
+    https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part1-protocol.html#sec_RequestingChanges"""
+
     has_in: bool = False
     """Whether ``in`` is answered; new in 4.01, so not counted on.
     https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_In"""
@@ -302,6 +306,7 @@ class Dialect:
 ODATA = Dialect(
     name="odata",
     title="This OData service",
+    change_tracking=True,
     operators=MappingProxyType(
         {
             "string": EQUALITY + ORDERING + LISTS + TEXT + NULL,

@@ -28,12 +28,17 @@ _CONTINUING = frozenset({"$skiptoken", "$top", "$count"})
 
 
 def next_request(
-    current: Request, link: str, *, root: str, keep: tuple[tuple[str, str], ...] = ()
+    current: Request,
+    link: str,
+    *,
+    root: str,
+    keep: tuple[tuple[str, str], ...] = (),
+    may_repeat: bool = False,
 ) -> Request:
     """Return the request for the next page.
 
     ``root`` is the service root; ``keep`` are query options that are added again if the link has lost them. Raises
-    UpstreamMalformed for a link that leads to another service or back to the same page.
+    UpstreamMalformed for a link that leads to another service or, unless it ``may_repeat``, back to the same page.
     """
     # urlsplit removes some control characters silently, so that a link could mean another address than it shows.
     if not link or any(ch < " " for ch in link):
@@ -43,7 +48,7 @@ def next_request(
     if any(unquote(segment) in {".", ".."} for segment in path.split("/")):
         raise _refused("leaves the service", link)
     url = _with_lost_options(f"{path}?{query}" if query else path, current.url, keep)
-    if _meaning(url) == _meaning(current.url):
+    if not may_repeat and _meaning(url) == _meaning(current.url):
         raise _refused("leads back to the same page", link)  # else it would be followed for ever
     # The link repeats the filter, and how is the service's choice: callers see the first page's address.
     return Request("GET", url, current.headers, None, current.shown)

@@ -89,6 +89,17 @@ def _restrictions(fact: str, property_: str, paths: str = "") -> ReadRecord:
     return read
 
 
+def _change_tracking(facts: Facts, annotation: Element) -> None:
+    """``{Supported: true, FilterableProperties: […]}``; without Supported, the vocabulary says true."""
+    facts["tracked"] = True
+    for value in _record(annotation):
+        match value.attributes.get("Property"):
+            case "Supported" if (value.constant() or "").lower() == "false":
+                facts["tracked"] = False
+            case "FilterableProperties":
+                facts["tracked_filters"] = tuple(_paths(value))
+
+
 def _record(annotation: Element) -> Iterator[Element]:
     for record in annotation.children:
         if record.tag == "Record":
@@ -135,6 +146,7 @@ ENTITY_SET_TERMS: Final = Terms(
         _CAPABILITIES + "ExpandRestrictions": _restrictions(
             "expandable", "Expandable", "NonExpandableProperties"
         ),
+        _CAPABILITIES + "ChangeTracking": _change_tracking,
         _CAPABILITIES + "CountRestrictions": _restrictions("countable", "Countable"),
         _CAPABILITIES + "InsertRestrictions": _restrictions("insertable", "Insertable"),
         _CAPABILITIES + "UpdateRestrictions": _restrictions("updatable", "Updatable"),

@@ -155,6 +155,10 @@ class Capabilities(Record, frozen=True, kw_only=True):
     non_filterable: tuple[str, ...] = ()
     non_sortable: tuple[str, ...] = ()
     non_expandable: tuple[str, ...] = ()
+    tracked: bool = False
+    """Whether the service tracks changes; a client may rely on that only if it is stated."""
+    tracked_filters: tuple[str, ...] = ()
+    """Properties by which lists whose changes are tracked can be filtered."""
 
 
 class EntitySet(Record, frozen=True, kw_only=True):

@@ -47,6 +47,7 @@ _ENUMS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "ChangeSource": (
         "By what changed rows are found.",
         {
+            "DELTA": "The service tracks changes itself, deleted rows included.",
             "STAMP": "A property of the rows has the time of their last change.",
             "TWIN": "Another entity set over the same table has that time.",
             "ETAGS": "The etags of all rows are compared with those of the time before.",

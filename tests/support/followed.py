@@ -36,6 +36,7 @@ class Follower:
     """``node: object`` for the lists of unified models."""
     where: dict[str, Any] | None = None
     companies: list[str] | None = field(default_factory=lambda: ["usmf"])
+    """None: the argument is left out, which services without companies do not have."""
     first: int | None = None
     caller: Caller = ANONYMOUS
     cursor: str | None = None
@@ -48,9 +49,12 @@ class Follower:
 
     async def ask(self, since: str | None = None) -> dict[str, Any]:
         """Return the next answer, without taking it."""
+        declared = used = ""
+        if self.companies is not None:
+            declared, used = ", $companies: [String!]", ", companies: $companies"
         query = (
-            "query($set: String!, $since: String, $first: Int, $where: JSON, $companies: [String!])"
-            " { changes(set: $set, since: $since, first: $first, where: $where, companies: $companies)"
+            f"query($set: String!, $since: String, $first: Int, $where: JSON{declared})"
+            f" {{ changes(set: $set, since: $since, first: $first, where: $where{used})"
             f" {{ {FIELDS.replace('ROW', self.row).replace('node', self.node)} }} }}"
         )
         variables = {
@@ -58,7 +62,7 @@ class Follower:
             "since": since or self.cursor,
             "first": self.first,
             "where": self.where,
-            "companies": self.companies,
+            **({} if self.companies is None else {"companies": self.companies}),
         }
         request = GraphQLRequest(query=query, variables=variables, caller=self.caller)
         answer = await self.gateway.engine.execute(request)

@@ -176,6 +176,8 @@ def test_capabilities_are_allowed_unless_denied() -> None:
         non_filterable=("A", "B/C"),
         non_sortable=("A",),
         non_expandable=("N",),
+        tracked=True,
+        tracked_filters=("A",),
     )
 
 

@@ -48,14 +48,15 @@ def python_packages(lock: Path) -> Iterator[Package]:
 
 
 def _licence(facts: PackageMetadata) -> str:
-    if expression := facts.get("License-Expression"):
+    for expression in facts.get_all("License-Expression") or ():
         return str(expression)
     classifiers = facts.get_all("Classifier") or []
     # "License :: OSI Approved :: MIT License"; a further one of them may say "OSI Approved" only.
     named = [
         c.split(" :: ")[-1] for c in classifiers if c.startswith("License :: OSI Approved :: ")
     ]
-    texts = named or [str(facts.get("License") or "unknown").splitlines()[0]]
+    free = facts.get_all("License") or ["unknown"]
+    texts = named or [str(free[0]).splitlines()[0]]
     return " AND ".join(dict.fromkeys(SPDX.get(text, text) for text in texts))
 
 

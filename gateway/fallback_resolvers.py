@@ -110,7 +110,7 @@ class LoadedResolvers:
         """Return a field of a unified object."""
         node = info.field_nodes[0]
         place = view_place(node, info.parent_type.name, info.context.compiled_nodes)
-        return self._views.field(source, info.field_name, place)
+        return self._views.field(source, info.field_name, place, info.context.formats)
 
     def _root(self, field: RootField, value: Any) -> object:
         # A function that returns a plain value has no row type.

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, assert_never, cast
 
+from gateway.dimensions.formats import EnvironmentFormats
 from gateway.errors import PageLimitExceeded, UpstreamMalformed
 from gateway.operations.pages import Failure, Page
+from gateway.operations.part_columns import divider
 from gateway.operations.row_types import Row, row_type_of
 from gateway.operations.shapes import ChildRequirements, ViewShape
 from gateway.operations.value_conversion import from_upstream
@@ -18,6 +20,7 @@ from gateway.operations.view_shapes import (
     ColumnRead,
     ConnectionRead,
     ConstantRead,
+    DisplayPartRead,
     IdRead,
     ListRead,
     ObjectRead,
@@ -39,6 +42,7 @@ from gateway.operations.view_values import (
     printed,
     sum_of,
 )
+from schema.types.parts import ATTRIBUTES
 
 IdOf = Callable[[Row, str], str]
 
@@ -49,13 +53,21 @@ class ViewResolvers:
     def __init__(self, id_of: IdOf) -> None:
         self._id_of = id_of
 
-    def field(self, source: object, name: str, place: object) -> object:
-        """Return the value of a field; ``place`` is that of ``RowRequirements.views``."""
+    def field(
+        self, source: object, name: str, place: object, formats: EnvironmentFormats
+    ) -> object:
+        """Return the value of a field; ``place`` is that of ``RowRequirements.views``.
+
+        ``formats``: those of the environment's display values.
+        """
         if isinstance(source, Mapping):
             return source[name]
         if not isinstance(source, Row):
             raise UpstreamMalformed("The upstream sent something that is not a row.")
-        return self._read(cast("Read", row_type_of(source).level.views[place]), source)
+        read = row_type_of(source).level.views[place]
+        if isinstance(read, DisplayPartRead):
+            return _display_part(read, source, formats)
+        return self._read(cast("Read", read), source)
 
     def _read(self, read: Read, row: Row) -> object:
         match read:
@@ -85,6 +97,20 @@ def _loaded(value: object) -> Any:
     if isinstance(value, Failure):
         raise value.error
     return value
+
+
+def _display_part(read: DisplayPartRead, row: Row, formats: EnvironmentFormats) -> object:
+    """Return a part of a display value. Raises GatewayError."""
+    at = _at(row, read.columns[0].way)
+    is_list = read.part == "dimensions"
+    if at is None:
+        return [] if is_list else None
+    values = (getattr(at, row_type_of(at).attribute(c.field)) for c in read.columns)
+    parts = divider(read.field, formats)(*values)
+    if parts is None:
+        return [] if is_list else None
+    value: object = getattr(parts, ATTRIBUTES[read.part])
+    return list(parts.dimensions) if is_list else value
 
 
 def _at(row: Row, way: Way) -> Row | None:

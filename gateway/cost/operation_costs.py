@@ -125,7 +125,7 @@ class CostGate:
             self._pricing,
             atomic=is_atomic(operation.operation),
             sizes=batch_sizes(mutations, request),
-            needs_formats=takes_parts(operation) or selects_parts(operation),
+            needs_formats=takes_parts(operation, mutations.part_names) or selects_parts(operation),
         )
 
     async def admit(self, operation: Priceable) -> CostTicket:

@@ -315,7 +315,7 @@ class Engine:
         sends = not assumes_rows
         before: list[Request] = []
         after: list[Request] = []
-        if sends and takes_parts(operation):
+        if sends and takes_parts(operation, self.schema.unified.part_names):
             await reads.load_formats(self.formats, before)
         mutation = MutationOperation(
             document=operation.document.node,

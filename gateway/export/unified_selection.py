@@ -25,6 +25,7 @@ _VALUES = (ViewKind.ID, ViewKind.VALUE, ViewKind.CONSTANT, ViewKind.HIGHEST, Vie
 _LISTS = (ViewKind.LIST, ViewKind.COLLECTED)
 _NOT_COLUMNS = {
     ViewKind.CONNECTION: "has pages: export its own list, and join by the key",
+    ViewKind.DISPLAY_PART: "is a part of a display value: export the whole value",
     ViewKind.SOURCES: "is about the fields, and the same for all rows",
 }
 

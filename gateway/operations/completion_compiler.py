@@ -297,19 +297,23 @@ class Compiler:
     def _parts(self, declared: Field, shape: PartsShape, level: RowRequirements) -> str:
         """Return the expression of the parts of a display value."""
         columns = ", ".join(f"x.{level.attribute(c)}" for c in shape.columns)
-        divide = self.add("P", divider(declared, self._formats))
-        return f"(None if (v := {divide}({columns})) is None else {self.of_parts(shape)})"
+        return f"(None if (v := {self.divide(declared)}({columns})) is None else {self.of_parts(shape)})"
+
+    def divide(self, declared: Field) -> str:
+        """Return the name of the function that divides the values of a display value's columns."""
+        return self.add("P", divider(declared, self._formats))
 
     def of_parts(self, shape: PartsShape) -> str:
         """Return the expression of the answer for the parts ``v``."""
         answer = self.response([key for key, _, _ in shape.fields])
         values = (
-            self._part(name, "v", PARTS) if below is None else self._dimensions(below)
+            self._part(name, "v", PARTS) if below is None else self.dimensions(below)
             for _, name, below in shape.fields
         )
         return f"{answer}({', '.join(values)})"
 
-    def _dimensions(self, fields: tuple[tuple[str, str], ...]) -> str:
+    def dimensions(self, fields: tuple[tuple[str, str], ...]) -> str:
+        """Return the expression of the dimensions of the parts ``v``."""
         answer = self.response([key for key, _ in fields])
         values = ", ".join(self._part(name, "d", DIMENSION) for _, name in fields)
         return f"[{answer}({values}) for d in v.dimensions]"

@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, assert_never, cast
 
+from schema.types.parts import ATTRIBUTES
+
 from .shapes import ChildRequirements, ViewShape
 from .view_shapes import (
     CollectedRead,
     ColumnRead,
     ConnectionRead,
     ConstantRead,
+    DisplayPartRead,
     IdRead,
     ItemRead,
     ListRead,
@@ -42,11 +45,16 @@ class ViewCompiler:
     def row(self, shape: ViewShape) -> str:
         """Return the expression of the answer for the row ``x``."""
         answer = self._compiler.response([key for key, _ in shape.fields])
-        return f"{answer}({', '.join(self._read(cast('Read', read)) for _, read in shape.fields)})"
+        return f"{answer}({', '.join(self._field(read) for _, read in shape.fields)})"
 
     def function(self, shape: ViewShape) -> str:
         """Return the name of the function that completes a row."""
         return self._compiler.define("x", self.row(shape))
+
+    def _field(self, read: object) -> str:
+        if isinstance(read, DisplayPartRead):
+            return self._display_part(read)
+        return self._read(cast("Read", read))
 
     def _read(self, read: Read) -> str:
         match read:
@@ -93,6 +101,17 @@ class ViewCompiler:
             name = self._compiler.name("t")
             last = f"({name} if ({name} := {expression}) is not None else {last})"
         return last
+
+    def _display_part(self, read: DisplayPartRead) -> str:
+        """Return the expression of a part of a display value: null or no dimensions if there is none."""
+        first = read.columns[0]
+        values = ", ".join(f"{{}}.{c.level.attribute(c.field)}" for c in read.columns)
+        nothing, part = "None", f"v.{ATTRIBUTES[read.part]}"
+        if read.part == "dimensions":
+            nothing, part = "[]", self._compiler.dimensions(read.keys)
+        divide = self._compiler.divide(read.field)
+        expression = f"({nothing} if (v := {divide}({values})) is None else {part})"
+        return self._at(first.way, "x", expression, nothing)
 
     def _column(self, read: ValueRead, column: ColumnRead, row: str) -> str:
         return self._at(column.way, row, self._plain(read, column))

@@ -46,6 +46,17 @@ class ValueRead(Struct, frozen=True, eq=False):
     columns: tuple[ColumnRead, ...]
 
 
+class DisplayPartRead(Struct, frozen=True, eq=False):
+    """A part of a display value."""
+
+    field: Field
+    """The field of the row with the parts."""
+    part: str
+    columns: tuple[ColumnRead, ...]
+    keys: tuple[tuple[str, str], ...]
+    """Of a dimension: response key → field."""
+
+
 class ConstantRead(Struct, frozen=True, eq=False):
     """A value that depends on no row."""
 
@@ -160,11 +171,13 @@ class ViewShaper:
 
     def _read(
         self, nodes: Nodes, bound: UnifiedType, field: UnifiedField, level: RowRequirements
-    ) -> Read:
+    ) -> Read | DisplayPartRead:
         match field.kind:
             case ViewKind.VALUE | ViewKind.HIGHEST:
                 read = self._values if field.many or field.sum else self._value
                 return read(nodes, field, level)
+            case ViewKind.DISPLAY_PART:
+                return self._display_part(nodes, field, level)
             case ViewKind.OBJECT | ViewKind.LIST:
                 return self._objects(nodes, field, level)
             case ViewKind.CONNECTION:
@@ -196,6 +209,15 @@ class ViewShaper:
     def _value(self, nodes: Nodes, field: UnifiedField, level: RowRequirements) -> ValueRead:
         columns = tuple(self._column(nodes, column, level) for column in field.columns)
         return ValueRead(field, columns)
+
+    def _display_part(
+        self, nodes: Nodes, field: UnifiedField, level: RowRequirements
+    ) -> DisplayPartRead:
+        assert field.parts is not None
+        self._shaper.has_parts = True
+        columns = tuple(self._column(nodes, column, level) for column in field.columns)
+        keys = self._keys(nodes, field) if field.many else ()
+        return DisplayPartRead(field.parts, field.part, columns, keys)
 
     def _column(self, nodes: Nodes, column: Column, level: RowRequirements) -> ColumnRead:
         way, below = self._way(nodes, column.steps, level)

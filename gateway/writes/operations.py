@@ -175,6 +175,12 @@ class Mutations:
         size = self.limits.batch_size
         return self._planner.dialect.batch_writes if size is None else size
 
+    @property
+    def part_names(self) -> frozenset[str]:
+        """The names of fields of unified types that are parts of display values."""
+        unified = self._writes.unified
+        return frozenset() if unified is None else unified.api.part_names
+
     async def perform(
         self, operation: MutationOperation, writer: WriteUpstream, reads: ReadFactory
     ) -> MutationResult:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from graphql import FieldNode, Node, ObjectFieldNode
@@ -18,9 +18,13 @@ _ENDING = "Parts"
 """Of the names of all fields with parts; what else is called so costs no more than a look."""
 
 
-def takes_parts(operation: ValidOperation) -> bool:
-    """Return whether an input of a mutation operation may have the parts of a display value."""
-    return any(map(_is_input, _all_below(operation.operation, operation.request.variables)))
+def takes_parts(operation: ValidOperation, names: Collection[str] = ()) -> bool:
+    """Return whether an input of a mutation operation may have the parts of a display value.
+
+    ``names`` are those of fields of unified types that are such parts.
+    """
+    below = _all_below(operation.operation, operation.request.variables)
+    return any(_is_input(item, names) for item in below)
 
 
 def selects_parts(operation: ValidOperation) -> bool:
@@ -28,10 +32,15 @@ def selects_parts(operation: ValidOperation) -> bool:
     return any(map(_is_selection, _all_below(operation.document.node)))
 
 
-def _is_input(item: object) -> bool:
+def _is_input(item: object, names: Collection[str]) -> bool:
     if isinstance(item, Mapping):
-        return any(isinstance(v, Mapping) for k, v in item.items() if str(k).endswith(_ENDING))
-    return isinstance(item, ObjectFieldNode) and item.name.value.endswith(_ENDING)
+        return any(
+            key in names or (isinstance(value, Mapping) and str(key).endswith(_ENDING))
+            for key, value in item.items()
+        )
+    if not isinstance(item, ObjectFieldNode):
+        return False
+    return item.name.value in names or item.name.value.endswith(_ENDING)
 
 
 def _is_selection(item: object) -> bool:

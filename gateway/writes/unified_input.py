@@ -58,7 +58,7 @@ def row_names(unified: UnifiedWrites, field: MutationField, names: Iterable[str]
     own: list[str] = []
     for name in names:
         item = inputs.get(name)
-        if item is None or item.items or item.less is not None:
+        if item is None or item.items or item.part or item.less is not None:
             raise BadArgument(f"{UNIQUE_BY.name}: {name} is no plain field of the input.")
         own.append(item.raw.name)
     return own

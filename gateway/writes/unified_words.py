@@ -65,7 +65,7 @@ class UnifiedWords:
     def _path(self, path: Place) -> tuple[Place, bool]:
         """Return the path, and whether it leads to the same place and not to one above."""
         own: list[str] = []
-        inputs, is_row = self._inputs, True
+        inputs, is_row, above = self._inputs, True, ""
         for part in path:
             if part.isdecimal() or (part == "input" and not own):
                 own.append(part)
@@ -75,7 +75,11 @@ class UnifiedWords:
                 own.append(part)
                 is_row = False
             elif part != "create":
-                item = inputs.get(part)
+                item = inputs.get(above + part)
+                if item is None and any(name.startswith(f"{part}.") for name in inputs):
+                    above = f"{part}."
+                    continue
+                above = ""
                 if item is None:
                     return tuple(own), False
                 own.append(item.name)
@@ -107,10 +111,12 @@ class UnifiedWords:
 
 
 def _by_column(inputs: Mapping[str, WrittenField]) -> dict[str, WrittenField]:
-    """Return the fields of an input by the names of the row's fields that they write."""
-    named = {raw.name: item for item in inputs.values() for raw in item.written}
+    """Return the fields of an input by the names of the row's fields that they write, or of parts of these."""
+    parts = {f"{item.raw.name}.{item.part}": item for item in inputs.values() if item.part}
+    whole = [item for item in inputs.values() if not item.part]
+    named = {raw.name: item for item in whole for raw in item.written}
     # A field that is this column alone is closer than an amount that two columns give.
-    return named | {item.raw.name: item for item in inputs.values() if item.less is None}
+    return parts | named | {item.raw.name: item for item in whole if item.less is None}
 
 
 def columns_of(field: UnifiedField) -> tuple[str, ...] | None:

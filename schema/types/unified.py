@@ -299,7 +299,7 @@ class UnifiedTypes:
     def _written_input(self, entry: UnifiedEntry) -> GeneratedInput:
         assert self._written is not None
         fields = self._written.inputs(entry.kind, entry.short).values()
-        refs = {f.name: Ref(f.type_name, f.nullable, many=bool(f.items)) for f in fields}
+        refs = {f.name: Ref(f.type_name, f.nullable, many=f.many) for f in fields}
         texts = {f.name: f.description for f in fields}
         text = f"Values of a {self.api.type(entry.short).name}; what is left out stays as it is."
         required = tuple(f.name for f in fields if not f.nullable)

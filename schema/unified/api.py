@@ -110,6 +110,11 @@ class UnifiedApi:
         self.written: Callable[[], Iterable[UnifiedEntry]] = tuple
         """Returns the types of mutations of unified types, if the schema has any."""
 
+    @cached_property
+    def part_names(self) -> frozenset[str]:
+        """The names of fields that are parts of display values."""
+        return frozenset(f.name for t in self._specs.values() for f in t.fields.values() if f.part)
+
     def __bool__(self) -> bool:
         return bool(self.namespaces)
 

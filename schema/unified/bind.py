@@ -13,6 +13,7 @@ from typing import Any
 from msgspec import structs
 
 from schema.catalog import Catalog
+from schema.catalog.display_values import DIMENSION
 from schema.catalog.records import Field, FieldKind, TypeKind
 from schema.model.joins import join_pairs
 from schema.model.records import Navigation, ReferentialConstraint
@@ -193,12 +194,16 @@ class _Rows:
                 return self._collected(spec, type_name)
             if is_object:
                 return self._objects(spec, type_name)
+            if spec.part:
+                return self._display_part(spec)
             return self._value(spec, type_name)
         except MissingError as lack:
             return self._null(spec, type_name, (self._binder.reason(lack),))
 
     def _null(self, spec: FieldSpec, type_name: str, missing: tuple[str, ...]) -> UnifiedField:
         is_list = spec.many or bool(spec.collect) or bool(spec.highest)
+        if spec.part == "dimensions" and self._catalog.abilities.display_values:
+            type_name, is_list = DIMENSION, True
         return UnifiedField(
             name=spec.name,
             kind=ViewKind.CONSTANT,
@@ -257,6 +262,36 @@ class _Rows:
             ),
             missing=tuple(missing),
             description=_described(spec.description, tuple(missing)),
+        )
+
+    def _display_part(self, spec: FieldSpec) -> UnifiedField:
+        """Return a part of a display value. Raises MissingError."""
+        (path,) = spec.paths
+        join, _, name = path.rpartition(".")
+        steps = self._way(join)
+        if any(step.many for step in steps):
+            raise MissingError(f"{path} is a list")
+        csdl = steps[-1].field.target if steps else self._csdl
+        set_name = (steps[-1].field.target_set or "") if steps else self._set
+        whole = column_of(self._catalog, csdl, name)
+        fields = self._catalog.object(csdl).fields.values()
+        parts = next((f for f in fields if f.parts and f.parts.column.name == name), None)
+        if parts is None or parts.parts is None:
+            raise MissingError(f"{set_name}.{name} is no display value whose parts can be seen")
+        columns = [Column(steps, whole, f"{set_name}.{name}")]
+        if account_type := parts.parts.account_type:
+            field = column_of(self._catalog, csdl, account_type)
+            columns.append(Column(steps, field, f"{set_name}.{account_type}"))
+        is_list = spec.part == "dimensions"
+        return UnifiedField(
+            name=spec.name,
+            kind=ViewKind.DISPLAY_PART,
+            type_name=DIMENSION if is_list else "String",
+            many=is_list,
+            columns=tuple(columns),
+            parts=parts,
+            part=spec.part,
+            description=spec.description,
         )
 
     def _check_lists(self, columns: list[Column], *, is_list: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from schema.errors import did_you_mean
 
 from .convert import CONVERSIONS
-from .records import FieldSpec, ItemSpec
+from .records import PARTS, FieldSpec, ItemSpec
 
 SCALARS = (
     *("ID", "String", "Int", "Long", "Float", "Decimal", "Boolean", "Date", "DateTime", "UUID"),
@@ -28,6 +28,7 @@ _OPTIONS = (
         "otherwise",
         "empty",
         "convert",
+        "part",
         "join",
         "many",
         "paged",
@@ -67,6 +68,7 @@ def read_field(name: str, value: object, *, is_part: bool = False) -> FieldSpec:
         otherwise=_text(value, "otherwise") or None,
         empty=_text(value, "empty") or None,
         convert=convert,
+        part=_text(value, "part"),
         join=_text(value, "join"),
         many=value.get("many") is True,
         paged=value.get("paged") is True,
@@ -109,8 +111,21 @@ def _check(field: FieldSpec) -> None:
         raise ProblemError("minus and sum need one column, and the type Decimal.")
     if field.minus and field.sum:
         raise ProblemError("minus and sum exclude each other.")
+    if field.part:
+        _check_parts(field)
     if field.collect and field.join:
         raise ProblemError("join and collect exclude each other: the paths of collect name joins.")
+
+
+def _check_parts(field: FieldSpec) -> None:
+    if field.part not in PARTS:
+        raise ProblemError(
+            f"part: there is no part {field.part}.{did_you_mean(field.part, PARTS)}"
+            f" It is one of {', '.join(PARTS)}."
+        )
+    others = (field.values, field.otherwise, field.empty, field.convert, field.highest, field.minus)
+    if len(field.paths) != 1 or field.type != "String" or any(others) or field.many or field.sum:
+        raise ProblemError("part needs one column, and goes with nothing but a description.")
 
 
 def _text(table: Mapping[str, Any], name: str) -> str:

@@ -14,6 +14,10 @@ OPERATORS = ("eq", "ne", "in", "nin", "gt", "gte", "lt", "lte")
 """Operators of a condition: those of ``where`` that need no text match."""
 
 
+PARTS = ("mainAccount", "dimensions", "account")
+"""The parts of a display value that a field may have."""
+
+
 class ConditionSpec(Struct, frozen=True):
     """A condition on a column of the rows of a set or join."""
 
@@ -65,6 +69,8 @@ class FieldSpec(Struct, frozen=True, kw_only=True):
     empty: str | None = None
     """The value of the field if no column has one."""
     convert: str = ""
+    part: str = ""
+    """The part of its column, a display value, that the field has: one of ``PARTS``."""
     join: str = ""
     """For a field of another type: where its row is; empty: the row itself."""
     many: bool = False

@@ -60,6 +60,8 @@ class ViewKind(Enum):
     COLLECTED = "collected"
     """Items from several columns."""
     HIGHEST = "highest"
+    DISPLAY_PART = "display_part"
+    """A part of a display value: its main account, or its dimensions."""
     RAW = "raw"
     SOURCES = "sources"
     PART = "part"
@@ -132,6 +134,10 @@ class UnifiedField(Struct, frozen=True, kw_only=True, eq=False):
     empty: str | None = None
     """The value if no column has one."""
     convert: Callable[[str], str] | None = None
+    parts: Field | None = None
+    """The field of the row with the parts of its column."""
+    part: str = ""
+    """Which of them it has."""
     steps: Steps = ()
     of: str = ""
     """Short name of the unified type below."""

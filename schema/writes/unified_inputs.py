@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from schema.catalog.display_values import DIMENSION_INPUT
 from schema.catalog.records import InputField, TypeKind, ValueType
 from schema.unified.api import UnifiedApi, UnifiedKind
 from schema.unified.lookups import MissingError, check_type, operand_of
@@ -67,7 +68,16 @@ class WrittenField(Struct, frozen=True, eq=False):
     """Unified value → value of the row's field."""
     items: str = ""
     """Short name of the unified type of rows that are created below; empty: it is a value."""
+    part: str = ""
+    """The part of a display value that it is, among those of ``raw``."""
+    whole: InputField | None = None
+    """The field of the row with the whole display value, which excludes its parts."""
     description: str = ""
+
+    @property
+    def many(self) -> bool:
+        """Whether it is a list."""
+        return bool(self.items) or self.part == "dimensions"
 
     @property
     def written(self) -> tuple[InputField, ...]:
@@ -115,10 +125,16 @@ class UnifiedInputs:
         """Return the input of a unified object as that of its row. Raises UnusableInputError."""
         row: dict[str, Any] = {}
         by: dict[str, str] = {}
+        parts: list[WrittenField] = []
         inputs = self.fields(kind, short)
         for name, value in values.items():
             item = inputs.get(name)
             if item is None:  # before it is coerced, anything may be in it
+                continue
+            if item.part:
+                row.setdefault(item.raw.name, {})[item.part] = value
+                by.setdefault(item.raw.name, name)
+                parts.append(item)
                 continue
             for column, own in self._columns(item, value):
                 if column in row:
@@ -127,6 +143,12 @@ class UnifiedInputs:
                         "Set one of them.",
                     )
                 row[column], by[column] = own, name
+        for item in parts:
+            if item.whole is not None and item.whole.name in row:
+                raise UnusableInputError(
+                    f"{by[item.whole.name]} and {item.name} are the same value of the row.",
+                    "Set one of them.",
+                )
         if kind is not UnifiedKind.PATCH:
             row = {**self.constants(kind, short), **row}
         return row
@@ -169,6 +191,9 @@ class _Inputs:
         self._bound = bound
         self._without = api.spec(bound.short).writes.without
         self._by_source = raw_inputs(writes, _KINDS[kind], bound.csdl)
+        entry = writes.entry(writes.name_of(_KINDS[kind], bound.csdl)) if bound.csdl else None
+        inputs = {} if entry is None else writes.inputs.fields(entry)
+        self._by_name: Callable[[str], InputField | None] = inputs.get
         self._required: frozenset[str] = frozenset()
         if kind is UnifiedKind.CREATE_INPUT and bound.csdl:
             name = writes.name_of(TypeKind.CREATE_INPUT, bound.csdl)
@@ -189,6 +214,8 @@ class _Inputs:
             return self._items(field)
         if field.kind is ViewKind.CONSTANT:
             return "; ".join(field.missing) or "its value is the same for all rows"
+        if field.kind is ViewKind.DISPLAY_PART:
+            return self._part(field)
         if field.kind is not ViewKind.VALUE:
             return _NOT_WRITTEN[field.kind]
         return _derived(field) or self._value(field)
@@ -215,6 +242,23 @@ class _Inputs:
             raws[0].name not in self._required or field.minus,
             raws[1] if field.minus else None,
             values,
+            description=field.description,
+        )
+
+    def _part(self, field: UnifiedField) -> WrittenField | str:
+        assert field.parts is not None
+        column = field.columns[0]
+        if column.steps:
+            return f"{column.where} is in a related row"
+        raw = self._by_name(field.parts.name)
+        if raw is None:
+            return f"the mutation of the rows does not take the parts of {column.where}"
+        return WrittenField(
+            field.name,
+            raw,
+            DIMENSION_INPUT if field.many else field.type_name,
+            part=field.part,
+            whole=self._by_source(column.field.source),
             description=field.description,
         )
 

@@ -15,17 +15,24 @@ from gateway.sandbox.app import create_sandbox
 from tests.support.observers import raise_bugs
 
 pytestmark = pytest.mark.anyio
-JOURNAL = [
+JOURNAL: list[dict[str, Any]] = [
     {
         "accountType": "LEDGER",
-        "account": "605120-001-022",
+        "mainAccount": "605120",
+        "dimensions": [
+            {"name": "BusinessUnit", "value": "001"},
+            {"name": "Department", "value": "022"},
+        ],
         "debit": "120.5",
         "currency": "USD",
         "description": "Rent",
         "transactionDate": "2024-06-01",
-        "trackingCategories": "006-001-021-",
+        "trackingCategories": [
+            {"name": "BusinessUnit", "value": "006"},
+            {"name": "Project", "value": "100%"},
+        ],
     },
-    {"accountType": "VENDOR", "account": r"US\-001", "credit": "120.5", "currency": "USD"},
+    {"accountType": "VENDOR", "contactNumber": "US-001", "credit": "120.5", "currency": "USD"},
 ]
 ROWS: Mapping[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "Vendor": (
@@ -47,7 +54,8 @@ ROWS: Mapping[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "JournalEntry": (
         {"journal": "GenJrn", "memo": "Rent", "reference": "EXT-1", "lines": JOURNAL},
         {"memo": "Rent of June", "reference": "EXT-2"},
-        "lines { accountType account debit credit currency description transactionDate trackingCategories }",
+        """lines { accountType mainAccount dimensions { name value } contactNumber debit credit currency
+        description transactionDate trackingCategories { name value } }""",
     ),
     "PurchaseOrder": (
         {
@@ -256,12 +264,49 @@ async def test_an_attachment_goes_both_ways_in_base64(books: Gateway) -> None:
     assert found["attachments"] == [{"fileName": "a", "content": "JVBERi0xLjcK"}]
 
 
+WRONG: Mapping[str, tuple[dict[str, Any], str]] = {
+    "the whole value and a part": (
+        {"account": "605120-001-022", "mainAccount": "605120"},
+        "account and mainAccount are the same value of the row.",
+    ),
+    "an unknown tracking category": (
+        {"account": "605120-001-022", "trackingCategories": [{"name": "Region", "value": "1"}]},
+        "input.lines.0.trackingCategories.0: the environment has no dimension Region",
+    ),
+    "dimensions without an account": (
+        {"dimensions": [{"name": "Department", "value": "022"}]},
+        "input.lines.0.mainAccount is required.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("values", "message"), WRONG.values(), ids=WRONG)
+async def test_parts_that_make_no_account_are_refused(
+    books: Gateway, values: dict[str, Any], message: str
+) -> None:
+    query = (
+        "mutation($input: UnifiedJournalEntryCreateInput!) { createUnifiedJournalEntry(input: $input)"
+        " { userErrors { message } } }"
+    )
+    line = {"accountType": "LEDGER", "debit": "1", "currency": "USD", **values}
+    request = GraphQLRequest(
+        query=query,
+        variables={"input": {"journal": "GenJrn", "lines": [line]}},
+        companies=("usmf",),
+    )
+
+    (error,) = (await books.engine.execute(request)).to_builtins()["errors"]
+
+    assert error["extensions"]["code"] == "BAD_ARGUMENT"
+    assert error["message"].startswith(message)
+
+
 async def test_a_refused_line_is_named_in_the_words_of_the_books(books: Gateway) -> None:
     query = (
         "mutation($input: UnifiedJournalEntryCreateInput!) { createUnifiedJournalEntry(input: $input)"
         " { journalEntry { id } userErrors { field path } } }"
     )
-    lines = [JOURNAL[0], {**JOURNAL[0], "account": "999999-001-022"}]
+    lines = [JOURNAL[0], {**JOURNAL[0], "mainAccount": "999999"}]
 
     data = await run(books, query, input={"journal": "GenJrn", "lines": lines})
 

@@ -27,9 +27,11 @@ MAPPED = {
     "JournalEntry.posting_status, company": "JournalEntry postingStatus companyCode company",
     "JournalEntry lines": "JournalEntry lines",
     "line.transaction_date, currency, exchange_rate": "JournalLine transactionDate currency exchangeRate",
-    "line.account, tracking_categories": "JournalLine accountType account trackingCategories",
+    "line.account, tracking_categories": "JournalLine accountType account mainAccount dimensions "
+    "trackingCategories",
     "line.net_amount": "JournalLine debit credit netAmount",
-    "line.contact, description, tax": "JournalLine accountType accountNumber description taxGroup itemTaxGroup",
+    "line.contact, description, tax": "JournalLine accountType contactNumber accountNumber description "
+    "taxGroup itemTaxGroup",
     "posted GL": "LedgerEntry number voucher date companyCode lines",
     "posted GL lines": "LedgerEntryLine account netAmount dimensions accountWithDimensions",
     "vendor": "Vendor number name email phone addresses taxNumber currency paymentTerm status updatedAt",

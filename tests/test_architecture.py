@@ -277,6 +277,7 @@ def test_the_odata_side_knows_nothing_of_graphql() -> None:
                 "gateway.odata.transport_errors",
                 "gateway.odata.sending",
                 "gateway.odata.transport",
+                "gateway.odata.aiohttp_errors",
                 "gateway.odata.own_origin",
                 "gateway.webhooks",
                 "gateway.sandbox.faults",  # raises what httpx raises for a broken connection
@@ -286,6 +287,8 @@ def test_the_odata_side_knows_nothing_of_graphql() -> None:
         (
             "aiohttp",
             {
+                "gateway.odata.aiohttp_errors",
+                "gateway.odata.direct_reads",
                 "gateway.odata.transport",
                 "gateway.odata.public_addresses",
                 "gateway.odata.name_lookup",
@@ -362,6 +365,7 @@ CALLBACKS = {
     "gateway.cost.metering": "reads whether the task that reports a request is being cancelled",
     "gateway.http.request_audit": "records counts by a timer of the event loop",
     "gateway.odata.retry": "names the function that others await",
+    "gateway.process.time_limit": "ends a task by a timer of the event loop",
     "gateway.replicas.shared_budgets": "gathers what is spent in a moment by a timer",
     "gateway.telemetry.clock_watch": "looks at the clock by a timer of the event loop",
     "gateway.shutdown": "brings the timeouts of others forward",

@@ -1,4 +1,4 @@
-"""An ``httpx.Request`` at a fiftieth of its cost: 2 µs instead of 100.
+"""An ``httpx.Request`` at a fiftieth of its cost: 2 µs instead of 100; and the response to it.
 
 httpx parses the address and normalises the headers of every request. Ours are already as they go over the wire, and our
 transport needs no more than that. So :class:`LazyRequest` initialises itself as httpx's request only if somebody reads
@@ -8,7 +8,7 @@ an attribute of it: another transport, a test, an ``httpx.Auth``.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -66,3 +66,50 @@ class LazyRequest(httpx.Request):
             self.headers[name] = value
         else:
             self.own_headers = {**self.own_headers, name: value}
+
+
+class LazyResponse(httpx.Response):
+    """The response to a lazy request, likewise: its status, its header fields by lower-case name, and its stream.
+
+    It initialises itself as httpx's response only if somebody reads another attribute of it.
+    """
+
+    def __init__(
+        self,
+        status_code: int,
+        own_headers: Sequence[tuple[bytes, bytes]],
+        stream: httpx.AsyncByteStream,
+        request: httpx.Request,
+        extensions: dict[str, Any],
+    ) -> None:
+        self.status_code = status_code
+        self.own_headers = own_headers
+        self.stream = stream
+        self.extensions = extensions
+        self.is_initialized = False
+        self._sent = request
+        # Plain, as every look into httpx's headers encodes a name and compares it with all others.
+        self.headers = _by_name(own_headers)  # type: ignore[assignment] # has what is used of them
+
+    def __getattr__(self, name: str) -> Any:
+        # Called for missing attributes only, likewise.
+        if self.is_initialized:
+            raise AttributeError(name)
+        self.is_initialized = True
+        super().__init__(
+            self.status_code,
+            headers=list(self.own_headers),
+            stream=self.stream,
+            request=self._sent,
+            extensions=self.extensions,
+        )
+        return getattr(self, name)
+
+
+def _by_name(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return header fields by lower-case name; lines of the same name are joined (RFC 9110, section 5.2)."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in fields:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers

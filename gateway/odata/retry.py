@@ -19,13 +19,15 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from email.utils import parsedate_to_datetime
 from enum import Enum
 
 from msgspec import Struct
+
+from gateway.process.context_value import ContextValue
 
 
 class Failure(Enum):
@@ -51,14 +53,9 @@ LONGEST_WAIT = 366 * 86_400.0
 _OPERATION_ENDS: ContextVar[float | None] = ContextVar("operation_ends", default=None)
 
 
-@contextmanager
-def operation_ends_at(loop_time: float) -> Iterator[None]:
+def operation_ends_at(loop_time: float) -> AbstractContextManager[object]:
     """Limit the waits of the current task's requests to the end of its operation, by the event loop's clock."""
-    token = _OPERATION_ENDS.set(loop_time)
-    try:
-        yield
-    finally:
-        _OPERATION_ENDS.reset(token)
+    return ContextValue(_OPERATION_ENDS, loop_time)
 
 
 def remaining_time() -> float | None:

@@ -115,7 +115,7 @@ class DriftRecorder:
         task.add_done_callback(self._tasks.discard)
 
     @staticmethod
-    def _named(gateway: Gateway) -> AbstractContextManager[None]:
+    def _named(gateway: Gateway) -> AbstractContextManager[object]:
         return logging_environment(environment_in(gateway.settings))
 
     async def _record(

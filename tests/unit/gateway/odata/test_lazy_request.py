@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.odata.lazy_request import LONGEST, LazyRequest, normalize_address
+from gateway.odata.lazy_request import LONGEST, LazyRequest, LazyResponse, normalize_address
 
 ROOT = "https://x.operations.dynamics.com/data/"
 TIMEOUT: dict[str, float | None] = {"read": 1.0}
@@ -82,3 +82,23 @@ def test_headers_are_set_before_and_after_initialization() -> None:
     assert made.headers["authorization"] == "Bearer 1"
     made.set_header("Authorization", "Bearer 2")
     assert made.headers.get_list("authorization") == ["Bearer 2"]
+
+
+@pytest.mark.anyio
+async def test_a_lazy_response_equals_httpx_response() -> None:
+    fields = [(b"Via", b"a"), (b"via", b"b"), (b"Content-Type", b"text/plain")]
+    sent = httpx.Request("GET", ROOT)
+    lazy = LazyResponse(429, fields, httpx.ByteStream(b"late"), sent, {"reason_phrase": b"Slow"})
+    expected = httpx.Response(
+        429,
+        headers=fields,
+        stream=httpx.ByteStream(b"late"),
+        request=sent,
+        extensions={"reason_phrase": b"Slow"},
+    )
+
+    assert {name: lazy.headers[name] for name in expected.headers} == dict(expected.headers)
+    assert await lazy.aread() == await expected.aread()
+    assert (lazy.status_code, lazy.reason_phrase) == (429, expected.reason_phrase)
+    assert (lazy.text, lazy.request) == (expected.text, sent)
+    assert lazy.headers["VIA"] == "a, b"

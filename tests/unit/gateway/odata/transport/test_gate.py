@@ -15,9 +15,9 @@ import uvicorn
 from gateway.config.settings import Settings
 from gateway.errors import GatewayError, UpstreamUnavailable
 from gateway.events import Event, RequestSent
+from gateway.odata.aiohttp_errors import RAISED, translate_error
 from gateway.odata.client import ODataClient
 from gateway.odata.query import Request
-from gateway.odata.transport import RAISED, translate_error
 from gateway.odata.transport_errors import FAULTS
 from gateway.runtime.assembly import open_client
 from gateway.sandbox import create_sandbox

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -17,10 +18,13 @@ import pytest
 from rich.console import Console
 
 from gateway.request import GraphQLRequest
+from tests.bench import mesh
 from tests.bench.bars import BARS, Bar, judged, show_bars
 from tests.bench.bench_counts import OPERATIONS, counts
 from tests.bench.bench_growth import SERIES, grown, preparing
+from tests.bench.bench_layers import PLACES, clocked
 from tests.bench.bench_loaders import loading
+from tests.bench.layer_clock import LayerClock
 from tests.bench.load import LARGE, by_client, by_wrk, generator, load, read_wrk
 from tests.bench.machine import described, machine
 from tests.bench.measure import (
@@ -40,6 +44,7 @@ from tests.bench.serving import ONE, WHOLE, floor, queries, serving
 from tests.bench.stock_strawberry import schema
 from tests.bench.workload import Service, engine_over
 from tests.support.sockets import answering, closing, listening, ok
+from tests.support.trace_collector import collecting
 
 RUN = str(Path(__file__).with_name("bench") / "run.py")
 
@@ -413,3 +418,38 @@ async def test_keys_are_loaded_over_rows_that_were_read_before() -> None:
     one.print()
 
     assert one.replay.requests == sent > 1
+
+
+@pytest.mark.anyio
+async def test_the_layers_of_a_request_add_up() -> None:
+    report = Report("layers", "a title")
+    with collecting() as collector:
+        await clocked(report, ONE, collector.endpoint, rounds=1)
+
+    whole = report.find(layer="all")[0]
+    layers = [row for row in report.rows if row is not whole]
+    assert {row["layer"] for row in layers} >= {layer for _, _, layer in PLACES}
+    assert all(row["self_us"] > 0 for row in layers)
+    assert sum(row["self_us"] for row in layers) == pytest.approx(whole["self_us"], abs=2)
+
+
+def test_a_clock_gives_each_layer_its_own_time() -> None:
+    clock = LayerClock("outside")
+    inner = clock.clocked("inner", lambda: time.sleep(0.002))
+    outer = clock.clocked("outer", inner)
+
+    clock.start()
+    outer()
+    spent = clock.stop()
+
+    assert spent["inner"] > 0.002 > spent["outer"]
+    assert spent.keys() == {"outside", "outer", "inner"}
+
+
+def test_mesh_is_left_out_without_its_packages(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(mesh, "FOLDER", tmp_path)
+
+    assert "packages" in (mesh.missing() or "") or shutil.which("node") is None
+    assert mesh.targets()[0].startswith("/data/Orders?$top=1&$select=dataAreaId,")

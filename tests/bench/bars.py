@@ -56,6 +56,7 @@ ENVIRONMENTS = "environments"
 AT_16 = {"connections": 16}
 
 WARM, COLD = ({"what": re.compile(rf"\b{word}\b")} for word in ("warm", "cold"))
+TOGETHER = "callers, policy, metrics, 1 % traces"
 ALL_SETS = {"sets": lambda sets: sets is not None and sets > 3_800}
 
 BARS = (
@@ -351,15 +352,31 @@ BARS = (
         "growth",
         "last",
     ),
-    Bar(
-        HTTP,
-        "100 rows x 10 to stock Strawberry in this run",
-        10,
-        "x",
-        "peers",
-        "to_peer",
-        {"case": "100 rows x 10"},
-        at_least=True,
+    *(
+        Bar(
+            HTTP,
+            f"{case} to {peer}, in this run",
+            least,
+            "x",
+            "peers_ratios",
+            "ratio",
+            {"case": case, "peer": peer, "what": "this gateway"},
+            at_least=True,
+        )
+        for case, peer, least in (
+            ("1 row x 10", "bytes handed on", 0.65),
+            ("100 rows x 10", "JSON read and written", 0.9),
+            ("1,000 rows x 50", "JSON read and written", 1.3),
+            ("100 rows x 10", "GraphQL Mesh", 6),
+            ("100 rows x 10", "stock Strawberry, no upstream", 10),
+        )
+    ),
+    *(
+        Bar(HTTP, f"{TOGETHER}: {what}", limit, unit, "layers_together", column, at_least=at_least)
+        for what, limit, unit, column, at_least in (
+            ("to without", 0.85, "x", "ratio", True),
+            ("CPU of a request", 60, "µs", "together_us", False),
+        )
     ),
     Bar(
         HTTP,

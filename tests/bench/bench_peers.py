@@ -1,75 +1,130 @@
-"""Beside a peer of the same run: Strawberry with plain resolvers over rows in memory."""
+"""Beside its peers in one run, in turn: two proxies written by hand, Strawberry with plain resolvers, GraphQL Mesh."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 
-import httpx
-import orjson
-
-from tests.bench.measure import GC_FROZEN, PLAIN, Report, Sample, ms, percent
+from tests.bench import mesh
+from tests.bench.measure import GC_FROZEN, Report, Sample, ms
 from tests.bench.processes import environment, running
-from tests.bench.recording import Case, leaves
-from tests.bench.serving import HUNDRED, THOUSAND, Loaded, Serving, loaded, serving
+from tests.bench.repetition import Interval
+from tests.bench.serving import (
+    HUNDRED,
+    ONE,
+    THOUSAND,
+    Loaded,
+    Serving,
+    floor,
+    loaded,
+    measured,
+    serving,
+)
 
 CONNECTIONS = 16
-GATEWAY, STRAWBERRY = "this gateway, one upstream call each", "stock Strawberry, no upstream"
+GATEWAY, BYTES, JSON = "this gateway", "bytes handed on", "JSON read and written"
+ALONE = "this gateway, equal reads sent each"
+STRAWBERRY, MESH = "stock Strawberry, no upstream", "GraphQL Mesh"
+OURS = (GATEWAY, ALONE)
 
 
 async def peers(quick: bool) -> list[Report]:
-    """Send the same operation to both in turn; both answer the same JSON values."""
+    """Send the same operations to all in turn; all but the first floor answer the same JSON values."""
     report = Report(
-        "peers", f"one process each, {CONNECTIONS} connections, {GC_FROZEN} on both sides"
+        "peers", f"one process each, {CONNECTIONS} connections, {GC_FROZEN} where Python runs"
     )
-    rounds, seconds = (3, 0.6) if quick else (5, 3.0)
+    ratios = Report(
+        "peers_ratios", "requests of the gateway to those of its peers, for the same CPU"
+    )
+    rounds, seconds = (5, 0.6) if quick else (9, 2.0)
+    async with _contestants(report) as contestants:
+        for name in (ONE, HUNDRED, THOUSAND):
+            # A second of Strawberry is one answer of this size, so that it would be all that is measured.
+            taking_part = {
+                who: each
+                for who, each in contestants.items()
+                if name in each.cases and not (quick and name == THOUSAND and who == STRAWBERRY)
+            }
+            taken: dict[str, list[Loaded]] = {who: [] for who in taking_part}
+            for each in taking_part.values():
+                await loaded(each, each.cases[name], 2, 0.3)
+            for _ in range(rounds):
+                for who, each in taking_part.items():
+                    taken[who].append(await loaded(each, each.cases[name], CONNECTIONS, seconds))
+            _add(report, name, taken)
+            _compare(ratios, name, taken)
+    report.notes += [
+        "per_cpu_s: requests that one core of the server could answer; per_s: as measured beside the others.",
+        "upstream_ms: CPU of the upstream for each answer; equal reads that run at a time are usually sent once.",
+    ]
+    ratios.notes.append(
+        "ratio: median over the rounds, with its interval; each round has all in turn."
+    )
+    return [report, ratios]
+
+
+@asynccontextmanager
+async def _contestants(report: Report) -> AsyncIterator[Mapping[str, Serving]]:
+    """Start all of them before one upstream; which are missing is a note of the report."""
+    cases = (ONE, HUNDRED, THOUSAND)
+    async with (
+        serving(*cases, also=mesh.targets()) as ours,
+        serving(*cases, D365_CACHE__COALESCE="false") as alone,
+    ):
+        with ExitStack() as stack:
+            found = {
+                GATEWAY: ours,
+                ALONE: alone,
+                BYTES: stack.enter_context(floor(ours, as_it_is=True)),
+                JSON: stack.enter_context(floor(ours)),
+                STRAWBERRY: stack.enter_context(_strawberry(ours)),
+            }
+            missing = mesh.missing()
+            if missing is None:
+                found[MESH] = stack.enter_context(mesh.mesh(ours))
+            else:
+                report.notes.append(f"Without GraphQL Mesh: {missing}")
+            yield found
+
+
+@contextmanager
+def _strawberry(ours: Serving) -> Iterator[Serving]:
     command = [sys.executable, "-m", "tests.bench.stock_strawberry"]
-    async with serving(HUNDRED, THOUSAND) as ours:
-        with running(command, environment()) as program:
-            address = f"http://127.0.0.1:{program.line_with('')}/graphql"
-            theirs = replace(ours, program=program, address=address)
-            for name in (HUNDRED,) if quick else (HUNDRED, THOUSAND):
-                await _compare(report, ours, theirs, ours.cases[name], (rounds, seconds))
-    report.notes.append(
-        "per_cpu_s: requests that one core could answer; to_peer: the ratio of both."
-    )
-    return [report]
+    with running(command, environment()) as program:
+        address = f"http://127.0.0.1:{program.line_with('')}/graphql"
+        # It writes blanks into its JSON, so the same answer is longer.
+        cases = {name: measured(address, case) for name, case in ours.cases.items()}
+        yield replace(ours, program=program, address=address, cases=cases)
 
 
-async def _compare(
-    report: Report, ours: Serving, theirs: Serving, case: Case, often: tuple[int, float]
-) -> None:
-    rounds, seconds = often
-    # Strawberry writes blanks into its JSON, so the same answer is longer.
-    length = await _length(theirs, case)
-    taken: dict[str, list[Loaded]] = {GATEWAY: [], STRAWBERRY: []}
-    await loaded(theirs, replace(case, length=length), 2, 0.5)
-    for _ in range(rounds):
-        taken[GATEWAY].append(await loaded(ours, case, CONNECTIONS, seconds))
-        other = await loaded(theirs, replace(case, length=length), CONNECTIONS, seconds)
-        taken[STRAWBERRY].append(other)
-    cpu = {name: Sample(tuple(run.cpu for run in runs)) for name, runs in taken.items()}
-    for name, runs in taken.items():
-        per_cpu = 1 / cpu[name].median
-        is_ours = name == GATEWAY
+def _add(report: Report, name: str, taken: Mapping[str, list[Loaded]]) -> None:
+    for who, runs in taken.items():
+        cpu = Sample(tuple(run.cpu for run in runs))
+        upstream = Sample(tuple(run.upstream / max(1, run.load.requests) for run in runs))
         report.add(
-            what=name,
-            case=case.name,
+            what=who,
+            case=name,
             errors=sum(run.load.errors for run in runs),
             per_s=round(Sample(tuple(run.load.per_second for run in runs)).median),
-            p95_ms=ms(Sample(tuple(run.load.p95 for run in runs)).median),
-            cpu_ms=ms(cpu[name].median),
-            spread=percent(cpu[name].spread),
-            per_cpu_s=round(per_cpu, 1),
-            to_peer=round(per_cpu * cpu[STRAWBERRY].median, 1) if is_ours else None,
+            p50_ms=ms(Sample(tuple(run.load.p50 for run in runs)).median),
+            p99_ms=ms(Sample(tuple(run.load.p99 for run in runs)).median),
+            cpu_ms=ms(cpu.median),
+            per_cpu_s=round(1 / cpu.median),
+            upstream_ms=ms(upstream.median),
         )
 
 
-async def _length(theirs: Serving, case: Case) -> int:
-    """Ask the peer once; raises where its answer is not ours."""
-    async with httpx.AsyncClient(timeout=60, headers=PLAIN) as client:
-        said = await client.post(theirs.address, json={"query": case.query})
-    body = orjson.loads(said.content)
-    if said.status_code != 200 or leaves(body["data"]) != case.leaves or body.get("errors"):
-        raise RuntimeError(f"the peer answered {said.status_code} {said.text[:300]}")
-    return len(said.content)
+def _compare(ratios: Report, name: str, taken: Mapping[str, list[Loaded]]) -> None:
+    cpu = {who: Sample(tuple(run.cpu for run in runs)) for who, runs in taken.items()}
+    for who in OURS:
+        for peer in (each for each in cpu if each not in OURS):
+            ratio = Interval.of(cpu[peer].over(cpu[who]).values)
+            ratios.add(
+                what=who,
+                peer=peer,
+                case=name,
+                ratio=round(ratio.median, 2),
+                spread=str(ratio),
+            )

@@ -23,7 +23,11 @@ from gateway.process.garbage_collection import freeze
 from tests.bench.workload import PLAIN, flat_floor, floor_of
 
 Project = Callable[[bytes], bytes]
-SHAPES: dict[str, Project] = {"flat": flat_floor(PLAIN[:10]), "nested": floor_of(PLAIN)}
+SHAPES: dict[str, Project] = {
+    "bytes": bytes,
+    "flat": flat_floor(PLAIN[:10]),
+    "nested": floor_of(PLAIN),
+}
 
 
 @dataclass

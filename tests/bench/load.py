@@ -60,13 +60,15 @@ def generator(length: int = 0) -> str:
     return "wrk" if length < LARGE and shutil.which("wrk") else "client"
 
 
-async def drive(url: str, body: bytes, connections: int, seconds: float, length: int) -> Load:
-    """Send a POST over so many connections for so long.
+async def drive(
+    url: str, body: bytes, connections: int, seconds: float, length: int, bearer: str = ""
+) -> Load:
+    """Send a POST over so many connections for so long, with a token if there is one.
 
     An answer that is not 200 or has not ``length`` bytes of content is an error.
     """
     way = by_wrk if generator(length) == "wrk" else by_client
-    return await asyncio.to_thread(way, url, body, connections, seconds, length)
+    return await asyncio.to_thread(way, url, body, connections, seconds, length, bearer)
 
 
 # wrk
@@ -75,6 +77,9 @@ _SCRIPT = r"""
 wrk.method = "POST"
 wrk.headers["content-type"] = "application/json"
 wrk.headers["accept"] = "application/json"
+if os.getenv("BENCH_BEARER") ~= "" then
+  wrk.headers["authorization"] = "Bearer " .. os.getenv("BENCH_BEARER")
+end
 local file = io.open(os.getenv("BENCH_BODY"), "rb")
 wrk.body = file:read("*a")
 file:close()
@@ -88,7 +93,9 @@ end
 _FOUND = re.compile(r"^FOUND([ \d]+)$", re.MULTILINE)
 
 
-def by_wrk(url: str, body: bytes, connections: int, seconds: float, length: int) -> Load:
+def by_wrk(
+    url: str, body: bytes, connections: int, seconds: float, length: int, bearer: str = ""
+) -> Load:
     """Let wrk send; it counts whole seconds, and it does not look at the content: the bytes in all tell."""
     with tempfile.TemporaryDirectory() as folder:
         script, sent = Path(folder) / "post.lua", Path(folder) / "body"
@@ -104,7 +111,7 @@ def by_wrk(url: str, body: bytes, connections: int, seconds: float, length: int)
             check=True,
             capture_output=True,
             text=True,
-            env={**os.environ, "BENCH_BODY": str(sent)},
+            env={**os.environ, "BENCH_BODY": str(sent), "BENCH_BEARER": bearer},
         )
         cpu = _cpu_of_children() - before
     return read_wrk(done.stdout, cpu, connections, length)
@@ -135,14 +142,19 @@ def _cpu_of_children() -> float:
 # The client in here
 
 
-def by_client(url: str, body: bytes, connections: int, seconds: float, length: int) -> Load:
+def by_client(
+    url: str, body: bytes, connections: int, seconds: float, length: int, bearer: str = ""
+) -> Load:
     """Let this module send, in a process of its own; with 0 seconds each connection sends once."""
     with tempfile.TemporaryDirectory() as folder:
         sent = Path(folder) / "body"
         sent.write_bytes(body)
         given = (url, str(sent), str(connections), str(seconds), str(length))
         command = [sys.executable, "-m", "tests.bench.load", *given]
-        done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+        env = {**os.environ, "BENCH_BEARER": bearer}
+        done = subprocess.run(
+            command, cwd=ROOT, check=True, capture_output=True, text=True, env=env
+        )
     return Load(**json.loads(done.stdout))
 
 
@@ -211,6 +223,8 @@ def post(url: str, body: bytes | None) -> bytes:
     head = f"{'POST' if body else 'GET'} {target} HTTP/1.1\r\nhost: {parts.netloc}\r\n"
     if body:
         head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
+    if bearer := os.environ.get("BENCH_BEARER"):
+        head += f"authorization: Bearer {bearer}\r\n"
     return f"{head}accept: application/json\r\n\r\n".encode() + (body or b"")
 
 

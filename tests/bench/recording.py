@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,10 +53,12 @@ async def record(
     transport: httpx.AsyncBaseTransport | None = None,
     settings: Settings | None = None,
     most: int = 1,
+    also: Collection[str] = (),
 ) -> list[Case]:
     """Run the queries and write down every answer, of a sandbox that is large enough where there is no transport.
 
-    ``most``: requests that a query may need; the first one is the case's.
+    ``most``: requests that a query may need; the first one is the case's. ``also``: targets that others than the
+    gateway read.
     """
     inner = transport or httpx.ASGITransport(create_sandbox(SandboxSettings(scale=2)))
     recorder = _Recorder(inner)
@@ -69,6 +72,9 @@ async def record(
             target = f"/data/{answer.requests[0].url}"
             found = leaves(answer.to_builtins()["data"])
             cases.append(Case(name, query, target, found, len(answer.encode())))
+    for target in also:
+        url = f"{str(chosen.url).removesuffix('/data')}{target}"
+        await recorder.handle_async_request(httpx.Request("GET", url))
     index = {}
     for number, (target, (body, media)) in enumerate(recorder.taken.items()):
         (folder / str(number)).write_bytes(body)

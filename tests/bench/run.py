@@ -38,6 +38,7 @@ BENCHMARKS = {
     "memory": "bench_memory:memory_of_many",
     "waiting": "bench_memory:waiting",
     "peers": "bench_peers:peers",
+    "layers": "bench_layers:layers",
     "counts": "bench_counts:counts",
     "upstream": "bench_upstream:upstream",
     "execute": "bench_execute:execute",

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +17,7 @@ import orjson
 
 from gateway.config.settings import Settings
 from tests.bench.load import Load, by_client, drive
+from tests.bench.measure import PLAIN as IDENTITY
 from tests.bench.measure import cpu_of, cpu_of_machine, family
 from tests.bench.processes import Program, environment, gateway, running
 from tests.bench.recording import Case, leaves, record
@@ -53,6 +54,8 @@ class Serving:
     """Scheme, host and port of the upstream."""
     address: str
     cases: dict[str, Case]
+    bearer: str = ""
+    """Token of the caller; empty: nobody is asked who calls."""
 
     def cpu(self) -> float:
         """Return the seconds of CPU that the gateway has used, all its processes."""
@@ -90,8 +93,17 @@ class Loaded:
 
 
 @asynccontextmanager
-async def serving(*wanted: str, workers: int = 1, **settings: str) -> AsyncIterator[Serving]:
-    """Record the upstream's answers to the wanted operations, then start both programs."""
+async def serving(
+    *wanted: str,
+    workers: int = 1,
+    bearer: str = "",
+    also: Collection[str] = (),
+    **settings: str,
+) -> AsyncIterator[Serving]:
+    """Record the upstream's answers to the wanted operations, then start both programs.
+
+    ``bearer``: token of the caller; ``also``: further targets that the upstream answers.
+    """
     asked = {name: query for name, query in queries().items() if name in wanted}
     with tempfile.TemporaryDirectory() as folder:
         cases = await record(
@@ -100,6 +112,7 @@ async def serving(*wanted: str, workers: int = 1, **settings: str) -> AsyncItera
             transport=httpx.MockTransport(_upstream),
             settings=Settings(url=ROOT, auth="none", max_page_size=MAX_PAGE, cache_dir=None),
             most=5,
+            also=also,
         )
         with running([sys.executable, STATIC, folder], os.environ) as upstream:
             origin = f"http://127.0.0.1:{upstream.line_with('')}"
@@ -110,29 +123,46 @@ async def serving(*wanted: str, workers: int = 1, **settings: str) -> AsyncItera
                 **settings,
             }
             with gateway("--workers", str(workers), **given) as (program, address):
-                found = Serving(program, upstream, origin, address, {c.name: c for c in cases})
+                found = Serving(
+                    program, upstream, origin, address, {c.name: c for c in cases}, bearer
+                )
                 await _warm(found)
                 yield found
 
 
 @contextmanager
-def floor(found: Serving) -> Iterator[Serving]:
-    """Run the floor of the same operations before the same upstream; its answers have lengths of their own."""
+def floor(found: Serving, *, as_it_is: bool = False) -> Iterator[Serving]:
+    """Run the floor of the same operations before the same upstream; its answers have lengths of their own.
+
+    ``as_it_is``: it hands the upstream's bytes on.
+    """
     shapes = {ONE: "flat", HUNDRED: "flat", THOUSAND: "nested"}
-    operations = {case.query: (case.target, shapes[name]) for name, case in found.cases.items()}
+    operations = {
+        case.query: (case.target, "bytes" if as_it_is else shapes[name])
+        for name, case in found.cases.items()
+    }
     command = [sys.executable, "-m", "tests.bench.floor_server", found.origin]
     with running(command, environment(), json.dumps(operations)) as program:
         address = f"http://127.0.0.1:{program.line_with('')}/graphql"
-        cases = {name: _measured(address, case) for name, case in found.cases.items()}
+        cases = {
+            name: measured(address, case, is_answer=not as_it_is)
+            for name, case in found.cases.items()
+        }
         yield replace(found, program=program, address=address, cases=cases)
 
 
-def _measured(address: str, case: Case) -> Case:
-    """Return a case with the length of the floor's answer. Raises RuntimeError if that holds other rows."""
-    response = httpx.post(address, json={"query": case.query}, timeout=60)
-    if response.status_code != 200 or leaves(response.json()["data"]) != case.leaves:
-        raise RuntimeError(f"the floor answered {response.status_code} {response.text[:300]}")
-    return replace(case, length=len(response.content))
+def measured(address: str, case: Case, query: str | None = None, *, is_answer: bool = True) -> Case:
+    """Return a case as a peer answers it: by a query of its own, if it has one, and with a length of its own.
+
+    Raises RuntimeError if its answer holds other rows; ``is_answer`` False: it is no answer of GraphQL.
+    """
+    asked = case.query if query is None else query
+    response = httpx.post(address, json={"query": asked}, headers=IDENTITY, timeout=60)
+    body = response.json() if response.status_code == 200 else {}
+    found = leaves(body.get("data")) if is_answer else case.leaves
+    if response.status_code != 200 or body.get("errors") or found != case.leaves:
+        raise RuntimeError(f"the peer answered {response.status_code} {response.text[:300]}")
+    return replace(case, query=asked, length=len(response.content))
 
 
 def _upstream(request: httpx.Request) -> httpx.Response:
@@ -152,11 +182,15 @@ async def _warm(found: Serving) -> None:
         for case in found.cases.values():
             body = orjson.dumps({"query": case.query})
             headers = {"content-type": "application/json"}
+            if found.bearer:
+                headers["authorization"] = f"Bearer {found.bearer}"
             response = await client.post(found.address, content=body, headers=headers)
             if response.status_code != 200 or len(response.content) != case.length:
                 raise RuntimeError(f"{case.name}: {response.status_code} {response.text[:300]}")
             if case.name != WHOLE:
-                await asyncio.to_thread(by_client, found.address, body, 16, 0.3, case.length)
+                await asyncio.to_thread(
+                    by_client, found.address, body, 16, 0.3, case.length, found.bearer
+                )
 
 
 async def loaded(found: Serving, case: Case, connections: int, seconds: float) -> Loaded:
@@ -164,7 +198,7 @@ async def loaded(found: Serving, case: Case, connections: int, seconds: float) -
     await idle(found)
     body = orjson.dumps({"query": case.query})
     before = found.cpu(), cpu_of(found.upstream.pid), cpu_of_machine()
-    load = await drive(found.address, body, connections, seconds, case.length)
+    load = await drive(found.address, body, connections, seconds, case.length, found.bearer)
     after = found.cpu(), cpu_of(found.upstream.pid), cpu_of_machine()
     return Loaded(load, *(now - then for now, then in zip(after, before, strict=True)))
 

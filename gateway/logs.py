@@ -11,8 +11,8 @@ import logging
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from fnmatch import fnmatchcase
 from typing import Protocol
@@ -21,6 +21,7 @@ import structlog
 
 from gateway.config.settings import Settings
 from gateway.events import LogLevel, use_log_rules
+from gateway.process.context_value import ContextValue
 from gateway.process.masking import mask
 from gateway.telemetry.request_context import current_request
 
@@ -46,15 +47,10 @@ class _Fixed:
 _ENVIRONMENT: ContextVar[Named | None] = ContextVar("environment", default=None)
 
 
-@contextmanager
-def logging_environment(environment: Named | str) -> Iterator[None]:
+def logging_environment(environment: Named | str) -> AbstractContextManager[object]:
     """Name the environment in the log lines of this task, and of all tasks that it creates."""
     named = _Fixed(environment) if isinstance(environment, str) else environment
-    token = _ENVIRONMENT.set(named)
-    try:
-        yield
-    finally:
-        _ENVIRONMENT.reset(token)
+    return ContextValue(_ENVIRONMENT, named)
 
 
 def logged_environment() -> str:

@@ -6,12 +6,13 @@ that no layer in between has to pass it on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from enum import IntEnum
 
 from msgspec import Struct, structs
+
+from gateway.process.context_value import ContextValue
 
 
 class Lane(IntEnum):
@@ -47,14 +48,9 @@ ORDINARY = Work()
 _CURRENT: ContextVar[_Current | None] = ContextVar("work", default=None)
 
 
-@contextmanager
-def working(work: Work) -> Iterator[None]:
-    """Do the current task's work, and that of the tasks it starts, for somebody."""
-    token = _CURRENT.set(_Current(work))
-    try:
-        yield
-    finally:
-        _CURRENT.reset(token)
+def working(work: Work) -> AbstractContextManager[object]:
+    """Do the current task's work, and that of the tasks it starts, for somebody until the end of the block."""
+    return ContextValue(_CURRENT, _Current(work))
 
 
 def current_work() -> Work:

@@ -99,6 +99,8 @@ class OperationReads:
         self._refused = refused
         self._latest: tuple[Request | None, frozenset[str] | None] = (None, None)
         """The latest request, and its sets if its answer may be cached: each is looked at several times in a row."""
+        self._next: tuple[Request | None, tuple[object, ...] | None] = (None, None)
+        """The latest request that was looked for, and its key among those that are under way."""
 
     def find(self, request: Request) -> Reused | None:
         """Return an answer that is cached or under way; None if the request must be sent."""
@@ -119,7 +121,10 @@ class OperationReads:
                     return self._use(stored, age)
         if not self._answers.options.coalesce:
             return None
-        joined = self._answers.in_flight.join(self._flight_key(request), self._until)
+        key = self._flight_key(request)
+        # If nobody reads it, it is begun next.
+        self._next = request, key
+        joined = self._answers.in_flight.join(key, self._until)
         if joined is None:
             return None
         self.reused += 1
@@ -142,7 +147,10 @@ class OperationReads:
         reading = self._read(request, send, self._cached_sets(request))
         if self._is_fresh or not self._answers.options.coalesce:
             return asyncio.ensure_future(reading)
-        flight = self._answers.in_flight.begin(self._flight_key(request), reading, self._until)
+        found, key = self._next
+        if found is not request or key is None:
+            key = self._flight_key(request)
+        flight = self._answers.in_flight.begin(key, reading, self._until)
         self._begun[flight.task] = flight
         return flight.task
 

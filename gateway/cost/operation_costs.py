@@ -194,7 +194,7 @@ class CostTicket:
         stop_meter()
         operation, price = self._operation, self._price
         seconds = self._meter.seconds
-        if answer is None or answer.has_error(DeadlineExceeded.code):
+        if answer is None or (answer.errors and answer.has_error(DeadlineExceeded.code)):
             # The environment goes on with what it has begun, and who leaves early does not see what that takes.
             seconds = max(seconds, self._begun())
             self._meter.late = self._ended_late

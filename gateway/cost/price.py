@@ -37,6 +37,7 @@ from gateway.planning.uniting import pins_key
 from schema.catalog.records import Field
 
 from .gate import Price
+from .known_price import KnownPrice, known_price, most_rows
 from .learned import BATCHED, Kind, SecondsOf
 from .request_lengths import can_match, chunks_of_keys, runs_of_list
 
@@ -99,11 +100,24 @@ def price_roots(
     roots: Sequence[BoundRoot], pricing: Pricing, *, needs_formats: bool = False
 ) -> Price:
     """Return the price of the plan of a query's root fields; ``needs_formats``: it divides display values."""
+    # The usual case, on the hot path: a plan that has come before.
+    if (
+        len(roots) == 1
+        and not needs_formats
+        and type(root := roots[0]) is ListRoot
+        and root.plan.derived.price is not None
+    ):
+        known: KnownPrice = root.plan.derived.price
+        if known.query is root.plan.query:
+            return known.price(root, pricing.seconds)
     tally = Tally(pricing.seconds)
     price_into(tally, roots, pricing)
     if needs_formats:
         price_formats(tally, pricing)
-    return tally.price()
+    price = tally.price()
+    if len(roots) == 1 and not needs_formats and type(root := roots[0]) is ListRoot:
+        root.plan.derived.price = known_price(root, price)
+    return price
 
 
 def price_formats(tally: Tally, pricing: Pricing) -> None:
@@ -266,7 +280,7 @@ class _Reads:
 
     def _rows(self, root: ListRoot) -> float:
         """Return the rows that a root list, or a singleton, is expected to have."""
-        rows, query = root.shape.rows.of(_most_rows(root.plan)), root.plan.query
+        rows, query = root.shape.rows.of(most_rows(root.plan)), root.plan.query
         if rows > 1 and query.where is not None:
             info, dialect = root.plan.level.info, self._pricing.dialect
             return 1 if pins_key(info, query.where, dialect) else rows
@@ -425,7 +439,7 @@ class _Reads:
 
 def _rows_of_parent(child: ChildPlan) -> float:
     """Return the rows of its page, or of a relation to one row, that a parent is expected to have."""
-    most, rows = _most_rows(child.plan), child.child.rows
+    most, rows = most_rows(child.plan), child.child.rows
     return min(_length(child), most) if rows.most == inf else rows.of(most)
 
 
@@ -437,14 +451,6 @@ def _length(child: ChildPlan) -> float:
 def _rows_of_key(batch: _Batch) -> float:
     """Return the rows that come for a key: a whole list, out of which its page is cut."""
     return batch.length if batch.many else 1
-
-
-def _most_rows(plan: ReadPlan) -> float:
-    """Return the most rows of a page, or of a singleton."""
-    window = plan.window
-    if window is None:
-        return 1
-    return 0 if window.count_only else window.size
 
 
 def _is_same_list(one: ReadPlan, other: ReadPlan) -> bool:

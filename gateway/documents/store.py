@@ -17,6 +17,7 @@ from graphql import (
     specified_scalar_types,
     validate,
 )
+from graphql.execution.values import VariableValues
 from msgspec import Struct, field
 
 from schema.catalog import Catalog
@@ -69,6 +70,10 @@ class Document(Struct, frozen=True, eq=False):
     """Names of the variables that decide what is selected: in ``@skip``, ``@include`` and ``customFields``."""
     variables: dict[int, VariableReader] = field(default_factory=dict)
     """id of an operation → what reads its variables: a cache."""
+    readings: dict[str | None, tuple[OperationDefinitionNode, VariableValues]] = field(
+        default_factory=dict
+    )
+    """Name in the request → the query that it means, without values for its variables: a cache."""
 
     def operations(self) -> list[OperationDefinitionNode]:
         """Return the operations in the order of the text."""

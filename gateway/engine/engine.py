@@ -45,6 +45,7 @@ from gateway.operations.operation_caches import OperationCaches
 from gateway.planning.planner import Planner
 from gateway.planning.row_bounds import ViewRules
 from gateway.planning.unified_lookups import Lookups
+from gateway.process.time_limit import TimeLimit
 from gateway.request import Answer, ChangeQueries, GraphQLRequest, PlannedQuery, ValidOperation
 from gateway.telemetry.operation_scope import operation_scope
 from gateway.writes.audit_trail import WriteAudit, WriteTrail, trail_of
@@ -55,6 +56,7 @@ from gateway.writes.parts_input import takes_parts
 from gateway.writes.references import early_variables, has_references
 from schema.types.build import ODataSchema
 
+from .known_plans import KnownPlans
 from .lookups import Keys, look_up
 from .page_ends import note_loaded
 from .reads import MutationReads, Reads
@@ -101,6 +103,7 @@ class Engine:
         self.caches = OperationCaches(self._documents, self._prepared)
         self._introspection = Introspection(schema, introspections or IntrospectionStore())
         self._planner = Planner(schema.catalog, schema.core, dialect, settings.plans, rules)
+        self._plans = KnownPlans(self._planner)
         self._completer = Completer(
             schema.core,
             dialect,
@@ -243,8 +246,12 @@ class Engine:
     def read(self, request: GraphQLRequest) -> ValidOperation:
         """Return the operation of a request, with its variables. Raises OperationRefused."""
         document = self._documents.get_valid(request.query)
+        without_values = not request.variables
+        if without_values and (known := document.readings.get(request.operation_name)) is not None:
+            return ValidOperation(request, document, *known)
         operation = choose_operation(document, request.operation_name, self._served)
-        if operation.operation is OperationType.MUTATION and not request.allow_mutation:
+        is_mutation = operation.operation is OperationType.MUTATION
+        if is_mutation and not request.allow_mutation:
             raise refusal("A mutation changes data: send it by POST.", "METHOD_NOT_ALLOWED")
         # graphql-core coerces what is known already; values of @valueFrom come from rows that are not written yet.
         if has_references(operation):
@@ -252,6 +259,8 @@ class Engine:
         else:
             variables = self._documents.variables(document, operation).read(request.variables)
         document.check_conditions(variables.coerced)
+        if without_values and not is_mutation:
+            document.readings[request.operation_name] = (operation, variables)
         return ValidOperation(request, document, operation, variables)
 
     def plan(self, operation: ValidOperation, known: Keys | None = None) -> PlannedQuery:
@@ -270,9 +279,7 @@ class Engine:
             message = "Introspection is disabled: __schema, __type and _service are not answered."
             raise refusal(message, "INTROSPECTION_DISABLED")
         lookups = Lookups(known) if prepared.models else None
-        roots = self._planner.plan(
-            prepared, variables, request.companies, request.caller, request.max_page, lookups
-        )
+        roots = self._plans.plan(prepared, variables, request, lookups)
         needed = () if lookups is None else tuple(lookups.needed)
         return PlannedQuery(request, prepared, variables, roots, needed)
 
@@ -411,14 +418,14 @@ class Engine:
         self, deadline: Deadline, answering: Awaitable[Answer], reads: ReadContext
     ) -> Answer:
         """Await an answer until the deadline; then cancel its reads and return an error."""
-        limit = asyncio.timeout_at(deadline.at)
+        limit = TimeLimit(deadline.at)
         # Shared reads are closed by the last of their operations.
         reads.enter()
         try:
-            async with limit:
+            with limit:
                 return await answering
         except TimeoutError:
-            if not limit.expired():  # a timeout inside, which is no deadline
+            if not limit.is_over:  # a timeout inside, which is no deadline
                 raise
             fetcher = reads.fetcher
             sent, rows = len(fetcher.requests.sent), fetcher.pages.rows_read
@@ -465,3 +472,4 @@ class Engine:
     def tables(self) -> Iterator[MutableMapping[Any, Any]]:
         """Yield the caches of documents and prepared operations, to be cleared after retirement."""
         yield from self.caches.tables()
+        yield self._plans.table

@@ -12,7 +12,7 @@ from gateway.execution.caller_upstream import CallerIdentities, CallerUpstream
 from gateway.execution.deadline import Deadline
 from gateway.execution.fetcher import Fetcher, ReadLimits
 from gateway.execution.format_reads import load_formats
-from gateway.execution.key_batches import KeyBatchLoader
+from gateway.execution.key_batches import KeyBatchesOnDemand
 from gateway.execution.plan_runner import PlanRunner
 from gateway.execution.shared_reads import ReadContext, SharedKeyBatchLoader
 from gateway.execution.trace import Trace, Traced
@@ -72,7 +72,7 @@ class Reads:
 
     def runner(self, fetcher: Fetcher) -> PlanRunner:
         """Return the runner of one operation's plan."""
-        return PlanRunner(fetcher, KeyBatchLoader(fetcher, self.settings.max_url_length))
+        return PlanRunner(fetcher, KeyBatchesOnDemand(fetcher, self.settings.max_url_length))
 
     def scope_of(self, caller: Caller, scope: Hashable) -> Hashable:
         """Return what is equal for callers of one scope of rows who may share what was read for one of them."""
@@ -94,7 +94,7 @@ class Reads:
         if trace is not None:
             upstream = Traced(upstream, trace)
         fetcher = self.fetcher(upstream, trace, shared=shared)
-        batches = KeyBatchLoader(fetcher, self.settings.max_url_length)
+        batches = KeyBatchesOnDemand(fetcher, self.settings.max_url_length)
         return ReadContext(
             upstream, fetcher, batches, deadline.at, identity, shared, self.shows_sizes
         )

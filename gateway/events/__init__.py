@@ -13,7 +13,7 @@ import random
 import re
 from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
-from typing import Literal, TypeAlias, assert_never
+from typing import Any, Literal, TypeAlias, assert_never
 
 import msgspec
 import structlog
@@ -390,9 +390,16 @@ def use_log_rules(allows: Callable[[str, LogLevel], bool], sample: float) -> Non
     _is_logged.cache_clear()
 
 
+_USUAL: Mapping[type[Any], LogLevel] = {
+    kind: "info" if kind is OperationServed else "debug"
+    for kind in (RequestSent, RequestServed, CostSettled, OperationServed)
+}
+"""The levels of what is observed in every request: ``level_of`` compares with one class after the other."""
+
+
 def log_event(event: Event) -> None:
     """Write an event to the log: the name of its class (``request_sent``), and its fields."""
-    level = level_of(event)
+    level = _USUAL.get(type(event)) or level_of(event)
     # Most events are not logged, and making a logger to find that out takes as long as everything else here.
     kind = structlog.get_config()["wrapper_class"]
     if _is_logged(kind, level, type(event)) and not _is_left_out(event):
@@ -416,12 +423,20 @@ def _is_left_out(event: Event) -> bool:
 
 def tee(*observers: Observer) -> Observer:
     """Return an observer that passes each event to all of these, in order."""
+    # Those of another such observer are called from here: a call less for each event.
+    flat = tuple(each for o in observers for each in (o.observers if isinstance(o, _Tee) else (o,)))
+    return _Tee(flat)
 
-    def observe(event: Event) -> None:
-        for observer in observers:
+
+class _Tee:
+    __slots__ = ("observers",)
+
+    def __init__(self, observers: tuple[Observer, ...]) -> None:
+        self.observers = observers
+
+    def __call__(self, event: Event) -> None:
+        for observer in self.observers:
             observer(event)
-
-    return observe
 
 
 @cache

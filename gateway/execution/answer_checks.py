@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, cast
 
 from gateway.errors import UpstreamMalformed
 from gateway.odata.query import Request
@@ -15,7 +16,7 @@ from gateway.operations.completion_compiler import FastPathMiss
 from gateway.operations.row_types import RowType
 from gateway.planning.page_window import Window
 
-from .page_cutter import column_of
+from .page_cutter import Column, column_of
 
 _TOP = re.compile(r"[?&](?:\$|%24)top=(\d{1,9})(?:&|$)")
 
@@ -26,9 +27,15 @@ class DuplicateKey(FastPathMiss):
 
 def check_size(request: Request, rows: int) -> None:
     """Raise UpstreamMalformed if an answer holds more rows than its request's ``$top``."""
-    top = _TOP.search(request.url)
-    if top is not None and rows > int(top[1]):
-        raise _too_many(rows, int(top[1]))
+    top = _top_of(request.url)
+    if top is not None and rows > top:
+        raise _too_many(rows, top)
+
+
+@lru_cache(maxsize=512)
+def _top_of(url: str) -> int | None:
+    top = _TOP.search(url)
+    return None if top is None else int(top[1])
 
 
 def check_expanded(rows: Sequence[Any], window: Window) -> None:
@@ -48,12 +55,10 @@ class DistinctKeys:
     """Finds a key that occurs twice in one list, whose rows may come slice by slice."""
 
     def __init__(self, row_type: RowType) -> None:
-        attributes = row_type.attributes
-        names = [attributes.get((k.declared_by, k.source)) for k in row_type.level.info.key]
-        self._columns = [column_of(name) for name in names if name is not None]
-        if len(self._columns) != len(names):
-            # A key that was not selected in full is not compared.
-            self._columns = []
+        columns = row_type.key_columns
+        if columns is None:
+            columns = row_type.key_columns = _key_columns(row_type)
+        self._columns = cast("list[Column]", columns)
         self._values: list[list[Any]] = [[] for _ in self._columns]
 
     def add(self, rows: Sequence[Any]) -> None:
@@ -68,6 +73,13 @@ class DistinctKeys:
             return
         if len(set(zip(*self._values, strict=True))) != len(self._values[-1]):
             raise DuplicateKey
+
+
+def _key_columns(row_type: RowType) -> list[Column]:
+    """Return what reads the parts of the key; a key that was not selected in full is not compared."""
+    attributes = row_type.attributes
+    names = [attributes.get((k.declared_by, k.source)) for k in row_type.level.info.key]
+    return [] if None in names else [column_of(name) for name in names if name is not None]
 
 
 def check_distinct(rows: Sequence[Any], row_type: RowType) -> None:

@@ -168,7 +168,7 @@ async def complete_page(
 
     ``place`` puts the children into their slots, if that is still to be done. ``collector`` takes the rows.
     """
-    slices = list(_slices(page.rows, slicing))
+    slices = list(_slices(page.rows, slicing)) if len(page.rows) > 1 else ()
     distinct = DistinctKeys(page.rows.row_type) if isinstance(page.rows, RawRows) else None
     if len(slices) < 2:
         rows = _placed(page.rows, place, distinct)

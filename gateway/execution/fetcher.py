@@ -24,6 +24,7 @@ from gateway.odata.query import Expr, Query, Request
 from gateway.odata.response_check import malformed_answer
 from gateway.odata.upstream import ReadUpstream
 from gateway.operations.row_types import RowType
+from gateway.planning.plan import Derived
 
 from .addresses import count_query
 from .answer_checks import check_distinct
@@ -82,30 +83,56 @@ class Fetcher:
         )
 
     async def rows(
-        self, query: Query, row_type: RowType, *, raw: bool = False, most: int | None = None
+        self,
+        query: Query,
+        row_type: RowType,
+        *,
+        raw: bool = False,
+        is_answer: bool = False,
+        most: int | None = None,
+        derived: Derived | None = None,
     ) -> Rows:
         """Return the rows of a query: ``top`` of them if it has one, else all. Raises GatewayError.
 
-        ``raw``: they may stay JSON text if nothing here must inspect them. ``most``: pages are followed until there
-        are so many rows, for a query without ``top``.
+        ``raw``, ``is_answer``: see ``PageReader.rows``, if nothing here must inspect them. ``most``: pages are followed
+        until there are so many rows, for a query without ``top``. ``derived`` keeps the request for the next time.
         """
         lowered = self.dialect.lower(query)
         if lowered.empty:
             return Rows([], 0)
         request = self.requests.to_request(lowered, row_type)
         if lowered.residual is None:
+            # That one was shortened, or is sent in a batch, is noted in a trace each time.
+            is_usual = len(request.url) <= self.requests.max_url_length
+            if derived is not None and is_usual and ("$select=" in request.url or not query.select):
+                derived.request = request
             top = query.top if most is None else most
-            result = await self.pages.rows(request, row_type, top, raw=raw)
-            # A function may return a row twice; a list of an entity set may not.
-            if query.resource.call is None and isinstance(result.rows, list):
-                check_distinct(result.rows, row_type)
-            return result
+            return await self.rows_of_request(
+                request, query, row_type, top, raw=raw, is_answer=is_answer
+            )
         # The upstream can only be asked more widely, so its whole answer is filtered here.
         result = await self.pages.rows(request, row_type, to_filter=True)
         rows = passing_rows(result.rows, lowered.residual, row_type, self.dialect)
         start = query.skip or 0
         end = None if query.top is None else start + query.top
         return Rows(rows[start:end], len(rows))
+
+    async def rows_of_request(
+        self,
+        request: Request,
+        query: Query,
+        row_type: RowType,
+        top: int | None,
+        *,
+        raw: bool,
+        is_answer: bool = False,
+    ) -> Rows:
+        """Return the rows of a query whose request is known. Raises GatewayError."""
+        result = await self.pages.rows(request, row_type, top, raw=raw, is_answer=is_answer)
+        # A function may return a row twice; a list of an entity set may not.
+        if query.resource.call is None and isinstance(result.rows, list):
+            check_distinct(result.rows, row_type)
+        return result
 
     async def filtered_part(
         self, query: Query, row_type: RowType, residual: Expr

@@ -352,3 +352,20 @@ def _literal(field: Field, value: Value) -> Literal:
 def _order_of(batch: BatchRequest, window: Window) -> tuple[OrderTerm, ...]:
     """Return the window's order; for a keyless target at least its join columns, so that server pages are stable."""
     return window.order or tuple(OrderTerm(f) for f in batch.columns)
+
+
+class KeyBatchesOnDemand:
+    """The key batches of one operation, whose loader is made for the first of them: most operations have none."""
+
+    __slots__ = ("_fetcher", "_limit", "_loader")
+
+    def __init__(self, fetcher: Fetcher, max_url_length: int) -> None:
+        self._fetcher = fetcher
+        self._limit = max_url_length
+        self._loader: KeyBatchLoader | None = None
+
+    def load(self, batch: BatchRequest) -> asyncio.Future[RowsByKey]:
+        """Return the future rows of a batch."""
+        if self._loader is None:
+            self._loader = KeyBatchLoader(self._fetcher, self._limit)
+        return self._loader.load(batch)

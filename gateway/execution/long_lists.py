@@ -90,9 +90,23 @@ async def rows_of(
     """
     row_type, window = plan.row_type, plan.window
     assert window is not None
+    derived, is_answer = plan.derived, raw and not window.needs.cursors
+    is_page = derived.page is not None and derived.page.query is query
+    if is_page and derived.request is not None:
+        top = query.top if most is None else most
+        return await fetcher.rows_of_request(
+            derived.request, query, row_type, top, raw=raw, is_answer=is_answer
+        )
     cut = split_list(fetcher, query)
     if cut is None:
-        return await fetcher.rows(query, row_type, raw=raw, most=most)
+        return await fetcher.rows(
+            query,
+            row_type,
+            raw=raw,
+            is_answer=is_answer,
+            most=most,
+            derived=derived if is_page else None,
+        )
     if window.skip:
         raise UnsupportedQuery("Rows of a list that is read in several requests cannot be skipped.")
     merging = RunMerger(window, row_type, fetcher)

@@ -57,11 +57,13 @@ class PageReader:
         *,
         page: Any = None,
         raw: bool = False,
+        is_answer: bool = False,
         to_filter: bool = False,
     ) -> Rows:
         """Return the rows from ``request`` on: all of them, or those of the pages that hold the first ``top``.
 
-        ``page``: the first page, if it was read already. ``raw``: rows may stay JSON text. ``to_filter``: the rows
+        ``page``: the first page, if it was read already. ``raw``: rows may stay JSON text, and
+        ``is_answer``: nothing but the answer is made of them. ``to_filter``: the rows
         count against ``max_filtered_rows``. Raises GatewayError.
         """
         rows: list[Any] = []
@@ -70,6 +72,12 @@ class PageReader:
         while True:
             if page is None:
                 response = await self.requests.send(request)
+                if is_answer and request is first:
+                    whole = self.decoder.small_page(response, row_type)
+                    if whole is not None:
+                        check_size(request, len(whole.value))
+                        self.count(request, len(whole.value))
+                        return Rows(whole.value, whole.count)
                 if raw:
                     page = await self.decoder.raw_page(response)
                 else:

@@ -79,7 +79,7 @@ class PlanRunner:
             # A task of its own would cost as much as planning a page; only its context is needed.
             fields = current_fields()
             try:
-                return [await self._root(roots[0], raw=raw)]
+                return [await self._root(roots[0], raw=raw, is_alone=True)]
             finally:
                 set_fields(fields)
         return list(await asyncio.gather(*(self._root(root, raw=raw) for root in roots)))
@@ -100,7 +100,7 @@ class PlanRunner:
         """Load all children of these rows and put them into their slots."""
         await self._children.attach(rows, plan)
 
-    async def _root(self, root: BoundRoot, *, raw: bool) -> Loaded:
+    async def _root(self, root: BoundRoot, *, raw: bool, is_alone: bool = False) -> Loaded:
         # A context variable: each root runs in a task of its own, and what that task sends is attributed to its field.
         set_fields((root.shape.key,))
         try:
@@ -108,7 +108,7 @@ class PlanRunner:
                 case ListRoot() if root.plan.window is None:
                     return Loaded(root, await self._singleton(root.plan))
                 case ListRoot():
-                    return await self._list(root, raw=raw and is_raw(root.plan))
+                    return await self._list(root, raw=raw and is_raw(root.plan), is_alone=is_alone)
                 case KeysRoot():
                     with in_batches(root.together or is_batching()):
                         return await self._keys(root)
@@ -128,7 +128,7 @@ class PlanRunner:
         await self.attach([] if row is None else [row], plan)
         return row
 
-    async def _list(self, root: ListRoot, *, raw: bool) -> Loaded:
+    async def _list(self, root: ListRoot, *, raw: bool, is_alone: bool) -> Loaded:
         plan = root.plan
         if root.key is not None:
             rows_by_key = await self._children.load(
@@ -139,8 +139,13 @@ class PlanRunner:
                 return Loaded(root, page)
         else:
             try:
-                with in_batches(root.together or is_batching()):
-                    page = await read_connection(self._fetcher, plan.query, plan, raw=raw)
+                if root.together:
+                    with in_batches(True):
+                        page = await read_connection(self._fetcher, plan.query, plan, raw=raw)
+                else:
+                    page = await read_connection(
+                        self._fetcher, plan.query, plan, raw=raw, is_alone=is_alone
+                    )
             except AnswerTooLarge:
                 self._note_long_lists(plan)
                 raise

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Coroutine, Sequence
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Any, TypeAlias
 
@@ -29,6 +29,7 @@ from gateway.odata.error_details import ErrorDetails
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response, raise_for_answer, subject_of
 from gateway.odata.upstream import ReadUpstream
+from gateway.process.context_value import ContextValue
 
 from .field_attribution import current_fields
 from .trace import Trace
@@ -40,14 +41,9 @@ _REFUSES_BATCH = frozenset({400, 404, 405, 406, 415, 501})
 _together: ContextVar[bool] = ContextVar("together", default=False)
 
 
-@contextmanager
-def in_batches(together: bool) -> Iterator[None]:
+def in_batches(together: bool) -> AbstractContextManager[object]:
     """Send the reads of this task, and of those that it starts inside, within a batch if ``together``."""
-    token = _together.set(together)
-    try:
-        yield
-    finally:
-        _together.reset(token)
+    return ContextValue(_together, together)
 
 
 def is_batching() -> bool:
@@ -88,6 +84,11 @@ class ReadBatches:
             self._run(self._send_waiting())
         self._waiting[identity_of(request)] = _Waiting(request, future)
         return future
+
+    @property
+    def is_used(self) -> bool:
+        """Whether anything is under way."""
+        return bool(self._tasks)
 
     def is_waiting(self, request: Request) -> bool:
         """Return whether a read is still to be sent; if so, the fields of the current task are added to it."""

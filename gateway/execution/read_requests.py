@@ -161,6 +161,8 @@ class ReadRequests:
     async def close(self) -> None:
         """Cancel the requests that are still under way."""
         pending = [response for response in self._responses.values() if not _is_over(response)]
+        if not pending and not self._batches.is_used:
+            return
         for response in pending:
             if self.shared is None:
                 response.cancel()

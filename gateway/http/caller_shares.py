@@ -26,9 +26,11 @@ class CallerShares:
 
     def add(self, caller: Hashable, count: int) -> None:
         """Count operations that begin, or that have ended (a negative number)."""
-        self._running[caller] += count
-        if not self._running[caller]:
-            del self._running[caller]
+        running = self._running.get(caller, 0) + count
+        if running:
+            self._running[caller] = running
+        else:
+            self._running.pop(caller, None)
 
     def refused(self, caller: Hashable, now: float) -> None:
         """Leave room for a caller who was refused."""

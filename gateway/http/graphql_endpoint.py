@@ -385,12 +385,16 @@ _FIELDS = {
 
 def _fields_of(status: int, own: Fields) -> Fields:
     """Return the further fields of a response; a request may have a better Retry-After than its status."""
+    if status == 200:
+        return own
     names = {name for name, _ in own}
     return (*(f for f in _STATUS_FIELDS.get(status, ()) if f[0] not in names), *own)
 
 
 def status_of(answer: Answer, media: str) -> int:
     """Return the HTTP status of an answer: see the table above, and section 6.4 of the draft."""
+    if not answer.errors and (answer.data is not msgspec.UNSET or answer.written is not None):
+        return 200
     codes = {e.get("extensions", {}).get("code") for e in answer.errors}
     # The identity provider wants more of the caller: clients sign in again and repeat the request, which a mutation
     # that has changed something does not allow.

@@ -15,6 +15,7 @@ from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope
 
 from gateway.admission.work import Lane
+from gateway.process.time_limit import TimeLimit
 from gateway.request import CostWish, GraphQLRequest
 from gateway.telemetry.request_context import REQUEST_ID, current_request_id
 
@@ -54,7 +55,26 @@ _CLIENT_NAMES = ("graphql-client-name", "apollographql-client-name")
 _CLIENT_VERSIONS = ("graphql-client-version", "apollographql-client-version")
 LONGEST_CLIENT = 64
 """Characters of the name and version of a client."""
+_OWN = frozenset(
+    {_COMPANY, _TIMEOUT, _COST, _PRIORITY, "cache-control", *_CLIENT_NAMES, *_CLIENT_VERSIONS}
+)
+"""Header fields that say something of the operation; most requests have none of them."""
 _LANES = {"low": Lane.EXPORT, "normal": Lane.INTERACTIVE}
+
+
+class OwnFields(msgspec.Struct, frozen=True, kw_only=True):
+    """What the header fields in ``_OWN`` say."""
+
+    companies: tuple[str, ...] | None = None
+    timeout: float | None = None
+    client_name: str | None = None
+    client_version: str | None = None
+    fresh: bool = False
+    cost: CostWish | None = None
+    lane: Lane = Lane.INTERACTIVE
+
+
+_NONE = OwnFields()
 
 
 class ClientDisconnected(Exception):
@@ -123,31 +143,41 @@ def request_of(
     ``documents``: those that it may run; ``path_name``: the one that its path names. ``idempotency_key``: not read
     here, for the headers of a WebSocket are those of many operations.
     """
-    companies = companies_of(headers.get(_COMPANY))
-    timeout = timeout_of(headers.get(_TIMEOUT))
+    if not _OWN.isdisjoint(headers):
+        own = OwnFields(
+            companies=companies_of(headers.get(_COMPANY)),
+            timeout=timeout_of(headers.get(_TIMEOUT)),
+            client_name=_client_text(headers, _CLIENT_NAMES),
+            client_version=_client_text(headers, _CLIENT_VERSIONS),
+            fresh=is_fresh(headers),
+            cost=cost_of(headers.get(_COST)),
+            lane=lane_of(headers.get(_PRIORITY)),
+        )
+    else:
+        own = _NONE
     query, trusted = documents.find(parameters, headers, path_name)
     variables, extensions = parameters.get("variables"), parameters.get("extensions")
     for what, value in (("variables", variables), ("extensions", extensions)):
-        if not isinstance(value, dict | None):
+        if value is not None and not isinstance(value, dict):
             raise HttpError(400, "BAD_REQUEST", f"The {what} are not a JSON object.")
     name = parameters.get("operationName")
-    if not isinstance(name, str | None):
+    if name is not None and not isinstance(name, str):
         raise HttpError(400, "BAD_REQUEST", "The operationName is not a string.")
     return GraphQLRequest(
         query=query,
         trusted=trusted,
         variables=variables or {},
         operation_name=name or None,
-        companies=companies,
+        companies=own.companies,
         allow_mutation=may_mutate,
-        timeout=timeout,
+        timeout=own.timeout,
         client=client,
-        client_name=_client_text(headers, _CLIENT_NAMES),
-        client_version=_client_text(headers, _CLIENT_VERSIONS),
+        client_name=own.client_name,
+        client_version=own.client_version,
         request_id=current_request_id() or headers.get(REQUEST_ID),
-        fresh=is_fresh(headers),
-        cost=cost_of(headers.get(_COST)),
-        lane=lane_of(headers.get(_PRIORITY)),
+        fresh=own.fresh,
+        cost=own.cost,
+        lane=own.lane,
         idempotency_key=idempotency_key,
     )
 
@@ -175,7 +205,9 @@ def idempotency_key_of(header: str | None) -> str | None:
 
 def prefers_job(headers: Headers) -> bool:
     """Return whether a client prefers not to wait for what it requests (RFC 7240, section 4.1)."""
-    preferences = headers.get("prefer", "").lower().split(",")
+    if "prefer" not in headers:
+        return False
+    preferences = headers["prefer"].lower().split(",")
     return any(p.partition(";")[0].strip() == "respond-async" for p in preferences)
 
 
@@ -214,9 +246,9 @@ def timeout_of(header: str | None) -> float | None:
 
 def cost_of(header: str | None) -> CostWish | None:
     """Return what a request wants to know of its cost; None if nothing. Raises HttpError."""
-    match None if header is None else header.strip().lower():
-        case None:
-            return None
+    if header is None:
+        return None
+    match header.strip().lower():
         case "include":
             return "include"
         case "estimate":
@@ -228,7 +260,9 @@ def cost_of(header: str | None) -> CostWish | None:
 
 def companies_of(header: str | None) -> tuple[str, ...] | None:
     """Return the company scope: ``usmf, demf`` → ``("usmf", "demf")``; None if it names none."""
-    names = tuple(name for part in (header or "").split(",") if (name := part.strip()))
+    if header is None:
+        return None
+    names = tuple(name for part in header.split(",") if (name := part.strip()))
     return names or None
 
 
@@ -245,7 +279,7 @@ async def body_parameters(headers: Headers, receive: Receive, max_body: int) -> 
     """Return the JSON object of a body. Raises HttpError, ClientDisconnected."""
     _check_content(headers)
     try:
-        async with asyncio.timeout(BODY_TIMEOUT):
+        with TimeLimit(asyncio.get_running_loop().time() + BODY_TIMEOUT):
             body = await read_body(receive, max_body)
     except TimeoutError as error:
         message = f"The body did not arrive within {BODY_TIMEOUT:g} seconds."
@@ -266,6 +300,8 @@ async def body_parameters(headers: Headers, receive: Receive, max_body: int) -> 
 def _check_content(headers: Headers) -> None:
     """Raise HttpError unless a body is uncompressed JSON in UTF-8 (RFC 8259, section 8.1)."""
     media, _, parameters = headers.get("content-type", "").partition(";")
+    if media == JSON and not parameters and "content-encoding" not in headers:
+        return
     hint = f"Set Content-Type: {JSON}."
     if media.strip().lower() != JSON:
         raise HttpError(415, "UNSUPPORTED_MEDIA_TYPE", f"A body must be {JSON}.", hint)

@@ -104,6 +104,9 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = message["headers"]
-            self.is_stream = any(n == b"content-type" and v.startswith(_STREAM) for n, v in headers)
+            for name, value in headers:
+                if name == b"content-type":
+                    self.is_stream = value.startswith(_STREAM)
+                    break
             message = {**message, "headers": [*headers, self._id]}
         await self._send(message)

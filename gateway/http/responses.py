@@ -19,7 +19,7 @@ from gateway.storage.response_artifacts import Artifact
 from gateway.storage.response_artifacts import etag_of as artifact_etag
 
 from .http_caching import etag_of, matches
-from .waiting_bytes import WaitingBytes
+from .waiting_bytes import COUNTED, WaitingBytes
 
 Fields: TypeAlias = Sequence[tuple[bytes, bytes]]
 SLICE = 1 << 18
@@ -54,15 +54,22 @@ async def send_answer(
         if matches(headers.get("if-none-match", ""), etag):
             await _send_unchanged(send, fields, etag)
             return
-    body, coding = await compression.encode(encoded, headers)
+    body, coding = encoded, IDENTITY
+    if len(encoded) > compression.over:
+        body, coding = await compression.encode(encoded, headers)
     if not (answer.changed or waiting.fits(len(body))):
         raise TooMuchWaiting
     # Frees the rows while a slow client reads the body.
     answer.data = answer.written = None
+    if is_cached and own is None:
+        fields = (*fields, (b"etag", etag_of(encoded, coding)))
+    if coding != IDENTITY:
+        fields = (*fields, *_coded(coding))
+    if len(body) < COUNTED:
+        await send_body(send, status, body, fields)
+        return
     with waiting.holding(len(body)):
-        if is_cached and own is None:
-            fields = (*fields, (b"etag", etag_of(encoded, coding)))
-        await send_body(send, status, body, (*fields, *_coded(coding)))
+        await send_body(send, status, body, fields)
 
 
 def _has(fields: Fields, name: bytes, *, but: bytes) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct, field
@@ -43,8 +44,7 @@ class Caller(Struct, frozen=True, kw_only=True):
     @property
     def log_id(self) -> str:
         """A digest that tells callers apart in logs and names nobody."""
-        text = f"{len(self.issuer)}:{self.issuer}{self.subject}"
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return _log_id(self.issuer, self.subject)
 
     def is_same(self, other: Caller) -> bool:
         """Return whether another caller is the same person, application or key."""
@@ -55,6 +55,12 @@ class Caller(Struct, frozen=True, kw_only=True):
         """Return whether nothing differs from an earlier token of the same caller that rights may depend on."""
         own, others = ((c.roles, c.scopes, _lasting(c.claims)) for c in (self, other))
         return own == others
+
+
+@lru_cache(maxsize=2_048)
+def _log_id(issuer: str, subject: str) -> str:
+    text = f"{len(issuer)}:{issuer}{subject}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _lasting(claims: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -48,7 +49,12 @@ def reference_of(value: object) -> Reference | None:
 
     Raises ValueError for one that names neither a claim nor a fact of the user: it would never have a value.
     """
-    match = _REFERENCE.fullmatch(value) if isinstance(value, str) else None
+    return _reference_in(value) if isinstance(value, str) else None
+
+
+@lru_cache(maxsize=1_024)
+def _reference_in(value: str) -> Reference | None:
+    match = _REFERENCE.fullmatch(value)
     if match is None:
         return None
     source, name = match[1], match[2]

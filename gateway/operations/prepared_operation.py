@@ -105,6 +105,8 @@ class Prepared(Struct, frozen=True, eq=False, kw_only=True):
     """Response key of the root field of a unified model → the answer below it."""
     has_changes: bool = False
     """Whether a root field is ``changes``."""
+    is_mixed: bool = False
+    """Whether some root fields are not generated."""
     row_types: RowTypes
     shaper: Shaper
     compiler: Compiler
@@ -141,13 +143,6 @@ class Prepared(Struct, frozen=True, eq=False, kw_only=True):
     def needs_formats(self) -> bool:
         """Whether display values are divided, by the formats of the environment."""
         return self.shaper.has_parts
-
-    @property
-    def is_mixed(self) -> bool:
-        """Whether some root fields are not generated."""
-        generated = len(self.roots) + len(self.models)
-        selected = sum(name != TYPENAME for _, name in self.order)
-        return generated != selected + sum(model.size for model in self.models.values())
 
     def node_shape(self, shape: RootShape, csdl: str) -> NodeShape:
         """Return what ``node`` answers for rows of one type."""
@@ -201,6 +196,9 @@ def prepare(  # noqa: PLR0913 - the parts of an operation
         models=models,
         order=tuple((key, nodes[0].name.value) for key, nodes in collected.items()),
         has_changes=any(nodes[0].name.value == CHANGES for nodes in collected.values()),
+        is_mixed=len(shapes) + len(models)
+        != sum(nodes[0].name.value != TYPENAME for nodes in collected.values())
+        + sum(model.size for model in models.values()),
         row_types=RowTypes(catalog),
         shaper=shaper,
         compiler=compiler,

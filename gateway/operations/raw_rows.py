@@ -73,4 +73,44 @@ class RawRows(Sequence[Any]):
             yield self[start:]
 
 
+class DecodedRows(RawRows):
+    """Rows of a small page, decoded with it as its answer needs them; their JSON is looked for if anybody needs it."""
+
+    __slots__ = ("_body", "_places", "decoded")
+
+    def __init__(
+        self, row_type: RowType, decoded: list[Any], body: bytes, places: range | None = None
+    ) -> None:
+        """``places``: those of the rows in the page; None: these are all of its rows."""
+        self.row_type = row_type
+        self.decoded = decoded
+        self._body = body
+        self._places = range(len(decoded)) if places is None else places
+
+    @property
+    def raws(self) -> list[msgspec.Raw]:  # type: ignore[override] # an attribute of the others
+        """The JSON of each row."""
+        every = raw_page(self._body).value
+        return [every[place] for place in self._places]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            places = self._places[index]
+            return DecodedRows(self.row_type, self.decoded[index], self._body, places)
+        return super().__getitem__(index)
+
+    def reverse(self) -> None:
+        """Reverse the order, in place."""
+        self.decoded.reverse()
+        self._places = self._places[::-1]
+
+    def slices(self, size: int) -> Iterator[RawRows]:  # noqa: ARG002 - they are fewer
+        """Yield all rows."""
+        if self:
+            yield self
+
+
 RowList = list[Any] | RawRows

@@ -90,6 +90,8 @@ class RowType:
     """Attribute → its value if the upstream leaves the property out: None if that means null, else UNSET."""
     text: object = field(init=False, default=None)
     """The struct with decimals as text, made and used by ``execution.decimal_text``."""
+    key_columns: object = field(init=False, default=None)
+    """What reads the parts of the key of many rows, made and used by ``execution.answer_checks``."""
     redact: Callable[[Sequence[Any]], None] | None = field(init=False, default=None)
     """Empties and masks what the caller may not see, in rows that have just been decoded."""
     original: RowType | None = field(init=False, default=None)

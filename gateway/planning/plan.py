@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
+from typing import Any
 
 from msgspec import Struct, field
 
 from gateway.errors import GatewayError
-from gateway.odata.query import Query, Value
+from gateway.odata.query import Query, Request, Value
 from gateway.operations.prepared_operation import RootShape
 from gateway.operations.row_types import RowType
 from gateway.operations.shapes import ChildRequirements, RowRequirements
@@ -43,6 +44,27 @@ class Join(Struct, frozen=True):
     target: tuple[Field, ...]
 
 
+class Derived:
+    """What was derived of a plan when it was run first, for the next time: a cache, and no part of its value."""
+
+    __slots__ = ("page", "price", "query", "request")
+
+    def __init__(self) -> None:
+        self.query: Query | None = None
+        """The query of which it was derived."""
+        self.page: Any = None
+        """How the page of the window is read."""
+        self.request: Request | None = None
+        """What is sent for the page; None: that is not known, or depends on more than the plan."""
+        self.price: Any = None
+        """What of its price depends on the plan alone."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Derived)
+
+    __hash__ = None  # type: ignore[assignment] # it is no part of the value of what holds it
+
+
 class ReadPlan(Struct, frozen=True, kw_only=True):
     """Rows of one level."""
 
@@ -53,6 +75,7 @@ class ReadPlan(Struct, frozen=True, kw_only=True):
     entity_set: str | None
     window: Window | None = None
     children: tuple[ChildPlan, ...] = ()
+    derived: Derived = field(default_factory=Derived)
 
 
 class ChildPlan(Struct, frozen=True, kw_only=True):

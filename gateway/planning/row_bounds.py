@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 CACHED_BOUNDS = 200
 """Callers of one role view, by the values that its rules use, whose bounds are kept."""
+_NO_VALUES = b"[]"
+"""Of rules that use no claims."""
 _NO_COMPANY: Companies = ("\0",)
 """A limit to no company at all."""
 
@@ -64,9 +66,10 @@ class ViewBounds:
 
     def of(self, caller: Caller) -> RowBounds:
         """Return the bounds of a caller; callers whose claims are equal, as far as rules use them, share theirs."""
-        values = msgspec.json.encode(
-            [_known(r, caller) for r in self._references], enc_hook=str, order="sorted"
-        )
+        values = _NO_VALUES
+        if self._references:
+            known = [_known(r, caller) for r in self._references]
+            values = msgspec.json.encode(known, enc_hook=str, order="sorted")
         bounds = self._cached.get(values)
         if bounds is None:
             bounds = RowBounds(self, self._limit, caller, values)

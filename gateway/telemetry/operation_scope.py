@@ -7,9 +7,10 @@ its turn or its answer. The rest of an operation's time is the gateway's own.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
+
+from gateway.process.context_value import ContextValue
 
 
 class OperationScope:
@@ -44,12 +45,6 @@ def current_scope() -> OperationScope | None:
     return _CURRENT.get()
 
 
-@contextmanager
-def operation_scope() -> Iterator[OperationScope]:
-    """Yield the scope of the operation that the current task runs until the end of the block."""
-    scope = OperationScope()
-    token = _CURRENT.set(scope)
-    try:
-        yield scope
-    finally:
-        _CURRENT.reset(token)
+def operation_scope() -> AbstractContextManager[OperationScope]:
+    """Enter the scope of the operation that the current task runs until the end of the block."""
+    return ContextValue(_CURRENT, OperationScope())

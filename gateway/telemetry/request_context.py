@@ -11,13 +11,13 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 
 from msgspec import Struct
 
 from gateway.events import OperationServed
+from gateway.process.context_value import ContextValue
 
 REQUEST_ID = "x-request-id"
 TRACEPARENT = "traceparent"
@@ -119,11 +119,6 @@ def current_request_id() -> str | None:
     return None if context is None else context.request_id
 
 
-@contextmanager
-def in_request(context: RequestContext | None) -> Iterator[None]:
+def in_request(context: RequestContext | None) -> AbstractContextManager[object]:
     """Work for a request until the end of the block, with all tasks that begin in it."""
-    token = _CURRENT.set(context)
-    try:
-        yield
-    finally:
-        _CURRENT.reset(token)
+    return ContextValue(_CURRENT, context)

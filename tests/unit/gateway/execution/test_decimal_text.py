@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from gateway.execution.decimal_text import (
     NotFinite,
+    decode_small_page,
     decode_with_texts,
     text_type,
     texts,
@@ -20,7 +21,7 @@ from gateway.execution.decimal_text import (
 )
 from gateway.operations.completion_compiler import Compiler
 from gateway.operations.prepared_operation import prepare
-from gateway.operations.raw_rows import RawRows, raw_page
+from gateway.operations.raw_rows import DecodedRows, RawRows, raw_page
 from gateway.operations.row_types import RowType, RowTypes
 from tests.support.zoo_model import FO, schema_of
 
@@ -133,6 +134,51 @@ def test_a_raw_row_read_by_its_index_holds_numbers() -> None:
     assert [result[0].a0, result[-1].a0] == [Decimal("1.50"), Decimal(2)]
     result.reverse()
     assert [row.a0 for row in result[:1]] == [2]
+
+
+def small_page(row_kind: RowType, *values: object, **more: object) -> Any:
+    """Read a page as the second one of its kind, for which a decoder of whole pages is made."""
+    encode = msgspec.json.Encoder(decimal_format="number").encode
+    decode_small_page(row_kind, encode({"value": values}))
+    return decode_small_page(row_kind, encode({"value": values, **more}))
+
+
+def test_a_small_page_holds_what_raw_rows_hold() -> None:
+    row_kind = row_type("{ orders { nodes { area amount amountMust } } }")
+    values = [
+        {"Area": name, "Amount": Decimal("1.50"), "AmountMust": 2, "Unknown": [1]} for name in "ABC"
+    ]
+    page = small_page(row_kind, *values, **{"@odata.count": 7})
+    body = msgspec.json.Encoder(decimal_format="number").encode({"value": values})
+    rows: RawRows = DecodedRows(row_kind, page.value, body)
+
+    assert (page.count, page.next) == (7, None)
+    both = decode_with_texts(rows), decode_with_texts(rows_of(row_kind, *values))
+    assert [[(row.a0, bytes(row.a1), bytes(row.a2)) for row in each] for each in both] == [
+        [(name, b"1.50", b"2") for name in "ABC"]
+    ] * 2
+    rows = rows[:2]
+    rows.reverse()
+    assert [len(rows), *(row.a0 for row in rows), rows[-1].a1] == [2, "B", "A", Decimal("1.50")]
+    assert [row.a0 for row in decode_with_texts(rows)] == ["B", "A"]
+    assert list(rows.slices(1)) == [rows]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"value": [{"Area": 5}]}',
+        b'{"value": [{"Area": "A"}',
+        b'{"value": 1}',
+        b'{"value": ["\xff"]}',
+    ],
+    ids=["another type", "cut off", "no page", "no text"],
+)
+def test_what_is_wrong_with_a_small_page_is_found_elsewhere(body: bytes) -> None:
+    row_kind = row_type("{ orders { nodes { area } } }")
+    small_page(row_kind, {"Area": "A"})
+
+    assert decode_small_page(row_kind, body) is None
 
 
 @pytest.mark.heavy

@@ -171,7 +171,7 @@ async def test_deep_variables_that_parse_are_a_client_error(
 async def test_bug_is_a_500_without_details(client: Client) -> None:
     """A plan that cannot be made for a reason nobody thought of: here, an engine that is broken."""
     engine = client.app.state.live.gateway.engine
-    planner, engine._planner = engine._planner, None
+    plans, engine._plans = engine._plans, None
     try:
         for accept in (JSON, GRAPHQL):
             response = await client.post({"query": ROWS}, accept=accept)
@@ -179,7 +179,7 @@ async def test_bug_is_a_500_without_details(client: Client) -> None:
             assert response.status_code == 500
             assert code_of(response) == "INTERNAL_ERROR"
     finally:
-        engine._planner = planner
+        engine._plans = plans
 
 
 POST = {

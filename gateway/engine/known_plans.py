@@ -66,10 +66,14 @@ class KnownPlans:
         return roots
 
     def _made(
-        self, prepared: Prepared, variables: VariableValues, request: GraphQLRequest
+        self,
+        prepared: Prepared,
+        variables: VariableValues,
+        request: GraphQLRequest,
+        lookups: Lookups | None = None,
     ) -> Roots:
         return self._planner.plan(
-            prepared, variables, request.companies, request.caller, request.max_page
+            prepared, variables, request.companies, request.caller, request.max_page, lookups
         )
 
 

@@ -94,12 +94,27 @@ class _Reading:
             )
             return
         merged = self._tables.setdefault(namespace, {})
+        self._check_version(file.name, merged, table.pop("extends", None))
         if merged and "version" in table:
             table["version"] = f"{merged['version']}, {table['version']}"
         _merge(merged, table, depth=4)
         label = f"{file.parent.name}/{file.name}"
         self._files.setdefault(namespace, []).append(label)
         self._said.update({(namespace, *keys): label for keys in _keys_of(table)})
+
+    def _check_version(self, file: str, model: Mapping[str, Any], extends: object) -> None:
+        """Note if a file extends another version of its model than there is."""
+        if extends is None:
+            return
+        # Files that extend it as well have added theirs.
+        version = str(model.get("version", "")).partition(",")[0]
+        if not version:
+            self._problems.append(f"{file}: extends: there is no model that it extends.")
+        elif str(extends) != version:
+            self._problems.append(
+                f"{file}: extends: it is for version {extends} of the model, which has version {version} now."
+                " Read in the changelog what has changed, and name the new version."
+            )
 
     def _place(self, namespace: str, *keys: str) -> str:
         """Return where keys are said, for messages: the file and the keys."""

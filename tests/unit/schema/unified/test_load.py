@@ -112,6 +112,7 @@ def test_a_further_file_extends_a_model(tmp_path: Path) -> None:
         """
         namespace = "directory"
         version = "contoso"
+        extends = 1
         [types.User]
         list = "people"
         [types.User.fields]
@@ -134,6 +135,28 @@ def test_a_further_file_extends_a_model(tmp_path: Path) -> None:
     assert "middleName" not in fields
     assert fields["title"].paths == ("Title",)
     assert (fields["phones"].description, len(fields["phones"].collect)) == ("Other words.", 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            'namespace = "directory"\nextends = 7',
+            "it is for version 7 of the model, which has version 1",
+        ),
+        ('namespace = "mine"\nextends = 1', "there is no model that it extends"),
+    ],
+)
+def test_another_version_than_expected_stops_the_start(
+    text: str, problem: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(text, "utf-8")
+
+    with pytest.raises(MappingError) as caught:
+        load_models([file])
+
+    assert any(line.startswith(f"own.toml: extends: {problem}") for line in caught.value.problems)
 
 
 def test_two_types_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, Response, expect, sync_playwright
 
-from tests.support.node import missing
+from tests.support.graphiql import violations
+from tests.support.node import Tools, missing
 from tests.support.pages import ROOT
 from tests.support.requirements import need
 
@@ -20,19 +22,19 @@ PACKAGES = ROOT / "gateway" / "graphiql" / "page"
 
 
 @pytest.fixture(scope="module")
-def script(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The bundled page; React and esbuild are those of GraphiQL."""
+def script(typescript: Tools, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The bundled page, whose types were checked; React and esbuild are those of GraphiQL."""
     need(not (lacking := missing(PACKAGES)), lacking)
     target = tmp_path_factory.mktemp("picker") / "picker.js"
     command = [
-        str(PACKAGES / "node_modules" / ".bin" / "esbuild"), str(SOURCE / "picker.jsx"), "--bundle", "--jsx=automatic",
+        str(PACKAGES / "node_modules" / ".bin" / "esbuild"), "dist/picker.js", "--bundle", "--format=esm",
         f"--outfile={target}", "--log-level=warning", '--define:process.env.NODE_ENV="production"',
     ]  # fmt: skip
     environment = {
         "NODE_PATH": str(PACKAGES / "node_modules"),
         "PATH": "/usr/local/bin:/usr/bin:/bin",
     }
-    subprocess.run(command, check=True, env=environment, timeout=60)
+    subprocess.run(command, check=True, env=environment, timeout=60, cwd=typescript.folder)
     return target.read_text("utf-8")
 
 
@@ -59,6 +61,7 @@ def page(address: str, script: str) -> Iterator[Page]:
 
 def test_an_account_is_picked_with_its_dimensions(page: Page, spent, tmp_path: Path) -> None:
     operations: list[Response] = []
+    pictures = Path(os.environ.get("PAGE_SCREENSHOTS", tmp_path))
 
     def record(response: Response) -> None:
         operations.append(response)
@@ -70,19 +73,24 @@ def test_an_account_is_picked_with_its_dimensions(page: Page, spent, tmp_path: P
     page.get_by_role("combobox", name="Account").fill("rent")
     options = page.get_by_role("option", name="605120 Rent expense")
     expect(options).to_have_count(1)
-    page.screenshot(path=tmp_path / "options.png")
+    page.screenshot(path=pictures / "picker-options.png")
+    field, below = (page.locator(css).bounding_box() or {} for css in ("input", "#accounts"))
+    assert (field["x"], field["width"]) == (below["x"], below["width"])
+    assert 0 <= below["y"] - field["y"] - field["height"] < 8
+    assert violations(page) == []
     options.click()
     page.get_by_label("BusinessUnit").select_option("001")
     page.get_by_label("Department").select_option("022")
 
     expect(page.get_by_role("status")).to_have_text("605120-001-022 may be posted")
-    page.screenshot(path=tmp_path / "picked.png")
+    page.screenshot(path=pictures / "picker-picked.png")
+    assert violations(page) == []
     page.get_by_role("button", name="Use it").click()
     expect(page).to_have_title("605120-001-022")
     answers = [each.json() for each in operations if each.url.endswith("/graphql")]
     spent.operations = len(answers)
     spent.requests = sum(each["extensions"]["d365"]["spent"]["requests"] for each in answers)
-    spent.check_row("browser/picker.jsx")
+    spent.check_row("browser/picker.tsx")
 
 
 def test_what_the_ledger_does_not_allow_cannot_be_picked(page: Page) -> None:

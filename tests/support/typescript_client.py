@@ -12,10 +12,13 @@ from tests.support.process import invoke
 
 PACKAGE = ROOT / "clients" / "typescript"
 CLIENTS = ROOT / "tests" / "clients"
-EXAMPLES = ROOT / "examples" / "typescript"
+EXAMPLES = (ROOT / "examples" / "typescript", ROOT / "examples" / "browser")
 SETS = (
     *("CustomersV3", "CustomerGroups", "SalesOrderHeadersV2", "LedgerJournalHeaders"),
     *("WarehousesOnHandV2", "Warehouses"),
+    # of the accounting of the picker
+    *("LegalEntities", "Ledgers", "MainAccounts", "AccountStructures"),
+    *("AccountStructureConstraints", "FinancialDimensionValues", "DimensionAttributes"),
 )
 """The code generator takes its time with more of them."""
 
@@ -29,7 +32,8 @@ def build(folder: Path) -> Tools:
     Tools(folder).command("tsc", "--build")
     program = Tools(CLIENTS).copy("typescript", folder / "program")
     write_page(program.folder)
-    shutil.copytree(EXAMPLES, program.folder / "src", dirs_exist_ok=True)
+    for examples in EXAMPLES:
+        shutil.copytree(examples, program.folder / "src", dirs_exist_ok=True)
     printed = invoke(folder, "schema", "print", D365_INCLUDE=",".join(SETS))
     assert printed.returncode == 0, printed.stderr
     (program.folder / "schema.graphql").write_text(printed.stdout, "utf-8")

@@ -109,7 +109,7 @@ async def serving(
         cases = await record(
             Path(folder),
             asked,
-            transport=httpx.MockTransport(_upstream),
+            transport=httpx.MockTransport(recorded_answer),
             settings=Settings(url=ROOT, auth="none", max_page_size=MAX_PAGE, cache_dir=None),
             most=5,
             also=also,
@@ -165,7 +165,8 @@ def measured(address: str, case: Case, query: str | None = None, *, is_answer: b
     return replace(case, query=asked, length=len(response.content))
 
 
-def _upstream(request: httpx.Request) -> httpx.Response:
+def recorded_answer(request: httpx.Request) -> httpx.Response:
+    """Return what the service of the benchmarks answers."""
     if not request.url.path.startswith("/data/"):
         return httpx.Response(404)  # it has no custom services
     target = request.url.raw_path.decode().removeprefix("/data/")

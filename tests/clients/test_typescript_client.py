@@ -33,15 +33,6 @@ def streams(results: Any) -> Any:
     return results["streams"]
 
 
-def test_the_client_has_all_codes_of_the_reference() -> None:
-    listed = re.findall(r"^\| `([A-Z_]+)` \|", page("reference/errors"), re.MULTILINE)
-    codes = re.findall(
-        r'^  "(\w+)",$', (PACKAGE / "src" / "codes.ts").read_text("utf-8"), re.MULTILINE
-    )
-
-    assert codes == list(dict.fromkeys(listed))
-
-
 def test_the_client_has_a_type_for_every_scalar(typescript: Tools) -> None:
     scalars = re.findall(
         r"^  (\w+): ", (PACKAGE / "src" / "codegen.ts").read_text("utf-8"), re.MULTILINE

@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Response, expect, sync_playwright
+from playwright.sync_api import FloatRect, Page, Response, expect, sync_playwright
 
 from tests.support.graphiql import violations
 from tests.support.node import Tools, missing
@@ -59,6 +59,12 @@ def page(address: str, script: str) -> Iterator[Page]:
             yield page
 
 
+def box_of(page: Page, css: str) -> FloatRect:
+    box = page.locator(css).bounding_box()
+    assert box
+    return box
+
+
 def test_an_account_is_picked_with_its_dimensions(page: Page, spent, tmp_path: Path) -> None:
     operations: list[Response] = []
     pictures = Path(os.environ.get("PAGE_SCREENSHOTS", tmp_path))
@@ -74,7 +80,7 @@ def test_an_account_is_picked_with_its_dimensions(page: Page, spent, tmp_path: P
     options = page.get_by_role("option", name="605120 Rent expense")
     expect(options).to_have_count(1)
     page.screenshot(path=pictures / "picker-options.png")
-    field, below = (page.locator(css).bounding_box() or {} for css in ("input", "#accounts"))
+    field, below = box_of(page, "input"), box_of(page, "#accounts")
     assert (field["x"], field["width"]) == (below["x"], below["width"])
     assert 0 <= below["y"] - field["y"] - field["height"] < 8
     assert violations(page) == []

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import gc
 import os
-import ssl
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    import ssl
 
 _TERMINAL = ("rich", "pygments", "greenlet")
 """structlog and httpx import these if they are installed, for tracebacks, green threads and a command line of their
@@ -44,6 +46,8 @@ def without_trusted_authorities() -> Iterator[None]:
     aiohttp makes two when it is imported and reads the authorities for both, which takes 60 ms and 3 MiB. Connections
     of the gateway have contexts of their own; one that had none would fail.
     """
+    import ssl  # noqa: PLC0415 - processes that have no connections need none
+
     read, thread = ssl.SSLContext.set_default_verify_paths, threading.get_ident()
 
     def skip(self: ssl.SSLContext) -> None:

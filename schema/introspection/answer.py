@@ -22,7 +22,7 @@ from .selection import Selected
 from .subgraph import print_subgraph
 from .type_records import DescribedType, Member
 from .types import Types
-from .writers import Write, Writers, text
+from .writers import Write, WritePieces, Writers, joined, text
 
 _MARK = re.compile(rb"\x00(\d+)\x00")
 """JSON never contains this byte (RFC 8259 section 7)."""
@@ -147,11 +147,12 @@ class _Answer:
 
     def _all_types(self, below: Sequence[Selected]) -> Iterator[bytes]:
         first = len(self._root_writers)
-        write = self._writers.type(below)
+        in_pieces = self._writers.type_in_pieces(below)
+        write = joined(in_pieces)
         # Without members nothing is shared between types of a family, so they are written in order at once.
         if all(part.name == "ofType" or not part.below for part in below):
             return _listed(map(write, self._described(self._types.names())))
-        texts = self._family_texts(write, range(first, len(self._root_writers)))
+        texts = self._family_texts(in_pieces, range(first, len(self._root_writers)))
         return _listed(
             chain(
                 map(write, self._described(self._types.first_names())),
@@ -166,7 +167,7 @@ class _Answer:
             assert shown is not None
             yield shown
 
-    def _family_texts(self, write: Write[DescribedType], places: Sequence[int]) -> FamilyTexts:
+    def _family_texts(self, write: WritePieces, places: Sequence[int]) -> FamilyTexts:
         """Write the generated types and the root fields that belong to them."""
         write_fields = [self._root_writers[place] for place in places]
         texts = FamilyWriter(self._types, self._writers, write, write_fields).write()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from msgspec import structs
 
@@ -31,7 +31,7 @@ from schema.writes.payloads import Payloads
 
 from .type_records import Member
 from .types import RowRoot, Types, aggregate_member, mutation_member
-from .writers import Write, Writers, text
+from .writers import Write, WritePieces, Writers, text
 
 _MARKS = ("QqTypeqQ", "QqNameqQ", "qqNameqQ", "QqSetqQ", "QqFieldqQ")
 _TYPE, _NAME, _, _SET, _FIELD = _MARKS
@@ -91,7 +91,7 @@ class Shapes:
         self,
         types: Types,
         writers: Writers,
-        write: Write[Any],
+        write: WritePieces,
         write_fields: Sequence[Write[Member]],
     ) -> None:
         self._types: dict[TypeKind, Fill] = {}
@@ -106,7 +106,7 @@ class Shapes:
             self._write_specimen(types, write, write_fields)
 
     def _write_specimen(
-        self, types: Types, write: Write[Any], write_fields: Sequence[Write[Member]]
+        self, types: Types, write: WritePieces, write_fields: Sequence[Write[Member]]
     ) -> None:
         catalog = Catalog(_SPECIMEN, self._catalog.abilities, renames={_TYPE: _NAME})
         written = types.schema.writes
@@ -117,7 +117,7 @@ class Shapes:
             for entry in (e for e in (*family.reading, *family.writing) if e.csdl == _CSDL):
                 self._ends[entry.kind] = entry.name.removeprefix(_NAME)
                 if entry.kind in _KINDS:
-                    self._types[entry.kind] = _filling(write(specimen.generated(entry)))
+                    self._types[entry.kind] = _filling(b"".join(write(specimen.generated(entry))))
         if writes is None:
             return
         for field in writes.values():

@@ -10,9 +10,9 @@ from schema.catalog.records import TypeEntry
 
 from .compressed_store import Spool
 from .family_templates import FamilyNames, Shapes
-from .type_records import DescribedType, Member
+from .type_records import Member
 from .types import Family, RowRoot, Types
-from .writers import Write, Writers
+from .writers import Write, WritePieces, Writers
 
 FORGET_AFTER = 100
 """Families after which the catalogue's records are dropped, to bound memory."""
@@ -36,7 +36,7 @@ class FamilyWriter:
         self,
         types: Types,
         writers: Writers,
-        write: Write[DescribedType],
+        write: WritePieces,
         write_fields: Sequence[Write[Member]],
     ) -> None:
         self._types = types
@@ -73,9 +73,15 @@ class FamilyWriter:
 
     def _listed(self, entries: Iterable[TypeEntry], names: FamilyNames | None) -> bytes:
         short, types, write = self._shapes.type, self._types, self._write
-        return b",".join(
-            [short(entry, names) or write(types.generated(entry)) for entry in entries]
-        )
+        pieces: list[bytes] = []
+        for entry in entries:
+            text = short(entry, names)
+            if text is not None:
+                pieces += (b",", text)
+            else:
+                pieces.append(b",")
+                pieces += write(types.generated(entry))
+        return b"".join(pieces[1:])
 
     def _fields(self, field: RowRoot) -> list[bytes]:
         member = self._types.root_member(field.of, field.name)

@@ -7,7 +7,7 @@ keeps the introspection of a whole catalogue below the three seconds of ``tests/
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import orjson
@@ -27,32 +27,55 @@ NAME, TEXT = "QqNameqQ", "QqTextqQ"
 _INPUTS = (TypeKind.CREATE_INPUT, TypeKind.PATCH, TypeKind.NESTED_INPUT)
 _KINDS = frozenset({TypeKind.OBJECT, TypeKind.WHERE, TypeKind.ORDER_BY, TypeKind.KEY, *_INPUTS})
 
-Row = tuple[Member, tuple[bytes, bytes], str, str]
-"""A specimen, name and description of a similar member as JSON, and both as text."""
-Shape = tuple[tuple[TypeKind, Member], ...]
+
+class Specimen:
+    """A member of a kind. Compared by identity, so that looking its template up costs nothing."""
+
+    __slots__ = ("member",)
+
+    def __init__(self, member: Member) -> None:
+        self.member = member
+
+
+Shape = Mapping[TypeKind, Specimen]
 """The members of properties of one kind in the types of their rows."""
+Row = tuple[bytes, bytes, str, str, Shape]
+"""Name and description of a property as JSON, and both as text; and the specimens that its members are similar to."""
 
 
 class Alike:
     """The members of a type, most of which are similar to specimens."""
 
+    __slots__ = ("after", "before", "kind", "rows")
+
     def __init__(
-        self, rows: list[Row], before: Iterable[Member] = (), after: Iterable[Member] = ()
+        self,
+        kind: TypeKind,
+        rows: Sequence[Row],
+        before: Iterable[Member] = (),
+        after: Iterable[Member] = (),
     ) -> None:
+        """``rows`` without a specimen of this kind are no members."""
+        self.kind = kind
         self.before = before
         self.rows = rows
         self.after = after
 
     def __iter__(self) -> Iterator[Member]:
         yield from self.before
-        for specimen, _, name, description in self.rows:
-            yield specimen._replace(name=name, description=description)
+        for _, _, name, description, shape in self.rows:
+            specimen = shape.get(self.kind)
+            if specimen is not None:
+                yield specimen.member._replace(name=name, description=description)
         yield from self.after
 
 
 class _Family(NamedTuple):
     csdl: str
-    rows: Mapping[TypeKind, list[Row]]
+    rows: Sequence[Row]
+    """Of all properties, in the order of the metadata."""
+    names: Mapping[str, str]
+    """CSDL name → field name."""
     navigations: tuple[Field, ...]
 
 
@@ -66,7 +89,7 @@ class Rows:
         self._writes = writes
         self._row_member = row_member
         self._shapes: dict[tuple[object, ...], Shape] = {}
-        self._specimens: dict[Member, Member] = {}
+        self._specimens: dict[Member, Specimen] = {}
         self._family: _Family | None = None
         """The last family: types come family by family."""
 
@@ -82,24 +105,27 @@ class Rows:
         family = self._family_of(csdl)
         if family is None:
             return None
-        rows = family.rows[kind]
         if kind is TypeKind.OBJECT:
             own = tuple(map(self._row_member, self._catalog.own_fields(csdl)))
-            return Alike(rows, own, map(self._row_member, family.navigations))
+            return Alike(kind, family.rows, own, map(self._row_member, family.navigations))
         if kind is TypeKind.WHERE:
             logic = map(input_member, self._catalog.logic_fields(entry))
-            return Alike(rows, logic, self._conditions(csdl, family.navigations))
+            rows = self._allowed(family, *_FILTERABLE)
+            return Alike(kind, rows, logic, self._conditions(csdl, family.navigations))
+        if kind is TypeKind.ORDER_BY:
+            return Alike(kind, self._allowed(family, *_SORTABLE))
         if kind in _INPUTS:
             parts = (f for f in self._catalog.own_fields(csdl) if f.parts is not None)
             own = tuple(self._inputs(kind, csdl, parts))
             is_new = kind is TypeKind.CREATE_INPUT
-            return Alike(rows, own, self._inputs(kind, csdl, family.navigations) if is_new else ())
-        return Alike(rows)
+            after = self._inputs(kind, csdl, family.navigations) if is_new else ()
+            return Alike(kind, family.rows, own, after)
+        return Alike(kind, self._of_key(family) if kind is TypeKind.KEY else family.rows)
 
     def key(self, csdl: str) -> tuple[Member, ...] | None:
         """Return the key as arguments; None if the names of the members depend on each other."""
         family = self._family_of(csdl)
-        return None if family is None else tuple(Alike(family.rows[TypeKind.KEY]))
+        return None if family is None else tuple(Alike(TypeKind.KEY, self._of_key(family)))
 
     def _family_of(self, csdl: str) -> _Family | None:
         family = self._family
@@ -108,47 +134,37 @@ class Rows:
             if names is None or not RESERVED_INPUTS.isdisjoint(names.values()):
                 return None
             navigations = tuple(self._catalog.plain_navigations(csdl))
-            family = self._family = _Family(csdl, self._rows(csdl, names), navigations)
+            family = self._family = _Family(csdl, self._rows(csdl, names), names, navigations)
         return family
 
-    def _rows(self, csdl: str, names: Mapping[str, str]) -> Mapping[TypeKind, list[Row]]:
+    def _rows(self, csdl: str, names: Mapping[str, str]) -> Sequence[Row]:
         catalog = self._catalog
         labels, company = catalog.labels, catalog.abilities.company_property
         key = catalog.key_of(csdl)
         dumps, shape, prop_text = orjson.dumps, self._shape, describe.prop
-        by_kind: dict[TypeKind, list[Row]] = {kind: [] for kind in _KINDS}
+        rows: list[Row] = []
         for prop in catalog.model.entity_types[csdl].properties:
-            if prop.type.name in NOT_IN_ROWS:
-                continue
-            is_key = prop.name in key
-            name = names[prop.name]
-            text = prop_text(prop, labels, is_key=is_key, company=company)
-            words = (dumps(name), dumps(text))
-            for kind, specimen in shape(prop, csdl, is_key):
-                by_kind[kind].append((specimen, words, name, text))
-        places = {names[source]: place for place, source in enumerate(key)}
-        by_kind[TypeKind.KEY].sort(key=lambda row: places[row[2]])
-        self._remove_denied(
-            by_kind, TypeKind.WHERE, names, catalog.denied_properties(csdl, *_FILTERABLE)
-        )
-        self._remove_denied(
-            by_kind, TypeKind.ORDER_BY, names, catalog.denied_properties(csdl, *_SORTABLE)
-        )
-        return by_kind
+            if prop.type.name not in NOT_IN_ROWS:
+                is_key = prop.name in key
+                name = names[prop.name]
+                text = prop_text(prop, labels, is_key=is_key, company=company)
+                rows.append((dumps(name), dumps(text), name, text, shape(prop, csdl, is_key)))
+        return rows
 
-    def _remove_denied(
-        self,
-        by_kind: dict[TypeKind, list[Row]],
-        kind: TypeKind,
-        names: Mapping[str, str],
-        denied: frozenset[str] | None,
-    ) -> None:
-        """Remove the rows that annotations deny; ``denied`` None removes all."""
+    def _of_key(self, family: _Family) -> Sequence[Row]:
+        """Return the rows of the key, in its order."""
+        of_name = {row[2]: row for row in family.rows}
+        return [of_name[family.names[part]] for part in self._catalog.key_of(family.csdl)]
+
+    def _allowed(self, family: _Family, whole: str, parts: str) -> Sequence[Row]:
+        """Return the rows that annotations do not deny."""
+        denied = self._catalog.denied_properties(family.csdl, whole, parts)
         if denied is None:
-            by_kind[kind] = []
-        elif denied:
-            out = {names.get(source) for source in denied}
-            by_kind[kind] = [row for row in by_kind[kind] if row[2] not in out]
+            return ()
+        if not denied:
+            return family.rows
+        names = {family.names.get(source) for source in denied}
+        return [row for row in family.rows if row[2] not in names]
 
     # Kinds of properties
 
@@ -169,11 +185,17 @@ class Rows:
         shape = self._shapes.get(kind)
         if shape is None:
             field = self._catalog.property_field(prop, csdl, NAME, is_key=is_key)
-            shape = self._shapes[kind] = tuple(
-                (of, self._specimens.setdefault(member, member))
+            shape = self._shapes[kind] = {
+                of: self._specimen(member)
                 for of, member in self._members(field, csdl, is_key, is_company)
-            )
+            }
         return shape
+
+    def _specimen(self, member: Member) -> Specimen:
+        specimen = self._specimens.get(member)
+        if specimen is None:
+            specimen = self._specimens[member] = Specimen(member)
+        return specimen
 
     def _members(
         self, field: Field, csdl: str, is_key: bool, is_company: bool

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain
-from operator import itemgetter
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 from graphql import GraphQLDirective
 
-from .row_templates import NAME, TEXT, Alike, Row
+from .row_templates import NAME, TEXT, Alike, Specimen
 from .selection import Selected
 from .type_records import KINDS, DescribedType, Member, Value, members_of
 from .types import Types
@@ -66,10 +64,30 @@ class Once(dict[_Shown, bytes]):
 
 Uses = Once[str]
 
-Part = bytes | str | Uses | Write[Any]
-"""How a value is written: a constant; an expression over ``x`` and ``_NAMES``; the cached type of ``x``; a function of
-``x``."""
+WritePieces = Callable[[DescribedType], list[bytes]]
+
+
+class Long(NamedTuple):
+    """How a long value is written: in pieces, which are joined only when they are stored."""
+
+    write: WritePieces
+
+
+Part = bytes | str | Uses | Long | Write[Any]
+"""How a value is written: a constant; an expression over ``x`` and ``_NAMES``; the cached type of ``x``; pieces; a
+function of ``x``."""
 _NAMES: dict[str, Any] = {"text": orjson.dumps, "true": _TRUE, "false": _FALSE, "null": _NULL}
+
+
+def _expression(part: Part, names: dict[str, Any]) -> str:
+    """Return an expression for a value that is not constant; the names that it needs are added."""
+    if isinstance(part, str):
+        return part
+    name = f"write_{len(names)}"
+    names[name] = part.write if isinstance(part, Long) else part
+    if isinstance(part, Long):
+        return f"*{name}(x)"
+    return f"{name}[x.type]" if isinstance(part, Once) else f"{name}(x)"
 
 
 def _object(parts: Iterable[tuple[str, Part]]) -> Write[Any]:
@@ -81,22 +99,37 @@ def _object(parts: Iterable[tuple[str, Part]]) -> Write[Any]:
         head = orjson.dumps(key) + b":"
         if isinstance(part, bytes):
             pieces.append(head + part)
-            continue
-        pieces.append(head + b"%b")
-        if isinstance(part, str):
-            values.append(part)
         else:
-            name = f"write_{len(values)}"
-            names[name] = part
-            values.append(f"{name}[x.type]" if isinstance(part, Once) else f"{name}(x)")
+            pieces.append(head + b"%b")
+            values.append(_expression(part, names))
     names["template"] = b"{%b}" % b",".join(pieces)
     # The evaluated text consists of this module's expressions only; response keys are in the template.
     write: Write[Any] = eval(f"lambda x: template % ({''.join(f'{v}, ' for v in values)})", names)  # noqa: S307
     return write
 
 
+def _object_in_pieces(parts: Iterable[tuple[str, Part]]) -> WritePieces:
+    """Return a function as ``_object`` does, whose result need not be copied to become part of a longer text."""
+    values: list[str] = []
+    names = dict(_NAMES)
+    constant = b"{"
+    for number, (key, part) in enumerate(parts):
+        constant += (b"," if number else b"") + orjson.dumps(key) + b":"
+        if isinstance(part, bytes):
+            constant += part
+            continue
+        names[f"constant_{number}"] = constant
+        values += (f"constant_{number}", _expression(part, names))
+        constant = b""
+    names["end"] = constant + b"}"
+    # As above.
+    write: WritePieces = eval(f"lambda x: [{', '.join((*values, 'end'))}]", names)  # noqa: S307
+    return write
+
+
 _WORDS = (text(NAME), text(TEXT))
 _WORD = re.compile(b"|".join(_WORDS))
+_IN_ORDER = [0, 1]
 
 
 def _of(parts: Iterable[Selected], writer: Callable[[Selected], Part]) -> Write[Any]:
@@ -198,14 +231,18 @@ class Writers:
 
     def type(self, below: Sequence[Selected]) -> Write[DescribedType]:
         """Compile a selection of ``__Type``."""
+        return joined(self.type_in_pieces(below))
+
+    def type_in_pieces(self, below: Sequence[Selected]) -> WritePieces:
+        """Compile a selection of ``__Type`` for types that are part of a long text."""
 
         def writer(part: Selected) -> Part:
             constant = _OF_TYPE.get(part.name)
             return self._list(part) if constant is None else constant
 
-        return _of(below, writer)
+        return _object_in_pieces((part.key, writer(part)) for part in below)
 
-    def _list(self, part: Selected) -> Write[DescribedType]:
+    def _list(self, part: Selected) -> Part:
         every = part.include_deprecated
         write: Write[Any]
         if part.name in ("interfaces", "possibleTypes"):
@@ -218,12 +255,12 @@ class Writers:
             return _members_listed(write, "inputs", every)
         return self._fields(part)
 
-    def _fields(self, part: Selected) -> Write[DescribedType]:
+    def _fields(self, part: Selected) -> Long:
         member = self.member(part.below, "__Field")
-        ordinary = _members_listed(member, "fields", part.include_deprecated)
+        ordinary = _members_listed(member, "fields", part.include_deprecated).write
         of_root = self._root_fields(part, member)
         roots = self._types.roots
-        return lambda shown: of_root(shown) if shown.name in roots else ordinary(shown)
+        return Long(lambda shown: [of_root(shown)] if shown.name in roots else ordinary(shown))
 
     # Directives
 
@@ -268,25 +305,33 @@ def _listed(write: Write[Any], attribute: str, include_deprecated: bool) -> Writ
     return write_list
 
 
-def _members_listed(
-    write: Write[Member], attribute: str, include_deprecated: bool
-) -> Write[DescribedType]:
+def _members_listed(write: Write[Member], attribute: str, include_deprecated: bool) -> Long:
     once = Once(write, MOST_MEMBERS).__getitem__
     alike = _AlikeWriter(write)
 
-    def write_list(shown: DescribedType) -> bytes:
+    def write_list(shown: DescribedType) -> list[bytes]:
         items = getattr(shown, attribute)
         if items is None:
-            return _NULL
+            return [_NULL]
         members = items()
         if not isinstance(members, Alike):
-            return json_list(map(once, _kept(members, include_deprecated)))
+            return [json_list(map(once, _kept(members, include_deprecated)))]
         # None of the similar members is deprecated.
-        return json_list(
-            chain(map(once, members.before), alike(members.rows), map(once, members.after))
-        )
+        pieces = [b"[", b",".join(map(once, members.before))]
+        alike(members, pieces)
+        for member in members.after:
+            pieces += (b",", once(member))
+        if not pieces[1] and len(pieces) > 2:
+            pieces[2] = pieces[2][1:]
+        pieces.append(b"]")
+        return pieces
 
-    return write_list
+    return Long(write_list)
+
+
+def joined(write: WritePieces) -> Write[DescribedType]:
+    """Return a function whose result is one text."""
+    return lambda shown: b"".join(write(shown))
 
 
 class _AlikeWriter:
@@ -294,24 +339,33 @@ class _AlikeWriter:
 
     def __init__(self, write: Write[Member]) -> None:
         self._write = write
-        self._templates = Once(self._template, MOST_TEMPLATES)
+        self._templates: dict[Specimen, tuple[bytes, ...]] = {}
+        """Specimen → what is around name and description in its JSON, after a comma."""
         self._places: list[int] = []
         """Order of name and description in a template; the selection decides it, so all specimens share it."""
 
-    def _template(self, specimen: Member) -> bytes:
-        encoded = self._write(specimen).replace(b"%", b"%%")
+    def _template(self, specimen: Specimen) -> tuple[bytes, ...]:
+        if len(self._templates) >= MOST_TEMPLATES:
+            self._templates.clear()
+        encoded = b"," + self._write(specimen.member)
         self._places = [_WORDS.index(word) for word in _WORD.findall(encoded)]
-        return _WORD.sub(b"%b", encoded)
+        template = self._templates[specimen] = tuple(_WORD.split(encoded))
+        return template
 
-    def __call__(self, rows: list[Row]) -> list[bytes]:
-        templates = self._templates
-        first = [templates[specimen] for specimen, _, _, _ in rows[:1]]
-        if self._places == [0, 1]:
-            return [templates[specimen] % words for specimen, words, _, _ in rows]
-        if not first or not self._places:
-            return [templates[specimen] % () for specimen, _, _, _ in rows]
-        chosen = itemgetter(*self._places)
-        return [templates[specimen] % chosen(words) for specimen, words, _, _ in rows]
+    def __call__(self, members: Alike, pieces: list[bytes]) -> None:
+        """Add pieces of JSON, with a comma before each member."""
+        known, kind = self._templates, members.kind
+        for row in members.rows:
+            specimen = row[4].get(kind)
+            if specimen is None:
+                continue
+            template = known.get(specimen) or self._template(specimen)
+            if len(template) == 3 and self._places == _IN_ORDER:
+                pieces += (template[0], row[0], template[1], row[1], template[2])
+                continue
+            pieces.append(template[0])
+            for place, rest in zip(self._places, template[1:], strict=True):
+                pieces += (row[place], rest)
 
 
 def _named(typename: str, name: str) -> Part:

@@ -32,7 +32,6 @@ _NEEDED_BY: Mapping[TypeKind, tuple[Verb, ...]] = {
     TypeKind.PAYLOADS: ROW_VERBS,
 }
 _NESTED = (TypeKind.NESTED_INPUT, TypeKind.NESTED_CREATE)
-_OF_ROWS = (*_NEEDED_BY, *_NESTED)
 _OF_VALUES = (TypeKind.VALUE_INPUT,)
 _STRUCTURED = (TypeKind.OBJECT, TypeKind.INTERFACE)
 
@@ -72,10 +71,19 @@ class WriteTypes:
         if not owner:
             yield from self._of_operations.values()
             return
-        is_value = owner in self._catalog.model.complex_types
-        for kind in _OF_VALUES if is_value else _OF_ROWS:
-            if self._exists(kind, owner):
-                yield TypeEntry(companion_name(self._catalog, kind, owner), kind, owner)
+        for kind in self._kinds(owner):
+            yield TypeEntry(companion_name(self._catalog, kind, owner), kind, owner)
+
+    def _kinds(self, owner: str) -> Iterator[TypeKind]:
+        """Yield the kinds that a CSDL type has: what decides several of them is computed once."""
+        if owner in self._catalog.model.complex_types:
+            yield from (kind for kind in _OF_VALUES if self._exists(kind, owner))
+            return
+        verbs = self._offers.of_type(owner)
+        if verbs:
+            yield from (kind for kind, by in _NEEDED_BY.items() if not verbs.isdisjoint(by))
+        if self._exists(_NESTED[0], owner):
+            yield from _NESTED
 
     def companion_entry(self, name: str) -> TypeEntry | None:
         """Return the entry of a structured type's companion, without reading operations."""

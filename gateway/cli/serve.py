@@ -10,6 +10,7 @@ import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from functools import partial
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any
 
@@ -396,4 +397,6 @@ def make_worker_app(settings: Settings, workers: int) -> Starlette:
 
 def _notify_parent() -> None:
     """Pass a reload on to all workers. This one gets it, too, and finds its metadata current."""
-    os.kill(os.getppid(), signal.SIGHUP)
+    supervisor = parent_process()
+    if supervisor is not None and supervisor.pid is not None:
+        os.kill(supervisor.pid, signal.SIGHUP)

@@ -23,6 +23,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from multiprocessing import parent_process
+from multiprocessing.context import SpawnProcess
 from typing import cast
 
 import uvicorn
@@ -38,9 +40,10 @@ from gateway.shutdown import Shutdown, begin_stop
 
 from .connections import change_limits, limits_of
 from .draining import DrainingState, ShutdownSteps, in_order, steps_of
+from .fork_server import accept_signals, start_method
 from .hot_application import HotApplication, Reason
 from .signals_and_port import terminal_watch
-from .uvicorn_parts import STARTUP_FAILURE, Multiprocess, Process
+from .uvicorn_parts import STARTUP_FAILURE, Multiprocess, Process, subprocess_started
 from .worker_pipe import WorkerPipe
 from .workers_reload import SECONDS, Question
 
@@ -197,9 +200,26 @@ class WorkerProcess(Process):
         self.settings: WorkerPipe[Question, SettingsAttempt] = WorkerPipe()
         super().__init__(config, sockets)
         self._make_server = make_server
+        # In the place of uvicorn's, which always imports everything anew.
+        options = {"config": config, "target": self.target, "sockets": sockets}
+        process = start_method().Process(  # type: ignore[attr-defined] # each context has it
+            target=subprocess_started, kwargs={**options, "stdin_fileno": None}
+        )
+        self.process = cast("SpawnProcess", process)
+
+    def always_pong(self) -> None:
+        """Answer health checks until nobody makes them any more, and stop then."""
+        if parent_process() is not None:
+            # The copy of this process: it would keep the pipe open when the other end is gone.
+            self.parent_conn.close()
+        try:
+            super().always_pong()
+        except (EOFError, OSError):
+            self.server.should_exit = True
 
     def target(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve, in the worker's process."""
+        accept_signals()
         # Before the thread that answers health checks: uvicorn creates the server when it is first used, by whichever
         # thread that is. If both created one, the checks would for ever speak of a server that never started.
         self._server = self._make_server(self.config)

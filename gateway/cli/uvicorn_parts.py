@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from uvicorn._subprocess import subprocess_started
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -24,6 +25,7 @@ __all__ = [
     "Process",
     "ServerState",
     "WebSocketsSansIOProtocol",
+    "subprocess_started",
 ]
 
 

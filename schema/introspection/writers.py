@@ -364,8 +364,9 @@ class _AlikeWriter:
                 pieces += (template[0], row[0], template[1], row[1], template[2])
                 continue
             pieces.append(template[0])
+            words = row[:2]
             for place, rest in zip(self._places, template[1:], strict=True):
-                pieces += (row[place], rest)
+                pieces += (words[place], rest)
 
 
 def _named(typename: str, name: str) -> Part:

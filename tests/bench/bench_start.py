@@ -18,11 +18,12 @@ import httpx
 
 from tests.bench import whole
 from tests.bench.bench_touch import nothing
-from tests.bench.measure import Report, Sample, cpu_of, peak_memory
+from tests.bench.measure import Report, Sample, cpu_of, family, own_memory, peak_memory
 from tests.bench.processes import PROGRAM, ROOT, address_of, environment, running
 
 QUERY = {"query": "{ customersV3(first: 5) { nodes { customerAccount organizationName } } }"}
 SERVE = (PROGRAM, "serve", "--port", "0")
+WORKERS = 3
 
 
 async def start(quick: bool) -> list[Report]:
@@ -37,7 +38,7 @@ async def start(quick: bool) -> list[Report]:
     else:
         report.notes.append("make serve: skipped, something is not installed or out of date.")
     await _whole_catalogue(report, 1 if quick else 5)
-    report.notes.append("cpu: seconds of the serving process, until then.")
+    report.notes.append("cpu: seconds of the serving process, until then; own_mib: not shared.")
     return [report]
 
 
@@ -64,6 +65,7 @@ async def _whole_catalogue(report: Report, rounds: int) -> None:
                 times = rounds if before is None else -(-rounds // 2)
                 what = f"serve, whole catalogue, {kind}"
                 await asyncio.to_thread(_add, report, what, SERVE, times, before, **settings)
+            await asyncio.to_thread(_add_workers, report, **settings)
 
 
 def _unpack(document: Path) -> None:
@@ -99,6 +101,36 @@ def _add(
         peak_mib=round(max(peaks)),
         runs=rounds,
     )
+
+
+def _add_workers(report: Report, **settings: str) -> None:
+    """Measure what a worker takes besides what it shares with the others."""
+    command = (*SERVE, "--workers", str(WORKERS))
+    with running(command, _installed(settings)) as program:
+        _first_answer(address_of(program, 120))
+        # Below the first process: what forks the workers, and what looks after their shared memory.
+        workers: list[int] = []
+        own: list[float] = []
+        until = time.perf_counter() + 30
+        while time.perf_counter() < until:
+            time.sleep(1)
+            before, workers = own, [pid for pid in family(program.pid) if _is_forked(pid)]
+            own = [own_memory(pid) for pid in workers]
+            if len(own) == WORKERS == len(before) and max(own) - max(before) < 1:
+                break
+    if own:
+        what = "one of several workers, whole catalogue"
+        report.add(what=what, own_mib=round(max(own)), runs=len(own))
+
+
+def _is_forked(pid: int) -> bool:
+    """Return whether a process was forked and then started nothing else: it has its parent's command."""
+    try:
+        parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        return command == Path(f"/proc/{parent}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def _installed(settings: Mapping[str, str]) -> dict[str, str]:

@@ -153,6 +153,12 @@ def memory(pid: int) -> float:
     return _status(pid, "VmRSS")
 
 
+def own_memory(pid: int) -> float:
+    """Return the resident memory of a process that no other process shares, in MiB."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
+
+
 def forget_peak(pid: int) -> None:
     """Let the peak of a process's memory count from now on."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")

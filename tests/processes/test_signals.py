@@ -90,9 +90,13 @@ def until(condition: Callable[[], bool]) -> None:
 
 def workers_of(process: Running) -> list[int]:
     """The processes below it that serve; the first one only looks after what others leave behind."""
-    pid = process.process.pid
-    below = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(child) for child in below if b"spawn_main" in command_of(child)]
+    below = children_of(process.process.pid)
+    forking = [child for child in below if b"multiprocessing.forkserver" in command_of(child)]
+    return [int(worker) for child in forking for worker in children_of(child)]
+
+
+def children_of(pid: int | str) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
 def command_of(pid: str) -> bytes:
@@ -224,6 +228,27 @@ def test_one_process_reads_for_all_workers(
     read = [line for line in process.errors.splitlines() if '"model_read"' in line]
     assert len(read) == 2
     assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.heavy
+def test_workers_end_when_nobody_watches_them_any_more(document: Path) -> None:
+    with serving(document, *TWO) as (process, _root):
+        workers = workers_of(process)
+
+        process.process.kill()
+
+        until(lambda: not any(map(is_running, workers)))
+    assert "Traceback" not in process.errors
+    assert said(process, "stopped") == 2
+
+
+def is_running(pid: int) -> bool:
+    """Return whether a process is there and has not ended: what adopted it may not have noticed yet."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return "State:\tZ" not in status
 
 
 def test_sighup_during_the_start_is_ignored(document: Path) -> None:

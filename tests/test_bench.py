@@ -10,7 +10,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from functools import partial
 from pathlib import Path
 
@@ -435,14 +434,14 @@ async def test_the_layers_of_a_request_add_up() -> None:
 
 def test_a_clock_gives_each_layer_its_own_time() -> None:
     clock = LayerClock("outside")
-    inner = clock.clocked("inner", lambda: time.sleep(0.002))
+    inner = clock.clocked("inner", lambda: sum(range(200_000)))
     outer = clock.clocked("outer", inner)
 
     clock.start()
     outer()
     spent = clock.stop()
 
-    assert spent["inner"] > 0.002 > spent["outer"]
+    assert spent["inner"] > 10 * spent["outer"]
     assert spent.keys() == {"outside", "outer", "inner"}
 
 

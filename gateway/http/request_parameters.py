@@ -62,6 +62,10 @@ _OWN = frozenset(
 _LANES = {"low": Lane.EXPORT, "normal": Lane.INTERACTIVE}
 
 
+_READ = "d365.headers"
+"""Key of a scope with its headers as they were read."""
+
+
 class OwnFields(msgspec.Struct, frozen=True, kw_only=True):
     """What the header fields in ``_OWN`` say."""
 
@@ -82,11 +86,17 @@ class ClientDisconnected(Exception):
 
 
 def headers_of(scope: Scope) -> Headers:
-    """Return a request's headers."""
+    """Return a request's headers, which are read once."""
+    raw = scope["headers"]
+    known: tuple[object, Headers] | None = scope.get(_READ)
+    # A proxy's are others.
+    if known is not None and known[0] is raw:
+        return known[1]
     headers: dict[str, str] = {}
-    for raw_name, raw_value in scope["headers"]:
+    for raw_name, raw_value in raw:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    scope[_READ] = raw, headers
     return headers
 
 

@@ -462,3 +462,12 @@ def _breaks(environment: str, broken: Sequence[DocumentCheck]) -> SettingsError:
         "\n  ".join([f"{number} would no longer run{place}:", *lines]),
         hint="Change or remove them in the manifest first; a restart takes the settings as they are.",
     )
+
+
+def seconds_refused(app: Starlette, name: str) -> float | None:
+    """Return for how many seconds requests to an environment are refused yet; None: they are sent. Any thread may."""
+    for environment in _environments_of(app):
+        if (environment.name or OWN) == name:
+            breakers = [a.breaker for a in environment.live.gateway.client.admissions.values()]
+            return max((b.remaining for b in breakers if b.is_open), default=None)
+    return None

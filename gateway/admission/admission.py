@@ -19,6 +19,7 @@ from msgspec import Struct
 from gateway.config.settings import Settings
 from gateway.errors import Overloaded
 
+from .breaker import Breaker
 from .controller import Limit
 from .pause import Pauses
 from .slots import Outcome, Sent, Slots
@@ -39,6 +40,9 @@ class Lanes(Struct, frozen=True, kw_only=True):
     weights: Mapping[Lane, float]
     queue: int
     """Most requests that wait in one lane."""
+    breaker_failures: int = 0
+    """Requests in a row without an answer, after which none are sent for a while; 0: all are."""
+    breaker_pause: float = 5.0
 
 
 def lanes_of(settings: Settings) -> Lanes:
@@ -46,7 +50,12 @@ def lanes_of(settings: Settings) -> Lanes:
     options = settings.admission
     weights = {lane: getattr(options.weights, lane.name.lower()) for lane in Lane}
     return Lanes(
-        highest=settings.concurrency, start=options.start, weights=weights, queue=options.queue
+        highest=settings.concurrency,
+        start=options.start,
+        weights=weights,
+        queue=options.queue,
+        breaker_failures=options.breaker_failures,
+        breaker_pause=options.breaker_pause,
     )
 
 
@@ -68,6 +77,7 @@ class Admission(Generic[R]):
     ) -> None:
         self.now = now
         self.pauses: Pauses[R] = Pauses(now, sleep)
+        self.breaker = Breaker(lanes.breaker_failures, lanes.breaker_pause, now, sleep)
         self._slots: Slots[_Waiter] = Slots(lanes.weights, start=lanes.start, highest=lanes.highest)
         self._waits: Callable[[], None] | None = None
         self._lanes = lanes

@@ -110,10 +110,28 @@ class Pause(Generic[R]):
         """Seconds until a probe may go out; 0: the way is open."""
         return 0.0 if self._refusal is None else max(0.0, self._until - self._now())
 
-    async def wait(self, request: object, allowed: Callable[[], float]) -> Closed[R] | None:
+    @property
+    def is_closed(self) -> bool:
+        """Whether requests wait, or are refused."""
+        return self._refusal is not None
+
+    @property
+    def is_probed(self) -> bool:
+        """Whether a probe is under way."""
+        return self._leader is not None
+
+    @property
+    def refusal(self) -> R | None:
+        """What closed the way; None: it is open."""
+        return self._refusal
+
+    async def wait(
+        self, request: object, allowed: Callable[[], float], *, waits: bool = True
+    ) -> Closed[R] | None:
         """Wait until a request may be sent, at most ``allowed()`` seconds, and return None.
 
         It must then call ``close``, ``open`` or ``leave``. Returns the 429 that applies if it may not be sent.
+        ``waits``: for the outcome of a probe that is under way, too.
         """
         while self._refusal is not None:
             remaining = round(self._until - self._now(), 3)
@@ -122,6 +140,8 @@ class Pause(Generic[R]):
             if self._leader is None:
                 await self._lead(request, max(0.0, remaining))
                 return None
+            if not waits:
+                return Closed(self._refusal, max(0.0, remaining))
             assert self._outcome is not None
             # Shielded: a request that is cancelled must not cancel the outcome that others wait for.
             refusal = await asyncio.shield(self._outcome)
@@ -158,6 +178,12 @@ class Pause(Generic[R]):
         if self._leader is request:
             self._refusal = None
             self._release(request, None)
+
+    def reopen(self) -> None:
+        """Open the way for all, whoever has found that it is open."""
+        self._refusal = None
+        if self._leader is not None:
+            self._release(self._leader, None)
 
     def leave(self, request: object) -> None:
         """Let another request lead, if this one did and was given up."""

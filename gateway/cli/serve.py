@@ -29,6 +29,7 @@ from gateway.http.admin_app import Served, until_stopping
 from gateway.http.admin_metrics import MetricsSource, OwnMetrics
 from gateway.http.admin_reload import Reload, Reloads
 from gateway.http.hosts import is_loopback
+from gateway.lifespan import seconds_refused
 from gateway.logs import configure_logging, take_over_log
 from gateway.metadata.model_builder import Progress
 from gateway.process.daemon_call import daemon_call
@@ -214,7 +215,10 @@ def _served(app: Starlette) -> Served:
         opened = app.state.environments
         return {} if opened is None else opened.states()
 
-    return Served(status=app.state.status.source, environments=environments)
+    def refused(name: str) -> float | None:
+        return seconds_refused(app, name)
+
+    return Served(status=app.state.status.source, environments=environments, refused=refused)
 
 
 def measurements_of(settings: Settings) -> Measurements | None:

@@ -70,6 +70,18 @@ class AdmissionOptions(BaseModel):
         description="Longest time in seconds that a read waits for its turn; longer: OVERLOADED. Not set: nine"
         " tenths of the operation's time.",
     )
+    breaker_failures: int = Field(
+        default=10,
+        ge=0,
+        description="Upstream requests in a row that end without an answer (no connection, lost, too late), after which"
+        " requests are refused at once (UPSTREAM_UNAVAILABLE) but for a probe now and then; 0: never.",
+    )
+    breaker_pause: float = Field(
+        default=5.0,
+        ge=0.1,
+        le=60,
+        description="Seconds until the first probe; twice as many after each that gets no answer, up to 60.",
+    )
     weights: LaneWeights = Field(
         default=LaneWeights(),
         description="Shares of the lanes interactive, federation, subscription, agent and export while several of"

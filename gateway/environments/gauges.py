@@ -43,7 +43,11 @@ def _read_environment(name: str, environment: OpenEnvironment, measurements: Mea
         put(m.UPSTREAM_LIMIT, admission.limit, *labels)
         put(m.UPSTREAM_ACTIVE, admission.under_way, *labels)
         put(m.UPSTREAM_WAITING, admission.waiting, *labels)
-        put(m.UPSTREAM_PAUSE, admission.pauses.remaining(None), *labels)
+        put(
+            m.UPSTREAM_PAUSE,
+            max(admission.pauses.remaining(None), admission.breaker.remaining),
+            *labels,
+        )
     put(m.ENTITY_SETS, len(gateway.catalog.model.entity_sets), name)
     put(m.TYPES, gateway.schema.made_types, name)
     put(m.WATCHES, environment.subscriptions.watches, name)

@@ -23,7 +23,7 @@ from gateway.errors import client_error_codes
 from .addresses import LONGEST
 from .addresses import Address as Address
 from .addresses import loggable as loggable
-from .admission import LimitLowered
+from .admission import BreakerClosed, BreakerOpened, LimitLowered
 from .documents import DocumentBroken, DocumentsChecked, DocumentsLoaded, DocumentsRefused
 from .environments import (
     EnvironmentClosed,
@@ -242,6 +242,8 @@ class ErrorRaised(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 Event: TypeAlias = (
     Started
+    | BreakerClosed
+    | BreakerOpened
     | SettingsNotReloaded
     | SettingsReloaded
     | SettingsRetired
@@ -332,7 +334,7 @@ def level_of(event: Event) -> LogLevel:
             | (DocumentsLoaded() | DocumentsChecked())
             | (RequestRefused() | ClientLeft() | OperationServed() | TypesRenewed())
             | (CallerRefused() | KeysLoaded() | SharedStateFound() | ExportServed() | JobEnded())
-            | (SettingsReloaded() | SettingsRetired())
+            | (SettingsReloaded() | SettingsRetired() | BreakerClosed())
             | (ImportServed() | MetadataDrifted() | PackageDownloaded() | Stopping() | Stopped())
             | (
                 CostRefused()
@@ -347,7 +349,7 @@ def level_of(event: Event) -> LogLevel:
         case MetadataReloaded():
             return "info" if event.changed else "debug"
         case (TypesNotRenewed() | ReloadFailed() | AuditFailed() | WebhookAbandoned()) | (
-            SettingsNotReloaded()
+            SettingsNotReloaded() | BreakerOpened()
         ):
             return "error"
         case SchemaBuilt():

@@ -15,3 +15,19 @@ class LimitLowered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     under_way: int
     waiting: int
     """Requests that wait for their turn."""
+
+
+class BreakerOpened(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """So many requests in a row had no answer that requests are refused at once, but for a probe now and then."""
+
+    reason: str
+    """Class of the last error."""
+    pause: float
+    """Seconds until the first probe."""
+
+
+class BreakerClosed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The environment answers again, and requests are sent."""
+
+    seconds: float
+    """For which requests were refused."""

@@ -76,6 +76,9 @@ class Served:
     status: StatusSource
     environments: Callable[[], Mapping[str, int]]
     """Returns how many environments there are besides that of the settings, by state."""
+    refused: Callable[[str], float | None] = lambda _: None
+    """Returns for how many seconds requests to an environment are refused yet, because it does not answer; None: they
+    are sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,7 +255,9 @@ def _upstream_routes(context: AdminContext) -> Iterable[BaseRoute]:
             # A process that only watches workers needs none of what sends requests, unless somebody asks.
             from .upstream_health import upstream_health  # noqa: PLC0415 - see above
 
-            endpoint = upstream_health(context.settings, context.observe)
+            served = context.served
+            refused = None if served is None else served.refused
+            endpoint = upstream_health(context.settings, context.observe, refused)
         return await endpoint(request)
 
     return (Route("/health/upstream", upstream),)

@@ -16,6 +16,7 @@ from gateway.errors import (
     RateLimited,
     StoreUnavailable,
     Unauthenticated,
+    UpstreamUnavailable,
 )
 from gateway.process.bearer_challenge import bearer_challenge
 from gateway.request import Answer
@@ -113,7 +114,10 @@ def answered_challenge(errors: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 _WAITING = frozenset(
-    {RateLimited.code, Overloaded.code, IdempotencyInProgress.code, StoreUnavailable.code}
+    {
+        *(RateLimited.code, Overloaded.code, IdempotencyInProgress.code, StoreUnavailable.code),
+        UpstreamUnavailable.code,
+    }
 )
 """Codes of operations that were refused, and may be repeated later."""
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
@@ -176,9 +177,12 @@ class EnvironmentsHealth:
 
 
 def upstream_health(
-    settings: Settings, observe: Observer
+    settings: Settings, observe: Observer, refused: Callable[[str], float | None] | None = None
 ) -> Callable[[Request], Awaitable[Response]]:
-    """Return the endpoint: 200 if there is no problem, else 503; 404 for an unknown environment."""
+    """Return the endpoint: 200 if there is no problem, else 503; 404 for an unknown environment.
+
+    ``refused``: see ``Served``; None: the requests are those of other processes.
+    """
     health = EnvironmentsHealth(settings, observe)
 
     async def answer(request: Request) -> Response:
@@ -192,9 +196,18 @@ def upstream_health(
         except GatewayError as error:
             return json_for_people({"status": "problem", "message": error.message}, 503)
         content = report.to_json() if name is None else {"environment": name, **report.to_json()}
+        if refused is not None:
+            content["requests"] = _requests_json(refused(name or OWN))
         return json_for_people(content, 200 if report.is_good else 503)
 
     return answer
+
+
+def _requests_json(seconds: float | None) -> Mapping[str, object]:
+    """Return whether requests of clients are sent now; whoever asks for the report is not refused."""
+    if seconds is None:
+        return {"status": "sent"}
+    return {"status": "refused", "retryAfter": ceil(seconds)}
 
 
 def _all_json(reports: Mapping[str, Report | None]) -> Response:

@@ -24,7 +24,7 @@ from gateway.admission.slots import Sent
 from gateway.admission.work import Work, current_work
 from gateway.config.settings import Settings
 from gateway.events import Observer, RequestRetried, loggable
-from gateway.events.admission import LimitLowered
+from gateway.events.admission import BreakerClosed, BreakerOpened, LimitLowered
 from gateway.telemetry.operation_scope import current_scope
 
 from .attempt import AttemptSender
@@ -121,24 +121,29 @@ class RetryingSender:
     async def _attempt(self, exchange: Exchange, number: int) -> Outcome:
         """Send once, when the pause and the slots allow it."""
         request, admission, work = exchange.request, self.admission, current_work()
-        pause = admission.pauses.of(exchange.identity)
+        pause, breaker = admission.pauses.of(exchange.identity), admission.breaker
         asked_at = admission.now()
         try:
             while True:
+                if breaker.blocks(request) and not (exchange.is_write or exchange.is_exempt):
+                    await breaker.enter(request)
                 closed = await self._wait_turn(exchange, pause) if pause.blocks(request) else None
                 if closed is not None:
+                    breaker.leave(request)
                     return self._not_sent(exchange, number, closed)
                 if not exchange.is_exempt and not admission.begins(
                     work, is_write=exchange.is_write
                 ):
                     await admission.turn(work, is_write=exchange.is_write)
                     # The way may have been closed while this one waited for a slot.
-                    if pause.blocks(request):
+                    is_barred = not exchange.is_write and breaker.blocks(request)
+                    if is_barred or pause.blocks(request):
                         admission.give_back(work, is_write=exchange.is_write)
                         continue
                 return await self._send(exchange, number, pause, work, asked_at)
         except BaseException:
             pause.leave(request)
+            breaker.leave(request)
             raise
 
     async def _send(
@@ -156,6 +161,7 @@ class RetryingSender:
                 exchange.begins,
                 waited=began_at - asked_at,
             )
+            self._is_answered()
             part = exchange.outcome_part(response)
             failure = failure_of(part)
             is_busy = part.status in BUSY or failure is Failure.SLOW
@@ -170,6 +176,7 @@ class RetryingSender:
         except httpx.RequestError as error:
             pause.open(exchange.request)
             failure = fault_of(error).failure
+            self._is_unanswered(exchange, failure, error)
             if failure is Failure.SLOW:
                 ending = Ending.REFUSED
             wait = self._wait(failure, number, None, exchange)
@@ -187,6 +194,25 @@ class RetryingSender:
                         pause=closing,
                     )
                 )
+
+    def _is_answered(self) -> None:
+        """Note that the service answers; say so if it did not before."""
+        seconds = self.admission.breaker.answered()
+        if seconds is not None:
+            self._observe(BreakerClosed(seconds=seconds))
+
+    def _is_unanswered(
+        self, exchange: Exchange, failure: Failure, error: httpx.RequestError
+    ) -> None:
+        """Note that the service did not answer a request; say so if none are sent for now."""
+        breaker = self.admission.breaker
+        if failure is Failure.PERMANENT:  # it says nothing of the service
+            breaker.leave(exchange.request)
+            return
+        reason = type(error).__name__
+        pause = breaker.failed(exchange.request, reason)
+        if pause is not None:
+            self._observe(BreakerOpened(reason=reason, pause=pause))
 
     def _ended(self, sent: Sent) -> None:
         """Free the slot of a request, and say so if fewer may be under way now."""

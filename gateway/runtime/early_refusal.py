@@ -27,9 +27,14 @@ class EarlyRefusal:
         self.estimate = pricing.estimate
 
     async def admit(self, operation: Priceable) -> Ticket:
-        """Return the ticket of an operation. Raises Overloaded, and what the gate behind it raises."""
+        """Return the ticket of an operation.
+
+        Raises Overloaded, UpstreamUnavailable, and what the gate behind it raises.
+        """
         admission = self._client.admission
         identity = None if self._client.callers is None else operation.request.caller.log_id
+        if admission.breaker.is_open and not self._may_be_cached(operation):
+            admission.breaker.check()
         if admission.is_busy(identity) and not self._may_be_cached(operation):
             requests = self._pricing.price(operation).requests
             admission.check(current_work(), remaining_time(), requests, identity)

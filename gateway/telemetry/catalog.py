@@ -200,7 +200,7 @@ UPSTREAM_WAITING = _gauge(
 )
 UPSTREAM_PAUSE = _gauge(
     "d365_gateway_upstream_pause_seconds",
-    "Time for which nothing more is sent, because the environment asked for that.",
+    "Time for which nothing more is sent, because the environment asked for that, or answers nobody.",
     "credentials",
     "environment",
 )

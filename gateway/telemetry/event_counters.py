@@ -71,6 +71,7 @@ BY_NAME = frozenset(
         *("ModelRead", "ProfileOpened", "RoleViewOpened"),
         *(
             "OperationSlow",
+            *("BreakerClosed", "BreakerOpened"),
             "SettingsNotReloaded",
             "SettingsReloaded",
             "SettingsRetired",

@@ -177,6 +177,12 @@ FIRING: Mapping[str, Mapping[str, str]] = {
         f'{SENT},http_response_status_code="0"}}': "0+10x60",
         f'{SENT},http_response_status_code="200"}}': "0+50x60",
     },
+    "D365EnvironmentRefused": {
+        'd365_gateway_events_total{job="j",event="breaker_opened"}': "0x58 1x5"
+    },
+    "D365SettingsNotReloaded": {
+        'd365_gateway_events_total{job="j",event="settings_not_reloaded"}': "0x58 1x5"
+    },
     "D365EnvironmentThrottles": {
         f"d365_gateway_upstream_throttled_total{E_}}}": "0+20x60",
         f"{SENT}}}": "0+100x60",

@@ -52,7 +52,7 @@ from gateway.events import (
     loggable,
     tee,
 )
-from gateway.events.admission import LimitLowered
+from gateway.events.admission import BreakerClosed, BreakerOpened, LimitLowered
 from gateway.events.documents import (
     DocumentBroken,
     DocumentsChecked,
@@ -113,6 +113,8 @@ LEVELS: list[tuple[Event, str]] = [
         ),
         "error",
     ),
+    (BreakerOpened(reason="ConnectError", pause=5.0), "error"),
+    (BreakerClosed(seconds=7.5), "info"),
     (SettingsRetired(seconds=2.0, cut=0), "info"),
     (SENT, "debug"),
     (

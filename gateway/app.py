@@ -38,7 +38,7 @@ from gateway.http.hook_endpoint import hook_routes
 from gateway.http.import_endpoint import import_routes
 from gateway.http.job_endpoint import export_job_routes, job_routes
 from gateway.http.presence import begin, is_below, presence_of
-from gateway.http.refusals import HttpError, UnknownApi, no_route
+from gateway.http.refusals import HttpError, UnknownApi, caller_error, no_route
 from gateway.http.request_scope import RequestScopes
 from gateway.http.schema_explorer import explorer_routes
 from gateway.http.scim_endpoint import scim_routes
@@ -128,6 +128,7 @@ def create_app(  # noqa: PLR0913 - keywords, most of them for tests
         metrics=metrics,
         tracing=tracing,
         lasting=lasting or Lasting(),
+        loop_watch=endpoints[0].running.loop,
         close_links=None if links is None else links.close,
     )
     unknown = _Unknown(endpoints)
@@ -194,6 +195,11 @@ class _Api:
         # Otherwise each visit would be recorded as a refused caller.
         if scope["method"] != "POST" and self._is_open and self._graphql.is_for_anybody(scope):
             await self._graphql.answer(scope, receive, send, None)
+            return
+        running = self._endpoint.running
+        if running.loop.is_behind:
+            # Before anybody finds out who calls.
+            await self._graphql.answer(scope, receive, send, caller_error(running.refusal()))
             return
         try:
             caller, live = await self._endpoint.admit(scope)

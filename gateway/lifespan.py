@@ -39,6 +39,7 @@ from gateway.environments.registry import Environment, Registry
 from gateway.errors import SettingsError, StoreUnavailable
 from gateway.hooks.receiving import Elsewhere, Hooks, Reported
 from gateway.hooks.secrets import open_hook_secrets
+from gateway.http.loop_watch import LoopWatch
 from gateway.http.request_audit import auditing
 from gateway.http.running_operations import RunningOperations
 from gateway.http.waiting_bytes import WaitingBytes
@@ -126,6 +127,8 @@ class Lifespan:
     """What is measured; None: nothing."""
     lasting: Lasting = field(default_factory=Lasting)
     """What an earlier application of the process may have left."""
+    loop_watch: LoopWatch | None = None
+    """Notices that the event loop is behind; None: nothing does."""
     close_links: Callable[[], None] | None = None
     """Closes what the link page has opened; None: there is none."""
 
@@ -170,7 +173,9 @@ class Lifespan:
                         self._jobs(app),
                     ):
                         self.lasting.has_served = True
-                        yield
+                        watch = self.loop_watch
+                        with nullcontext() if watch is None else watch.watching(self.observe):
+                            yield
 
     def _registered(self, _settings: Settings) -> Iterable[RegisteredOperation]:
         """Return the operations by which changes of metadata are judged: the trusted documents."""

@@ -73,6 +73,7 @@ NOT_PER_PROFILE = frozenset(
         *("admin_token", "max_types", "host", "port", "keep_alive", "send_timeout"),
         *("max_connections", "max_connections_per_peer", "max_waiting_bytes", "allowed_hosts"),
         "max_operations",
+        "max_loop_lag",
         *("trusted_proxies", "root_path", "compression", "compress_over", "graphiql"),
         *("environment_kind", "docs_url", "explain", "cors_origins", "log_format", "log_level"),
         *("max_body_bytes", "max_query_tokens", "profiles", "serve_all"),

@@ -175,6 +175,11 @@ class Settings(ReadingSettings):
         description="Maximum operations that run at a time, per worker; beyond: 503. Half of them may be background"
         " work, or of one of several environments; callers share them.",
     )
+    max_loop_lag: float = Field(
+        default=5.0,
+        ge=0,
+        description="Seconds by which a worker's event loop may be late; beyond: 503. 0: any.",
+    )
     max_waiting_bytes: int = Field(
         default=256_000_000,
         ge=1_000_000,

@@ -23,7 +23,7 @@ from gateway.errors import client_error_codes
 from .addresses import LONGEST
 from .addresses import Address as Address
 from .addresses import loggable as loggable
-from .admission import BreakerClosed, BreakerOpened, LimitLowered
+from .admission import BreakerClosed, BreakerOpened, LimitLowered, LoopBehind, LoopCaughtUp
 from .documents import DocumentBroken, DocumentsChecked, DocumentsLoaded, DocumentsRefused
 from .environments import (
     EnvironmentClosed,
@@ -244,6 +244,8 @@ Event: TypeAlias = (
     Started
     | BreakerClosed
     | BreakerOpened
+    | LoopBehind
+    | LoopCaughtUp
     | SettingsNotReloaded
     | SettingsReloaded
     | SettingsRetired
@@ -335,6 +337,7 @@ def level_of(event: Event) -> LogLevel:
             | (RequestRefused() | ClientLeft() | OperationServed() | TypesRenewed())
             | (CallerRefused() | KeysLoaded() | SharedStateFound() | ExportServed() | JobEnded())
             | (SettingsReloaded() | SettingsRetired() | BreakerClosed())
+            | LoopCaughtUp()
             | (ImportServed() | MetadataDrifted() | PackageDownloaded() | Stopping() | Stopped())
             | (
                 CostRefused()
@@ -361,6 +364,7 @@ def level_of(event: Event) -> LogLevel:
             (WatchFailed() | StoreFailed() | StorePolled())
             | (KeysUnavailable() | EnvironmentFailed() | StatusNotWritten() | IdempotencyKeyStuck())
             | (SignInRefused() | WebhookFailed() | WebhookPaused() | SharedStateLost())
+            | LoopBehind()
             | (DocumentsRefused() | DocumentBroken() | JobDelayed() | OperationSlow())
             | (WorkerReplaced() | ClockJumped())
         ):

@@ -31,3 +31,17 @@ class BreakerClosed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     seconds: float
     """For which requests were refused."""
+
+
+class LoopBehind(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The event loop of the process is late again and again: new operations are refused."""
+
+    lag: float
+    """Seconds by which it is late."""
+
+
+class LoopCaughtUp(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The event loop is in time again, and operations are accepted."""
+
+    seconds: float
+    """For which they were refused."""

@@ -289,7 +289,7 @@ def endpoints_of(
     served: list[Settings] = [settings] if settings.serve_all else []
     served += [profile_settings(settings, name) for name in settings.profiles]
     waiting = WaitingBytes(settings.max_waiting_bytes)
-    running = RunningOperations(settings.max_operations)
+    running = RunningOperations(settings.max_operations, max_lag=settings.max_loop_lag)
     # Each endpoint refers to the list that it is in.
     endpoints: list[Endpoint] = []
     endpoints.extend(

@@ -80,7 +80,7 @@ from .request_parameters import (
     read_request,
 )
 from .responses import Fields, TooMuchWaiting, send_answer, send_body
-from .running_operations import RunningOperations, too_many_operations
+from .running_operations import RunningOperations
 from .trusted_documents import NAMES, UNTRUSTED, DocumentAccess
 from .waiting_bytes import WaitingBytes
 
@@ -219,7 +219,7 @@ class GraphQLEndpoint:
         if self.waiting.is_full:
             raise overload_error()
         if self.running.is_full:
-            raise caller_error(too_many_operations())
+            raise caller_error(self.running.refusal())
         if scope["method"] in READS and is_foreign(headers, self.origins):
             raise cross_site_error()
         if not has_media:

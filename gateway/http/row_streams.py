@@ -16,7 +16,6 @@ from .endpoints import Endpoint
 from .graphql_endpoint import GRAPHQL, is_foreign, status_of
 from .refusals import HttpError, caller_error, cross_site_error, error_fields, overload_error
 from .request_parameters import Headers
-from .running_operations import too_many_operations
 
 _OF_CALLERS = {Forbidden.code: 403, InvalidCursor.code: 400}
 """Statuses of errors of operations that are those of the request."""
@@ -35,7 +34,7 @@ def check_stream(
     if endpoint.waiting.is_full:
         raise overload_error()
     if endpoint.running.is_full:
-        raise caller_error(too_many_operations())
+        raise caller_error(endpoint.running.refusal())
     if is_foreign(headers, endpoint.settings.cors_origins):
         raise cross_site_error()
 

@@ -21,15 +21,20 @@ from gateway.errors import Overloaded
 from gateway.identity.caller import Caller
 
 from .caller_shares import CallerShares
+from .loop_watch import LoopWatch
 from .presence import presence_of
 
 
 class RunningOperations:
     """The operations that run, and their limit."""
 
-    def __init__(self, most: int, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, most: int, now: Callable[[], float] = time.monotonic, *, max_lag: float = 0.0
+    ) -> None:
+        """``max_lag``: see ``LoopWatch``."""
         self.most = most
         self.running = 0
+        self.loop = LoopWatch(max_lag)
         self._now = now
         self._shares = CallerShares(most)
         self._background = 0
@@ -37,8 +42,12 @@ class RunningOperations:
 
     @property
     def is_full(self) -> bool:
-        """Whether the limit is reached."""
-        return self.running >= self.most
+        """Whether new operations are refused: the limit is reached, or the process is behind."""
+        return self.running >= self.most or self.loop.is_behind
+
+    def refusal(self) -> Overloaded:
+        """Return the error of a request that is refused for what runs already."""
+        return self.loop.refusal() if self.loop.is_behind else _too_many_operations()
 
     def note_refusal(self, caller: Caller) -> None:
         """Leave room for a caller whose request was refused."""
@@ -59,7 +68,7 @@ class RunningOperations:
             or not self._shares.may_begin(caller, self.most - self.running, now)
         ):
             self._shares.refused(caller, now)
-            raise too_many_operations()
+            raise self.refusal()
         self._add(1, environment, is_background=is_background)
         self._shares.add(caller, 1)
 
@@ -101,7 +110,7 @@ def _name_of(caller: Caller) -> tuple[str, str, str]:
     return caller.kind, caller.issuer, caller.subject
 
 
-def too_many_operations() -> Overloaded:
+def _too_many_operations() -> Overloaded:
     """Return the error of a request that arrives while as many operations run as may."""
     return Overloaded(
         "The gateway runs as many operations as it may.",

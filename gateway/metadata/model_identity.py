@@ -83,7 +83,14 @@ NOT_DECIDING = frozenset(
         # the server
         *("host", "port", "root_path", "allowed_hosts", "trusted_proxies", "cors_origins"),
         *("keep_alive", "send_timeout", "max_connections", "max_connections_per_peer"),
-        *("max_operations", "max_waiting_bytes", "max_body_bytes", "compression", "compress_over"),
+        *(
+            "max_operations",
+            "max_loop_lag",
+            "max_waiting_bytes",
+            "max_body_bytes",
+            "compression",
+            "compress_over",
+        ),
         *("admin_token", "graphiql", "environment_kind", "docs_url", "log_format", "log_level"),
         # no snapshots are kept of it
         "sandbox",

@@ -71,7 +71,7 @@ BY_NAME = frozenset(
         *("ModelRead", "ProfileOpened", "RoleViewOpened"),
         *(
             "OperationSlow",
-            *("BreakerClosed", "BreakerOpened"),
+            *("BreakerClosed", "BreakerOpened", "LoopBehind", "LoopCaughtUp"),
             "SettingsNotReloaded",
             "SettingsReloaded",
             "SettingsRetired",

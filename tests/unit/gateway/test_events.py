@@ -52,7 +52,13 @@ from gateway.events import (
     loggable,
     tee,
 )
-from gateway.events.admission import BreakerClosed, BreakerOpened, LimitLowered
+from gateway.events.admission import (
+    BreakerClosed,
+    BreakerOpened,
+    LimitLowered,
+    LoopBehind,
+    LoopCaughtUp,
+)
 from gateway.events.documents import (
     DocumentBroken,
     DocumentsChecked,
@@ -115,6 +121,8 @@ LEVELS: list[tuple[Event, str]] = [
     ),
     (BreakerOpened(reason="ConnectError", pause=5.0), "error"),
     (BreakerClosed(seconds=7.5), "info"),
+    (LoopBehind(lag=6.0), "warning"),
+    (LoopCaughtUp(seconds=12.0), "info"),
     (SettingsRetired(seconds=2.0, cut=0), "info"),
     (SENT, "debug"),
     (

@@ -36,7 +36,8 @@ def test_late_timers_in_a_row_are_a_sign(lags: tuple[float, ...], behind: tuple[
         found.append(watch.is_behind)
     assert tuple(found) == behind
     kinds = [type(event) for event in events]
-    assert kinds == [LoopBehind, LoopCaughtUp, LoopBehind][: len(kinds)]
+    in_turn: list[type[Event]] = [LoopBehind, LoopCaughtUp, LoopBehind]
+    assert kinds == in_turn[: len(kinds)]
 
 
 async def test_operations_are_refused_while_the_loop_is_late(

@@ -34,9 +34,7 @@ def all_differences(by: Engine, request: GraphQLRequest) -> list[str]:
     ]
 
 
-# What is planned for a unified selection are the columns that its mapping names, not the fields that it selects: the
-# requests of these cases are golden as those of all others, and their answers are completed in two ways.
-CASES = [case for case in all_cases() if not case.name.startswith("unified/")]
+CASES = all_cases()
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from gateway.config.settings import Settings
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, to_gateway_error
 from gateway.events import Observer
 from gateway.metadata.document_loader import MetadataDocument, load_metadata
 from gateway.metadata.model_builder import LoadedModel
@@ -63,10 +63,12 @@ async def service_steps(
     *,
     auth: ApplicationSignIn | None = None,
     build_model: BuildModel | None = None,
+    client: ODataClient | None = None,
 ) -> AsyncGenerator[Step]:
     """Yield the steps up to the first that ends the way. Raises GatewayError for what no step expects.
 
-    ``auth`` is the sign-in, if there is one already. With ``build_model`` the metadata is the last step.
+    ``auth`` is the sign-in, ``client`` the client, if there is one already. With ``build_model`` the metadata is the
+    last step.
     """
     if settings.url is None:
         yield Step("environment", Status.OK, "embedded sandbox")
@@ -80,12 +82,12 @@ async def service_steps(
         yield step
         if step.status is Status.PROBLEM:
             return
-    async with _client(settings, auth, observe) as client:
+    async with client or _client(settings, auth, observe) as sending:
         if settings.url is not None:
-            async for step in _account(settings, client, application):
+            async for step in _account(settings, sending, application):
                 yield step
         if build_model is not None:
-            yield await _metadata(settings, client, observe, build_model)
+            yield await _metadata(settings, sending, observe, build_model)
 
 
 def _client(settings: Settings, auth: ApplicationSignIn | None, observe: Observer) -> ODataClient:
@@ -164,7 +166,7 @@ async def bounded(steps: AsyncGenerator[Step], seconds: float) -> AsyncIterator[
             yield step
     except TimeoutError:
         yield Step("time", Status.PROBLEM, f"no end after {seconds:g} s")
-    except GatewayError as error:
-        yield problem_step("service", error)
+    except (GatewayError, MemoryError) as error:
+        yield problem_step("service", to_gateway_error(error))
     finally:
         await steps.aclose()

@@ -20,6 +20,9 @@ from starlette.applications import Starlette
 from gateway.app import create_app
 from gateway.config.settings import Settings
 from gateway.events import Event, log_name
+from gateway.odata.client import ODataClient
+from gateway.runtime.environment_check import application_sign_in, bounded, service_steps
+from gateway.runtime.upstream_chain import Status
 from gateway.telemetry.exposition import render
 from gateway.telemetry.measurements import Measurements
 from tests.support.changing_metadata import build_here
@@ -51,8 +54,10 @@ def slow(request: httpx.Request) -> httpx.Response:
     raise httpx.ReadTimeout("late", request=request)
 
 
-def greedy(_: httpx.Request) -> httpx.Response:
-    raise MemoryError
+def greedy(request: httpx.Request) -> httpx.Response | None:
+    if request.url.path.endswith("/CustomersV3"):
+        raise MemoryError
+    return None
 
 
 def healthy(_: httpx.Request) -> None:
@@ -209,6 +214,8 @@ class Row:
     panel: str
     """The chart that shows it: of the metric, or of what it says in ``panel_labels``."""
     panel_labels: Mapping[str, str] | None = None
+    health: str | None = None
+    """The step at which ``/health/upstream`` says that the way to the environment ends; None: it does not end."""
     alert: str | None
     """None: nothing is wrong."""
     ends: bool = True
@@ -221,6 +228,8 @@ class Said(Struct):
     answer: Any
     ready: int
     metrics: str
+    ends: str | None
+    """The step at which the way to the environment ends."""
     after: Any
     """What callers got when all was well again."""
     events: list[Event]
@@ -230,8 +239,9 @@ async def happens(row: Row, stage: Stage) -> Said:
     """Let it happen under a running gateway."""
     events: list[Event] = []
     measurements = Measurements()
+    settings = settings_of(row, stage)
     app = create_app(
-        settings_of(row, stage),
+        settings,
         transport=stage.service,
         observe=events.append,
         build_model=build_here,
@@ -258,13 +268,14 @@ async def happens(row: Row, stage: Stage) -> Said:
                 await app.state.reloader.reload("admin")
             answer = await ask(bearer)
             ready = await http.get("/readyz")
+            ends = await end_of_way(settings, stage)
             await seen(row, events)
             metrics = render(measurements, of_process=False)
         stage.service.answer = healthy
         after = await ask(bearer)
     # The status is written now and then, at the latest at the end.
     metrics += render(measurements, of_process=False)
-    return Said(answer, ready.status_code, metrics, after, events)
+    return Said(answer, ready.status_code, metrics, ends, after, events)
 
 
 def settings_of(row: Row, stage: Stage) -> Settings:
@@ -283,6 +294,17 @@ def settings_of(row: Row, stage: Stage) -> Settings:
             **row.of_stage(stage),
         }
     )
+
+
+async def end_of_way(settings: Settings, stage: Stage) -> str | None:
+    """Walk the steps of ``/health/upstream`` to the service. Whose user it takes the caller for is none of a row."""
+    once = settings.model_copy(update={"retries": 0})
+    auth = None if settings.auth == "none" else application_sign_in(once, lambda _: None)
+    client = ODataClient(once, auth=auth, transport=stage.service, observe=lambda _: None)
+    found = service_steps(once, lambda _: None, auth=auth, client=client)
+    steps = [step async for step in bounded(found, 20)]
+    problems = (step.name for step in steps if step.status is Status.PROBLEM)
+    return next((name for name in problems if name in {"sign-in", "service"}), None)
 
 
 async def seen(row: Row, events: list[Event]) -> None:

@@ -22,6 +22,7 @@ from gateway.app import create_app
 from gateway.config.environment_models import EnvironmentOptions
 from gateway.config.inbound_models import InboundOptions
 from gateway.config.rendering import to_toml
+from gateway.config.role_models import RoleOptions
 from gateway.config.settings import Settings
 from gateway.config.version import gateway_version
 from gateway.config.webhook_models import WebhookOptions
@@ -33,6 +34,13 @@ from tests.support.stores import KEY
 
 SAID, LEFT, OPTIONS = "said.json", "left.tar.gz", "settings.toml"
 """What clients were told; the folders of the gateway; the settings as ``d365-graphql settings`` prints them."""
+ROLES = {
+    "clerk": RoleOptions.model_validate(
+        {"sets": {"CustomersV3": {"read": True, "masks": {"OrganizationName": "hash"}}}}
+    )
+}
+RULED = "{ list: customersV3(first: 3, after: $after) { nodes { organizationName } pageInfo { endCursor } } }"
+"""What a caller with roles reads: the values of its cursors are sealed, and names are digests."""
 SECRET = "secret-of-acme"
 PAGES = {
     "by key": "{ list: customersV3(first: 3, after: $after) { nodes { id customerAccount } pageInfo { endCursor } } }",
@@ -54,8 +62,9 @@ WEBHOOK = {
 IDEMPOTENCY_KEY = "5f0c6a2e-0a57-4f0e-9a53-6a5b7a3c9d10"
 
 
-def settings_of(folder: Path) -> Settings:
+def settings_of(folder: Path, *, has_roles: bool = False) -> Settings:
     return Settings(
+        roles=ROLES if has_roles else {},
         url="http://erp.example/data",
         auth="none",
         dialect="finops",
@@ -71,10 +80,12 @@ def settings_of(folder: Path) -> Settings:
 
 
 @asynccontextmanager
-async def gateway_over(folder: Path, key: str) -> AsyncIterator[httpx.AsyncClient]:
+async def gateway_over(
+    folder: Path, key: str, *, has_roles: bool = False
+) -> AsyncIterator[httpx.AsyncClient]:
     """Yield a client of a gateway whose folders are in there, before a new sandbox."""
     app = create_app(
-        settings_of(folder),
+        settings_of(folder, has_roles=has_roles),
         transport=httpx.ASGITransport(create_sandbox()),
         observe=lambda _: None,
         build_model=build_here,
@@ -99,7 +110,8 @@ async def run(http: httpx.AsyncClient, query: str, **variables: object) -> Any:
 
 
 async def page(http: httpx.AsyncClient, kind: str, after: str | None = None) -> Any:
-    found = await run(http, f"query ($after: String) {PAGES[kind]}", after=after)
+    query = RULED if kind == "with roles" else PAGES[kind]
+    found = await run(http, f"query ($after: String) {query}", after=after)
     return found["list"]
 
 
@@ -134,6 +146,7 @@ async def _work(folder: Path) -> dict[str, Any]:
     settings = settings_of(folder)
     keys = open_register(settings)
     _, key = keys.create("recorded", (), None)
+    _, ruled = keys.create("with roles", ("clerk",), None)
     keys.close()
     environments = open_environment_register(settings)
     options = EnvironmentOptions(
@@ -144,13 +157,16 @@ async def _work(folder: Path) -> dict[str, Any]:
     )
     environments.create("acme", options)
     environments.close()
-    said: dict[str, Any] = {"version": gateway_version(), "at": time.time(), "key": key}
+    said: dict[str, Any] = {
+        "version": gateway_version(),
+        "at": time.time(),
+        "key": key,
+        "ruled": ruled,
+    }
+    async with gateway_over(folder, ruled, has_roles=True) as http:
+        said["pages"] = {"with roles": await _recorded_page(http, "with roles")}
     async with gateway_over(folder, key) as http:
-        said["pages"] = {}
-        for kind in PAGES:
-            first = await page(http, kind)
-            after = first["pageInfo"]["endCursor"]
-            said["pages"][kind] = {"after": after, "next": (await page(http, kind, after))["nodes"]}
+        said["pages"] |= {kind: await _recorded_page(http, kind) for kind in PAGES}
         said["node"] = said["pages"]["by key"]["next"][0]
         said["since"] = (await run(http, CHANGES))["changes"]["cursor"]
         said["written"] = (await written(http)).json()
@@ -161,6 +177,12 @@ async def _work(folder: Path) -> dict[str, Any]:
         manifest = (await http.get(f"/jobs/{job}/manifest")).json()
         said["job"] = {"id": job, "sha256": manifest["parts"][0]["sha256"]}
     return said
+
+
+async def _recorded_page(http: httpx.AsyncClient, kind: str) -> Any:
+    first = await page(http, kind)
+    after = first["pageInfo"]["endCursor"]
+    return {"after": after, "next": (await page(http, kind, after))["nodes"]}
 
 
 def _of_nobody(entry: tarfile.TarInfo) -> tarfile.TarInfo:

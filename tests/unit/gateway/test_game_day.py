@@ -88,6 +88,7 @@ DAY = [
         metric=UPSTREAM,
         labels={"http_response_status_code": "0"},
         panel="Requests to the environment",
+        health="service",
         alert="D365EnvironmentDoesNotAnswer",
     ),
     Row(
@@ -98,6 +99,7 @@ DAY = [
         metric=UPSTREAM,
         labels={"http_response_status_code": "0"},
         panel="Requests to the environment",
+        health="service",
         alert="D365EnvironmentDoesNotAnswer",
     ),
     Row(
@@ -108,6 +110,7 @@ DAY = [
         metric=UPSTREAM,
         labels={"http_response_status_code": "503"},
         panel="Requests to the environment",
+        health="service",
         alert="D365EnvironmentDoesNotAnswer",
     ),
     Row(
@@ -118,6 +121,7 @@ DAY = [
         metric=OPERATIONS,
         labels={"outcome": "error"},
         panel="Failed operations",
+        health="service",
         alert="D365GatewayOperationsFail",
     ),
     Row(
@@ -128,6 +132,7 @@ DAY = [
         log=("limit_lowered", "error_raised"),
         metric="d365_gateway_upstream_throttled_total",
         panel="Throttling",
+        health="service",
         alert="D365EnvironmentThrottles",
         ends=False,
     ),
@@ -139,6 +144,7 @@ DAY = [
         metric=OPERATIONS,
         labels={"outcome": "error"},
         panel="Failed operations",
+        health="service",
         alert="D365GatewayOperationsFail",
     ),
     Row(
@@ -234,6 +240,7 @@ DAY = [
         metric="d365_gateway_sign_ins_refused_total",
         panel="Failed operations",
         panel_labels={"outcome": "error"},
+        health="sign-in",
         alert="D365SignInRefused",
         ends=False,
     ),
@@ -308,6 +315,7 @@ DAY = [
         metric="d365_gateway_errors_raised_total",
         labels={"code": "OUT_OF_MEMORY"},
         panel="Errors with an id",
+        health="service",
         alert="D365GatewayOutOfMemory",
     ),
 ]
@@ -346,6 +354,7 @@ async def test_what_everybody_sees(row: Row, stage: Stage, monkeypatch: pytest.M
         assert extensions.get("retryAfter") == row.wait
     # No restart would help, and the other replicas are no better off.
     assert said.ready == 200
+    assert said.ends == row.health
     assert set(row.log) <= logged(said.events)
     labels = labels_of(said.metrics, row.metric, row.labels)
     if row.alert is not None:
@@ -389,7 +398,10 @@ def selects(selector: str, labels: Mapping[str, str]) -> bool:
 
 def table() -> str:
     """Return the table of the page."""
-    head = "| what goes wrong | callers get | log | metric | panel | alert |\n|---|---|---|---|---|---|"
+    head = (
+        "| what goes wrong | callers get | log | metric | panel | way to the environment | alert |\n"
+        "|---|---|---|---|---|---|---|"
+    )
     return "\n".join([head, *map(_line, DAY)])
 
 
@@ -401,7 +413,8 @@ def _line(row: Row) -> str:
     metric = f"`{row.metric}{labels and f'{{{labels}}}'}`"
     log = ", ".join(f"`{name}`" for name in row.log)
     alert = "none" if row.alert is None else f"`{row.alert}`"
-    return f"| {row.what} | {got} | {log} | {metric} | {row.panel} | {alert} |"
+    way = "is good" if row.health is None else f"ends at `{row.health}`"
+    return f"| {row.what} | {got} | {log} | {metric} | {row.panel} | {way} | {alert} |"
 
 
 def test_the_page_has_the_table_of_the_tests() -> None:

@@ -46,6 +46,17 @@ class Left:
     http: httpx.AsyncClient
 
 
+@pytest.fixture(params=RELEASES, ids=lambda release: release.name)
+async def ruled(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[tuple[Any, httpx.AsyncClient]]:
+    """A client with a role, and what it was told."""
+    said = unpack(request.param, tmp_path)
+    with time_machine.travel(said["at"] + LATER, tick=True):
+        async with gateway_over(tmp_path, said["ruled"], has_roles=True) as http:
+            yield said["pages"]["with roles"], http
+
+
 @pytest.fixture(scope="module", params=RELEASES, ids=lambda release: release.name)
 async def left(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -66,6 +77,14 @@ async def test_cursors_of_lists_go_on_where_they_were(left: Left, kind: str) -> 
     recorded = left.said["pages"][kind]
 
     assert (await page(left.http, kind, recorded["after"]))["nodes"] == recorded["next"]
+
+
+async def test_sealed_cursors_go_on_and_digests_stay(
+    ruled: tuple[Any, httpx.AsyncClient],
+) -> None:
+    recorded, http = ruled
+
+    assert (await page(http, "with roles", recorded["after"]))["nodes"] == recorded["next"]
 
 
 async def test_ids_name_the_same_rows(left: Left) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError
 from gateway.planning.done_checks import find_done_check
@@ -52,12 +54,13 @@ def build_api_schema(
 
 
 def check_names(settings: Settings, catalog: Catalog) -> None:
-    """Check that what the settings of federation, subscriptions, writes and account numbers name exists.
+    """Check that what the settings of federation, subscriptions, writes, packages and account numbers name exists.
 
     Only for the whole catalogue: a profile may lack it. Raises ExposureError, SettingsError.
     """
     _check_account_numbers(settings, catalog)
     _check_natural_keys(settings, catalog)
+    _check_packages(settings, catalog)
     dialect = dialect_of(settings, catalog.model)
     for service in settings.writes.services:
         find_done_check(catalog, dialect, service_info(service))
@@ -78,19 +81,29 @@ def check_names(settings: Settings, catalog: Catalog) -> None:
 def _check_natural_keys(settings: Settings, catalog: Catalog) -> None:
     """Raise SettingsError for an entity set or a property that does not exist."""
     for set_name, names in settings.writes.natural_keys.items():
-        entity_set = catalog.model.entity_sets.get(set_name)
-        if entity_set is None:
+        _check_properties(catalog, "writes.natural_keys", set_name, names)
+
+
+def _check_packages(settings: Settings, catalog: Catalog) -> None:
+    """Raise SettingsError for an entity set or a property that does not exist."""
+    for set_name, declared in settings.packages.sets.items():
+        _check_properties(catalog, "packages.sets", set_name, declared.columns)
+
+
+def _check_properties(catalog: Catalog, setting: str, set_name: str, names: Iterable[str]) -> None:
+    """Raise SettingsError for an entity set or a property of it that does not exist."""
+    entity_set = catalog.model.entity_sets.get(set_name)
+    if entity_set is None:
+        raise SettingsError(
+            f"{setting}: there is no entity set {set_name}."
+            + did_you_mean(set_name, catalog.model.entity_sets)
+        )
+    properties = {p.name for p in catalog.model.properties_of(entity_set.type)}
+    for name in names:
+        if name not in properties:
             raise SettingsError(
-                f"writes.natural_keys: there is no entity set {set_name}."
-                + did_you_mean(set_name, catalog.model.entity_sets)
+                f"{setting}: {set_name} has no property {name}." + did_you_mean(name, properties)
             )
-        properties = {p.name for p in catalog.model.properties_of(entity_set.type)}
-        for name in names:
-            if name not in properties:
-                raise SettingsError(
-                    f"writes.natural_keys: {set_name} has no property {name}."
-                    + did_you_mean(name, properties)
-                )
 
 
 def _check_account_numbers(settings: Settings, catalog: Catalog) -> None:

@@ -20,13 +20,21 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
-from gateway.errors import StoreUnavailable, Unauthenticated, to_gateway_error
+from gateway.errors import (
+    BadArgument,
+    Forbidden,
+    StoreUnavailable,
+    Unauthenticated,
+    UnknownSet,
+    to_gateway_error,
+)
 from gateway.events import Observer, StoreFailed
 from gateway.events.environments import WebhookAbandoned, WebhookFailed, WebhookSent
 from gateway.events.webhooks import WebhookPaused
-from gateway.export.changes import Changes, change_reader
+from gateway.export.changes import ChangeReader, Changes, change_reader
 from gateway.export.reading import ExportFailed
 from gateway.export.request import ExportRequest
 from gateway.export.serving import prepare_for
@@ -54,6 +62,21 @@ _PASSING = PASSING | {"INTERNAL_ERROR", "UPSTREAM_MALFORMED", "UPSTREAM_REJECTED
 """Codes of errors that may pass; with any other the subscription is paused."""
 _ID_BYTES = 16
 _SHOWN = 8
+
+
+class _SentRow(Struct):
+    node: dict[str, Any] | None = None
+
+
+class _SentRows(Struct):
+    upserts: list[_SentRow] = []
+
+
+class _Message(Struct):
+    data: _SentRows
+
+
+_read_message = msgspec.json.Decoder(_Message).decode
 
 
 class WebhookRunner:
@@ -111,6 +134,24 @@ class WebhookRunner:
         task = self._running.pop(subscription, None)
         if task is not None:
             task.cancel()
+
+    async def require_rights(self, one: Subscription, body: bytes) -> None:
+        """Raise Forbidden if the caller of a subscription may no longer see the list or a column of a webhook.
+
+        Raises GatewayError if that cannot be found out. Rows stay those that it could see when it was made.
+        """
+        caller = self._callers.get(one.id, one.caller)
+        try:
+            async with self._enter(one.environment, one.target.profile, caller) as (known, api):
+                reader = await _reader(api, known, one)
+        except (BadArgument, UnknownSet) as error:
+            raise Forbidden(
+                "The list or a field of the webhook is not the caller's any more."
+            ) from error
+        columns = {column.path[0] for column in reader.ready.export.columns}
+        rows = _read_message(body).data.upserts
+        if not columns.issuperset(*(row.node or {} for row in rows)):
+            raise Forbidden("The webhook has fields that its caller may not see any more.")
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -349,12 +390,18 @@ class WebhookRunner:
 
 async def read_changes(api: ServedApi, caller: Caller, one: Subscription, most: int) -> Changes:
     """Return what comes next for a subscription. Raises ExportFailed, GatewayError."""
+    reader = await _reader(api, caller, one)
+    first = min(most, reader.ready.live.gateway.settings.max_page_size)
+    return await reader.read(one.cursor, first)
+
+
+async def _reader(api: ServedApi, caller: Caller, one: Subscription) -> ChangeReader:
+    """Return what reads the changes of a subscription. Raises GatewayError."""
     target = one.target
     request = ExportRequest(where=target.where, fields=target.fields)
     ready = await prepare_for(api, target.set, request)
     reads = GraphQLRequest(query="", companies=target.companies, caller=caller)
-    first = min(most, ready.live.gateway.settings.max_page_size)
-    return await change_reader(ready, reads).read(one.cursor, first)
+    return change_reader(ready, reads)
 
 
 def _digest(changes: Changes) -> bytes:

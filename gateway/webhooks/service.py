@@ -150,7 +150,12 @@ class Webhooks:
         return await self._store.count_letters()
 
     async def resend(self, one: Subscription, letter: DeadLetter) -> None:
-        """Send a dead letter, which is forgotten once it is taken. Raises WebhookNotTaken, BadArgument."""
+        """Send a dead letter, which is forgotten once it is taken. Raises WebhookNotTaken, BadArgument.
+
+        Raises Forbidden if its caller may not see it any more; a command, which knows no policy, sends it as it is.
+        """
+        if self._runner is not None:
+            await self._runner.require_rights(one, letter.body)
         problem = await self._outgoing.send(one, letter.id, letter.body)
         if problem is not None:
             raise WebhookNotTaken(f"The receiver has not taken it: {problem}.")

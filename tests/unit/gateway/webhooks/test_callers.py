@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from gateway.config.settings import Settings
+from gateway.errors import Forbidden
 from gateway.events.webhooks import WebhookPaused
 from gateway.identity.caller import Assertion, Caller
 from gateway.runtime.served_api import ServedApi
@@ -22,7 +24,7 @@ from gateway.store.subscription_register import SubscriptionRegister, Subscripti
 from gateway.webhooks import runner as runners
 from gateway.webhooks.errors import WrongWebhookState
 from gateway.webhooks.outgoing import Outgoing
-from gateway.webhooks.records import NewSubscription, Subscription, Target
+from gateway.webhooks.records import DeadLetter, NewSubscription, Subscription, Target
 from gateway.webhooks.runner import WebhookRunner
 from gateway.webhooks.service import Webhooks
 from gateway.webhooks.subscription_store import SubscriptionStore
@@ -91,6 +93,11 @@ async def test_the_policy_counts_that_holds_when_they_are_sent(tmp_path: Path) -
     async with receiving(tmp_path, roles=ROLES, inbound=INBOUND) as here:
         here.here.http.headers.update(bearer("syncer"))
         one = await here.create()
+        own = await here.webhooks.find(one["id"], "", None)
+        await here.webhooks.resend(own, letter_of(own, {"customerAccount": "US-001"}))
+        with pytest.raises(Forbidden, match="has fields"):
+            await here.webhooks.resend(own, letter_of(own, {"paymentTerms": "Net30"}))
+        assert len(here.requests) == 1
     less = {**ROLES, "syncer": ROLES["follower"]}
     async with receiving(tmp_path, roles=less, inbound=INBOUND) as later:
         later.here.http.headers.update(bearer("syncer"))
@@ -99,7 +106,25 @@ async def test_the_policy_counts_that_holds_when_they_are_sent(tmp_path: Path) -
         await later.settled(0)
         shown = await later.get(one["links"]["self"])
         assert (shown["state"], shown["error"]["extensions"]["code"]) == ("PAUSED", "FORBIDDEN")
+        with pytest.raises(Forbidden):
+            await later.webhooks.resend(own, letter_of(own, {"customerAccount": "US-001"}))
         assert later.requests == []
+
+
+def letter_of(one: Subscription, node: dict[str, Any]) -> DeadLetter:
+    """Return a webhook with one row that was not taken."""
+    body = msgspec.json.encode(
+        {"data": {"upserts": [{"kind": "UPDATED", "id": "x", "node": node}]}}
+    )
+    return DeadLetter(
+        id="msg_" + "0" * 32,
+        subscription=one.id,
+        body=body,
+        error="status 500",
+        attempts=1,
+        created=0.0,
+        died=0.0,
+    )
 
 
 @dataclass

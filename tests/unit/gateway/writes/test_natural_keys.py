@@ -100,16 +100,22 @@ async def test_the_natural_keys_of_settings_apply_where_they_can(name: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("keys", "message"),
+    ("keys", "packages", "message"),
     [
-        ({"Order": ["Text"]}, "there is no entity set Order. Did you mean Orders?"),
-        ({"Orders": ["Texts"]}, "Orders has no property Texts. Did you mean Text"),
+        ({"Order": ["Text"]}, {}, "keys: there is no entity set Order. Did you mean Orders?"),
+        ({"Orders": ["Texts"]}, {}, "keys: Orders has no property Texts. Did you mean Text"),
+        ({}, {"Order": {}}, "packages.sets: there is no entity set Order. Did you mean Orders?"),
+        ({}, {"Orders": {"Texts": "T"}}, "packages.sets: Orders has no property Texts. Did you"),
     ],
 )
-def test_unknown_names_in_the_settings_are_refused(keys: dict[str, Any], message: str) -> None:
-    settings = Settings.model_validate({"writes": {"natural_keys": keys}})
+def test_unknown_names_in_the_settings_are_refused(
+    keys: dict[str, Any], packages: dict[str, Any], message: str
+) -> None:
+    sets = {name: {"project": "P", "columns": columns} for name, columns in packages.items()}
+    values = {"writes": {"natural_keys": keys}, "packages": {"sets": sets}}
+    settings = Settings.model_validate(values)
 
-    with pytest.raises(SettingsError, match="natural_keys") as refused:
+    with pytest.raises(SettingsError) as refused:
         check_names(settings, CATALOG)
 
     assert message in str(refused.value)

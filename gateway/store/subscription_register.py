@@ -218,6 +218,17 @@ class SubscriptionRegister:
         with self._database.reading() as connection:
             return {row.subscription: row.number for row in connection.execute(counted)}
 
+    def count(self) -> tuple[dict[str, int], int]:
+        """Return how many subscriptions each state has, and how many dead letters there are."""
+        if not self._database.exists:
+            return {}, 0
+        number = sa.func.count().label("number")
+        states = sa.select(SUBSCRIPTIONS.c.state, number).group_by(SUBSCRIPTIONS.c.state)
+        letters = sa.select(sa.func.count()).select_from(DEAD_LETTERS)
+        with self._database.reading() as connection:
+            counted = {row.state: row.number for row in connection.execute(states)}
+            return counted, connection.execute(letters).scalar_one()
+
     def remove_letter(self, letter: str) -> bool:
         """Forget a dead letter; return whether it was there."""
         with self._database.writing() as connection:

@@ -342,6 +342,16 @@ WEBHOOKS = _counter(
     "outcome",
 )
 
+WEBHOOK_RECEIVERS = _gauge(
+    "d365_gateway_webhook_receivers",
+    "Webhooks of changes by their state: active, paused, needs_auth. Each process counts those of the deployment.",
+    "state",
+)
+DEAD_LETTERS = _gauge(
+    "d365_gateway_webhook_dead_letters",
+    "Webhooks that were given up, and can be sent again. Each process counts those of the deployment.",
+)
+
 # The process
 INCIDENTS = _counter(
     "d365_gateway_events_total",

@@ -39,6 +39,23 @@ def showing(
         end()
 
 
+@contextmanager
+def showing_states(
+    measurements: Measurements, metric: Metric, states: Callable[[], Mapping[str, float]]
+) -> Iterator[None]:
+    """Show numbers by state as a gauge with that label until the end of the block."""
+
+    def read(all_: Measurements) -> None:
+        for state, number in states().items():
+            all_.set(metric, number, state)
+
+    end = measurements.before_reading(read)
+    try:
+        yield
+    finally:
+        end()
+
+
 @asynccontextmanager
 async def measuring_process(
     measurements: Measurements, sizes: Mapping[Metric, Callable[[], float]]

@@ -13,7 +13,7 @@ from msgspec import Struct, field
 
 from . import catalog as m
 
-Kind: TypeAlias = Literal["rate", "quantile", "mean", "ratio", "value", "age"]
+Kind: TypeAlias = Literal["rate", "quantile", "mean", "ratio", "value", "most", "age"]
 Unit: TypeAlias = Literal["perSecond", "seconds", "bytes", "share", "number"]
 INTERVAL = "$__rate_interval"
 """Grafana's variable: a time in which there are several scrapes."""
@@ -27,8 +27,8 @@ class Panel(Struct, frozen=True, kw_only=True):
     text: str
     """What it tells, in one sentence."""
     kind: Kind
-    """rate, quantile, mean: of a counter or histogram; ratio: the share of a rate that ``part`` selects; value, age: of
-    a gauge, or since the time that it holds."""
+    """rate, quantile, mean: of a counter or histogram; ratio: the share of a rate that ``part`` selects; value, most,
+    age: of a gauge, the sum of all processes or the largest one, or since the time that it holds."""
     metric: str
     by: tuple[str, ...] = ()
     """Labels, each of whose values is a line."""
@@ -225,6 +225,28 @@ SECTIONS = (
                 metric=m.JOBS_HELD.name,
                 unit="number",
             ),
+            Panel(
+                title="Webhooks",
+                text="Webhooks of changes a second, by what became of them.",
+                kind="rate",
+                metric=m.WEBHOOKS.name,
+                by=("outcome",),
+            ),
+            Panel(
+                title="Receivers of webhooks",
+                text="Webhooks by their state.",
+                kind="most",
+                metric=m.WEBHOOK_RECEIVERS.name,
+                by=("state",),
+                unit="number",
+            ),
+            Panel(
+                title="Dead letters",
+                text="Webhooks that were given up, and can be sent again.",
+                kind="most",
+                metric=m.DEAD_LETTERS.name,
+                unit="number",
+            ),
         ),
     ),
     Section(
@@ -294,6 +316,8 @@ def promql(panel: Panel, more: str = "") -> Iterator[tuple[str, str]]:
             yield _sum(f"rate({series}[{INTERVAL}])", by), legend or panel.title
         case "value":
             yield _sum(series, by), legend or panel.title
+        case "most":
+            yield _sum(series, by, "max"), legend or panel.title
         case "age":
             yield f"time() - {_sum(series, by, 'min')}", legend or panel.title
         case "mean":

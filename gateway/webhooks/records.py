@@ -104,3 +104,17 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     attempts: int
     created: float
     died: float
+
+
+class WebhookCounts(Struct, frozen=True, kw_only=True):
+    """How many webhooks of a state, and dead letters, a deployment has."""
+
+    active: int = 0
+    paused: int = 0
+    needs_auth: int = 0
+    dead_letters: int = 0
+
+    @property
+    def by_state(self) -> Mapping[str, int]:
+        """Webhooks by their state."""
+        return {"active": self.active, "paused": self.paused, "needs_auth": self.needs_auth}

@@ -47,12 +47,14 @@ from gateway.runtime.served_api import ServedApi
 from gateway.store.polling import CLOSING
 
 from .outgoing import Outgoing, message_of
-from .records import DeadLetter, Pending, State, Subscription
+from .records import DeadLetter, Pending, State, Subscription, WebhookCounts
 from .sending import GONE, status_text
 from .subscription_store import SubscriptionStore, error_json
 
 POLL = 1.0
 """Seconds between two looks for what is due."""
+COUNTING = 15.0
+"""Seconds between two counts for the metrics."""
 CLEANING = 3_600.0
 """Seconds between two looks for dead letters that are too old."""
 PAUSES = (5.0, 30.0, 120.0, 600.0, 1_800.0, 3_600.0)
@@ -108,6 +110,8 @@ class WebhookRunner:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._claiming: asyncio.Future[Sequence[Subscription]] | None = None
         self._wake = asyncio.Event()
+        self.counts = WebhookCounts()
+        """Those of the deployment, some seconds old."""
         self._is_leaving = self._has_successor = False
         self._has_failed = False
 
@@ -159,6 +163,7 @@ class WebhookRunner:
         tasks: list[asyncio.Future[None]] = [
             asyncio.ensure_future(self._every(POLL, self._poll, self._wake)),
             asyncio.ensure_future(self._every(self._store.options.lease / 3, self._renew)),
+            asyncio.ensure_future(self._every(COUNTING, self._count)),
             asyncio.ensure_future(self._every(CLEANING, self._store.expire)),
         ]
         try:
@@ -212,6 +217,9 @@ class WebhookRunner:
             task = asyncio.create_task(self._run(subscription))
             self._running[subscription.id] = task
         self._claiming = None
+
+    async def _count(self) -> None:
+        self.counts = await self._store.count()
 
     async def _renew(self) -> None:
         """Renew the leases; forget the callers of subscriptions that others have, or nobody."""

@@ -23,7 +23,16 @@ from gateway.store.opening import has_store, open_database, store_exists
 from gateway.store.secret_key import open_sealer
 
 from .errors import TooManyWebhooks, WebhooksUnavailable
-from .records import DeadLetter, NewSubscription, Pending, SigningKey, State, Subscription, Target
+from .records import (
+    DeadLetter,
+    NewSubscription,
+    Pending,
+    SigningKey,
+    State,
+    Subscription,
+    Target,
+    WebhookCounts,
+)
 
 if TYPE_CHECKING:  # they import SQLAlchemy and cryptography, which take 0.5 s
     from gateway.storage.sealing import Sealer
@@ -282,6 +291,16 @@ class SubscriptionStore:
     async def count_letters(self) -> Mapping[str, int]:
         """Return how many dead letters each subscription has."""
         return await self._call(lambda: self._open()[0].count_letters())  # noqa: PLW0108 - it opens the store
+
+    async def count(self) -> WebhookCounts:
+        """Return how many webhooks of a state, and dead letters, there are."""
+        states, letters = await self._call(lambda: self._open()[0].count())  # noqa: PLW0108 - it opens the store
+        return WebhookCounts(
+            active=states.get("ACTIVE", 0),
+            paused=states.get("PAUSED", 0),
+            needs_auth=states.get("NEEDS_AUTH", 0),
+            dead_letters=letters,
+        )
 
     async def remove_letter(self, letter: str) -> bool:
         """Forget a dead letter; return whether it was there."""

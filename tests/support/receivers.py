@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from gateway.http.webhook_operations import describe
+from gateway.webhooks.records import WebhookCounts
 from gateway.webhooks.service import Webhooks
 from tests.support.described_api import check_described
 from tests.support.hooked import Hooked, hooked
@@ -66,6 +67,13 @@ class Receiver:
         assert runner is not None
         await until(lambda: len(self.requests) >= least and not runner._running, 15.0)
         return self.messages
+
+    async def counts(self) -> WebhookCounts:
+        """Return what the metrics show after the next count."""
+        runner = self.webhooks._runner
+        assert runner is not None
+        await runner._count()
+        return runner.counts
 
     async def create(self, status: int = 201, **body: Any) -> dict[str, Any]:
         new = {"set": "CustomersV3", "url": TARGET, "companies": ["usmf"], **body}

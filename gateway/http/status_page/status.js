@@ -64,13 +64,14 @@ export function quantile(share, buckets) {
 /** Return the lines of a panel at a moment: name → value. */
 export function evaluate(panel, now, before, seconds, time) {
   const { metric, by, where, part, kind } = panel;
-  if (kind === "value" || kind === "age") {
+  if (kind === "value" || kind === "most" || kind === "age") {
     const lines = new Map();
     for (const { labels, value } of now.get(metric) ?? []) {
       if (!matches(labels, where)) continue;
       const line = lineOf(labels, by);
-      const earlier = lines.get(line);
-      lines.set(line, kind === "age" ? Math.max(earlier ?? 0, time - value) : (earlier ?? 0) + value);
+      const earlier = lines.get(line) ?? 0;
+      if (kind === "value") lines.set(line, earlier + value);
+      else lines.set(line, Math.max(earlier, kind === "age" ? time - value : value));
     }
     return lines;
   }

@@ -247,6 +247,7 @@ FROM_STATE = {
     *(catalog.UPSTREAM_LIMIT, catalog.UPSTREAM_ACTIVE, catalog.UPSTREAM_WAITING),
     *(catalog.UPSTREAM_PAUSE, catalog.ENTITY_SETS, catalog.TYPES, catalog.WATCHES),
     *(catalog.CONNECTIONS, catalog.CACHED_ANSWERS, catalog.CACHED_BYTES, catalog.ENVIRONMENTS),
+    *(catalog.WEBHOOK_RECEIVERS, catalog.DEAD_LETTERS),
     *(catalog.JOBS_HELD, catalog.INFO, catalog.RUNNING, catalog.WAITING_BYTES),
     *(catalog.LOOP_LAG, catalog.WORKERS, catalog.WORKER_UP, catalog.MEMORY_LIMIT),
 }

@@ -12,6 +12,7 @@ from gateway.config.settings import Settings
 from gateway.events.environments import WebhookAbandoned, WebhookFailed
 from gateway.events.webhooks import WebhookPaused
 from gateway.webhooks.errors import WebhooksUnavailable
+from gateway.webhooks.records import WebhookCounts
 from gateway.webhooks.service import GRACE
 from gateway.webhooks.subscription_store import SubscriptionStore
 from tests.support.hooked import CREDIT
@@ -108,6 +109,7 @@ async def test_failures_are_repeated_in_order_and_become_dead_letters(here: Rece
 
     shown = await here.get(one["links"]["self"])
     assert (shown["state"], shown["deadLetters"], shown["sequence"]) == ("ACTIVE", 1, 1)
+    assert await here.counts() == WebhookCounts(active=1, dead_letters=1)
     assert shown["failingSince"] is not None
     assert "500" in shown["error"]["message"]
     events = here.here.events

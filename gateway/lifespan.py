@@ -40,6 +40,7 @@ from gateway.environments.registry import Environment, Registry
 from gateway.errors import SettingsError, StoreUnavailable
 from gateway.hooks.receiving import Elsewhere, Hooks, Reported
 from gateway.hooks.secrets import open_hook_secrets
+from gateway.hooks.worker_reports import WorkerReports
 from gateway.http.loop_watch import LoopWatch
 from gateway.http.request_audit import auditing
 from gateway.http.running_operations import RunningOperations
@@ -344,10 +345,13 @@ class Lifespan:
     async def _hooks(self, app: Starlette, replicas: Replicas | None) -> AsyncIterator[None]:
         """Take what environments report."""
         webhooks: Webhooks = app.state.webhooks
+        workers: WorkerReports | None = None
 
         async def spread(name: str, reported: Reported) -> None:
             if replicas is not None:
                 replicas.tell_report(name, reported.names, reported.entities, reported.at)
+            elif workers is not None:
+                workers.tell(name, reported)
             with suppress(StoreUnavailable):
                 # The next poll finds the change.
                 await webhooks.wake("" if name == OWN else name, reported.names, reported.at)
@@ -373,11 +377,15 @@ class Lifespan:
                 hooks.hear(notice.environment, told)
 
             replicas.share_reports(hear, hooks.logged)
+        elif self.workers > 1:
+            workers = WorkerReports.open(hooks.hear)
         app.state.hooks = hooks
         try:
             yield
         finally:
             del app.state.hooks
+            if workers is not None:
+                workers.close()
             await hooks.close()
 
     @asynccontextmanager

@@ -364,6 +364,7 @@ CALLBACKS = {
     "gateway.cli.hangup": "installs a handler in the event loop",
     "gateway.cost.metering": "reads whether the task that reports a request is being cancelled",
     "gateway.http.loop_watch": "looks by a timer of the event loop",
+    "gateway.hooks.worker_reports": "reads a socket when the event loop says that it can",
     "gateway.http.request_audit": "records counts by a timer of the event loop",
     "gateway.odata.retry": "names the function that others await",
     "gateway.process.time_limit": "ends a task by a timer of the event loop",

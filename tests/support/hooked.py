@@ -45,6 +45,8 @@ class Hooked:
     events: list[Event]
     sandbox: Starlette
     secret: str
+    workers: int = 1
+    """Processes of one machine, which have no shared state."""
     reports: list[httpx.Response] = field(default_factory=list)
 
     def path(self, secret: str | None = None, environment: str = "default") -> str:
@@ -78,7 +80,7 @@ class Hooked:
     async def replica(self) -> AsyncIterator[Hooked]:
         """Yield another process of the deployment."""
         settings = self.app.state.environment.live.gateway.settings
-        async with _serving(settings, self.sandbox, self.secret) as other:
+        async with _serving(settings, self.sandbox, self.secret, self.workers) as other:
             yield other
 
     @property
@@ -109,7 +111,7 @@ def secret_in(settings: Settings, *, grace: float | None = None, at: float = 0.0
 
 
 @asynccontextmanager
-async def hooked(folder: Path, **more: Any) -> AsyncIterator[Hooked]:
+async def hooked(folder: Path, *, workers: int = 1, **more: Any) -> AsyncIterator[Hooked]:
     """Yield a gateway whose sandbox reports each write, in a thread of its own."""
     settings = Settings.model_validate({**ALONE, "data_dir": folder, **more})
     secret, loop = secret_in(settings, grace=600.0, at=time.time()), asyncio.get_running_loop()
@@ -125,22 +127,25 @@ async def hooked(folder: Path, **more: Any) -> AsyncIterator[Hooked]:
     sandbox = create_sandbox(
         SandboxSettings(events=f"http://localhost/hooks/default/{secret}", post=post)
     )
-    async with _serving(settings, sandbox, secret) as here:
+    async with _serving(settings, sandbox, secret, workers) as here:
         opened.append(here)
         yield here
 
 
 @asynccontextmanager
-async def _serving(settings: Settings, sandbox: Starlette, secret: str) -> AsyncIterator[Hooked]:
+async def _serving(
+    settings: Settings, sandbox: Starlette, secret: str, workers: int
+) -> AsyncIterator[Hooked]:
     events: list[Event] = []
     app = create_app(
         settings,
         transport=httpx.ASGITransport(sandbox),
         observe=tee(raise_defects, events.append),
+        workers=workers,
     )
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=transport, base_url="http://localhost") as http,
     ):
-        yield Hooked(app, http, events, sandbox, secret)
+        yield Hooked(app, http, events, sandbox, secret, workers)

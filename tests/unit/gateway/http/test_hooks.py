@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import socket
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from gateway.config.settings import Settings
+from gateway.hooks.receiving import Reported
+from gateway.hooks.worker_reports import WorkerReports
 from tests.support.hooked import CREDIT, Hooked, hooked, secret_in
 from tests.support.manual_clock import until
 from tests.support.redis_server import RedisServer
@@ -219,3 +224,45 @@ async def test_all_replicas_are_told(tmp_path: Path, redis: RedisServer) -> None
         polls = one.polls + other.polls
         await asyncio.sleep(0.2)
         assert one.polls + other.polls == polls
+
+
+async def test_all_workers_of_a_machine_are_told(tmp_path: Path) -> None:
+    """Without a shared state: each polls what it watches."""
+    rows = 'subscription { entityChanged(set: "CustomerGroups", companies: ["usmf"]) { kind } }'
+    async with (
+        hooked(tmp_path, workers=2) as one,
+        one.replica() as other,
+        other.following(rows) as watched,
+    ):
+        await until(lambda: other.polls)
+        await one.ask(DESCRIPTION, text="for both workers")
+        assert (await watched.next())["entityChanged"] == {"kind": "UPDATED"}
+
+
+async def test_workers_that_are_gone_or_talk_nonsense_stop_nobody(tmp_path: Path) -> None:
+    heard: list[tuple[str, Reported]] = []
+    first = WorkerReports(tmp_path / "own", lambda *one: heard.append(one))
+    second = WorkerReports(tmp_path / "own", lambda *one: heard.append(one))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as killed:
+        killed.bind(str(tmp_path / "own" / "killed.sock"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stranger:
+        stranger.sendto(b"nonsense", str(second._own))
+    reported = Reported(names=frozenset({"Customers"}), at=1.0)
+
+    first.tell("acme", reported)
+    first.tell("acme", Reported(names=frozenset({"x" * 1_000_000}), at=1.0))
+    await until(lambda: heard)
+    first.close()
+    second.close()
+
+    assert heard == [("acme", reported)]
+    assert not (tmp_path / "own").exists()
+
+
+async def test_a_folder_of_somebody_else_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / f"d365-graphql-{os.getuid()}-{os.getppid()}").symlink_to(tmp_path)
+
+    assert WorkerReports.open(lambda *_: None) is None

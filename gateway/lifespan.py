@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
     AsyncExitStack,
     asynccontextmanager,
-    contextmanager,
     nullcontext,
     suppress,
 )
@@ -71,7 +70,7 @@ from gateway.store.polling import StorePoller
 from gateway.telemetry import catalog
 from gateway.telemetry.clock_watch import watching_clock
 from gateway.telemetry.event_counters import EventCounters
-from gateway.telemetry.gauges import measuring_process, showing, showing_states
+from gateway.telemetry.gauges import measuring_process, showing, showing_webhooks
 from gateway.telemetry.measurements import Measurements
 from gateway.telemetry.metric import Metric
 from gateway.telemetry.tracing import Tracing
@@ -321,25 +320,12 @@ class Lifespan:
         )
         app.state.webhooks = Webhooks(store, runner, outgoing)
         async with runner.running():
-            with self._counted(runner):
+            measurements = None if self.metrics is None else self.metrics.measurements
+            with showing_webhooks(measurements, lambda: runner.counts):
                 try:
                     yield
                 finally:
                     del app.state.webhooks
-
-    @contextmanager
-    def _counted(self, runner: WebhookRunner) -> Iterator[None]:
-        """Show how many webhooks there are until the end of the block."""
-        if self.metrics is None:
-            yield
-            return
-        measurements = self.metrics.measurements
-        letters = {catalog.DEAD_LETTERS: lambda: runner.counts.dead_letters}
-        with (
-            showing(measurements, letters),
-            showing_states(measurements, catalog.WEBHOOK_RECEIVERS, lambda: runner.counts.by_state),
-        ):
-            yield
 
     @asynccontextmanager
     async def _hooks(self, app: Starlette, replicas: Replicas | None) -> AsyncIterator[None]:

@@ -10,6 +10,7 @@ import asyncio
 import platform
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from typing import Protocol
 
 from gateway.config.version import gateway_version
 from gateway.process.memory_limit import memory_limit
@@ -39,15 +40,34 @@ def showing(
         end()
 
 
+class WebhookCounts(Protocol):
+    """How many webhooks, and dead letters, a deployment has."""
+
+    @property
+    def by_state(self) -> Mapping[str, int]:
+        """Webhooks by their state."""
+        ...
+
+    @property
+    def dead_letters(self) -> int:
+        """Those that were given up."""
+        ...
+
+
 @contextmanager
-def showing_states(
-    measurements: Measurements, metric: Metric, states: Callable[[], Mapping[str, float]]
+def showing_webhooks(
+    measurements: Measurements | None, counts: Callable[[], WebhookCounts]
 ) -> Iterator[None]:
-    """Show numbers by state as a gauge with that label until the end of the block."""
+    """Show the webhooks of the deployment until the end of the block, if anything is measured."""
+    if measurements is None:
+        yield
+        return
 
     def read(all_: Measurements) -> None:
-        for state, number in states().items():
-            all_.set(metric, number, state)
+        current = counts()
+        all_.set(m.DEAD_LETTERS, current.dead_letters)
+        for state, number in current.by_state.items():
+            all_.set(m.WEBHOOK_RECEIVERS, number, state)
 
     end = measurements.before_reading(read)
     try:

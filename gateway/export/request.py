@@ -31,6 +31,8 @@ ENDINGS: Mapping[Format, str] = {
     "arrow": "arrows",
 }
 """Endings of files."""
+_FILES_A_PAGE = 10
+"""Rows of a page if they hold files: a page is in memory, and files may have many megabytes."""
 PARAMETERS = ("where", "fields", "format", "companies", "formulas", "trailer")
 
 
@@ -156,7 +158,10 @@ def prepare(gateway: Gateway, source: ListSource, request: ExportRequest) -> Exp
     """Return an export over the API of a gateway. Raises BadArgument, Forbidden."""
     schema, name = gateway.schema, source.root.name
     selection = source.select(schema, request.fields)
-    variables: dict[str, Any] = {"first": gateway.settings.max_page_size}
+    first = gateway.settings.max_page_size
+    if any(column.field.type_name == "Base64" for column in selection.columns):
+        first = min(first, _FILES_A_PAGE)
+    variables: dict[str, Any] = {"first": first}
     where_type = None
     if request.where is not None:
         variables["where"] = read_where(request.where)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import csv
 import gzip
 import io
@@ -154,6 +155,16 @@ async def test_lists_of_unified_objects_are_json(served: Served) -> None:
     header, *rows = csv.reader(io.StringIO(response.text))
     assert header == ["userId", "emails"]
     assert json.loads(dict(rows)["user01"])[0].keys() == {"value"}
+
+
+async def test_files_are_read_in_small_pages(served: Served) -> None:
+    served.events.clear()
+    response = await get(served, "/export/accounting.attachments?fields=fileName,content")
+    sent = [str(e.url) for e in served.events if isinstance(e, RequestSent)]
+    rows = [json.loads(line) for line in response.text.splitlines()]
+
+    assert base64.b64decode(rows[0]["content"]).startswith(b"%PDF")
+    assert len(sent) == -(-len(rows) // 10) > 1
 
 
 async def test_a_unified_list_is_exported_whole_by_default(served: Served) -> None:

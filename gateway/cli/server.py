@@ -24,7 +24,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from multiprocessing import parent_process
+from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
+from pickle import UnpicklingError
 from typing import cast
 
 import uvicorn
@@ -206,6 +208,20 @@ class WorkerProcess(Process):
             target=subprocess_started, kwargs={**options, "stdin_fileno": None}
         )
         self.process = cast("SpawnProcess", process)
+
+    def ping(self, timeout: float = 5) -> bool:
+        """Return whether the worker answers a health check in time.
+
+        One that dies meanwhile is not waited for: this process has both ends of the pipe, which therefore does not say
+        that the other one is gone.
+        """
+        running = self.process
+        try:
+            self.parent_conn.send(b"ping")
+            wait([self.parent_conn, running.sentinel], timeout)
+            return self.parent_conn.poll() and self.parent_conn.recv() is not None
+        except (OSError, EOFError, UnpicklingError):
+            return False
 
     def always_pong(self) -> None:
         """Answer health checks until nobody makes them any more, and stop then."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
-from threading import Event, Thread
+from threading import Event, Thread, Timer
+from types import SimpleNamespace
+from typing import Any
 
 import uvicorn
 
@@ -51,3 +54,17 @@ def test_health_checks_are_about_the_server_that_runs() -> None:
     (server,) = servers
     server.stop.set()
     thread.join(PATIENCE)
+
+
+def test_a_worker_that_dies_during_a_check_is_not_waited_for() -> None:
+    worker: Any = WorkerProcess(uvicorn.Config("", log_config=None), [])
+    sentinel, alive = os.pipe()
+    worker.process = SimpleNamespace(is_alive=lambda: True, sentinel=sentinel)
+    death = Timer(0.05, os.close, [alive])
+    death.start()
+    started = time.monotonic()
+
+    assert not worker.is_alive(timeout=3)
+    assert time.monotonic() - started < 2
+    death.join()
+    os.close(sentinel)

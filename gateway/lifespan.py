@@ -434,6 +434,12 @@ def take_over(old: Starlette, new: Starlette) -> None:
     old.state.jobs.hand_over(new.state.jobs)
 
 
+def longest_of_open(app: Starlette) -> float:
+    """Return the most seconds that an operation may take in any environment that is open."""
+    opened = _environments_of(app)
+    return max(each.live.gateway.settings.operation_timeout for each in opened)
+
+
 def leave(app: Starlette) -> None:
     """Let others go on with what an application does in the background, which ends soon."""
     state = app.state

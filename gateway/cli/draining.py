@@ -34,6 +34,8 @@ class ShutdownSteps:
     """To send the remaining responses."""
     spread: float = 3.0
     """Longest time over which streams are ended."""
+    may_grow: bool = False
+    """Whether ``grace`` is at least the time of an operation, also in environments that the settings do not declare."""
 
 
 def steps_of(settings: Settings) -> ShutdownSteps:
@@ -42,8 +44,20 @@ def steps_of(settings: Settings) -> ShutdownSteps:
     drain = options.drain
     if drain is None:
         drain = 0.0 if is_loopback(settings.host) else DRAIN
-    grace = settings.operation_timeout if options.grace is None else options.grace
-    return ShutdownSteps(drain=drain, grace=grace, spread=options.spread)
+    grace = longest_operation(settings) if options.grace is None else options.grace
+    return ShutdownSteps(
+        drain=drain, grace=grace, spread=options.spread, may_grow=options.grace is None
+    )
+
+
+def longest_operation(settings: Settings) -> float:
+    """Return the most seconds that an operation may take, of all environments and profiles that settings declare."""
+    declared = (*settings.environments.values(), *settings.profiles.values())
+    return max(
+        settings.operation_timeout,
+        0.0,
+        *(getattr(each, "operation_timeout", None) or 0.0 for each in declared),
+    )
 
 
 def longest_end(settings: Settings) -> float:

@@ -22,6 +22,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from multiprocessing import parent_process
 from multiprocessing.connection import wait
@@ -36,7 +37,7 @@ from gateway.config.setting_changes import SettingsAttempt
 from gateway.config.settings import Settings
 from gateway.events import Observer, Stopped, Stopping, WorkerReplaced, log_event
 from gateway.http.admin_app import WorkerState
-from gateway.lifespan import leave
+from gateway.lifespan import leave, longest_of_open
 from gateway.logs import is_json, log_uncaught
 from gateway.shutdown import Shutdown, begin_stop
 
@@ -82,6 +83,7 @@ class GracefulServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop in the steps of the module's docstring."""
+        self._steps = self._grown()
         began, steps = time.monotonic(), self._steps
         begin_stop(self.config.loaded_app)
         self._leave()
@@ -154,6 +156,13 @@ class GracefulServer(uvicorn.Server):
         for connection in left:
             connection.transport.abort()
         return len(left)
+
+    def _grown(self) -> ShutdownSteps:
+        """Return the steps, with time for the operations of all environments that are open."""
+        app, steps = self.config.loaded_app, self._steps
+        if not steps.may_grow or self._writes() is None or not isinstance(app, Starlette):
+            return steps
+        return replace(steps, grace=max(steps.grace, longest_of_open(app)))
 
     def _leave(self) -> None:
         """Let other processes go on with the jobs, from their next checkpoint."""

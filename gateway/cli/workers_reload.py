@@ -32,7 +32,10 @@ Question = tuple[Reason, Settings]
 class Reloadable(Protocol):
     """A worker, as the process that watches it knows it."""
 
-    settings: WorkerPipe[Question, SettingsAttempt]
+    @property
+    def settings(self) -> WorkerPipe[Question, SettingsAttempt]:
+        """Where it takes other settings."""
+        ...
 
     def terminate(self) -> None:
         """Let it end, so that it is replaced."""

@@ -19,8 +19,8 @@ class ShutdownOptions(BaseModel):
     grace: float | None = Field(
         default=None,
         ge=0,
-        description="Seconds for which running operations may go on after that. Not set: operation_timeout. Kill the"
-        " process no earlier than drain + grace + 8 seconds after SIGTERM.",
+        description="Seconds for which running operations may go on after that. Not set: the longest operation_timeout,"
+        " of all environments and profiles. Kill the process no earlier than drain + grace + 8 seconds after SIGTERM.",
     )
     spread: float = Field(
         default=3.0,

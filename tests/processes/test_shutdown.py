@@ -7,16 +7,19 @@ import json
 import signal
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import httpx
 import pytest
 import uvicorn
 from starlette.applications import Starlette
 
+from gateway import lifespan
 from gateway.app import create_app
 from gateway.cli import bounded_http as protocol
 from gateway.cli.bounded_http import BoundedProtocol
@@ -27,6 +30,8 @@ from gateway.config.shutdown_models import ShutdownOptions
 from gateway.events import RequestRetried
 from gateway.http.admin_app import until_stopping
 from gateway.shutdown import is_stopping
+from tests.support.changing_metadata import build_here
+from tests.support.environments import settings_of
 from tests.support.held import GROUP, Held, at, world
 from tests.support.manual_clock import until
 from tests.support.observers import raise_defects
@@ -114,20 +119,26 @@ class Served:
     def port(self) -> int:
         return int(self.listener.getsockname()[1])
 
-    def post(self, query: str, **headers: str) -> asyncio.Task[httpx.Response]:
+    def post(
+        self, query: str, path: str = "/graphql", **headers: str
+    ) -> asyncio.Task[httpx.Response]:
         async def answer() -> httpx.Response:
             async with httpx.AsyncClient(timeout=PATIENCE) as http:
-                url = f"http://127.0.0.1:{self.port}/graphql"
+                url = f"http://127.0.0.1:{self.port}{path}"
                 return await http.post(url, json={"query": query}, headers=headers)
 
         return asyncio.ensure_future(answer())
 
 
 @asynccontextmanager
-async def serving(steps: ShutdownSteps = UNHURRIED) -> AsyncIterator[Served]:
+async def serving(
+    steps: ShutdownSteps = UNHURRIED, environments: Mapping[str, Any] = MappingProxyType({})
+) -> AsyncIterator[Served]:
     upstream = Held()
-    settings = Settings(cache_dir=None, language=None, concurrency=1)
-    app = create_app(settings, transport=upstream, observe=raise_defects)
+    settings = Settings.model_validate(
+        {"cache_dir": None, "language": None, "concurrency": 1, "environments": environments}
+    )
+    app = create_app(settings, transport=upstream, observe=raise_defects, build_model=build_here)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(
             app, http=BoundedProtocol, lifespan="off", log_config=None, proxy_headers=False
@@ -145,12 +156,20 @@ async def serving(steps: ShutdownSteps = UNHURRIED) -> AsyncIterator[Served]:
                 await asyncio.wait_for(serve, PATIENCE)
 
 
-async def test_running_writes_are_answered_in_json_before_the_end() -> None:
-    async with serving(QUICK) as here:
+@pytest.mark.parametrize("path", ["/graphql", "/e/acme/graphql"])
+async def test_running_writes_are_answered_in_json_before_the_end(path: str) -> None:
+    acme = {"url": "https://acme.example/data", "auth": "none", "dialect": "finops"}
+    async with serving(QUICK, {"acme": acme} if path.startswith("/e/") else {}) as here:
+        state = here.app.state
+        if path.startswith("/e/"):
+            assert (await here.post(ROWS, path)).status_code == 200
         here.upstream.holds = is_write
-        asked = [here.post(f"mutation {{ a: {GROUP % f'T{n}'} }}") for n in range(8)]
-        client = here.app.state.live.gateway.client
+        here.upstream.asked.clear()
+        asked = [here.post(f"mutation {{ a: {GROUP % f'T{n}'} }}", path) for n in range(8)]
+        named = state.environments.find("acme") if state.environments else state.environment
+        client = named.live.gateway.client
         await until(lambda: here.upstream.holding.is_set() and len(client.unfinished) == 8)
+        assert state.shutdown.is_awaited
         here.server.should_exit = True
         answers = [response.json() for response in await asyncio.gather(*asked)]
 
@@ -208,12 +227,34 @@ async def test_a_gateway_that_drains_serves_but_is_not_ready() -> None:
         (Settings(), (0.0, 120.0)),
         (Settings(host="0.0.0.0", operation_timeout=30), (5.0, 30.0)),
         (Settings(shutdown=ShutdownOptions(drain=2, grace=7)), (2.0, 7.0)),
+        (settings_of(environments={"a": {"operation_timeout": 300}}), (0.0, 300.0)),
+        (settings_of(profiles={"p": {"sets": ["*"], "operation_timeout": 400}}), (0.0, 400.0)),
     ],
-    ids=["loopback", "for others", "as set"],
+    ids=["loopback", "for others", "as set", "an environment", "a profile"],
 )
 def test_steps_come_from_the_settings(settings: Settings, expected: tuple[float, float]) -> None:
     steps = steps_of(settings)
     assert (steps.drain, steps.grace) == expected
+
+
+async def test_the_end_waits_for_environments_and_jobs() -> None:
+    """Those of the store are not declared, and a job that runs goes on elsewhere from its next checkpoint."""
+
+    class Jobs:
+        held = 1
+
+        def hand_over(self) -> None:
+            asyncio.get_running_loop().call_later(0.2, setattr, self, "held", 0)
+
+    async with serving(ShutdownSteps(grace=1.0, may_grow=True)) as here:
+        (environment,) = lifespan._environments_of(here.app)
+        longest = environment.live.gateway.settings.operation_timeout
+        jobs = here.app.state.jobs = Jobs()
+        began = asyncio.get_running_loop().time()
+        await here.server.shutdown([here.listener])
+        assert asyncio.get_running_loop().time() - began >= 0.2
+        assert jobs.held == 0
+        assert here.server._steps.grace == longest > 1.0
 
 
 def test_streams_end_one_after_the_other() -> None:

@@ -40,7 +40,9 @@ export interface Place {
 export async function* stock(gateway: Client, items: readonly string[], signal?: AbortSignal): AsyncGenerator<Place[]> {
   const places = new Map<string, Place>();
   const options = signal ? { signal } : {};
+  let news = true; // the first answer is shown in any case
   for await (const { upserts, deletes, hasMore, resyncRequired } of gateway.follow(Stock, { items }, options)) {
+    news ||= resyncRequired || upserts.length + deletes.length > 0;
     if (resyncRequired) places.clear(); // all of them come again
     for (const { id, node } of upserts) {
       if (node?.__typename !== "WarehouseOnHandV2") continue;
@@ -55,7 +57,9 @@ export async function* stock(gateway: Client, items: readonly string[], signal?:
       });
     }
     for (const { id } of deletes) places.delete(id);
-    if (!hasMore) yield [...places.values()];
+    if (hasMore || !news) continue;
+    news = false;
+    yield [...places.values()];
   }
 }
 

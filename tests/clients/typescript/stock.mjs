@@ -12,7 +12,7 @@ const SELL = `mutation Sell($item: String!) {
 }`;
 const client = createClient({ url, companies: "usmf" });
 const shown = [];
-for await (const places of stock(client, [item], AbortSignal.timeout(60_000))) {
+for await (const places of stock(client, [item], AbortSignal.timeout(100_000))) {
   shown.push(places);
   if (shown.length === 2) break;
   const { createSalesOrderHeaderV2 } = await client.mutate(SELL, { item });

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from graphql import GraphQLError
 from msgspec.structs import replace
@@ -24,6 +24,7 @@ from gateway.execution.key_chunks import columns_of
 from gateway.execution.trace import Trace
 from gateway.odata.upstream import ReadUpstream
 from gateway.operations.global_ids import node_ids
+from gateway.operations.prepared_operation import ANSWERED_APART
 from gateway.planning.plan import FailedRoot, ListRoot
 from gateway.planning.twins import find_twin
 from gateway.request import Answer, FeedOutline, GraphQLRequest, PlannedQuery
@@ -49,6 +50,20 @@ _VARIABLE = re.compile(r"Variable '\$(where|first|after)_+'")
 """How graphql-core names the arguments of the reads."""
 
 
+class OtherField(Protocol):
+    """Answers a root field by operations of its own."""
+
+    def outline(self, query: PlannedQuery, key: str, arguments: Mapping[str, Any]) -> FeedOutline:
+        """Return what is read first. Raises GatewayError, OperationRefused."""
+        ...
+
+    async def answer(
+        self, query: PlannedQuery, key: str, nodes: Nodes, arguments: Mapping[str, Any], ask: Ask
+    ) -> Answer:
+        """Answer the field. Raises GatewayError."""
+        ...
+
+
 class ChangeFeeds:
     """The feeds of one schema: what the engine runs for ``changes``."""
 
@@ -69,6 +84,8 @@ class ChangeFeeds:
         self._max_page = settings.max_page_size
         self.now = now
         """The time in seconds since the epoch."""
+        self.others: dict[str, OtherField] = {}
+        """What answers other root fields that read by operations of their own, by name."""
 
     async def answer(self, query: PlannedQuery, deadline: Deadline, trace: Trace | None) -> Answer:
         """Answer a query whose root fields are ``changes`` and perhaps others."""
@@ -80,7 +97,12 @@ class ChangeFeeds:
 
         own, rest = _root_fields(query)
         answers = await asyncio.gather(
-            *(self._field(query, key, of, ask, deadline) for key, of in own.items()),
+            *(
+                self._field(query, key, of, ask, deadline)
+                if of[0].name.value == CHANGES
+                else self._other(query, key, of, ask)
+                for key, of in own.items()
+            ),
             *([self._rest(query, rest, ask)] if rest else []),
         )
         return joined(answers, [key for key, _ in query.prepared.order])
@@ -93,7 +115,10 @@ class ChangeFeeds:
     def outline(self, query: PlannedQuery) -> tuple[FeedOutline, ...]:
         """Return what each field does first. Raises GatewayError, OperationRefused."""
         return tuple(
-            self._outline(query, key, nodes) for key, nodes in _root_fields(query)[0].items()
+            self._outline(query, key, nodes)
+            if nodes[0].name.value == CHANGES
+            else self._outline_other(query, key, nodes)
+            for key, nodes in _root_fields(query)[0].items()
         )
 
     def _outline(self, query: PlannedQuery, key: str, nodes: Nodes) -> FeedOutline:
@@ -141,11 +166,25 @@ class ChangeFeeds:
             reader.spent.settle(answer)
         return answer
 
+    def _outline_other(self, query: PlannedQuery, key: str, nodes: Nodes) -> FeedOutline:
+        arguments = self._arguments(query, nodes)
+        return self.others[nodes[0].name.value].outline(query, key, arguments)
+
+    async def _other(self, query: PlannedQuery, key: str, nodes: Nodes, ask: Ask) -> Answer:
+        """Answer one field that is not ``changes``. Raises nothing but CancelledError."""
+        try:
+            arguments = self._arguments(query, nodes)
+            other = self.others[nodes[0].name.value]
+            return await other.answer(query, key, nodes, arguments, ask)
+        except Exception as error:
+            return Answer(None, [{**self._engine.report(error), "path": [key]}])
+
     def _arguments(self, query: PlannedQuery, nodes: Nodes) -> Mapping[str, Any]:
         core = self._engine.schema.core
         assert core.query_type is not None
         try:
-            return coerce_arguments(core.query_type.fields[CHANGES], nodes[0], query.variables)
+            field = core.query_type.fields[nodes[0].name.value]
+            return coerce_arguments(field, nodes[0], query.variables)
         except GraphQLError as error:
             # Only a null in a nullable variable: validation finds everything else.
             raise BadArgument(error.message) from error
@@ -274,12 +313,12 @@ def _matches(entity_set: str, patterns: Sequence[str]) -> bool:
 
 
 def _root_fields(query: PlannedQuery) -> tuple[dict[str, Nodes], dict[str, Nodes]]:
-    """Return the ``changes`` fields of a query, and its others."""
+    """Return the fields of a query that are answered here, and its others."""
     operation = query.prepared.operation
     fragments = fragments_of(query.prepared.document)
     selection = Selection(operation, fragments, query.variables.coerced)
     collected = selection.fields((operation.selection_set,), frozenset(("Query",)))
-    own = {key: of for key, of in collected.items() if of[0].name.value == CHANGES}
+    own = {key: of for key, of in collected.items() if of[0].name.value in ANSWERED_APART}
     return own, {key: of for key, of in collected.items() if key not in own}
 
 

@@ -22,6 +22,7 @@ from gateway.documents.fingerprint import fingerprint_of
 from schema.catalog import Catalog
 from schema.catalog.records import RootField, RootKind
 from schema.types.changes import CHANGES
+from schema.types.combinations import COMBINATION
 from schema.unified.api import Namespace, UnifiedApi, UnifiedRoot
 from schema.unified.views import UnifiedType
 
@@ -37,6 +38,9 @@ from .shapes import (
     Shaper,
 )
 from .view_shapes import ViewShaper
+
+ANSWERED_APART = frozenset({CHANGES, COMBINATION})
+"""Root fields that are answered by operations of their own."""
 
 
 class RootShape(Struct, frozen=True, eq=False, kw_only=True):
@@ -104,7 +108,7 @@ class Prepared(Struct, frozen=True, eq=False, kw_only=True):
     models: Mapping[str, ModelShape] = field(default_factory=dict)
     """Response key of the root field of a unified model → the answer below it."""
     has_changes: bool = False
-    """Whether a root field is ``changes``."""
+    """Whether a root field is ``changes``, or another one that is answered by operations of its own."""
     is_mixed: bool = False
     """Whether some root fields are not generated."""
     row_types: RowTypes
@@ -195,7 +199,7 @@ def prepare(  # noqa: PLR0913 - the parts of an operation
         roots=tuple(shapes),
         models=models,
         order=tuple((key, nodes[0].name.value) for key, nodes in collected.items()),
-        has_changes=any(nodes[0].name.value == CHANGES for nodes in collected.values()),
+        has_changes=any(nodes[0].name.value in ANSWERED_APART for nodes in collected.values()),
         is_mixed=len(shapes) + len(models)
         != sum(nodes[0].name.value != TYPENAME for nodes in collected.values())
         + sum(model.size for model in models.values()),

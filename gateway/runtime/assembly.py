@@ -61,6 +61,7 @@ from gateway.odata.environment_users import EnvironmentUsers
 from gateway.planning.company_limit import CompanyLimit
 from gateway.planning.row_bounds import ViewRules
 from gateway.planning.row_rules import check_row_rules
+from gateway.unified.account_combinations import AccountCombinations
 from gateway.writes.audit_trail import WriteAudit
 from gateway.writes.idempotent import IdempotentWrites
 from gateway.writes.presets import preset_problems
@@ -69,6 +70,7 @@ from schema.model.relations import Relation
 from schema.policy.records import Policy
 from schema.policy.view import RoleView
 from schema.types.build import ODataSchema
+from schema.types.combinations import COMBINATION
 
 from .early_refusal import EarlyRefusal
 from .execution_limits import execution_settings
@@ -394,7 +396,8 @@ def executable(
     if isinstance(client.costs, Costs):
         engine.gate = EarlyRefusal(client, cost_gate(client.costs, settings, engine, observe))
     if isinstance(client.sweeps, SweepBook):
-        engine.changes = ChangeFeeds(engine, settings, client, client.sweeps)
+        feeds = engine.changes = ChangeFeeds(engine, settings, client, client.sweeps)
+        feeds.others[COMBINATION] = AccountCombinations(engine)
     return schema, engine
 
 

@@ -22,6 +22,7 @@ RESERVED_TYPES = (
     *("Changes", "ChangedRow", "RemovedRow", "RemovalReason", "ChangeSource", "ChangeGuarantee"),
     *("Aggregate", "AggregateGroup", "AggregateFunction", "AggregateHaving", "AggregateOrder"),
     *PARTS_TYPES,
+    *("AccountCombination", "AccountCombinationReason"),
     *("_Any", "_Entity", "_Service"),
     *("String", "Int", "Float", "Boolean", "ID", *SCALARS),
 )

@@ -21,6 +21,7 @@ from functools import lru_cache
 from schema.catalog.records import RootField, TypeKind
 from schema.types.build import ODataSchema
 from schema.types.changes import CHANGES, CHANGES_TYPES
+from schema.types.combinations import COMBINATION, COMBINATION_TYPES
 from schema.types.federation import Federation
 from schema.types.subscriptions import SUBSCRIPTION_TYPES
 
@@ -82,7 +83,7 @@ class Federated(Marks):
     def shows(self, name: str) -> bool:
         """Return False for ``Node`` if the settings omit it."""
         # Subscriptions are omitted: routers offer them by other means, and they refer to Node, which may be omitted.
-        if name in SUBSCRIPTION_TYPES or name in CHANGES_TYPES:
+        if name in SUBSCRIPTION_TYPES or name in CHANGES_TYPES or name in COMBINATION_TYPES:
             return False
         if self._unified is not None and not self._unified.shows(name):
             return False
@@ -91,7 +92,7 @@ class Federated(Marks):
     def shows_field(self, owner: str, name: str) -> bool:
         """Return False for ``node`` and ``nodes`` if the settings omit them, and for ``changes``."""
         # Two gateways have two of them, and a supergraph has one.
-        if owner == "Query" and name == CHANGES:
+        if owner == "Query" and name in (CHANGES, COMBINATION):
             return False
         if self._unified is not None and not self._unified.shows_field(owner, name):
             return False

@@ -18,7 +18,7 @@ from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.types.field import StrawberryField
 
 from schema.catalog import Catalog
-from schema.catalog.display_values import DIMENSION, DIMENSION_INPUT, PARTS, PARTS_INPUT
+from schema.catalog.display_values import PARTS_TYPES
 from schema.catalog.records import RootField, RootKind, TypeEntry
 from schema.errors import NameCollisionError, SchemaError
 from schema.unified.api import Namespace, UnifiedApi
@@ -30,6 +30,12 @@ from . import scalars
 from .aggregates import FIXED_TYPES as _FIXED_BY_AGGREGATES
 from .aggregates import AggregateTypes
 from .changes import CHANGES, ChangesTypes
+from .combinations import (
+    COMBINATION,
+    COMBINATION_TYPES,
+    CombinationTypes,
+    has_combinations,
+)
 from .federation import ENTITY, SCALARS, Federation, FederationTypes, Named, chained
 from .inputs import INPUT_KINDS, InputTypes
 from .lazy import LazyFields, LazySchema, LazyTypes
@@ -148,6 +154,7 @@ class ODataSchema(strawberry.Schema):
         )
         has_subscriptions = subscriptions and catalog.has_watchable
         has_companies = catalog.abilities.company_property is not None
+        self._combinations = CombinationTypes(self._types) if has_combinations(catalog) else None
         self._changes = (
             ChangesTypes(
                 self._types,
@@ -165,12 +172,8 @@ class ODataSchema(strawberry.Schema):
             *(_FIXED_BY_SUBSCRIPTIONS if has_subscriptions else ()),
             *(() if self._changes is None else self._changes.names),
             *(_FIXED_BY_AGGREGATES if aggregates else ()),
-            *((PARTS, DIMENSION) if catalog.abilities.display_values else ()),
-            *(
-                (PARTS_INPUT, DIMENSION_INPUT)
-                if self.writes and catalog.abilities.display_values
-                else ()
-            ),
+            *(PARTS_TYPES if catalog.abilities.display_values else ()),
+            *(COMBINATION_TYPES if self._combinations else ()),
             *(() if self._federated is None else self._federated.names),
         )
         self._fixed = tuple(
@@ -266,13 +269,7 @@ class ODataSchema(strawberry.Schema):
         self.schema_converter = converter
         started_query = cast("Any", started.query_type)
         ordinary = started_query.fields if keep_started_fields else {}
-        fields: Mapping[str, Named] = self._own_roots
-        if self._federated is not None:
-            fields = self._federated.fields(self._own_roots)
-        if self._changes is not None:
-            fields = self._changes.fields(fields)
-        if self._unified is not None:
-            fields = self._unified.fields(fields)
+        fields = self._query_fields()
         for name in ordinary:
             if name in fields:
                 raise _collision(f"Query.{name}")
@@ -308,11 +305,26 @@ class ODataSchema(strawberry.Schema):
         # Strawberry finds its own schema by this attribute of graphql-core's.
         self._schema._strawberry_schema = self  # type: ignore[attr-defined]  # noqa: SLF001
 
+    def _query_fields(self) -> Mapping[str, Named]:
+        """Return the fields of ``Query`` that are generated, without a copy."""
+        fields: Mapping[str, Named] = self._own_roots
+        if self._federated is not None:
+            fields = self._federated.fields(self._own_roots)
+        if self._changes is not None:
+            fields = self._changes.fields(fields)
+        if self._combinations is not None:
+            fields = self._combinations.fields(fields)
+        if self._unified is not None:
+            fields = self._unified.fields(fields)
+        return fields
+
     def _root_field(self, record: Named) -> GeneratedField:
         if self._unified is not None and isinstance(record, Namespace):
             return self._unified.root_field(record)
         if self._changes is not None and record.name == CHANGES:
             return self._changes.field()
+        if self._combinations is not None and record.name == COMBINATION:
+            return self._combinations.field()
         if isinstance(record, RootField) and record.kind is not RootKind.ENTITIES:
             return self._objects.root_field(record)
         assert self._federated is not None
@@ -406,6 +418,8 @@ class ODataSchema(strawberry.Schema):
             fixed = self._aggregates.fixed(name)
         if fixed is None and self._parts is not None:
             fixed = self._parts.fixed(name)
+        if fixed is None and self._combinations is not None:
+            fixed = self._combinations.fixed(name)
         if fixed is None and self._unified is not None:
             fixed = self._unified.fixed(name)
         return fixed

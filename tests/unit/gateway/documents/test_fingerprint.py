@@ -102,9 +102,9 @@ def test_a_thousand_texts_with_other_literals_are_compiled_once(
 ) -> None:
     compiled = []
 
-    def counted(*given: Any) -> Any:
+    def counted(*given: Any, **options: Any) -> Any:
         compiled.append(given)
-        return prepare(*given)
+        return prepare(*given, **options)
 
     monkeypatch.setattr(module, "prepare", counted)
     made = Caches()

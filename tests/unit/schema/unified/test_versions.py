@@ -21,6 +21,8 @@ MODELS = {model.namespace: model for model in product_models()}
 
 
 def type_of(field: FieldSpec) -> str:
+    if field.part == "dimensions":
+        return "[DimensionValuePart]"
     is_list = field.many or bool(field.collect) or bool(field.highest)
     return (
         f"[{field.type}]" if is_list else f"{field.type}Connection" if field.paged else field.type

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 
 from gateway.cache.operation_reads import OperationReads
 from gateway.errors import BadArgument, Overloaded, UpstreamMalformed
@@ -87,7 +88,7 @@ class ReadRequests:
         """Return the answer to a request, which is sent once in an operation. Raises GatewayError."""
         response = self.start(request)
         # Shielded: a reader that is cancelled must not cancel the answer that others wait for.
-        return response.result() if response.done() else await asyncio.shield(response)
+        return response.result() if response.done() else await _without_cancelling(response)
 
     def start(self, request: Request) -> asyncio.Future[Response]:
         """Send a request unless the operation has sent an equal one, and return its future answer."""
@@ -203,3 +204,19 @@ def _is_over(response: asyncio.Future[Response]) -> bool:
         # Retrieved, so that asyncio does not log it as never retrieved.
         response.exception()
     return response.done()
+
+
+async def _without_cancelling(answer: asyncio.Future[Response]) -> Response:
+    """Await an answer as ``asyncio.shield`` does, with one callback instead of two."""
+    waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    answer.add_done_callback(partial(_wake, waiter))
+    await waiter
+    return answer.result()
+
+
+def _wake(waiter: asyncio.Future[None], answer: asyncio.Future[Response]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+    elif not answer.cancelled():
+        # Whoever waited was cancelled: its error is not one that nobody has looked at.
+        answer.exception()

@@ -44,6 +44,7 @@ from gateway.identity.caller import Caller
 from gateway.process.lean_imports import without_trusted_authorities
 from gateway.shutdown import Shutdown
 
+from .addressed_requests import AddressedRequests
 from .attempt import REQUEST_ID, AttemptSender
 from .batch import busy_part, is_batch
 from .decoding import OFFERED, Progress
@@ -167,6 +168,7 @@ class ODataClient:
         self._identity: str | None = None
         """A digest of the caller whose identity requests have; None: the gateway's."""
         self._own = f"{normalize_address(self.root)}/"
+        self._addressed = AddressedRequests(self._own, HEADERS)
         self._origin = origin(urlsplit(self.root))
         self._observe = observe
         self._clock = clock or Clock()
@@ -288,12 +290,14 @@ class ODataClient:
 
         A ``$batch`` of reads is repeated if one of its parts is answered with a status that allows it.
         """
-        headers = {"Accept": "application/json", **request.headers}
-        sent = Request(
-            request.method, self._own + request.url, headers, request.body, request.shown
-        )
+        try:
+            known = self._addressed.of(request)
+        except httpx.InvalidURL as error:
+            raise _too_long(self._own + request.url) from error
+        headers = {**known.headers, REQUEST_ID: next(self._ids)}
         return await self._exchange(
-            sent,
+            known.absolute,
+            LazyRequest(request.method, known.address, headers, request.body, self._timeout),
             safe=request.method in SAFE if safe is None else safe,
             outcome_part=busy_part if is_batch(request) else whole_response,
         )
@@ -312,26 +316,23 @@ class ODataClient:
         ``read_timeout`` is the longest silence in seconds.
         Raises what ``send`` raises.
         """
+        request = Request("GET", url, headers)
         return await self._exchange(
-            Request("GET", url, headers),
-            safe=True,
-            progress=progress,
-            read_timeout=read_timeout,
-            is_exempt=True,
+            request, self._lazy(request, read_timeout), safe=True, progress=progress, is_exempt=True
         )
 
     async def _exchange(
         self,
         request: Request,
+        lazy: LazyRequest,
         *,
         safe: bool,
         progress: Progress | None = None,
-        read_timeout: float | None = None,
         outcome_part: OutcomePart = whole_response,
         is_exempt: bool = False,
     ) -> Response:
         """Return an answer of the kind that was requested, or raise."""
-        lazy, way = self._lazy(request, read_timeout), self._way()
+        way = self._way()
         exchange = Exchange(
             request=lazy,
             may_repeat=retry_always if safe else retry_never,
@@ -421,10 +422,7 @@ class ODataClient:
                 request.method, normalize_address(request.url), headers, request.body, timeout
             )
         except httpx.InvalidURL as exc:
-            raise UnsupportedQuery(
-                f"The address of the request is too long: {len(request.url):,} characters.",
-                hint="Shorten the filter, or split the operation.",
-            ) from exc
+            raise _too_long(request.url) from exc
 
     def _subject(self, url: str) -> str:
         own = url.startswith(self._own)
@@ -459,6 +457,13 @@ def _network(settings: Settings) -> httpx.AsyncBaseTransport:
 
         return own_origin_transport(settings)
     return make_transport(settings)
+
+
+def _too_long(url: str) -> UnsupportedQuery:
+    return UnsupportedQuery(
+        f"The address of the request is too long: {len(url):,} characters.",
+        hint="Shorten the filter, or split the operation.",
+    )
 
 
 def _timeout(settings: Settings, read: float) -> dict[str, float | None]:

@@ -273,8 +273,8 @@ class UnifiedApi:
 
 
 def _has_texts(spec: TypeSpec) -> bool:
-    """Return whether a type has texts from a table."""
-    return any(f.type == "String" and f.values for f in spec.fields.values())
+    """Return whether a type may have texts from a table, or members of enums as texts."""
+    return any(f.type == "String" and f.paths for f in spec.fields.values())
 
 
 def _root_names(spec: TypeSpec) -> Iterator[tuple[str, RootKind]]:

@@ -48,9 +48,18 @@ def filter_of(
         return _mapped(spec, column, tuple(path), type_name, prefix)
     assert column.field.value is not None
     if not check_type(column.field.value, type_name, column.where):
-        return None
+        return _member(column, tuple(path), type_name, prefix)
     order = None if column.steps else order_input(catalog, csdl, column.field)
     return Filter(tuple(path), filter_type, order=order)
+
+
+def _member(column: Column, path: tuple[str, ...], type_name: str, prefix: str) -> Filter | None:
+    """Return the filter of an enum whose members are shown as the service names them; None for any other column."""
+    kind = column.field.value
+    if kind is None or kind.enum is None or kind.many or type_name != "String":
+        return None
+    inverse = {wire: (member,) for wire, member in kind.enum.to_graphql.items()}
+    return Filter(path, prefix + TEXT_FILTER, inverse=inverse)
 
 
 def _in_two_places(

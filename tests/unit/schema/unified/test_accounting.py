@@ -104,8 +104,6 @@ NOT_FILTERED = {
     "TaxRate.taxGroups TaxRate.itemTaxGroups TaxGroup.taxCodes",
     "converted": "Company.language JournalLine.accountNumber VendorPayment.vendorNumber "
     "CustomerPayment.customerNumber",
-    "members of enums as texts": "LedgerEntry.category LedgerEntry.layer LedgerEntryLine.postingType "
-    "VendorPayment.offsetAccountType CustomerPayment.offsetAccountType TaxRate.country",
     "of rows that the service cannot filter through": "Company.currency Company.reportingCurrency "
     "Company.chartOfAccounts Company.fiscalCalendar Vendor.updatedAt Customer.updatedAt Invoice.dueDate "
     "Invoice.settledAmount",

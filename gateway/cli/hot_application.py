@@ -55,8 +55,16 @@ _TURN = 0.005
 class HotApplication(Replaceable):
     """An application whose settings change while it serves."""
 
-    def __init__(self, settings: Settings, make: Make, read: ReadSettings | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        make: Make,
+        read: ReadSettings | None = None,
+        collect: Callable[[], None] = collect_all,
+    ) -> None:
         """``read`` reads the settings anew; None: whoever calls ``reload`` has read them.
+
+        ``collect`` frees what has ended, which stops the process for up to half a second.
 
         Raises what ``make`` raises.
         """
@@ -67,6 +75,7 @@ class HotApplication(Replaceable):
         """Called with settings that are in force from then on."""
         self.last: SettingsAttempt | None = None
         self._make = make
+        self._free = collect
         self._read = read
         self._lasting = lasting
         self._files = files_read(settings)
@@ -217,7 +226,7 @@ class HotApplication(Replaceable):
         await asyncio.sleep(_LOOK)  # what has just ended still has references
         while self.serving.requests and loop.time() < end:  # noqa: ASYNC110 - likewise
             await asyncio.sleep(_LOOK / 10)
-        collect_all()
+        self._free()
 
     def _observe(self, event: Event) -> None:
         self.state.observe(event)

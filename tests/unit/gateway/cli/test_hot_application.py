@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,10 @@ from gateway.events import (
     SettingsRetired,
     tee,
 )
+from gateway.process.garbage_collection import collect_new
 from gateway.runtime.lasting import Lasting
 from tests.support.changing_metadata import build_here
 from tests.support.environments import Service, host_of, path_of, service, settings_of
-from tests.support.garbage import unfrozen
 from tests.support.manual_clock import until
 from tests.support.observers import raise_bugs
 from tests.support.soak import bounded
@@ -43,14 +43,14 @@ WRITE = 'mutation { createThing(input: { name: "new" }) { thing { id } } }'
 class Hot:
     """A hot application over services in memory, its clients, and what it said."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, collect: Callable[[], None]) -> None:
         self.services: dict[str, Service] = {
             host_of(name): service(name) for name in ("home", *settings.environments)
         }
         self.events: list[Event] = []
         self.apps: list[weakref.ref[Starlette]] = []
         self.next: Settings | SettingsError = settings
-        self.app = HotApplication(settings, self._make, self._read)
+        self.app = HotApplication(settings, self._make, self._read, collect)
         self.http = httpx.AsyncClient(
             transport=httpx.ASGITransport(self.app), base_url="http://localhost"
         )
@@ -90,8 +90,9 @@ class Hot:
 
 
 @asynccontextmanager
-async def hot(settings: Settings) -> AsyncIterator[Hot]:
-    here = Hot(settings)
+async def hot(settings: Settings, collect: Callable[[], None] = lambda: None) -> AsyncIterator[Hot]:
+    """``collect``: that of a server would unfreeze all modules and tests."""
+    here = Hot(settings, collect)
     async with here.app.router.lifespan_context(here.app), here.http:
         yield here
 
@@ -292,16 +293,9 @@ async def test_no_request_fails_while_settings_change(reloads: int) -> None:
         assert len(statuses) > reloads
 
 
-@pytest.fixture
-def collector() -> Iterator[None]:
-    with unfrozen():
-        yield
-
-
-@pytest.mark.usefixtures("collector")
 @pytest.mark.parametrize("reloads", bounded([4], [50]))
 async def test_nothing_is_left_of_earlier_settings(reloads: int) -> None:
-    async with hot(settings_of("acme")) as here:
+    async with hot(settings_of("acme"), collect_new) as here:
 
         async def objects_after(number: int) -> int:
             for depth in range(number):

@@ -35,6 +35,7 @@ async def export(quick: bool) -> list[Report]:
     return [
         costs((FEW,) if quick else (FEW, MANY)),
         _pace(PACED_ROWS // 2 if quick else PACED_ROWS),
+        _packages(FEW if quick else 3 * FEW),
     ]
 
 

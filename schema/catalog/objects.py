@@ -153,9 +153,10 @@ class CatalogObjects(CatalogTypes):
 
     def display_values(self, csdl: str) -> Iterator[DisplayValue]:
         """Yield the columns of rows with display values of accounts and dimensions."""
-        if self.abilities.display_values:
-            for declaring in self.model.lineage(csdl):
-                assert isinstance(declaring, EntityType)
+        if not self.abilities.display_values:
+            return
+        for declaring in self.model.lineage(csdl):
+            if isinstance(declaring, EntityType):
                 yield from display_values(declaring, self.model.enum_types)
 
     def own_fields(self, csdl: str) -> Iterator[Field]:

@@ -11,7 +11,15 @@ import pytest
 
 from schema.catalog import Catalog
 from schema.catalog.display_values import DisplayValue, display_values, format_of
-from schema.model.records import EntitySet, EntityType, EnumMember, EnumType, Model, Property
+from schema.model.records import (
+    ComplexType,
+    EntitySet,
+    EntityType,
+    EnumMember,
+    EnumType,
+    Model,
+    Property,
+)
 from tests.support.metadata_documents import real_file
 from tests.support.small_models import FINOPS, NS, prop, qualified
 
@@ -114,6 +122,13 @@ def test_a_column_called_as_the_field_gives_way_to_it() -> None:
     assert fields["accountPartsColumn"].source == "AccountParts"
     assert "accountParts" in Catalog(model, FINOPS).object(entity.name).fields
     assert Catalog(model, FINOPS).object(entity.name).fields["accountParts"].parts is None
+
+
+def test_complex_values_have_no_display_values() -> None:
+    home = ComplexType(name=qualified("Home"), properties=(prop("AccountDisplayValue"),))
+    catalog = Catalog(Model(complex_types={home.name: home}), replace(FINOPS, display_values=True))
+
+    assert list(catalog.display_values(home.name)) == []
 
 
 def test_real_metadata_is_told_apart() -> None:

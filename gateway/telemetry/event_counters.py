@@ -89,6 +89,13 @@ BY_NAME = frozenset(
 """Events that are rare, and say more in the log than a number can: counted by name."""
 
 
+def begin_at_zero(measurements: Measurements, metric: Metric) -> None:
+    """Show a counter before its first event, so that the first one is an increase for Prometheus."""
+    for counted, labels in COUNTED.values():
+        if counted is metric:
+            measurements.of(metric).value(*labels)
+
+
 class EventCounters:
     """Counts events. Call it in the thread of the event loop; see ``metric``."""
 

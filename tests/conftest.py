@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 from starlette.applications import Starlette
 
@@ -133,6 +134,13 @@ QUIET = Settings(cache_dir=None, language="none")
 def anyio_backend() -> str:
     """The event loop of all asynchronous tests: session-wide, so that module-wide fixtures may be asynchronous."""
     return "asyncio"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def default_log() -> Iterator[None]:
+    """What a file configures of the log ends with it: its stream, which pytest closes, is not that of the next one."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

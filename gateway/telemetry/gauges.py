@@ -16,6 +16,7 @@ from gateway.config.version import gateway_version
 from gateway.process.memory_limit import memory_limit
 
 from . import catalog as m
+from .event_counters import begin_at_zero
 from .measurements import Measurements
 from .metric import Metric
 
@@ -62,6 +63,7 @@ def showing_webhooks(
     if measurements is None:
         yield
         return
+    begin_at_zero(measurements, m.WEBHOOKS)
 
     def read(all_: Measurements) -> None:
         current = counts()

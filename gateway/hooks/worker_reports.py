@@ -53,6 +53,9 @@ class WorkerReports:
             self._socket.bind(str(self._own))
         except OSError:
             self._socket.close()
+            # Its path may be too long for a socket. Others may have theirs there.
+            with suppress(OSError):
+                folder.rmdir()
             raise
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket.fileno(), self._read)

@@ -266,3 +266,11 @@ async def test_a_folder_of_somebody_else_is_not_used(
     (tmp_path / f"d365-graphql-{os.getuid()}-{os.getppid()}").symlink_to(tmp_path)
 
     assert WorkerReports.open(lambda *_: None) is None
+
+
+async def test_a_path_too_long_for_a_socket_leaves_no_folder(tmp_path: Path) -> None:
+    folder = tmp_path / ("long" * 30)
+
+    with pytest.raises(OSError, match="too long"):
+        WorkerReports(folder, lambda *_: None)
+    assert not folder.exists()

@@ -10,6 +10,7 @@ import asyncio
 import ssl
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import httpx
@@ -100,6 +101,8 @@ class LoginHttp:
                 if answer.done():  # it is that of the exchange
                     return answer.result()
                 if self.loop.is_closed():
+                    with suppress(RuntimeError):
+                        exchange.close()
                     raise httpx.ReadError("the gateway shuts down") from None
 
     def _client(self, url: str) -> httpx.AsyncClient:

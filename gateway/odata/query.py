@@ -231,7 +231,7 @@ class Query(Struct, frozen=True, kw_only=True):
     """Those of ``select`` that only rules read; callers may not see them either."""
 
 
-class Request(Struct, frozen=True):
+class Request(Struct, frozen=True, weakref=True):
     """An HTTP request; made by ``render``, sent by ``client``. ``url`` is relative to the service root."""
 
     method: str

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import weakref
+
 import httpx
 import pytest
 
-from gateway.odata.addressed_requests import LONGEST, MOST, AddressedRequests
+from gateway.odata.addressed_requests import LONGEST, AddressedRequests
 from gateway.odata.lazy_request import LONGEST as LONGEST_ADDRESS
 from gateway.odata.query import Request
 
@@ -41,21 +43,22 @@ def test_a_usual_request_is_remembered(asked: Request, is_kept: bool) -> None:
     assert (requests.of(asked) is requests.of(asked)) == is_kept
 
 
-def test_so_many_are_remembered_and_no_more() -> None:
+def test_a_request_is_remembered_as_long_as_it_lives() -> None:
     requests = AddressedRequests(ROOT, {})
-    first = request()
-    before = requests.of(first)
-    for number in range(MOST):
-        requests.of(request(f"Set({number})"))
+    lasting = request()
+    before = requests.of(lasting)
+    dropped = weakref.ref(requests.of(request()).absolute)
 
-    assert requests.of(first) is not before
-    assert requests.of(first).address == before.address
+    assert dropped() is None
+    assert requests.of(lasting) is before
 
 
 def test_an_equal_request_is_another_one() -> None:
     requests = AddressedRequests(ROOT, {})
+    one, other = request(), request()
 
-    assert requests.of(request()).relative is not requests.of(request()).relative
+    assert requests.of(one) is not requests.of(other)
+    assert requests.of(one) == requests.of(other)
 
 
 def test_an_address_that_is_too_long_is_refused() -> None:

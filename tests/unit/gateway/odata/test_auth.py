@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
+from inspect import CORO_CLOSED, getcoroutinestate
 from typing import Any
 
 import httpx
@@ -421,8 +422,10 @@ def test_a_sign_in_needs_all_its_parts() -> None:
 def test_a_thread_does_not_wait_for_an_event_loop_that_is_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    exchanges: list[Coroutine[Any, Any, Any]] = []
+
     def submit(exchange: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop) -> Future[Any]:
-        exchange.close()
+        exchanges.append(exchange)
         loop.close()
         return Future()  # which nobody answers
 
@@ -433,3 +436,4 @@ def test_a_thread_does_not_wait_for_an_event_loop_that_is_closed(
 
     with pytest.raises(httpx.ReadError, match="shuts down"):
         http.get("https://login.example/x")
+    assert getcoroutinestate(exchanges[0]) == CORO_CLOSED

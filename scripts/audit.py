@@ -144,7 +144,7 @@ def main() -> int:
     if code == UNKNOWN:
         print(
             "Some packages were not audited: nothing is known of them. Run it where"
-            " pypi.org and registry.npmjs.org are reachable."
+            " the public registries of Python and npm are reachable."
         )
     return code
 

@@ -22,7 +22,7 @@ def tracked_request(
         return None
     if not any(fnmatchcase(entity_set, pattern) for pattern in options.tracked):
         return None
-    # The id of a deleted row has its type, which is not told.
+    # The id of a deleted row has its type, which the answer does not name.
     if catalog.reference_name(of_set.type) != catalog.concrete_name(of_set.type):
         return None
     query = Query(resource=Resource(entity_set), where=where)

@@ -2,7 +2,7 @@
 
 A worker that imports everything by itself takes a second of CPU and 87 MiB. One that is forked from a process that has
 imported it shares these pages until it writes to them: 0.25 s and 43 MiB. The first process cannot be forked, as it has
-threads by then. multiprocessing's fork server has none: it imports this module, and forks when it is told to. See
+threads by then. multiprocessing's fork server has none: it imports this module, and forks on request. See
 https://docs.python.org/3/library/multiprocessing.html#contexts-and-start-methods.
 """
 

@@ -33,7 +33,7 @@ from gateway.process.daemon_call import daemon_call
 from gateway.process.garbage_collection import clear_in_steps, collect_all
 from gateway.runtime.assembly import Gateway
 from gateway.runtime.lasting import Lasting
-from gateway.shutdown import is_stopping
+from gateway.shutdown import begin_stop, is_stopping
 from schema.errors import SchemaError
 
 from .replaceable import Replaceable, Served
@@ -43,7 +43,7 @@ Make: TypeAlias = Callable[[Settings, Lasting], Starlette]
 """Makes an application, which has not started."""
 Reason = Literal["signal", "admin"]
 MAX_RETIRED = 8
-"""Earlier settings with which requests may still be served; beyond, those of the oldest ones are cut."""
+"""Earlier settings with which requests may still be served; beyond, those of the oldest ones are ended."""
 _LOOK = 0.1
 """Seconds between two looks whether jobs have come to a checkpoint."""
 _IDLE_WAIT = 2.0
@@ -195,7 +195,8 @@ class HotApplication(Replaceable):
 
     def _cut_oldest(self) -> None:
         for oldest in tuple(self._retired)[:-MAX_RETIRED]:
-            self._cut[oldest] = len(oldest.requests)
+            self._cut.setdefault(oldest, len(oldest.requests))
+            begin_stop(oldest.app)
             for request in tuple(oldest.requests):
                 request.cancel("Other settings are in force.")
 

@@ -371,6 +371,10 @@ class Workers(Multiprocess):
             if process.is_alive(timeout=timeout):
                 self._pass_hangup(process)
                 continue
+            # A signal to the whole group may end a worker before this process has looked at its own.
+            self.handle_signals()
+            if self.should_exit.is_set():
+                return
             pid = process.pid or 0
             if pid not in self._again_at:
                 self._end(process)

@@ -35,6 +35,7 @@ from msgspec import structs
 from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope, Send
 
+from gateway import shutdown
 from gateway.errors import (
     AuditUnavailable,
     IdempotencyInProgress,
@@ -313,9 +314,9 @@ def is_foreign(headers: Headers, origins: Sequence[str]) -> bool:
 
 
 def is_stopping(scope: Scope) -> bool:
-    """Return whether the server of a connection is shutting down."""
+    """Return whether the server of a connection stops, or the application that began to serve its request."""
     event: asyncio.Event | None = scope.get("state", {}).get(STOPPING)
-    return event is not None and event.is_set()
+    return (event is not None and event.is_set()) or shutdown.is_stopping(scope.get("app"))
 
 
 class _DisconnectWatcher:

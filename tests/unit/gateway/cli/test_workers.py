@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import time
 from threading import Event, Thread, Timer
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import uvicorn
 
-from gateway.cli.server import WorkerProcess
+from gateway.cli.draining import ShutdownSteps
+from gateway.cli.server import WorkerProcess, Workers
+from gateway.events import Event as GatewayEvent
 
 PATIENCE = 30.0
 
@@ -68,3 +72,22 @@ def test_a_worker_that_dies_during_a_check_is_not_waited_for() -> None:
     assert time.monotonic() - started < 2
     death.join()
     os.close(sentinel)
+
+
+def test_a_worker_that_the_signal_of_all_ends_is_not_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    events: list[GatewayEvent] = []
+    config = uvicorn.Config("", log_config=None, workers=1)
+    workers = Workers(config, [], lambda: None, ShutdownSteps(), events.append)
+    ended: Any = SimpleNamespace(
+        pid=7, is_alive=lambda timeout: False, is_ready=lambda timeout: False
+    )
+    workers.processes.append(ended)
+    workers.signal_queue.append(signal.SIGTERM)
+
+    workers.keep_subprocess_alive()
+
+    assert workers.should_exit.is_set()
+    assert events == []

@@ -23,6 +23,7 @@ from tests.bench.bench_counts import OPERATIONS, counts
 from tests.bench.bench_growth import SERIES, grown, preparing
 from tests.bench.bench_layers import PLACES, clocked
 from tests.bench.bench_loaders import loading
+from tests.bench.flame_graph import svg, tree
 from tests.bench.layer_clock import LayerClock
 from tests.bench.load import LARGE, by_client, by_wrk, generator, load, read_wrk
 from tests.bench.machine import described, machine
@@ -56,6 +57,30 @@ def report(**columns: object) -> Report:
 
 def bar(limit: float = 2.0, *, at_least: bool = False, **rows: object) -> Bar:
     return Bar("topic", "what", limit, "ms", "http", "cpu_ms", rows, at_least=at_least)
+
+
+# Flame graphs
+
+
+def test_a_flame_graph_joins_calls_and_leaves_out_the_rest() -> None:
+    folded = [
+        "<module> (a.py:1);run (loop.py:2);send (gateway/b.py:10);write (c.py:1) 30",
+        "<module> (a.py:1);run (loop.py:2);send (gateway/b.py:12) 60",
+        "<module> (a.py:1);run (loop.py:2);rare<T> (d.py:9) 1000",
+        "<module> (a.py:1);run (loop.py:2);once (e.py:9) 1",
+        "_bootstrap (t.py:1);run (loop.py:2);send (gateway/b.py:12) 500",
+        "<module> (a.py:1);start (a.py:2) 500",
+    ]
+
+    frame = tree(folded, "run")
+    drawn = svg(frame, "a title")
+
+    send = frame.callees["send (gateway/b.py)"]
+    assert (frame.samples, send.samples) == (1_091, 90)
+    assert send.callees["write (c.py)"].samples == 30
+    assert "rare&lt;T&gt; (d.py): 91.7%" in drawn
+    assert "once" not in drawn
+    assert drawn.index("rare") < drawn.index("send")
 
 
 # Samples

@@ -39,6 +39,7 @@ BENCHMARKS = {
     "waiting": "bench_memory:waiting",
     "peers": "bench_peers:peers",
     "layers": "bench_layers:layers",
+    "flames": "bench_flames:flames",
     "counts": "bench_counts:counts",
     "upstream": "bench_upstream:upstream",
     "execute": "bench_execute:execute",
@@ -69,6 +70,8 @@ BUSY = 0.5
 """Load average a core from which a run begins with a warning."""
 NOT_QUICK = frozenset({"http"})
 """Only run quickly when named: none of the bars is theirs."""
+NAMED = frozenset({"flames"})
+"""Only run when named: they draw pictures, with a program of their own."""
 
 
 def benchmark(name: str) -> Benchmark:
@@ -108,7 +111,7 @@ def run(names: Sequence[str], *, quick: bool, console: Console) -> tuple[dict[st
         failures.update((r.name, f"{r.failed} requests failed") for r in made if r.failed)
         reports += made
     # Of a part of the benchmarks only its own bars are of interest.
-    whole = BENCHMARKS.keys() - NOT_QUICK <= set(names)
+    whole = BENCHMARKS.keys() - NOT_QUICK - NAMED <= set(names)
     chosen = [b for b in BARS if whole or b.report in {report.name for report in reports}]
     verdicts = judged(chosen, reports)
     if verdicts:
@@ -138,7 +141,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
     console = Console(highlight=False, width=max(170, Console().width))
-    names = given.names or [n for n in BENCHMARKS if not (given.quick and n in NOT_QUICK)]
+    left_out = NAMED | NOT_QUICK if given.quick else NAMED
+    names = given.names or [name for name in BENCHMARKS if name not in left_out]
     found, sound = run(names, quick=given.quick, console=console)
     if given.json:
         given.json.write_text(json.dumps(found, indent=2) + "\n")

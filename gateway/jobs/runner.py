@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -27,18 +27,18 @@ from gateway.errors import (
     Unauthenticated,
     UnknownSet,
 )
-from gateway.events import Observer, StoreFailed
+from gateway.events import Observer
 from gateway.events.jobs import JobDelayed, JobEnded
 from gateway.export.reading import ExportFailed
 from gateway.failures import report_error
 from gateway.identity.caller import Caller
 from gateway.process.daemon_call import late_rows
 from gateway.runtime.served_api import ServedApi
-from gateway.store.faults import reason_of
 from gateway.store.polling import CLOSING
 
 from .job_store import JobStore, error_json
 from .records import Checkpoint, Job, Progress, State
+from .rounds import Rounds
 from .running import JobHandedOver, JobKind, JobLost, RunningJob, as_unavailable
 from .whole import digest_of_whole
 
@@ -97,7 +97,7 @@ class JobRunner:
         self._leaving = asyncio.Event()
         self._successor: JobRunner | None = None
         self._returning: set[asyncio.Task[None]] = set()
-        self._has_failed = False
+        self._rounds = Rounds(observe, lambda: bool(self._held) or not store.is_idle)
 
     @property
     def held(self) -> int:
@@ -165,9 +165,9 @@ class JobRunner:
     async def running(self) -> AsyncIterator[None]:
         """Run jobs until the end of the block, and return their leases."""
         tasks = [
-            asyncio.ensure_future(self._every(POLL, self._poll, self._wake)),
-            asyncio.ensure_future(self._every(self._store.options.lease / 3, self._renew)),
-            asyncio.ensure_future(self._every(CLEANING, self._store.remove_expired)),
+            asyncio.ensure_future(self._rounds.every(POLL, self._poll, self._wake)),
+            asyncio.ensure_future(self._rounds.every(self._store.options.lease / 3, self._renew)),
+            asyncio.ensure_future(self._rounds.every(CLEANING, self._store.remove_expired)),
         ]
         try:
             yield
@@ -184,28 +184,6 @@ class JobRunner:
                 # By name: a successor may hold others as the same owner.
                 await self._return(*(held.job for held in self._held.values()), *late)
             await self._store.close()
-
-    async def _every(
-        self, pause: float, act: Callable[[], Awaitable[object]], wake: asyncio.Event | None = None
-    ) -> None:
-        """Act again and again, and at once if an event is set."""
-        wake = asyncio.Event() if wake is None else wake
-        while True:
-            wake.clear()
-            if self._held or not self._store.is_idle:
-                try:
-                    await act()
-                    self._has_failed = False
-                except StoreUnavailable as error:
-                    if not self._has_failed:
-                        self._observe(StoreFailed(reason=reason_of(error)))
-                    self._has_failed = True
-                except Exception as error:
-                    # Whatever is wrong with one job: the others go on.
-                    report_error(error, self._observe)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await wake.wait()
 
     async def _poll(self) -> None:
         """Claim what nobody has, and begin as many as may run."""
@@ -343,9 +321,7 @@ class JobRunner:
                 await self._store.change_state(job, self.owner, state, error)
                 break
             except StoreUnavailable as unavailable:
-                if not self._has_failed:
-                    self._observe(StoreFailed(reason=reason_of(unavailable)))
-                self._has_failed = True
+                self._rounds.failed(unavailable)
                 await asyncio.sleep(POLL)
         self._observe(
             JobEnded(

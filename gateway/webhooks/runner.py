@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -31,7 +31,7 @@ from gateway.errors import (
     UnknownSet,
     to_gateway_error,
 )
-from gateway.events import Observer, StoreFailed
+from gateway.events import Observer
 from gateway.events.environments import WebhookAbandoned, WebhookFailed, WebhookSent
 from gateway.events.webhooks import WebhookPaused
 from gateway.export.changes import ChangeReader, Changes, change_reader
@@ -40,6 +40,7 @@ from gateway.export.request import ExportRequest
 from gateway.export.serving import prepare_for
 from gateway.failures import report_error
 from gateway.identity.caller import Caller
+from gateway.jobs.rounds import Rounds
 from gateway.jobs.runner import PASSING, Enter
 from gateway.process.daemon_call import late_rows
 from gateway.request import GraphQLRequest
@@ -113,7 +114,7 @@ class WebhookRunner:
         self.counts = WebhookCounts()
         """Those of the deployment, some seconds old."""
         self._is_leaving = self._has_successor = False
-        self._has_failed = False
+        self._rounds = Rounds(observe, lambda: not store.is_idle)
 
     def take(self, subscription: Subscription, caller: Caller) -> None:
         """Run a subscription that its caller has created, or lets go on."""
@@ -161,10 +162,10 @@ class WebhookRunner:
     async def running(self) -> AsyncIterator[None]:
         """Run webhooks until the end of the block, and return their leases."""
         tasks: list[asyncio.Future[None]] = [
-            asyncio.ensure_future(self._every(POLL, self._poll, self._wake)),
-            asyncio.ensure_future(self._every(self._store.options.lease / 3, self._renew)),
-            asyncio.ensure_future(self._every(COUNTING, self._count)),
-            asyncio.ensure_future(self._every(CLEANING, self._store.expire)),
+            asyncio.ensure_future(self._rounds.every(POLL, self._poll, self._wake)),
+            asyncio.ensure_future(self._rounds.every(self._store.options.lease / 3, self._renew)),
+            asyncio.ensure_future(self._rounds.every(COUNTING, self._count)),
+            asyncio.ensure_future(self._rounds.every(CLEANING, self._store.expire)),
         ]
         try:
             yield
@@ -183,28 +184,6 @@ class WebhookRunner:
                     await self._store.release(self.owner)
             await self._outgoing.close()
             await self._store.close()
-
-    async def _every(
-        self, pause: float, act: Callable[[], Awaitable[object]], wake: asyncio.Event | None = None
-    ) -> None:
-        """Act again and again, and at once if an event is set."""
-        wake = asyncio.Event() if wake is None else wake
-        while True:
-            wake.clear()
-            if not self._store.is_idle:
-                try:
-                    await act()
-                    self._has_failed = False
-                except StoreUnavailable as error:
-                    if not self._has_failed:
-                        self._observe(StoreFailed(reason=error.detail or error.message))
-                    self._has_failed = True
-                except Exception as error:
-                    # Whatever is wrong with one: the others go on.
-                    report_error(error, self._observe)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await wake.wait()
 
     async def _poll(self) -> None:
         """Run what is due, a few at a time."""

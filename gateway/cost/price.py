@@ -350,6 +350,9 @@ class _Reads:
                 case Via.KEYS:
                     assert child.join is not None
                     keys, each = child.child.keys.of(rows), _rows_of_parent(child)
+                    # No row was seen to refer to one.
+                    if not keys:
+                        continue
                     many = window is not None
                     own = child.own_pages and keys > 1
                     batch = _Batch(below, child.join.target, keys, many, each=each, own_pages=own)

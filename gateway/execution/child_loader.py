@@ -164,16 +164,17 @@ class ChildLoader:
         # Untyped rows may hold lists or objects in the place of key parts.
         if self._fetcher.decoder.has_mismatch:
             keys = list(map(hashable, keys))
+        parts = child.join.parent
+        free = [i for i, f in enumerate(parts) if f.source != self._dialect.company_property]
         distinct = list(dict.fromkeys(keys))
+        referring = referring_keys(distinct, free, has_nulls=self._dialect.has_nulls)
         if self._learns:
-            child.child.keys.learn(len(keys), len(distinct))
-        rows_by_key = await self._rows_by_key(distinct, child.join, child)
+            child.child.keys.learn(len(keys), len(referring))
+        rows_by_key = await self._rows_by_key(referring, child.join, child)
         await self._settle(rows, child, list(map(rows_by_key.get, keys)))
 
     async def _rows_by_key(self, keys: list[Key], join: Join, child: ChildPlan) -> RowsByKey:
-        """Return the child rows of each key; keys that refer to no row are missing."""
-        free = [i for i, f in enumerate(join.parent) if f.source != self._dialect.company_property]
-        keys = referring_keys(keys, free, has_nulls=self._dialect.has_nulls)
+        """Return the child rows of each key that refers to one."""
         types = types_of(join.parent)
         refused: RowsByKey = {}
         if self._fetcher.decoder.has_mismatch or not _CHECKED_IN_DECODING.issuperset(types):
@@ -230,8 +231,11 @@ class ChildLoader:
             setattr(row, slot, empty if value is None else value)
         if child.plan.children:
             below = _unique_rows(values)
-            if self._learns and window is not None:
-                child.child.rows.learn(window.size, len(below) / len(rows))
+            if self._learns:
+                most = 1 if window is None else window.size
+                # Several rows may refer to the same one, which is no reason to expect that others refer to none.
+                come = len(below) if window is not None else sum(v is not None for v in values)
+                child.child.rows.learn(most, come / len(rows))
             await self.attach(below, child.plan)
 
 

@@ -12,8 +12,9 @@ const config = {
   rules: {
     "@graphql-eslint/relay-arguments": "error",
     "@graphql-eslint/relay-connection-types": "error",
-    // `nodes`, `userErrors` and the lists of inputs are lists of something else than edges.
-    "@graphql-eslint/relay-edge-types": ["error", { listTypeCanWrapOnlyEdgeType: false }],
+    // `nodes`, `userErrors` and the lists of inputs are lists of something else than edges. Relay's specification lets an
+    // edge lead to anything; which objects are no nodes, and why, is tested in Python.
+    "@graphql-eslint/relay-edge-types": ["error", { listTypeCanWrapOnlyEdgeType: false, shouldImplementNode: false }],
     "@graphql-eslint/relay-page-info": "error",
   },
 };

@@ -5,13 +5,25 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import httpx
 import pytest
+from graphql import (
+    ListTypeNode,
+    NamedTypeNode,
+    NonNullTypeNode,
+    ObjectTypeDefinitionNode,
+    TypeNode,
+    parse,
+)
 
 from tests.support.node import Tools
 
+UNIFIED_SPACES = {"UnifiedAccounting": "accounting", "UnifiedDirectory": "directory"}
 UNCONVENTIONAL = """
 type Query { cows(first: String): CowConnection! }
 type CowConnection { edges: [CowEdge!]! pageInfo: PageInfo }
@@ -22,15 +34,53 @@ type Cow { name: String }
 
 
 def test_the_schema_keeps_the_conventions_of_relay(tools: Tools, sdl: Path) -> None:
-    lines = sdl.read_text("utf-8").splitlines()
+    assert tools.run("relay_rules.mjs", str(sdl)) == []
 
-    # Unified objects have the id of their row, which `node` returns: they are no nodes themselves.
-    complaints = [
-        each
-        for each in tools.run("relay_rules.mjs", str(sdl))
-        if not lines[each["line"] - 1].startswith("type Unified")
+
+def test_every_edge_leads_to_what_can_be_read_again(sdl: Path) -> None:
+    """A node by ``node``, an object of a model by its namespace; objects within others are read with those."""
+    types = fields_by_type(sdl)
+    ends = {types[name].fields["node"] for name in types if name.endswith("Edge")}
+    by_ids = {
+        type_name
+        for space in UNIFIED_SPACES
+        for field, type_name in types[space].fields.items()
+        if field.endswith("ById")
+    }
+    unified = {end for end in ends if "UnifiedObject" in types[end].interfaces}
+
+    assert {end for end in ends - unified if "Node" not in types[end].interfaces} == set()
+    assert {end for end in unified if "Node" in types[end].interfaces} == set()
+    assert unified - by_ids == {"UnifiedGroupMember", "UnifiedRoleAssignment"}
+
+
+def test_the_id_of_a_unified_object_is_the_id_of_its_row(sdl: Path, endpoint: str) -> None:
+    """So a unified type that implements ``Node`` would promise what ``node`` cannot return."""
+    types = fields_by_type(sdl)
+    # Some of the lists are enough: every mapping has its ids from the same place.
+    lists = {
+        space: [f for f in types[name].fields if f"{f}ById" in types[name].fields][::6]
+        for name, space in UNIFIED_SPACES.items()
+    }
+    rows = " ".join(
+        f"{space} {{ "
+        + " ".join(f"{own}(first: 1) {{ nodes {{ id raw {{ __typename }} }} }}" for own in fields)
+        + " }"
+        for space, fields in lists.items()
+    )
+    data = ask(endpoint, f"{{ {rows} }}")
+    pages = [page["nodes"] for space in data.values() for page in space.values()]
+    first = [nodes[0] for nodes in pages if nodes]
+    assert len(first) > 4
+
+    found = ask(
+        endpoint,
+        "query Again($ids: [ID!]!) { nodes(ids: $ids) { id __typename } }",
+        ids=[each["id"] for each in first],
+    )
+    assert found["nodes"] == [
+        {"id": each["id"], "__typename": each["raw"]["__typename"]} for each in first
     ]
-    assert complaints == []
 
 
 def test_every_rule_complains_of_what_is_against_it(tools: Tools, tmp_path: Path) -> None:
@@ -45,6 +95,39 @@ def test_every_rule_complains_of_what_is_against_it(tools: Tools, tmp_path: Path
         "edge-types",
         "page-info",
     }
+
+
+class TypeFields(NamedTuple):
+    """The interfaces of a type, and the named types of its fields."""
+
+    interfaces: frozenset[str]
+    fields: Mapping[str, str]
+
+
+@cache
+def fields_by_type(sdl: Path) -> Mapping[str, TypeFields]:
+    document = parse(sdl.read_text("utf-8"), no_location=True)
+    return {
+        node.name.value: TypeFields(
+            frozenset(i.name.value for i in node.interfaces or ()),
+            {field.name.value: named_type(field.type) for field in node.fields or ()},
+        )
+        for node in document.definitions
+        if isinstance(node, ObjectTypeDefinitionNode)
+    }
+
+
+def named_type(node: TypeNode) -> str:
+    while not isinstance(node, NamedTypeNode):
+        assert isinstance(node, ListTypeNode | NonNullTypeNode)
+        node = node.type
+    return node.name.value
+
+
+def ask(endpoint: str, query: str, **variables: Any) -> Any:
+    answer = httpx.post(endpoint, json={"query": query, "variables": variables}, timeout=30).json()
+    assert "errors" not in answer, answer["errors"][:3]
+    return answer["data"]
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +152,7 @@ def test_relay_compiles_every_operation(compiled: Tools) -> None:
         "CustomersNextQuery",
         "CustomersQuery",
         "CustomersRowQuery",
+        "CustomersUnifiedQuery",
         "CustomersUpdateMutation",
         "Customers_list",
         "Customers_row",
@@ -100,3 +184,11 @@ def test_relay_pages_a_list_of_a_row_by_the_id_of_the_row(seen: Any) -> None:
 
 def test_relay_shows_a_changed_row_wherever_it_stands(seen: Any) -> None:
     assert seen["rows"]["nameAlias"] == "By Relay"
+
+
+def test_relay_tells_unified_objects_from_their_rows(seen: Any) -> None:
+    unified = seen["unified"]
+
+    assert unified["types"] == ["CustomerV3", "UnifiedCustomer"]
+    assert unified["same"] is True
+    assert unified["complaints"] == []

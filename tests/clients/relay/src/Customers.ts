@@ -73,3 +73,22 @@ export const update = graphql`
     }
   }
 `;
+
+export const unified = graphql`
+  query CustomersUnifiedQuery {
+    accounting {
+      customers(first: 1) {
+        edges {
+          node {
+            id
+            name
+            raw {
+              id
+              organizationName
+            }
+          }
+        }
+      }
+    }
+  }
+`;

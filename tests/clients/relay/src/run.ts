@@ -13,6 +13,7 @@ import {
   getSingularSelector,
 } from "relay-runtime";
 
+import unifiedQuery, { type CustomersUnifiedQuery } from "./__generated__/CustomersUnifiedQuery.graphql";
 import nextQuery, { type CustomersNextQuery } from "./__generated__/CustomersNextQuery.graphql";
 import query, { type CustomersQuery } from "./__generated__/CustomersQuery.graphql";
 import rowQuery, { type CustomersRowQuery } from "./__generated__/CustomersRowQuery.graphql";
@@ -37,6 +38,8 @@ const send: FetchFunction = async ({ id, text }, variables) => {
 const environment = new Environment({
   network: Network.create(send),
   store: new Store(new RecordSource()),
+  // A unified object has the id of its row.
+  getDataID: ({ id }, type) => (id && type.startsWith("Unified") ? `${type}:${id}` : id),
 });
 
 const variables: CustomersQuery["variables"] = { first: 35, where };
@@ -88,8 +91,21 @@ async function rows() {
   return { before: numbers(before), now: numbers(now), nameAlias: now.nameAlias };
 }
 
+async function unified() {
+  const complaints: unknown[] = [];
+  console.error = (...words) => complaints.push(words);
+  const data = await fetchQuery<CustomersUnifiedQuery>(environment, unifiedQuery, {}).toPromise();
+  const object = data!.accounting!.customers.edges[0]!.node;
+  const records = environment.getStore().getSource();
+  return {
+    same: object.id === object.raw.id && object.name === object.raw.organizationName,
+    types: [object.id, `UnifiedCustomer:${object.id}`].map((id) => records.get(id)?.__typename),
+    complaints,
+  };
+}
+
 async function main() {
   environment.retain(root);
-  console.log(JSON.stringify({ pages: await pages(), rows: await rows() }));
+  console.log(JSON.stringify({ pages: await pages(), rows: await rows(), unified: await unified() }));
 }
 void main();

@@ -23,7 +23,10 @@ class Mode(StrEnum):
 def import_rows(  # noqa: PLR0913, PLR0917 - one argument an option of the command
     set_name: Annotated[
         str,
-        typer.Argument(metavar="SET", help="Entity set, or its list: CustomersV3, customersV3."),
+        typer.Argument(
+            metavar="SET",
+            help="Entity set, or its list: CustomersV3, customersV3, accounting.vendors.",
+        ),
     ],
     file: Annotated[
         Path,

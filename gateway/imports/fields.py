@@ -6,22 +6,18 @@ have their names of the metadata. The cells of CSV are read by the type of their
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
-
-import msgspec
 
 from gateway.errors import BadArgument
 from schema.catalog.records import InputField, InputRole, ValueType
 from schema.errors import did_you_mean
 from schema.writes import Writes
 
-_YES = frozenset({"true", "yes", "1"})
-_NO = frozenset({"false", "no", "0"})
-_AS_TEXT = frozenset({"Decimal", "Long"})
+from .cells import AS_TEXT, boolean, cell_value, decode_cell, plain_json
+
 _JSON = frozenset({"JSON"})
-_decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
 class ImportFields:
@@ -45,14 +41,25 @@ class ImportFields:
         for name, cell in cells.items():
             if not (cell or empties):
                 continue
-            path = self.path(name)
+            path = self._path(name)
             below = row
             for field in path[:-1]:
                 below = below.setdefault(field.name, {})
             below[path[-1].name] = self._cell(path[-1], cell, name) if cell else None
         return row
 
-    def path(self, name: str) -> tuple[InputField, ...]:
+    def column(self, name: str) -> tuple[str, ...]:
+        """Return the field that a column of CSV sets, with those above it. Raises BadArgument."""
+        return tuple(field.name for field in self._path(name))
+
+    def unique_name(self, name: str) -> str:
+        """Return a field of one value that can tell rows apart. Raises BadArgument."""
+        *above, field = self._path(name)
+        if above:
+            raise BadArgument(f"uniqueBy: {name} is no plain field of a new row.")
+        return field.name
+
+    def _path(self, name: str) -> tuple[InputField, ...]:
         """Return the field that a column names, with those above it. Raises BadArgument."""
         type_name, path = self._type, []
         for part in name.split("."):
@@ -101,7 +108,7 @@ class ImportFields:
         if isinstance(value, dict):
             if self._fields(field.type_name):
                 return self._object(field.type_name, value, f"{place}.")
-            return _plain_json(value)
+            return plain_json(value)
         kind = None if field.of is None else field.of.value
         return value if kind is None else _json_value(kind, value)
 
@@ -109,60 +116,26 @@ class ImportFields:
         kind = None if field.of is None else field.of.value
         assert kind is not None
         if field.many or kind.many or kind.scalar in _JSON:
-            try:
-                return self._value(field, _decode(cell), name)
-            except (msgspec.DecodeError, RecursionError, ArithmeticError) as error:
-                raise BadArgument(f"{name} is no JSON: lists are written as JSON.") from error
-        return _cell_value(kind, cell, name)
+            return self._value(field, decode_cell(cell, name), name)
+        if kind.enum is not None and kind.scalar != "Boolean":
+            return _member(kind, cell)
+        return cell_value(kind.scalar, cell, name)
 
 
 def _json_value(kind: ValueType, value: Any) -> Any:
     """Return a JSON value as GraphQL takes it for a type; one that does not fit is left to GraphQL."""
     if isinstance(value, Decimal):
-        return str(value) if kind.scalar in _AS_TEXT else float(value)
-    if isinstance(value, int) and not isinstance(value, bool) and kind.scalar in _AS_TEXT:
+        return str(value) if kind.scalar in AS_TEXT else float(value)
+    if isinstance(value, int) and not isinstance(value, bool) and kind.scalar in AS_TEXT:
         return str(value)
     if isinstance(value, str) and kind.enum is not None:
         return _member(kind, value)
     return value
 
 
-def _plain_json(value: Any) -> Any:
-    """Return a JSON value with floats in the place of decimals, for fields of any JSON."""
-    if isinstance(value, dict):
-        return {name: _plain_json(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return list(map(_plain_json, value))
-    return float(value) if isinstance(value, Decimal) else value
-
-
 def _member(kind: ValueType, text: str) -> Any:
     """Return the value of an enum: by its name in GraphQL or in the metadata."""
     assert kind.enum is not None
     if kind.scalar == "Boolean":
-        return _boolean(text)
+        return boolean(text)
     return kind.enum.to_graphql.get(text, text)
-
-
-def _boolean(text: str) -> Any:
-    folded = text.strip().casefold()
-    if folded in _YES or folded in _NO:
-        return folded in _YES
-    return text
-
-
-def _cell_value(kind: ValueType, cell: str, name: str) -> Any:
-    """Return the value of a cell. Raises BadArgument."""
-    read = _READ.get(kind.scalar)
-    if read is None:
-        return cell if kind.enum is None else _member(kind, cell)
-    try:
-        value = read(cell)
-    except ValueError:
-        value = cell
-    if value is cell:
-        raise BadArgument(f"{name} is no {kind.scalar}.")
-    return value
-
-
-_READ: Mapping[str, Callable[[str], Any]] = {"Int": int, "Float": float, "Boolean": _boolean}

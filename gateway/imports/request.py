@@ -12,15 +12,13 @@ from typing import Literal, TypeAlias
 from msgspec import Struct, structs
 
 from gateway.admission.work import Lane
-from gateway.errors import BadArgument, Forbidden, UnknownSet
-from gateway.export.selection import find_list
+from gateway.errors import BadArgument
 from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway
-from schema.catalog.records import FieldKind, MutationField, PayloadRole, RootField, TypeKind, Verb
-from schema.writes import Writes
+from schema.catalog.records import Verb
 
-from .fields import ImportFields
 from .rows import CsvReader, NdjsonReader, RowReader
+from .targets import ImportTarget, RowFields, find_target
 
 Format: TypeAlias = Literal["ndjson", "csv"]
 PARAMETERS = ("mode", "uniqueBy", "validate", "maxErrors", "empty", "trailer", "companies")
@@ -51,7 +49,7 @@ class Import(Struct, frozen=True, kw_only=True):
     set: str
     request: ImportRequest
     document: str
-    fields: ImportFields
+    fields: RowFields
     row_name: str
     """Name of the field of a payload with the row."""
     chunk: int
@@ -118,68 +116,34 @@ def _number(parameters: Mapping[str, str], name: str) -> int | None:
 
 def prepare(gateway: Gateway, name: str, request: ImportRequest) -> Import:
     """Return an import over the API of a gateway. Raises UnknownSet, Forbidden, BadArgument."""
-    root = find_list(gateway.catalog, name)
-    if root is None or root.entity_set is None:
-        raise UnknownSet(
-            f"There is no list called {name}.",
-            hint="Name a list of Query, such as customersV3, or its entity set.",
-        )
-    writes = gateway.schema.writes
-    field = None if writes is None else _mutation(writes, root, _VERBS[request.mode])
-    if writes is None or field is None:
-        raise Forbidden(
-            f"Rows of {root.entity_set.name} cannot be written by {request.mode}.",
-            hint="The settings, the metadata or your roles do not allow it.",
-        )
+    target = find_target(gateway.schema, name, _VERBS[request.mode])
     settings = gateway.settings
-    input_type = writes.name_of(TypeKind.CREATE_INPUT, field.csdl)
-    row = _row_name(writes, field)
-    fields = ImportFields(writes, input_type)
     return Import(
-        set=root.entity_set.name,
+        set=target.name,
         request=request,
-        document=_document(writes, field, row, _unique_by(fields, request)),
-        fields=fields,
-        row_name=row,
+        document=_document(target, _unique_by(target.fields, request)),
+        fields=target.fields,
+        row_name=target.row_name,
         chunk=min(settings.writes.import_rows, settings.writes.max_rows),
         max_row=settings.max_body_bytes,
     )
 
 
-def _mutation(writes: Writes, root: RootField, verb: Verb) -> MutationField | None:
-    """Return the mutation of a list that writes rows in a way; None if the caller has none."""
-    assert root.entity_set is not None
-    names = dict(writes.of_root(root.name, root.entity_set.name))
-    return writes.get(names[verb]) if verb in names else None
-
-
-def _row_name(writes: Writes, field: MutationField) -> str:
-    payload = writes.payload_of(writes.name_of(TypeKind.PAYLOAD, field.csdl))
-    return next(f.name for f in payload.values() if f.role is PayloadRole.ROW)
-
-
-def _unique_by(fields: ImportFields, request: ImportRequest) -> str:
+def _unique_by(fields: RowFields, request: ImportRequest) -> str:
     """Return the argument with the fields of the natural key. Raises BadArgument."""
     if request.unique_by is None:
         return ""
-    names = []
-    for name in request.unique_by:
-        *above, field = fields.path(name)
-        if above:
-            raise BadArgument(f"uniqueBy: {name} is no plain field of a new row.")
-        names.append(f'"{field.name}"')
-    return f", uniqueBy: [{', '.join(names)}]"
+    names = ", ".join(f'"{fields.unique_name(name)}"' for name in request.unique_by)
+    return f", uniqueBy: [{names}]"
 
 
-def _document(writes: Writes, field: MutationField, row: str, unique_by: str) -> str:
+def _document(target: ImportTarget, unique_by: str) -> str:
     """Return the operation that writes rows; ``unique_by`` is an argument of its mutation."""
-    input_type = writes.name_of(TypeKind.CREATE_INPUT, field.csdl)
-    fields = writes.catalog.object(field.csdl).fields.values()
-    has_id = any(f.kind is FieldKind.ID for f in fields)
-    selected = f"{row} {{ id }} " if has_id else ""
-    selected += "created " if field.verb is Verb.CREATE else ""
+    selected = f"{target.row_name} {{ id }} " if target.has_id else ""
+    selected += "created " if target.verb is Verb.CREATE else ""
     errors = "userErrors { code message field path }"
     return (
-        f"mutation Import($input: [{input_type}!]!) {{ rows: {field.name}(input: $input{unique_by})"
+        f"mutation Import($input: [{target.input_type}!]!) {{"
+        f" rows: {target.mutation}(input: $input{unique_by})"
         f" {{ results {{ {selected}{errors} }} {errors} }} }}"
     )

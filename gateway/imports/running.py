@@ -81,7 +81,7 @@ class ImportRun(Struct):
         """Raise BadArgument for a column that no row can have, or that is there by both of its names."""
         paths: set[tuple[str, ...]] = set()
         for name in names:
-            path = tuple(field.name for field in self.plan.fields.path(name))
+            path = self.plan.fields.column(name)
             if path in paths:
                 raise BadArgument(f"{name} is there twice, by both of its names.")
             paths.add(path)
@@ -110,9 +110,14 @@ async def _with_end(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes | None]
 
 
 def _weight(values: Mapping[str, Any]) -> int:
-    """Return how many rows a row is, with those below it: ``{lines: {create: […]}}``."""
-    nested = (value for value in values.values() if isinstance(value, dict))
-    return 1 + sum(len(r) for value in nested for r in value.values() if isinstance(r, list))
+    """Return how many rows a row is, with those below it: ``{lines: {create: […]}}``, or ``{lines: […]}``."""
+    weight = 1
+    for value in values.values():
+        lists = value.values() if isinstance(value, dict) else (value,)
+        weight += sum(
+            len(rows) for rows in lists if isinstance(rows, list) and rows and type(rows[0]) is dict
+        )
+    return weight
 
 
 def _answer(code: str, message: str, hint: str | None) -> Answer:

@@ -88,6 +88,15 @@ class UnifiedWrites:
         for name, is_list in names:
             yield (add_prefix(prefix, name) if prefix else name), is_list
 
+    def of_list(self, short: str, verb: Verb) -> MutationField | None:
+        """Return the mutation of the list of a type; None if there is none."""
+        own = (f for f in self.fields.values() if f.view == short and f.many and f.verb is verb)
+        return next(own, None)
+
+    def list_refusal(self, short: str, verb: Verb) -> str | None:
+        """Return why there is no mutation of the list of a type; None if there is one."""
+        return self._refusal(self.api.spec(short), verb)
+
     def refusal(self, name: str) -> str | None:
         """Return why there is no mutation of a name; None if there is one, or if no unified type has that name."""
         for spec in self._specs():

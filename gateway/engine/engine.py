@@ -32,6 +32,7 @@ from gateway.events import Observer
 from gateway.execution.deadline import Deadline, TimelyWriter
 from gateway.execution.plan_runner import PlanRunner
 from gateway.execution.shared_reads import ReadContext
+from gateway.execution.single_read import single_read
 from gateway.execution.trace import Trace
 from gateway.failures import encodable_answer, failure_answer, refused_answer, report_error
 from gateway.identity.caller import Caller
@@ -179,7 +180,7 @@ class Engine:
         answer = spent = None
         # Everything so far was done without I/O.
         try:
-            answer = await self._before_deadline(deadline, self.run(query, reads.runner()), reads)
+            answer = await self._before_deadline(deadline, self._run(query, reads), reads)
             if answer.errors and ticket is not None and not ticket.has_sent:
                 answer = refused_answer(answer, [root.shape.key for root in query.roots])
             answer.requests, answer.rows = spent = reads.spent()
@@ -282,6 +283,17 @@ class Engine:
         roots = self._plans.plan(prepared, variables, request, lookups)
         needed = () if lookups is None else tuple(lookups.needed)
         return PlannedQuery(request, prepared, variables, roots, needed)
+
+    async def _run(self, query: PlannedQuery, reads: ReadContext) -> Answer:
+        """Run a query: the short way if it is the usual one, whose plan has been run before."""
+        prepared = query.prepared
+        is_usual = reads.is_usual and query.request.sink is None
+        if is_usual and query.roots and self._completer.is_fast(prepared):
+            single = single_read(prepared, query.roots, self.dialect)
+            data = None if single is None else await single.data(reads)
+            if data is not None:
+                return Answer(data)
+        return await self.run(query, reads.runner())
 
     async def run(self, query: PlannedQuery, runner: PlanRunner) -> Answer:
         """Load what a query selects, and complete it; one that selects only the schema needs no upstream."""
@@ -427,8 +439,7 @@ class Engine:
         except TimeoutError:
             if not limit.is_over:  # a timeout inside, which is no deadline
                 raise
-            fetcher = reads.fetcher
-            sent, rows = len(fetcher.requests.sent), fetcher.pages.rows_read
+            sent, rows = len(reads.sent), reads.rows_read
             spent = f"{sent:,} upstream requests and {rows:,} rows by then"
             error = deadline.error(spent, sent, rows)
             return Answer(None, [report_error(error, self._observe)])

@@ -9,6 +9,7 @@ from msgspec import Struct
 from gateway.cache.operation_reads import OperationReads, ReadSharing
 from gateway.dimensions.formats import EnvironmentFormats
 from gateway.execution.caller_upstream import CallerIdentities, CallerUpstream
+from gateway.execution.child_loader import KeyBatches
 from gateway.execution.deadline import Deadline
 from gateway.execution.fetcher import Fetcher, ReadLimits
 from gateway.execution.format_reads import load_formats
@@ -93,19 +94,31 @@ class Reads:
         shared = self._shared(upstream, identity, request, deadline)
         if trace is not None:
             upstream = Traced(upstream, trace)
-        fetcher = self.fetcher(upstream, trace, shared=shared)
-        batches = KeyBatchesOnDemand(fetcher, self.settings.max_url_length)
+
+        def make(sent: list[Request]) -> tuple[Fetcher, KeyBatches]:
+            fetcher = self.fetcher(upstream, trace, sent, shared)
+            return fetcher, KeyBatchesOnDemand(fetcher, self.settings.max_url_length)
+
         return ReadContext(
-            upstream, fetcher, batches, deadline.at, identity, shared, self.shows_sizes
+            upstream,
+            make,
+            deadline.at,
+            identity,
+            shared,
+            self.shows_sizes,
+            is_usual=trace is None,
         )
 
     def side_by_side(self, requests: Sequence[GraphQLRequest]) -> ReadContext:
         """Return the reads of these queries of one caller and scope, which start now and run side by side."""
         upstream, caller = self.upstream_of(requests[0].caller)
-        fetcher = self.fetcher(upstream)
         until = max(self.deadline(request).at for request in requests)
-        batches = SharedKeyBatchLoader(fetcher, self.settings.max_url_length)
-        return ReadContext(upstream, fetcher, batches, until, caller, learns=self.shows_sizes)
+
+        def make(sent: list[Request]) -> tuple[Fetcher, KeyBatches]:
+            fetcher = self.fetcher(upstream, sent=sent)
+            return fetcher, SharedKeyBatchLoader(fetcher, self.settings.max_url_length)
+
+        return ReadContext(upstream, make, until, caller, learns=self.shows_sizes, is_usual=False)
 
     def _shared(
         self,

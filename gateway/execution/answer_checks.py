@@ -27,9 +27,14 @@ class DuplicateKey(FastPathMiss):
 
 def check_size(request: Request, rows: int) -> None:
     """Raise UpstreamMalformed if an answer holds more rows than its request's ``$top``."""
-    top = _top_of(request.url)
+    top = most_rows(request)
     if top is not None and rows > top:
         raise _too_many(rows, top)
+
+
+def most_rows(request: Request) -> int | None:
+    """Return the most rows that an answer may hold; None if its request does not say."""
+    return _top_of(request.url)
 
 
 @lru_cache(maxsize=512)

@@ -88,7 +88,7 @@ class ReadRequests:
         """Return the answer to a request, which is sent once in an operation. Raises GatewayError."""
         response = self.start(request)
         # Shielded: a reader that is cancelled must not cancel the answer that others wait for.
-        return response.result() if response.done() else await _without_cancelling(response)
+        return response.result() if response.done() else await without_cancelling(response)
 
     def start(self, request: Request) -> asyncio.Future[Response]:
         """Send a request unless the operation has sent an equal one, and return its future answer."""
@@ -99,6 +99,10 @@ class ReadRequests:
         if self.trace is not None and not self._batches.is_waiting(request):
             self.trace.add_read(request)
         return response
+
+    def adopt(self, request: Request, answer: asyncio.Future[Response]) -> None:
+        """Take the answer to a request that was begun without this."""
+        self._responses[identity_of(request)] = answer
 
     def forget(self, request: Request) -> None:
         """Drop the answer to a request that nothing else of the operation needs."""
@@ -206,7 +210,7 @@ def _is_over(response: asyncio.Future[Response]) -> bool:
     return response.done()
 
 
-async def _without_cancelling(answer: asyncio.Future[Response]) -> Response:
+async def without_cancelling(answer: asyncio.Future[Response]) -> Response:
     """Await an answer as ``asyncio.shield`` does, with one callback instead of two."""
     waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     answer.add_done_callback(partial(_wake, waiter))

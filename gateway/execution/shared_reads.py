@@ -11,8 +11,9 @@ Operations must start in the same turn of the event loop, and must be of one cal
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable
-from dataclasses import dataclass
+from asyncio import ensure_future
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.cache.operation_reads import OperationReads
@@ -26,6 +27,7 @@ from gateway.errors import (
     UpstreamUnavailable,
 )
 from gateway.odata.query import Request
+from gateway.odata.response_check import Response
 from gateway.odata.upstream import Upstream
 from gateway.operations.pages import Failure
 
@@ -113,13 +115,14 @@ class SharedKeyBatchLoader:
         return loader.load(batch)
 
 
-@dataclass
+@dataclass(slots=True)
 class ReadContext:
     """The upstream reads of one operation, or of several that run side by side."""
 
     upstream: Upstream
-    fetcher: Fetcher
-    batches: KeyBatches
+    make: Callable[[list[Request]], tuple[Fetcher, KeyBatches]]
+    """Makes what reads, when it is needed: the usual query is read without it (``single_read``). It appends what it
+    sends to the list."""
     until: float
     """When the last of the operations ends, by the event loop's clock: no shared request gives up earlier."""
     caller: CallerUpstream | None = None
@@ -133,13 +136,81 @@ class ReadContext:
     """``query``, ``mutation`` or ``subscription``, once the operation has been read."""
     name: str | None = None
     """Name of the operation, likewise."""
+    is_usual: bool = True
+    """Whether one operation reads by itself, and its requests are not to be shown."""
+    sent: list[Request] = field(default_factory=list)
+    """What was really sent, in order."""
+    _made: tuple[Fetcher, KeyBatches] | None = None
+    _begun: tuple[Request, asyncio.Future[Response]] | None = None
+    """The read that was begun without a fetcher, which takes its answer if one is needed after all."""
     _running: int = 0
     _requests: int = 0
+    _rows_apart: int = 0
     _rows: int = 0
+
+    @property
+    def fetcher(self) -> Fetcher:
+        """What reads for the operations."""
+        return self._reading()[0]
+
+    @property
+    def may_learn(self) -> bool:
+        """Whether what comes is what later operations of the structure may expect."""
+        return self.learns and self.caller is None
+
+    def _reading(self) -> tuple[Fetcher, KeyBatches]:
+        made = self._made
+        if made is None:
+            made = self._made = self.make(self.sent)
+            if self._begun is not None:
+                made[0].requests.adopt(*self._begun)
+        return made
 
     def runner(self) -> PlanRunner:
         """Return the runner of one operation's plan."""
-        return PlanRunner(self.fetcher, self.batches, learns=self.learns and self.caller is None)
+        fetcher, batches = self._reading()
+        return PlanRunner(fetcher, batches, learns=self.may_learn)
+
+    def join(self, request: Request) -> asyncio.Future[Response] | None:
+        """Return the answer to the only request of an operation that others have, or wait for; None if there is none.
+
+        It may be awaited as it is: giving it up takes it from nobody else.
+        """
+        reused = None if self.shared is None else self.shared.find(request)
+        if reused is None:
+            return None
+        self._begun = request, reused.answer
+        return reused.answer
+
+    def begin(self, request: Request) -> asyncio.Future[Response]:
+        """Send the only request of an operation, and return its future answer, which others may wait for as well."""
+        shared, send = self.shared, self.upstream.send
+        answer: asyncio.Future[Response]
+        if shared is not None and shared.may_be_shared(request):
+            answer = shared.begin(request, self._send_noted)
+        else:
+            self.sent.append(request)
+            answer = ensure_future(send(request)) if shared is None else shared.begin(request, send)
+        self._begun = request, answer
+        return answer
+
+    async def _send_noted(self, request: Request) -> Response:
+        """Send a request that turns out to be needed."""
+        self.sent.append(request)
+        return await self.upstream.send(request)
+
+    def forget(self) -> None:
+        """Do not use the answer to the only request: it is read again."""
+        self._begun = None
+
+    def count_rows(self, rows: int) -> None:
+        """Count the rows of the only answer."""
+        self._rows_apart += rows
+
+    @property
+    def rows_read(self) -> int:
+        """The number of rows that were read."""
+        return self._rows_apart + (0 if self._made is None else self._made[0].pages.rows_read)
 
     def enter(self) -> None:
         """Note that an operation begins."""
@@ -148,13 +219,19 @@ class ReadContext:
     async def leave(self) -> None:
         """Note that an operation has ended. The last one cancels what is still under way."""
         self._running -= 1
-        if not self._running:
+        if self._running:
+            return
+        begun = None if self._begun is None else self._begun[1]
+        if self._made is not None or (begun is not None and not begun.done()):
             await self.fetcher.close()
+        elif begun is not None and not begun.cancelled():
+            # Retrieved, so that asyncio does not log it as never retrieved.
+            begun.exception()
 
     def spent(self) -> tuple[tuple[Request, ...], int]:
         """Return the requests and the number of rows that no answer has reported yet, so that each is logged once."""
-        sent = self.fetcher.requests.sent[self._requests :]
-        rows = self.fetcher.pages.rows_read - self._rows
+        sent = self.sent[self._requests :] if self._requests else self.sent
+        rows = self.rows_read - self._rows
         self._requests += len(sent)
         self._rows += rows
         return tuple(sent), rows

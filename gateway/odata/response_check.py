@@ -44,7 +44,7 @@ from .query import Request
 from .retry import Failure, retry_after
 
 
-class Response(Struct, frozen=True):
+class Response(Struct, frozen=True, weakref=True):
     """An upstream answer. Names in ``headers`` are case-insensitive; ``url`` is the absolute address of the request."""
 
     status: int

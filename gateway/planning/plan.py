@@ -47,7 +47,7 @@ class Join(Struct, frozen=True):
 class Derived:
     """What was derived of a plan when it was run first, for the next time: a cache, and no part of its value."""
 
-    __slots__ = ("page", "price", "query", "request")
+    __slots__ = ("page", "price", "query", "request", "single")
 
     def __init__(self) -> None:
         self.query: Query | None = None
@@ -58,6 +58,8 @@ class Derived:
         """What is sent for the page; None: that is not known, or depends on more than the plan."""
         self.price: Any = None
         """What of its price depends on the plan alone."""
+        self.single: Any = None
+        """How the page is read and completed if it is all that an operation reads."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Derived)

@@ -124,7 +124,8 @@ class Planner:
         if caller is ANONYMOUS and self._view is None:
             return ()
         declared = () if self._view is None else self._view.view.default_companies
-        return companies_in(declared, caller) or companies_in((_USER_COMPANY,), caller)
+        own = companies_in(declared, caller) if declared else ()
+        return own or (companies_in((_USER_COMPANY,), caller) if caller.user else ())
 
     def scope_of(self, caller: Caller) -> Hashable:
         """Return what is equal for callers who see the same, in the same default companies; None if all do."""

@@ -1,0 +1,193 @@
+"""The usual query: one list, whose page comes whole in one small answer to a request that an earlier run has left.
+
+    join or send ──▶ decode ──▶ complete ──▶ data
+
+It takes a fifth of the steps of ``plan_runner`` and ``completion``, which do the same for every query. Whatever is not
+as usual (an error, a next link, a large answer, a value that does not fit) is left to them, with the answer that has
+come: so nothing is sent twice, and what is wrong is worded in one place.
+
+Operations that wait for the same answer complete it once: their plan is one and the same object, for callers who see
+the same rows, and so is the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+from weakref import ref
+
+import msgspec
+
+from gateway.errors import GatewayError, Overloaded
+from gateway.odata.dialect import Dialect
+from gateway.odata.query import Request
+from gateway.odata.response_check import Response
+from gateway.operations.completion_compiler import RootCompletion
+from gateway.operations.prepared_operation import Prepared
+from gateway.operations.shapes import TYPENAME
+from gateway.planning.page_window import Window, keyset_page
+from gateway.planning.plan import BoundRoot, ListRoot, ReadPlan
+from gateway.telemetry.operation_scope import current_scope
+
+from .answer_checks import DistinctKeys, most_rows
+from .connections import PageReading
+from .decimal_text import decode_small_page
+from .expanded_children import is_raw, placer
+from .fast_path import encode
+from .field_attribution import current_fields, set_fields
+from .page_decoder import SMALL
+from .read_requests import without_cancelling
+from .shared_reads import ReadContext
+
+Data = dict[str, Any]
+
+
+class SingleRead:
+    """How the only list of a prepared query is read and completed; made once for each plan."""
+
+    def __init__(
+        self, prepared: Prepared, root: ListRoot, request: Request, dialect: Dialect
+    ) -> None:
+        plan, complete = root.plan, root.shape.complete
+        assert plan.window is not None
+        assert isinstance(complete, RootCompletion)
+        self.prepared = prepared
+        self.plan = plan
+        self.request = request
+        self.fields = (root.shape.key,)
+        self.expected = root.shape.rows
+        self.window: Window = plan.window
+        self._dialect = dialect
+        self._most = most_rows(request)
+        self._complete = complete.of(texts=True)
+        self._latest: tuple[ref[Response], Data, int] | None = None
+        """The data of the latest answer that several operations have, and its rows; for as long as that lives."""
+
+    async def data(self, reads: ReadContext) -> Data | None:
+        """Return the data of the query; None if it must be read the whole way. Raises nothing but CancelledError."""
+        answer = reads.join(self.request)
+        is_shared = answer is not None
+        try:
+            response = await (self._sent(reads) if answer is None else _joined(answer))
+        except Overloaded:
+            # Whoever began it may wait no longer; this operation may.
+            if is_shared:
+                reads.forget()
+            return None
+        except GatewayError:
+            return None
+        known = self._latest
+        if known is not None and known[0]() is response:
+            data, rows = known[1:]
+        else:
+            made = self._completed(response.body, learns=reads.may_learn)
+            if made is None:
+                return None
+            data, rows = made
+            if is_shared and not self.plan.children:
+                data = self._remembered(response, data, rows)
+        reads.count_rows(rows)
+        if reads.may_learn:
+            self.expected.learn(self.window.size, min(rows, self.window.size))
+        return data
+
+    async def _sent(self, reads: ReadContext) -> Response:
+        before = current_fields()
+        set_fields(self.fields)
+        answer = reads.begin(self.request)
+        set_fields(before)
+        return await without_cancelling(answer)
+
+    def _completed(self, body: bytes, *, learns: bool) -> tuple[Data, int] | None:
+        """Return the data of an answer, and the number of its rows; None if it is not as usual."""
+        plan, window = self.plan, self.window
+        page = None if len(body) > SMALL else decode_small_page(plan.row_type, body)
+        if page is None or page.next is not None:
+            return None
+        number = len(page.value)
+        if self._most is not None and number > self._most:
+            return None
+        try:
+            whole = keyset_page(page.value, window, plan.row_type, page.count)
+            if whole.total is None and window.needs.total:
+                return None
+            rows: list[Any] = whole.rows  # type: ignore[assignment] # no JSON text
+            placer(plan, self._dialect, texts=True, learns=learns)(rows)
+            if len(rows) > 1:
+                distinct = DistinctKeys(plan.row_type)
+                distinct.add(rows)
+                distinct.check()
+            value = self._complete.head(whole, *self._complete.lists(whole, rows, 0))
+        except Exception:
+            # The whole way finds the same, and says what it is.
+            return None
+        return self._in_order(value), number
+
+    def _in_order(self, value: Any) -> Data:
+        return {key: "Query" if name == TYPENAME else value for key, name in self.prepared.order}
+
+    def _remembered(self, response: Response, data: Data, rows: int) -> Data:
+        """Return the data as JSON, for all operations that have this answer."""
+
+        def forget(reference: ref[Response]) -> None:
+            if self._latest is not None and self._latest[0] is reference:
+                self._latest = None
+
+        text = {key: msgspec.Raw(encode(value)) for key, value in data.items()}
+        self._latest = ref(response, forget), text, rows
+        return text
+
+
+async def _joined(answer: asyncio.Future[Response]) -> Response:
+    """Await an answer that others wait for as well, as the time of an operation that waits for the environment."""
+    if answer.done():
+        return answer.result()
+    scope = current_scope()
+    if scope is None:
+        return await answer
+    scope.begin_wait()
+    try:
+        return await answer
+    finally:
+        scope.end_wait()
+
+
+def single_read(
+    prepared: Prepared, roots: Sequence[BoundRoot], dialect: Dialect
+) -> SingleRead | None:
+    """Return how a query is read whose plan was run before; None if it is not the usual query."""
+    root = roots[0]
+    if len(roots) > 1 or not isinstance(root, ListRoot) or root.key is not None or root.together:
+        return None
+    plan = root.plan
+    known = plan.derived.single
+    if known is not None and known.plan is plan and known.prepared is prepared:
+        single: SingleRead = known
+        return single
+    if not _is_usual(prepared, plan, dialect) or not isinstance(
+        root.shape.complete, RootCompletion
+    ):
+        return None
+    request = plan.derived.request
+    assert request is not None
+    plan.derived.single = single = SingleRead(prepared, root, request, dialect)
+    return single
+
+
+def _is_usual(prepared: Prepared, plan: ReadPlan, dialect: Dialect) -> bool:
+    derived, window, request = plan.derived, plan.window, plan.derived.request
+    if request is None or window is None or derived.query is not plan.query:
+        return False
+    reading: PageReading = derived.page
+    return (
+        window.keyset
+        and not window.count_only
+        and not window.needs.cursors
+        and not reading.counts_apart
+        and not reading.is_filtered_here
+        and is_raw(plan)
+        and dialect.path_fits(request.url.partition("?")[0])
+        and not prepared.models
+        and not prepared.needs_formats
+    )

@@ -1,0 +1,240 @@
+"""``gateway.execution.single_read``: the short way answers what the whole way answers, whatever the upstream sends.
+
+A cold engine goes the whole way; one that has answered the operation before goes the short one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import pytest
+
+from gateway.engine import Engine
+from gateway.errors import UpstreamRejected
+from gateway.events import ErrorRaised, Event, OperationServed
+from gateway.execution.single_read import SingleRead
+from gateway.odata.query import Request
+from gateway.odata.response_check import Response
+from gateway.planning.plan import ListRoot
+from gateway.request import Answer, GraphQLRequest
+from tests.bench.workload import JSON, Service, answer, engine_over
+from tests.support.held import at, world
+
+pytestmark = pytest.mark.anyio
+LIST = """query List {
+  kind: __typename
+  list: orders(first: 3) { nodes { orderNumber total } pageInfo { hasNextPage } }
+}"""
+QUERIES = {
+    "a page": LIST,
+    "a total": "{ orders(first: 2) { totalCount nodes { orderNumber } } }",
+    "from the end": "{ orders(last: 2) { nodes { orderNumber total } pageInfo { hasPreviousPage } } }",
+    "related rows": "{ orders(first: 2) { nodes { orderNumber customer { name } } } }",
+    "edges": "{ orders(first: 2) { edges { node { orderNumber } } } }",
+    "cursors": "{ orders(first: 2) { edges { cursor } } }",
+    "two lists": "{ a: orders(first: 2) { nodes { orderNumber } } b: orders { totalCount } }",
+}
+
+
+@dataclass
+class Scripted(Service):
+    """The service of the benchmarks, which answers something else at last."""
+
+    instead: bytes | Exception | None = None
+    urls: list[str] = field(default_factory=list)
+
+    async def send(self, request: Request, *, safe: bool | None = None) -> Response:
+        self.urls.append(request.url)
+        if isinstance(self.instead, Exception):
+            raise self.instead
+        if self.instead is not None:
+            url = f"{self.root}/{request.url}"
+            return Response(200, {"content-type": JSON}, self.instead, url)
+        return await super().send(request)
+
+
+def rows(*changes: dict[str, Any], **page: Any) -> bytes:
+    """Return a page of two rows that are changed in this way, and more that stands beside them."""
+    url = "Orders?$select=dataAreaId,OrderNumber,Total&$top=4"
+    body = orjson.loads(answer(url))
+    body["value"] = [{**row, **more} for row, more in zip(body["value"], changes, strict=False)]
+    return orjson.dumps({**body, **page})
+
+
+ODD: dict[str, bytes | Exception] = {
+    "fewer rows": rows({}, {}),
+    "no rows": rows(),
+    "as many rows as requested": rows({}, {}, {}, {}),
+    "more rows than requested": rows({}, {}, {}, {})[:-2]
+    + b","
+    + rows({})[rows({}).index(b"[") + 1 :],
+    "a row twice": rows({"OrderNumber": "A"}, {"OrderNumber": "A"}),
+    "a number with an exponent": rows({"Total": 1e30}, {"Total": 1e-9}),
+    "a null": rows({"Total": None}, {"OrderNumber": None}),
+    "another type": rows({"Total": "many"}, {"OrderNumber": 7}),
+    "a missing column": b'{"value":[{"OrderNumber":"A"}]}',
+    "a next link": rows({}, {}, **{"@odata.nextLink": "http://elsewhere.invalid/Orders?$skip=2"}),
+    "a number of all rows": rows({}, {}, **{"@odata.count": 77}),
+    "no page": b'{"value":7}',
+    "no JSON": b"<html>",
+    "nothing": b"",
+    "an error": UpstreamRejected("No.", hint="Ask otherwise."),
+}
+
+
+def shown(answered: Answer) -> dict[str, Any]:
+    """Return all that is known of an answer but ids."""
+    body = answered.to_builtins()
+    for error in body.get("errors", ()):
+        error["extensions"].pop("errorId", None)
+    return {
+        "body": body,
+        "order": [*(body.get("data") or ())],
+        "requests": [request.url for request in answered.requests],
+        "rows": answered.rows,
+        "kind": (answered.kind, answered.name, answered.reused),
+    }
+
+
+def told(events: list[Event]) -> list[Any]:
+    """Return what was observed, but for ids and seconds."""
+    return [
+        (event.code, event.message, event.detail)
+        if isinstance(event, ErrorRaised)
+        else (event.name, event.requests, event.rows, event.errors, event.codes, event.size)
+        if isinstance(event, OperationServed)
+        else event
+        for event in events
+    ]
+
+
+async def answered(
+    query: str, instead: bytes | Exception | None, runs: int
+) -> tuple[dict[str, Any], list[Any], list[str]]:
+    """Return the answer of an engine that has answered the operation so often, its events, and what it requested."""
+    service, events = Scripted(), list[Event]()
+    engine = engine_over(service, observe=events.append)
+    request = GraphQLRequest(query=query)
+    for _ in range(runs):
+        await engine.execute(request)
+    service.instead = instead
+    events.clear()
+    service.urls.clear()
+    return shown(await engine.execute(request)), told(events), service.urls
+
+
+@pytest.mark.parametrize("instead", ODD.values(), ids=ODD.keys())
+@pytest.mark.parametrize("name", ["a page", "a total"])
+async def test_the_short_way_answers_as_the_whole_one(name: str, instead: bytes) -> None:
+    query = QUERIES[name]
+
+    assert await answered(query, instead, runs=3) == await answered(query, instead, runs=0)
+
+
+@pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES.keys())
+async def test_an_operation_that_comes_again_is_answered_alike(query: str) -> None:
+    assert await answered(query, None, runs=3) == await answered(query, None, runs=0)
+
+
+@pytest.fixture
+def completed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The bodies that were completed the short way."""
+    bodies: list[bytes] = []
+    original = SingleRead._completed
+
+    def noted(self: SingleRead, body: bytes, *, learns: bool) -> Any:
+        bodies.append(body)
+        return original(self, body, learns=learns)
+
+    monkeypatch.setattr(SingleRead, "_completed", noted)
+    return bodies
+
+
+@pytest.mark.parametrize(
+    ("query", "is_short"),
+    [
+        (query, name not in {"cursors", "two lists", "related rows"})
+        for name, query in QUERIES.items()
+    ],
+    ids=QUERIES.keys(),
+)
+async def test_usual_queries_go_the_short_way(
+    completed: list[bytes], query: str, is_short: bool
+) -> None:
+    await answered(query, None, runs=1)
+
+    assert len(completed) == is_short
+
+
+@pytest.mark.parametrize("options", [{"trace": True}, {"max_page": 1}], ids=["a trace", "first"])
+async def test_what_differs_goes_the_whole_way(
+    completed: list[bytes], options: dict[str, Any]
+) -> None:
+    engine = engine_over(Service())
+    await engine.execute(GraphQLRequest(query=LIST))
+    await engine.execute(GraphQLRequest(query=LIST, **options))
+
+    assert completed == []
+
+
+GROUPS = '{ customerGroups(companies: ["usmf"]) { nodes { customerGroupId description } } }'
+
+
+def latest(engine: Engine, query: str) -> object:
+    (root,) = engine.plan(engine.read(GraphQLRequest(query=query))).roots
+    assert isinstance(root, ListRoot)
+    return root.plan.derived.single._latest
+
+
+async def test_operations_that_share_an_answer_complete_it_once(completed: list[bytes]) -> None:
+    async with world() as running:
+        first = [await running.ask(GROUPS) for _ in range(3)][-1]
+        completed.clear()
+        running.upstream.asked.clear()
+        running.upstream.holds = at("CustomerGroups")
+        asked = [running.ask(GROUPS) for _ in range(5)]
+        await running.until(running.upstream.holding.is_set)
+        running.upstream.let_go.set()
+        answers = await asyncio.gather(*asked)
+        del asked
+        kept = latest(running.gateway.engine, GROUPS)
+
+    assert answers == [first] * 5
+    assert len(running.upstream.asked) == 1
+    # By whoever sent it, and by the first one of the others.
+    assert len(completed) == 2
+    assert kept is None
+
+
+async def test_a_cancelled_operation_takes_no_answer_from_others() -> None:
+    async with world() as running:
+        first = [await running.ask(GROUPS) for _ in range(3)][-1]
+        running.upstream.holds = at("CustomerGroups")
+        asked = [running.ask(GROUPS) for _ in range(4)]
+        await running.until(running.upstream.holding.is_set)
+        # Whoever sent it, and one of those who wait for it.
+        asked[0].cancel()
+        asked[2].cancel()
+        running.upstream.let_go.set()
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+
+    assert [isinstance(a, asyncio.CancelledError) for a in answers] == [True, False] * 2
+    assert answers[1] == answers[3] == first
+    assert running.upstream.given_up == []
+
+
+async def test_a_read_that_nobody_waits_for_is_given_up() -> None:
+    async with world() as running:
+        for _ in range(3):
+            await running.ask(GROUPS)
+        running.upstream.holds = at("CustomerGroups")
+        asked = [running.ask(GROUPS) for _ in range(3)]
+        await running.until(running.upstream.holding.is_set)
+        for task in asked:
+            task.cancel()
+        await running.until(lambda: bool(running.upstream.given_up))
+
+    assert len(running.upstream.given_up) == 1

@@ -73,11 +73,15 @@ def find_followed(schema: ODataSchema, name: str, stamps: Collection[str] = ()) 
 
     Raises BadArgument if there is none, UnsupportedQuery if its rows have no ids.
     """
+    of = find_unified(schema, name)
+    set_name = name if of is None else of.view.set_name
+    return Followed(find_change_query(schema.catalog, set_name, stamps), of)
+
+
+def find_unified(schema: ODataSchema, name: str) -> UnifiedList | None:
+    """Return the list of a unified model of a name; None if there is none."""
     unified = schema.unified.find_list(name)
     if unified is None:
-        return Followed(find_change_query(schema.catalog, name, stamps))
+        return None
     space, root = unified
-    assert root.root.entity_set is not None
-    query = find_change_query(schema.catalog, root.root.entity_set.name, stamps)
-    of = UnifiedList(space.name, f"{root.name}ById", schema.unified.type(root.short))
-    return Followed(query, of)
+    return UnifiedList(space.name, f"{root.name}ById", schema.unified.type(root.short))

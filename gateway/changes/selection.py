@@ -150,7 +150,7 @@ def rows_document(
     uses = Uses()
     texts, places, empty = [], [], []
     for row in selection.rows:
-        fitting = tuple(n for n in row.selections if _fits(n, selection, core, type_name))
+        fitting = fitting_selections(row.selections, selection.definitions, core, type_name)
         if not fitting:
             empty.append(row.place)
             continue
@@ -176,23 +176,32 @@ def rows_document(
     )
 
 
-def _fits(
-    node: SelectionNode, selection: ChangesSelection, core: GraphQLSchema, type_name: str
-) -> bool:
-    """Return whether a selection of ``node`` may select something of rows of a type."""
-    if isinstance(node, FieldNode):
-        return True
-    if isinstance(node, FragmentSpreadNode):
-        condition: str | None = selection.definitions[node.name.value].type_condition.name.value
-    else:
-        assert isinstance(node, InlineFragmentNode)
-        condition = None if node.type_condition is None else node.type_condition.name.value
-    if condition is None or condition in (type_name, "Node"):
-        return True
-    own, other = core.get_type(type_name), core.get_type(condition)
-    return (
-        is_composite_type(own) and is_composite_type(other) and do_types_overlap(core, own, other)
-    )
+def fitting_selections(
+    selections: Iterable[SelectionNode],
+    definitions: Mapping[str, FragmentDefinitionNode],
+    core: GraphQLSchema,
+    type_name: str,
+) -> tuple[SelectionNode, ...]:
+    """Return the selections of ``node`` or ``object`` that may select something of rows of a type."""
+
+    def fits(node: SelectionNode) -> bool:
+        if isinstance(node, FieldNode):
+            return True
+        if isinstance(node, FragmentSpreadNode):
+            condition: str | None = definitions[node.name.value].type_condition.name.value
+        else:
+            assert isinstance(node, InlineFragmentNode)
+            condition = None if node.type_condition is None else node.type_condition.name.value
+        if condition is None or condition in (type_name, "Node"):
+            return True
+        own, other = core.get_type(type_name), core.get_type(condition)
+        return (
+            is_composite_type(own)
+            and is_composite_type(other)
+            and do_types_overlap(core, own, other)
+        )
+
+    return tuple(filter(fits, selections))
 
 
 class Uses(Visitor):

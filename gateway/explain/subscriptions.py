@@ -124,7 +124,8 @@ def _rows_request(gateway: Gateway, subscription: ActiveSubscription) -> GraphQL
 
 def _read(bound: BoundRoot, gateway: Gateway) -> Iterator[Step]:
     """Explain how changed rows are read, for each of their types."""
-    name = bound.shape.key
+    # Objects are below the root field of their model.
+    name = bound.shape.key.partition(".")[0]
     if (error := planning_error(bound)) is not None:
         yield failed_step(name, error)
         return

@@ -3,12 +3,15 @@
     subscription { entityChanged(set: "customersV3") { kind node { ... on CustomerV3 { organizationName } } } }
     query ($ids: [ID!]!) { node: nodes(ids: $ids) { ... on CustomerV3 { organizationName } } }
 
+    subscription { entityChanged(set: "accounting.vendors") { kind object { ... on UnifiedVendor { name } } } }
+    query ($ids: [ID!]!) { object: accounting { rows: vendorsById(ids: $ids) { ... on UnifiedVendor { name } } } }
+
 The query is planned, bound and completed like any other: one key batch for all changes of a poll.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +20,7 @@ from graphql import (
     ArgumentNode,
     DocumentNode,
     FieldNode,
-    FragmentSpreadNode,
+    FragmentDefinitionNode,
     GraphQLSchema,
     ListTypeNode,
     NamedTypeNode,
@@ -25,16 +28,19 @@ from graphql import (
     NonNullTypeNode,
     OperationDefinitionNode,
     OperationType,
+    SelectionNode,
     SelectionSetNode,
     VariableDefinitionNode,
     VariableNode,
-    Visitor,
     print_ast,
     visit,
 )
 from graphql.execution.values import VariableValues
+from msgspec import Struct
 
+from gateway.changes.followed import UnifiedList
 from gateway.changes.records import Kind
+from gateway.changes.selection import Uses, fitting_selections
 from gateway.documents.collect_fields import Nodes, Selection, fragments_of
 from gateway.documents.input_coercion import coerce_arguments
 from gateway.errors import BadArgument
@@ -42,6 +48,8 @@ from schema.types.subscriptions import ENTITY_CHANGED
 
 from .changes import Change
 
+_ROWS = "rows"
+_ROW_FIELDS = ("node", "object")
 BATCH = 500
 """Maximum changes whose rows are read by one query."""
 
@@ -62,6 +70,8 @@ class SubscriptionRequest:
     """The subscriber's variables that the query uses."""
     ids: str
     """Name of the query's variable for the ids."""
+    empty: frozenset[str] = frozenset()
+    """Response keys of ``object`` of which nothing is selected for the type of the objects."""
 
 
 def read_subscription(
@@ -70,8 +80,12 @@ def read_subscription(
     operation: OperationDefinitionNode,
     variables: VariableValues,
     sent_variables: Mapping[str, Any],
+    objects_of: Callable[[str], UnifiedList | None] = lambda _: None,
 ) -> SubscriptionRequest:
-    """Read a valid subscription; ``sent_variables`` are not coerced yet. Raises BadArgument."""
+    """Read a valid subscription; ``sent_variables`` are not coerced yet. Raises BadArgument.
+
+    ``objects_of`` returns the unified list of a name; None if its rows are rows of a set.
+    """
     fragments = fragments_of(document)
     selection = Selection(operation, fragments, variables.coerced)
     roots = selection.fields((operation.selection_set,), frozenset(("Subscription",)))
@@ -81,44 +95,64 @@ def read_subscription(
     assert core.subscription_type is not None
     field = core.subscription_type.fields[ENTITY_CHANGED]
     fields = selection.subfields(nodes, frozenset(("EntityChanged",)))
-    rows = {k: below for k, below in fields.items() if below[0].name.value == "node"}
-    query, ids, used = _rows_query(operation, rows, fragments)
+    arguments = coerce_arguments(field, nodes[0], variables)
+    parts, empty = _selected_rows(core, fields, fragments, objects_of(arguments["set"]))
+    query, ids, used = _rows_query(operation, parts, fragments)
     return SubscriptionRequest(
         key=key,
-        arguments=coerce_arguments(field, nodes[0], variables),
+        arguments=arguments,
         fields=tuple((k, below[0].name.value) for k, below in fields.items()),
         query=query,
         variables={name: value for name, value in sent_variables.items() if name in used},
         ids=ids,
+        empty=empty,
     )
 
 
-class _Uses(Visitor):
-    """Collects the variables and fragments that a part of a document uses."""
+class _RowsPart(Struct, frozen=True):
+    """What is selected of changed rows under one response key."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.variables: set[str] = set()
-        self.fragments: list[str] = []
+    key: str
+    selections: tuple[SelectionNode, ...]
+    of: UnifiedList | None
+    """The list of the objects that are selected; None: rows are."""
 
-    def enter_variable(self, node: VariableNode, *_: Any) -> None:
-        self.variables.add(node.name.value)
 
-    def enter_fragment_spread(self, node: FragmentSpreadNode, *_: Any) -> None:
-        self.fragments.append(node.name.value)
+def _selected_rows(
+    core: GraphQLSchema,
+    fields: Mapping[str, Nodes],
+    fragments: Mapping[str, FragmentDefinitionNode],
+    of: UnifiedList | None,
+) -> tuple[list[_RowsPart], frozenset[str]]:
+    """Return what is read of rows and objects, and the keys of objects of which nothing is."""
+    parts: list[_RowsPart] = []
+    empty: set[str] = set()
+    for key, nodes in fields.items():
+        # Directives of the field itself are done.
+        below = [
+            n for f in nodes if f.selection_set is not None for n in f.selection_set.selections
+        ]
+        name = nodes[0].name.value
+        if name == "node":
+            parts.append(_RowsPart(key, tuple(below), None))
+        elif name == "object" and of is not None:
+            fitting = fitting_selections(below, fragments, core, of.view.name)
+            if fitting:
+                parts.append(_RowsPart(key, fitting, of))
+            else:
+                empty.add(key)
+    return parts, frozenset(empty)
 
 
 def _rows_query(
-    operation: OperationDefinitionNode, rows: Mapping[str, Nodes], fragments: Mapping[str, Any]
+    operation: OperationDefinitionNode, parts: Sequence[_RowsPart], fragments: Mapping[str, Any]
 ) -> tuple[str, str, set[str]]:
     """Return the query, the name of its variable for the ids, and the names of the subscriber's that it uses."""
-    if not rows:
+    if not parts:
         return "", "", set()
-    uses, reached = _Uses(), dict[str, Any]()
-    for nodes in rows.values():
-        for node in nodes:
-            if node.selection_set is not None:  # directives of the field itself are done
-                visit(node.selection_set, uses)
+    uses, reached = Uses(), dict[str, Any]()
+    for part in parts:
+        visit(SelectionSetNode(selections=part.selections), uses)
     while uses.fragments:
         name = uses.fragments.pop()
         if name not in reached:
@@ -138,22 +172,29 @@ def _rows_query(
             *(d for d in definitions if d.variable.name.value in uses.variables),
         ),
         directives=(),
-        selection_set=SelectionSetNode(
-            selections=tuple(_field(key, nodes, argument) for key, nodes in rows.items())
-        ),
+        selection_set=SelectionSetNode(selections=tuple(_field(part, argument) for part in parts)),
     )
     document = DocumentNode(definitions=(query, *reached.values()))
     return print_ast(document), ids, uses.variables
 
 
-def _field(key: str, nodes: Nodes, argument: ArgumentNode) -> FieldNode:
-    below = [s for n in nodes if n.selection_set is not None for s in n.selection_set.selections]
-    return FieldNode(
-        alias=_name(key),
-        name=_name("nodes"),
-        arguments=(argument,),
+def _field(part: _RowsPart, ids: ArgumentNode) -> FieldNode:
+    name, alias = ("nodes", part.key) if part.of is None else (part.of.by_id, _ROWS)
+    rows = FieldNode(
+        alias=_name(alias),
+        name=_name(name),
+        arguments=(ids,),
         directives=(),
-        selection_set=SelectionSetNode(selections=tuple(below)),
+        selection_set=SelectionSetNode(selections=part.selections),
+    )
+    if part.of is None:
+        return rows
+    return FieldNode(
+        alias=_name(part.key),
+        name=_name(part.of.model),
+        arguments=(),
+        directives=(),
+        selection_set=SelectionSetNode(selections=(rows,)),
     )
 
 
@@ -166,15 +207,19 @@ _IDS = NonNullTypeNode(
 )
 
 
-class Rows(msgspec.Struct):
+class _Objects(Struct):
+    rows: list[msgspec.Raw] | None = None
+
+
+class Rows(Struct):
     """The answer to the query for rows, which are not decoded."""
 
-    data: dict[str, list[msgspec.Raw] | None] | None = None
+    data: dict[str, list[msgspec.Raw] | _Objects | None] | None = None
     errors: list[dict[str, Any]] = []
 
 
 read_rows = msgspec.json.Decoder(Rows).decode
-_NULL = msgspec.Raw(b"null")
+_NULL, _NOTHING = msgspec.Raw(b"null"), msgspec.Raw(b"{}")
 
 
 def payloads(
@@ -193,9 +238,12 @@ def payloads(
         at = None if change.kind is Kind.DELETED else place
         value: dict[str, Any] = {}
         for key, field in request.fields:
-            value[key] = (
-                _row(rows, key, at) if field == "node" else _field_value(field, change, name)
-            )
+            if key in request.empty and at is not None:
+                value[key] = _NOTHING
+            elif field in _ROW_FIELDS:
+                value[key] = _row(rows, key, at)
+            else:
+                value[key] = _field_value(field, change, name)
         result: dict[str, Any] = {"data": {request.key: value}}
         own = [error for where, error in errors if at is not None and where in (None, at)]
         if own:
@@ -205,6 +253,8 @@ def payloads(
 
 def _row(rows: Rows, key: str, at: int | None) -> msgspec.Raw:
     column = (rows.data or {}).get(key)
+    if isinstance(column, _Objects):
+        column = column.rows
     return _NULL if column is None or at is None else column[at]
 
 
@@ -229,8 +279,11 @@ def _placed(
 
     Locations are left out: they are in the query, which the subscriber has not seen.
     """
+    objects = {key for key, field in request.fields if field == "object"}
     for error in errors:
         inside: list[Any] = error.get("path") or []
+        if inside and inside[0] in objects:
+            inside = [inside[0], *inside[2:]]
         where = inside[1] if len(inside) > 1 else None
         path = [request.key, *inside[:1], *inside[2:]]
         rest = {name: value for name, value in error.items() if name != "locations"}

@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 
 from gateway.admission.work import Lane
-from gateway.changes.feed import feed_companies, feed_where
-from gateway.changes.followed import find_followed
+from gateway.changes.feed import feed_companies
+from gateway.changes.followed import find_followed, find_unified
 from gateway.config.setting_models import SubscriptionOptions
 from gateway.events import Observer
 from gateway.identity.caller import ANONYMOUS, Caller
-from gateway.planning.change_queries import ChangeQuery, find_change_query
+from gateway.planning.change_queries import ChangeQuery
 from gateway.request import GraphQLRequest, ValidOperation
 from gateway.runtime.assembly import Gateway
 
@@ -36,6 +36,13 @@ class ActiveSubscription:
     caller: Caller = ANONYMOUS
     scope: Hashable = None
     """Equal for callers who see the same, and may share polls and reads."""
+    list: str = ""
+    """Name of the unified list whose rows are watched; empty: that of the rows themselves."""
+
+    @property
+    def name(self) -> str:
+        """The name of the list that changes belong to."""
+        return self.list or self.change_query.name
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -53,7 +60,7 @@ class ActiveSubscription:
         request = self.request
         variables = msgspec.json.encode(request.variables, order="deterministic")
         selection = (request.key, request.fields, request.query, request.ids, variables)
-        return (*selection, self.companies, self.scope)
+        return (*selection, self.name, request.empty, self.companies, self.scope)
 
     def poll(
         self,
@@ -98,22 +105,27 @@ def start_subscription(
 ) -> ActiveSubscription:
     """Read a valid subscription. Raises GatewayError if its arguments cannot be used."""
     assert operation.document.node is not None
+    schema = gateway.schema
     request = read_subscription(
-        gateway.schema.core,
+        schema.core,
         operation.document.node,
         operation.operation,
         operation.variables,
         operation.request.variables,
+        lambda name: find_unified(schema, name),
     )
-    query = find_change_query(gateway.catalog, request.arguments["set"], options.stamps)
+    name = request.arguments["set"]
+    followed = find_followed(schema, name, options.stamps)
+    query = followed.query
     return ActiveSubscription(
         request,
         query,
-        feed_where(query, request.arguments.get("where")),
+        followed.where(schema, request.arguments.get("where")),
         feed_companies(query, request.arguments.get("companies")) or operation.request.companies,
         gateway.settings.max_page_size,
         operation.request.caller,
         gateway.engine.scope_of(operation.request.caller),
+        "" if followed.unified is None else name,
     )
 
 

@@ -133,6 +133,4 @@ class Streams:
                 engine = gateway.engine
                 answer = await engine.execute(part.request(reader), part.reads(engine))
             encoded = answer.encode()
-        return list(
-            payloads(subscription.request, subscription.change_query.name, part.changes, encoded)
-        )
+        return list(payloads(subscription.request, subscription.name, part.changes, encoded))

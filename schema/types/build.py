@@ -154,6 +154,7 @@ class ODataSchema(strawberry.Schema):
         )
         has_subscriptions = subscriptions and catalog.has_watchable
         has_companies = catalog.abilities.company_property is not None
+        objects = self.unified.interface if self.unified else ""
         self._combinations = CombinationTypes(self._types) if has_combinations(catalog) else None
         self._changes = (
             ChangesTypes(
@@ -161,7 +162,7 @@ class ODataSchema(strawberry.Schema):
                 changes,
                 companies=has_companies,
                 streams=has_subscriptions,
-                objects=self.unified.interface if self.unified else "",
+                objects=objects,
             )
             if changes is not None and catalog.has_watchable
             else None
@@ -194,7 +195,7 @@ class ODataSchema(strawberry.Schema):
             None if self.writes is None else MutationTypes(self.writes, resolvers, self._types)
         )
         self._subscriptions = (
-            SubscriptionTypes(self._types, self._changes, companies=has_companies)
+            SubscriptionTypes(self._types, self._changes, companies=has_companies, objects=objects)
             if has_subscriptions
             else None
         )

@@ -32,15 +32,18 @@ _FIELDS = (
     Wire(
         "set",
         Ref("String", nullable=False),
-        "The list that the row belongs to, such as `customersV3`.",
+        "The list that the row belongs to, such as `customersV3` or `accounting.vendors`.",
     ),
     Wire("id", Ref("ID", nullable=False), describe.NODE_ID),
     Wire("etag", Ref("String"), describe.ETAG),
     Wire("node", Ref("Node"), "The current row; null if it is gone."),
 )
+_OBJECT = "The unified object as it is now, if `set` is a list of a unified model; else null."
 _ARGUMENTS = (
     Wire(
-        "set", Ref("String", nullable=False), "The list to watch: `customersV3` or `CustomersV3`."
+        "set",
+        Ref("String", nullable=False),
+        "The list to watch: `customersV3` or `CustomersV3`; or that of a unified model, such as `accounting.vendors`.",
     ),
     Wire(
         "where",
@@ -55,9 +58,18 @@ class SubscriptionTypes:
     """Creates the definitions of ``Subscription`` and of the types of its events, by name."""
 
     def __init__(
-        self, types: TypeTable, changes: ChangesTypes | None = None, *, companies: bool
+        self,
+        types: TypeTable,
+        changes: ChangesTypes | None = None,
+        *,
+        companies: bool,
+        objects: str = "",
     ) -> None:
-        """``companies``: whether rows of this product belong to companies."""
+        """``companies``: whether rows of this product belong to companies.
+
+        ``objects``: the interface of unified objects, if there are any.
+        """
+        self._objects = objects
         self._types = types
         self._changes = changes
         self._companies = companies
@@ -80,7 +92,8 @@ class SubscriptionTypes:
             return enum_of(name, "How a row changed.", KINDS)
         if name != "EntityChanged":
             return None
-        wires: Mapping[str, Wire] = {wire.name: wire for wire in _FIELDS}
+        own = (*_FIELDS, Wire("object", Ref(self._objects), _OBJECT)) if self._objects else _FIELDS
+        wires: Mapping[str, Wire] = {wire.name: wire for wire in own}
         return GeneratedDefinition(
             name, lambda: wires, self._field, description="A change to a row."
         )

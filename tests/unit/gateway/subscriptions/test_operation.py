@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +226,25 @@ def test_error_is_at_the_change_of_its_row() -> None:
         "data": {"row": {"id": "c", "n": {"x": None}}},
         "errors": [{"message": "bad", "path": ["row", "n", "x"]}],
     }
+
+
+OBJECTS = replace(
+    NODES, fields=(("id", "id"), ("n", "object"), ("e", "object")), empty=frozenset("e")
+)
+
+
+def test_objects_are_in_their_model() -> None:
+    errors = [{"message": "bad", "path": ["n", "rows", 1, "x"]}]
+    answer = {"data": {"n": {"rows": [{"x": 1}, {"x": None}]}}, "errors": errors}
+
+    assert results(OBJECTS, THREE, answer) == [
+        {"data": {"row": {"id": "a", "n": {"x": 1}, "e": {}}}},
+        {"data": {"row": {"id": "b", "n": None, "e": None}}},
+        {
+            "data": {"row": {"id": "c", "n": {"x": None}, "e": {}}},
+            "errors": [{"message": "bad", "path": ["row", "n", "x"]}],
+        },
+    ]
 
 
 @pytest.mark.parametrize(

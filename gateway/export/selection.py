@@ -18,7 +18,9 @@ from schema.catalog.records import Field, FieldKind, RootField, RootKind
 from schema.errors import did_you_mean
 from schema.policy.records import Right
 
-_OBJECTS = (FieldKind.COMPLEX, FieldKind.TO_ONE)
+from .display_parts import select_parts
+
+_OBJECTS = (FieldKind.COMPLEX, FieldKind.TO_ONE, FieldKind.PARTS)
 _MAX_TOKENS = 10_000
 
 
@@ -133,6 +135,11 @@ def _selected(
         keys.add(key)
         _check(catalog, field, has_selection=node.selection_set is not None, is_nested=is_nested)
         label = name if key == name else f"{key}:{name}"
+        if field.parts is not None:
+            assert node.selection_set is not None
+            text, below_it = select_parts(name, node.selection_set)
+            yield f"{label}{text}", [Column((key, own), of, True) for own, of in below_it]
+            continue
         if node.selection_set is None:
             yield label, [Column((key,), field, field.nullable)]
             continue
@@ -151,11 +158,6 @@ def _check(catalog: Catalog, field: Field, *, has_selection: bool, is_nested: bo
     if field.kind is FieldKind.TO_MANY:
         raise BadArgument(
             f"fields: {name} is a list of rows.", hint="Export its entity set, and join by the key."
-        )
-    if field.parts is not None:
-        raise BadArgument(
-            f"fields: {name} has parts that no column can hold.",
-            hint=f"Export {field.parts.column.name}, the whole display value.",
         )
     if field.kind not in _OBJECTS:
         if has_selection:

@@ -19,13 +19,13 @@ from schema.policy.records import Right
 from schema.unified.api import UnifiedApi
 from schema.unified.views import Steps, UnifiedField, UnifiedType, ViewKind
 
+from .display_parts import part_text
 from .selection import Column, Selection, malformed, parse_fields, select_below
 
 _VALUES = (ViewKind.ID, ViewKind.VALUE, ViewKind.CONSTANT, ViewKind.HIGHEST, ViewKind.PART)
 _LISTS = (ViewKind.LIST, ViewKind.COLLECTED)
 _NOT_COLUMNS = {
     ViewKind.CONNECTION: "has pages: export its own list, and join by the key",
-    ViewKind.DISPLAY_PART: "is a part of a display value: export the whole value",
     ViewKind.SOURCES: "is about the fields, and the same for all rows",
 }
 
@@ -101,6 +101,9 @@ class _Selector:
         self, bound: UnifiedType, field: UnifiedField, node: FieldNode, key: str, label: str
     ) -> tuple[str, list[Column]]:
         below = node.selection_set
+        if field.kind is ViewKind.DISPLAY_PART:
+            text = f"{label}{part_text(field.name, below, many=field.many)}"
+            return text, [Column((key,), _column(field), field.nullable)]
         if below is None:
             if not self._is_plain(bound, field) or field.kind is ViewKind.COLLECTED:
                 raise BadArgument(f"fields: {field.name} needs fields: {field.name}{{…}}.")
@@ -126,7 +129,7 @@ class _Selector:
         reason = _NOT_COLUMNS.get(field.kind)
         if reason is not None:
             raise BadArgument(f"fields: {field.name} {reason}.")
-        if is_nested and field.kind not in _VALUES:
+        if is_nested and field.kind not in (*_VALUES, ViewKind.DISPLAY_PART):
             raise BadArgument(f"fields: {field.name} is more than one level below the row.")
         of_set = self._forbidden(field)
         if of_set is not None:

@@ -69,7 +69,9 @@ def plan_package(gateway: Gateway, export: Export, reads: GraphQLRequest) -> Pac
         raise NoPackage(f"no data project is declared for {name}", "Setting: packages.sets.")
     _check_rights(gateway, name)
     if any(len(column.path) > 1 for column in export.columns):
-        raise NoPackage("values of other sets are not in the package of this one")
+        raise NoPackage(
+            "values of other sets, and parts of values, are not in the package of a set"
+        )
     _, filtered = _planned(gateway, export, reads)
     where = filtered.plan.query.where
     model = gateway.catalog.model

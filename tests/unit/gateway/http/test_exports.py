@@ -157,6 +157,47 @@ async def test_lists_of_unified_objects_are_json(served: Served) -> None:
     assert json.loads(dict(rows)["user01"])[0].keys() == {"value"}
 
 
+async def test_parts_of_display_values_are_columns(served: Served) -> None:
+    parts = "p:accountParts{mainAccount dimensions{name value} whole:account}"
+    path = f"/export/LedgerJournalLines?fields=accountDisplayValue,{parts}"
+    lines = [json.loads(line) for line in (await get(served, path)).text.splitlines()]
+    header, *cells = csv.reader(io.StringIO((await get(served, f"{path}&format=csv")).text))
+    table = pyarrow.parquet.read_table(
+        io.BytesIO((await get(served, f"{path}&format=parquet")).content)
+    )
+    described = (await get(served, f"{path}&describe=columns")).json()
+
+    dimensions = [{"name": "BusinessUnit", "value": "001"}, {"name": "Department", "value": "022"}]
+    first = {"mainAccount": "401100", "dimensions": dimensions, "whole": None}
+    assert lines[0] == {"accountDisplayValue": "401100-001-022", "p": first}
+    names = ["accountDisplayValue", "p.mainAccount", "p.dimensions", "p.whole"]
+    assert header == table.schema.names == [c["name"] for c in described["columns"]] == names
+    assert [c["type"] for c in described["columns"]] == ["String", "String", "JSON", "String"]
+    columns = {f"p.{name}": [(row["p"] or {}).get(name) for row in lines] for name in first}
+    columns["p.dimensions"] = [
+        None if cell is None else json.dumps(cell, separators=(",", ":"))
+        for cell in columns["p.dimensions"]
+    ]
+    for number, name in enumerate(names[1:], 1):
+        assert table[name].to_pylist() == columns[name]
+        assert [row[number] for row in cells] == [cell or "" for cell in columns[name]]
+
+
+async def test_parts_of_unified_objects_are_columns(served: Served) -> None:
+    fields = "mainAccount,trackingCategories{name value},entry{number}"
+    path = f"/export/accounting.journalLines?format=csv&fields={fields}"
+    header, *rows = csv.reader(io.StringIO((await get(served, path)).text))
+    path = "/export/accounting.journalEntries?fields=number,lines{mainAccount trackingCategories{value}}"
+    entry = json.loads((await get(served, path)).text.splitlines()[0])
+
+    values = {"BusinessUnit": "008", "CostCenter": "003", "Department": "023"}
+    assert header == ["mainAccount", "trackingCategories", "entry.number"]
+    assert (rows[0][0], rows[0][2]) == ("401100", "00001")
+    assert {part["name"]: part["value"] for part in json.loads(rows[0][1])} == values
+    categories = [{"value": value} for value in values.values()]
+    assert entry["lines"][0] == {"mainAccount": "401100", "trackingCategories": categories}
+
+
 async def test_files_are_read_in_small_pages(served: Served) -> None:
     served.events.clear()
     response = await get(served, "/export/accounting.attachments?fields=fileName,content")
@@ -221,6 +262,13 @@ async def test_the_stream_is_compressed(served: Served, coding: str) -> None:
         ("/export/CustomersV3?formulas=neutralize", 400, "BAD_ARGUMENT"),
         ("/export/CustomersV3?format=csv&trailer=true", 400, "BAD_ARGUMENT"),
         ("/export/CustomersV3?fields=salesOrders{nodes{id}}", 400, "BAD_ARGUMENT"),
+        ("/export/LedgerJournalLines?fields=accountParts", 400, "BAD_ARGUMENT"),
+        ("/export/LedgerJournalLines?fields=accountParts{main}", 400, "BAD_ARGUMENT"),
+        ("/export/LedgerJournalLines?fields=accountParts{dimensions}", 400, "BAD_ARGUMENT"),
+        ("/export/LedgerJournalLines?fields=accountParts{account account}", 400, "BAD_ARGUMENT"),
+        ("/export/LedgerJournalLines?fields=accountParts{dimensions{x:name}}", 400, "BAD_ARGUMENT"),
+        ("/export/accounting.journalLines?fields=dimensions", 400, "BAD_ARGUMENT"),
+        ("/export/accounting.journalLines?fields=mainAccount{name}", 400, "BAD_ARGUMENT"),
         ("/export/accounting.nothing", 404, "UNKNOWN_SET"),
         ("/export/accounting.vendors?fields=dataAreaId", 400, "BAD_ARGUMENT"),
         ("/export/accounting.vendors?fields=paymentTerms", 400, "BAD_ARGUMENT"),

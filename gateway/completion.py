@@ -21,13 +21,19 @@ from gateway.execution.fast_path import (
     NotCompiled,
     Slicing,
     complete_roots,
+    encode,
     is_miss,
     origin_of,
 )
 from gateway.execution.plan_runner import Loaded, PlanRunner
+from gateway.execution.wide_lists import BrokenOff, list_key
 from gateway.odata.dialect import Dialect
+from gateway.odata.response_check import Response
+from gateway.operations.pages import Page
 from gateway.operations.prepared_operation import Prepared
-from gateway.planning.plan import FailedRoot
+from gateway.operations.raw_rows import RawRows
+from gateway.planning.page_window import keyset_cursors
+from gateway.planning.plan import FailedRoot, ListRoot
 from gateway.writes.operations import MutationResult
 from gateway.writes.payload import Payload
 
@@ -127,6 +133,39 @@ class Completer:
         if collector is None or collector.slices is None:
             return Answer(data)
         return Answer(data, slices=tuple(collector.slices))
+
+    async def complete_part(
+        self, query: PlannedQuery, root: ListRoot, rows: RawRows, start: int, runner: PlanRunner
+    ) -> tuple[bytes, list[Any], list[dict[str, Any]]]:
+        """Complete some rows of a query's one list by graphql-core.
+
+        ``start`` is the number of the first one in its list. Returns their JSON without brackets, the rows decoded, and
+        the errors in them. Raises BrokenOff if an error makes nothing of the list, or of what is above it.
+        """
+        response = Response(200, {}, b'{"value":[%b]}' % b",".join(rows.raws), "")
+        decoded = (await runner.fetcher.decoder.page(response, rows.row_type)).value
+        await runner.attach(decoded, root.plan)
+        assert root.plan.window is not None
+        # The total is told at the end of the list.
+        page = Page(decoded, total=0, cursor=keyset_cursors(root.plan.window, rows.row_type))
+        answer = await self._complete_slowly(query, [Loaded(root, page)])
+        path = [*root.shape.key.split("."), list_key(root)]
+        items, errors = answer.data, []
+        for key in path:
+            items = None if items is None else items[key]
+        for error in answer.errors:
+            place = error.get("path", [])
+            # The others are of what follows the rows, which is completed at its end.
+            if place[: len(path)] == path and len(place) > len(path):
+                number = start + place[len(path)]
+                errors.append({**error, "path": [*path, number, *place[len(path) + 1 :]]})
+        if items is None:
+            raise BrokenOff(answer.errors[0]["message"])
+        return encode(items)[1:-1], decoded, errors
+
+    def note_failure(self, error: Exception) -> None:
+        """Observe that the compiled functions could not complete some rows."""
+        self._observe_failure("raw", "value" if is_miss(error) else "defect", error)
 
     def _observe_failure(
         self, stage: Stage, reason: Reason, error: Exception | None = None

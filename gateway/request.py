@@ -16,6 +16,7 @@ from gateway.documents.trusted import TrustedDocument
 from gateway.execution.deadline import Deadline
 from gateway.execution.fast_path import encode
 from gateway.execution.trace import Trace
+from gateway.execution.wide_lists import AnswerStream
 from gateway.identity.caller import ANONYMOUS, Caller
 from gateway.introspection.answers import LongAnswer
 from gateway.odata.query import Request
@@ -78,6 +79,8 @@ class GraphQLRequest(Struct, frozen=True, kw_only=True):
     """Maximum rows of a page, if other than the setting: for reads that the gateway makes for itself."""
     sink: PageSink | None = None
     """Takes the page, if that is all that it selects: for exports."""
+    stream: AnswerStream | None = None
+    """Sends the answer while its rows are read, if that is one long list; None: it is sent whole."""
     lane: Lane = Lane.INTERACTIVE
     """Lane of its door; by its caller and what it reads it may be a less urgent one (header X-D365-Priority)."""
     caller: Caller = ANONYMOUS
@@ -169,6 +172,10 @@ class Answer(Struct):
     """What the operation cost the environment; None: nothing is priced, or nothing was sent."""
     upstream_seconds: float = 0.0
     """Seconds in which the operation waited for the environment."""
+    rest: bytes | None = None
+    """What of ``data`` the request's stream has not written yet; None: all is here."""
+    sent: int = 0
+    """Bytes that it has written."""
     _encoded: bytes | None = None
 
     def extend(self, name: str, value: object) -> None:
@@ -178,9 +185,14 @@ class Answer(Struct):
         self.extensions = {**others, name: value}
 
     def encode(self) -> bytes:
-        """Return the response's JSON."""
+        """Return the response's JSON: what of it has not been written yet."""
         if self.written is not None:
             return self.written if isinstance(self.written, bytes) else self.written.encode()
+        if self._encoded is None and self.rest is not None:
+            behind = encode(
+                _Response(errors=self.errors or msgspec.UNSET, extensions=self.extensions)
+            )
+            self._encoded = self.rest + (b"}" if behind == b"{}" else b"," + behind[1:])
         if self._encoded is None:
             self._encoded = encode(
                 _Response(self.data, self.errors or msgspec.UNSET, self.extensions)
@@ -190,7 +202,11 @@ class Answer(Struct):
     @property
     def has_data(self) -> bool:
         """Whether anything was answered, and not only errors."""
-        return self.written is not None or self.data not in (None, msgspec.UNSET)
+        return (
+            self.written is not None
+            or self.rest is not None
+            or self.data not in (None, msgspec.UNSET)
+        )
 
     def has_error(self, code: str) -> bool:
         """Return whether one of its errors has a code."""

@@ -101,6 +101,14 @@ class InFlight:
         task.add_done_callback(ended)
         return flight
 
+    def take_out(self, key: Hashable, flight: Flight) -> bool:
+        """Return whether nobody else waits for a read; from then on nobody can."""
+        if flight.joined:
+            return False
+        if self._reads.get(key) is flight:
+            del self._reads[key]
+        return True
+
     def seal(self) -> None:
         """Let nobody join what is under way now: something was written, and it may have read what was before."""
         # Each read removes itself from the table that it was put in.

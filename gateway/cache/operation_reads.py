@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway.admission.work import current_work
 from gateway.errors import (
@@ -144,7 +144,12 @@ class OperationReads:
 
     def begin(self, request: Request, send: Send) -> asyncio.Future[Response]:
         """Send a request, whose answer others may join and which may be cached; return its future answer."""
-        reading = self._read(request, send, self._cached_sets(request))
+        sets, reader = self._cached_sets(request), request.reader
+        sent = request
+        if reader is not None and sets is not None:
+            # What is cached is read whole.
+            sent = structs.replace(request, reader=None)
+        reading = self._read(sent, send, sets)
         if self._is_fresh or not self._answers.options.coalesce:
             return asyncio.ensure_future(reading)
         found, key = self._next
@@ -152,6 +157,9 @@ class OperationReads:
             key = self._flight_key(request)
         flight = self._answers.in_flight.begin(key, reading, self._until)
         self._begun[flight.task] = flight
+        if reader is not None:
+            # Who joins later would get a part of the answer.
+            reader.is_alone = partial(self._answers.in_flight.take_out, key, flight)
         return flight.task
 
     def give_up(self, answer: asyncio.Future[Response]) -> None:

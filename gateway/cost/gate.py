@@ -54,6 +54,10 @@ class Ticket(Protocol):
         """Whether any request of it has left."""
         ...
 
+    def fields(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Return the header fields of an answer that begins before the operation is settled."""
+        ...
+
     def settle(self, requests: int, rows: int, answer: Answer | None) -> None:
         """Note what an operation has really spent, once it has ended; ``answer`` is None if it was cancelled or failed.
 

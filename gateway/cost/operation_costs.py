@@ -95,13 +95,17 @@ class CostGate:
 
     def estimate(self, operation: Priceable) -> Answer:
         """Return the answer to an operation that is only priced."""
-        balance = None
-        if self._terms is not None:
-            now = self._costs.clock()
-            balance = self._costs.budgets.balance(_caller(operation), self._terms, now)
+        balance = self.balance(operation)
         answer = Answer(None, fields=() if balance is None else budget_fields(balance))
         answer.extend("cost", cost_json(self.price(operation), balance=balance))
         return answer
+
+    def balance(self, operation: Priceable) -> Balance | None:
+        """Return what the caller of an operation has left; None if that is not limited."""
+        if self._terms is None:
+            return None
+        now = self._costs.clock()
+        return self._costs.budgets.balance(_caller(operation), self._terms, now)
 
     def _mutation_price(self, operation: ValidOperation) -> Price:
         mutations, request = self._mutations, operation.request
@@ -188,6 +192,12 @@ class CostTicket:
     def has_sent(self) -> bool:
         """Whether any request of it has left."""
         return self._meter.requests > 0
+
+    def fields(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Return the header fields with the balance after the price was taken."""
+        operation = self._operation
+        balance = self._gate.balance(operation) if operation.request.is_charged else None
+        return () if balance is None else budget_fields(balance)
 
     def settle(self, requests: int, rows: int, answer: Answer | None) -> None:
         """Settle the operation; see ``gate.Ticket``."""

@@ -63,6 +63,7 @@ from .page_ends import note_loaded
 from .reads import MutationReads, Reads
 from .served_event import served_event, slow_event
 from .settings import ExecutionSettings
+from .wide_answers import WideAnswers
 
 
 class Engine:
@@ -114,6 +115,7 @@ class Engine:
             compiled=settings.compiled,
             formats=self.formats,
         )
+        self._wide = WideAnswers(self._completer, settings.slicing, observe)
         self.mutations: Mutations | None = None
         if schema.writes is not None:
             self.mutations = Mutations(
@@ -178,6 +180,8 @@ class Engine:
         """Run a query, and answer it. Raises GatewayError."""
         ticket = await self._admit(query) if query.roots else None
         answer = spent = None
+        if ticket is not None and query.request.stream is not None:
+            query.request.stream.more_fields = ticket.fields
         # Everything so far was done without I/O.
         try:
             answer = await self._before_deadline(deadline, self._run(query, reads), reads)
@@ -301,6 +305,10 @@ class Engine:
         written = await self._introspection.answer(prepared, query.variables.coerced)
         if written is not None:
             return Answer(written=written)
+        if query.request.stream is not None:
+            streamed = await self._wide.answer(query, query.request.stream, runner)
+            if streamed is not None:
+                return streamed
         running = runner.run(query.roots, raw=self._completer.is_fast(prepared))
         again = query.request.fresh
         if prepared.needs_formats and (again or not self.formats.is_fresh):

@@ -71,4 +71,4 @@ def _size(answer: Answer) -> int:
     """Return the bytes of an answer, which is encoded once."""
     if isinstance(answer.written, LongAnswer):
         return answer.written.stored.size
-    return len(answer.encode())
+    return answer.sent + len(answer.encode())

@@ -6,6 +6,7 @@ A service or proxy that answers otherwise must be noticed: every page after such
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, cast
@@ -60,10 +61,7 @@ class DistinctKeys:
     """Finds a key that occurs twice in one list, whose rows may come slice by slice."""
 
     def __init__(self, row_type: RowType) -> None:
-        columns = row_type.key_columns
-        if columns is None:
-            columns = row_type.key_columns = _key_columns(row_type)
-        self._columns = cast("list[Column]", columns)
+        self._columns = columns_of_key(row_type)
         self._values: list[list[Any]] = [[] for _ in self._columns]
 
     def add(self, rows: Sequence[Any]) -> None:
@@ -80,6 +78,37 @@ class DistinctKeys:
             raise DuplicateKey
 
 
+class SeenKeys:
+    """Finds a key that occurs twice in a list whose rows are not kept: it holds eight bytes of each."""
+
+    def __init__(self, row_type: RowType) -> None:
+        self._columns = columns_of_key(row_type)
+        self._hashes = array("q")
+
+    def add(self, rows: Sequence[Any]) -> None:
+        """Add the keys of more rows."""
+        if self._columns:
+            keys = zip(*[column(rows) for column in self._columns], strict=True)
+            # Of text: -1 and -2 have the same hash as numbers.
+            self._hashes.extend(map(hash, map(repr, keys)))
+
+    def check(self) -> None:
+        """Raise UpstreamMalformed if two of the rows have the same key."""
+        if len(set(self._hashes)) < len(self._hashes):
+            raise UpstreamMalformed(_TWICE)
+
+
+_TWICE = "The upstream sent a row twice in one list."
+
+
+def columns_of_key(row_type: RowType) -> list[Column]:
+    """Return what reads the parts of the key; nothing of a key that was not selected in full."""
+    columns = row_type.key_columns
+    if columns is None:
+        columns = row_type.key_columns = _key_columns(row_type)
+    return cast("list[Column]", columns)
+
+
 def _key_columns(row_type: RowType) -> list[Column]:
     """Return what reads the parts of the key; a key that was not selected in full is not compared."""
     attributes = row_type.attributes
@@ -94,7 +123,7 @@ def check_distinct(rows: Sequence[Any], row_type: RowType) -> None:
         distinct.add(rows)
         distinct.check()
     except DuplicateKey as error:
-        raise UpstreamMalformed("The upstream sent a row twice in one list.") from error
+        raise UpstreamMalformed(_TWICE) from error
     except (AttributeError, TypeError):
         # A value that is no row, or a key that is no plain value: completion reports it at its place.
         return

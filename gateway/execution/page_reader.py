@@ -95,7 +95,7 @@ class PageReader:
                 more = page.next is not None
                 return Rows(RawRows(row_type, rows) if raw else rows, total, more)
             empty = 0 if page.value else empty + 1
-            self._check_limits(len(rows), empty)
+            self.check_limits(len(rows), empty)
             request, page = self.requests.next_page(request, page.next), None
 
     async def remaining_rows(self, request: Request, row_type: RowType, page: Any) -> Rows:
@@ -128,7 +128,7 @@ class PageReader:
                 return
             rows += len(page.value)
             empty = 0 if page.value else empty + 1
-            self._check_limits(rows, empty)
+            self.check_limits(rows, empty)
             request = self.requests.next_page(request, page.next)
 
     def count(self, request: Request, rows: int) -> None:
@@ -150,7 +150,7 @@ class PageReader:
                 hint="Add a filter that the upstream can answer, or raise D365_MAX_FILTERED_ROWS.",
             )
 
-    def _check_limits(self, rows: int, empty: int) -> None:
+    def check_limits(self, rows: int, empty: int) -> None:
         """Raise GatewayError if a list has too many rows, or its server sends nothing but links."""
         if rows >= self.max_rows:
             raise UpstreamTruncated(

@@ -64,6 +64,11 @@ class PlanRunner:
         self._children = ChildLoader(fetcher, batches, self._failures, learns=learns)
 
     @property
+    def fetcher(self) -> Fetcher:
+        """What reads for the operation."""
+        return self._fetcher
+
+    @property
     def failed(self) -> bool:
         """Whether some value is a failure."""
         return self._failures.failed

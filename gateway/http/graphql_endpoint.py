@@ -55,6 +55,7 @@ from gateway.storage.accept import media_quality
 from gateway.storage.content_coding import Compression
 
 from .admin_access import AccessCheck, allow_all, deny_all
+from .answer_streams import StreamedAnswer, is_begun, may_stream
 from .http_caching import cache_fields
 from .refusals import (
     HttpError,
@@ -182,9 +183,10 @@ class GraphQLEndpoint:
             if self.background is not None and _runs_later(ready, request, headers):
                 await self.background(scope, send, request)
                 return None
-            answer, status, own_fields = await self._execute(
-                scope, receive, headers, request, media, ready
-            )
+            executed = await self._execute(scope, receive, send, headers, request, media, ready)
+            if executed is None:
+                return None
+            answer, status, own_fields = executed
         except ClientDisconnected:
             self.observe(ClientLeft(seconds=time.perf_counter() - started))
             return None
@@ -193,7 +195,20 @@ class GraphQLEndpoint:
             status = error.plain_status if media == JSON else error.status
             answer, own_fields = error.answer, error.fields
         fields = (*_FIELDS[media or JSON], *_fields_of(status, own_fields))
-        if scope["method"] in SAFE and not any(name == _CACHED for name, _ in own_fields):
+        await self._send(scope, send, headers, caller, status, answer, fields)
+        return None
+
+    async def _send(
+        self,
+        scope: Scope,
+        send: Send,
+        headers: Headers,
+        caller: Caller,
+        status: int,
+        answer: Answer,
+        fields: Fields,
+    ) -> None:
+        if scope["method"] in SAFE and not any(name == _CACHED for name, _ in fields):
             fields = (*fields, _NO_STORE)
         try:
             await send_answer(send, status, answer, fields, headers, self.compression, self.waiting)
@@ -202,7 +217,6 @@ class GraphQLEndpoint:
             self._refused(scope, refused, caller)
             fields = (*fields, *_STATUS_FIELDS[refused.status])
             await send_body(send, refused.status, refused.answer.encode(), fields)
-        return None
 
     def _refused(
         self, scope: Scope, error: HttpError, caller: Caller, *, is_recorded: bool = False
@@ -255,21 +269,27 @@ class GraphQLEndpoint:
         self,
         scope: Scope,
         receive: Receive,
+        send: Send,
         headers: Headers,
         request: GraphQLRequest,
         media: str,
         engine: Executor,
-    ) -> tuple[Answer, int, Fields]:
-        """Return the encoded answer, its status and header fields. Raises HttpError, ClientDisconnected."""
+    ) -> tuple[Answer, int, Fields] | None:
+        """Return the encoded answer, its status and header fields; None if it was sent while it was made.
+
+        Raises HttpError, ClientDisconnected.
+        """
+        stream = self._stream(scope, send, headers, media, request)
+        if stream is not None:
+            request = structs.replace(request, stream=stream)
         watcher = _DisconnectWatcher(receive, lambda: engine.changes_data(request))
         try:
             with self.running.holding(request.lane, scope, request.caller):
                 answer = await engine.execute(request)
-            status = status_of(answer, media)
-            fields = (*answer.fields, *error_fields(answer.errors))
-            if request.trusted is not None and scope["method"] in SAFE:
-                fields = (*fields, *cache_fields(request, answer, headers, self.max_age))
-            encoded = encode_answer(answer, self.observe)
+            if is_begun(stream):
+                await stream.end(answer)
+                return None
+            return self._encoded(scope, headers, request, media, answer)
         except Overloaded as error:
             raise caller_error(error) from error
         except asyncio.CancelledError:
@@ -278,13 +298,37 @@ class GraphQLEndpoint:
             if not is_stopping(scope):
                 raise
             # The server cancels what is left when its grace period is over; this answer is still sent.
+            if is_begun(stream):
+                return None
             raise shutdown_error(is_write=engine.changes_data(request)) from None
         finally:
             watcher.stop()
+            if is_begun(stream):
+                await stream.close()
+
+    def _encoded(
+        self, scope: Scope, headers: Headers, request: GraphQLRequest, media: str, answer: Answer
+    ) -> tuple[Answer, int, Fields]:
+        """Return an answer encoded, with its status and header fields."""
+        status = status_of(answer, media)
+        fields = (*answer.fields, *error_fields(answer.errors))
+        if request.trusted is not None and scope["method"] in SAFE:
+            fields = (*fields, *cache_fields(request, answer, headers, self.max_age))
+        encoded = encode_answer(answer, self.observe)
         # Its status was read while it had its errors; one that could not be encoded has others.
         if encoded.written is None:
             return encoded, status_of(encoded, media), ()
         return encoded, status, fields
+
+    def _stream(
+        self, scope: Scope, send: Send, headers: Headers, media: str, request: GraphQLRequest
+    ) -> StreamedAnswer | None:
+        """Return what may send the answer while it is made; None if more is to be known before its first byte."""
+        is_safe = scope["method"] in SAFE
+        if not may_stream(scope, is_kept=is_safe and request.trusted is not None):
+            return None
+        fields = (*_FIELDS[media], _NO_STORE) if is_safe else _FIELDS[media]
+        return StreamedAnswer(send, fields, headers, self.compression, self.waiting)
 
 
 def _require_engine(engine: Executor | HttpError | None) -> Executor:

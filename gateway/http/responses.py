@@ -64,7 +64,7 @@ async def send_answer(
     if is_cached and own is None:
         fields = (*fields, (b"etag", etag_of(encoded, coding)))
     if coding != IDENTITY:
-        fields = (*fields, *_coded(coding))
+        fields = (*fields, *coded_fields(coding))
     if len(body) < COUNTED:
         await send_body(send, status, body, fields)
         return
@@ -115,7 +115,7 @@ async def _send_cached(
     artifact = await answer.coded(coding)
     own_fields = (
         *_validators(artifact.etag),
-        *_coded(coding),
+        *coded_fields(coding),
         (b"content-length", b"%d" % artifact.length),
     )
     others = [field for field in fields if field[0] != b"cache-control"]
@@ -140,5 +140,6 @@ def _validators(etag: str) -> Iterable[tuple[bytes, bytes]]:
     return ((b"etag", etag.encode()), (b"cache-control", b"private, no-cache"))
 
 
-def _coded(coding: str) -> Iterable[tuple[bytes, bytes]]:
+def coded_fields(coding: str) -> Iterable[tuple[bytes, bytes]]:
+    """Return the header fields of a body in a coding."""
     return () if coding == IDENTITY else ((b"content-encoding", coding.encode()),)

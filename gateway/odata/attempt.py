@@ -22,7 +22,8 @@ from gateway.config.settings import Settings
 from gateway.events import Address, Observer, RequestSent
 from gateway.telemetry.request_context import TRACEPARENT, current_request, new_span_id
 
-from .decoding import Progress, read_body
+from .body_reader import BodyReader
+from .decoding import Progress, read_along, read_body, suits_reader
 from .lazy_request import LazyRequest
 from .response_check import Response
 from .retry import remaining_time
@@ -98,13 +99,14 @@ class AttemptSender:
         begins: Callable[[], None] | None = None,
         *,
         waited: float = 0.0,
+        reader: BodyReader | None = None,
     ) -> Response:
         """Send a request once and return its answer.
 
         ``number`` counts its attempts, ``auth`` signs it, ``begins`` is called just before it leaves, ``waited`` are
-        the seconds for which it has waited for its turn. Raises what the
-        transport raises, httpx.ReadTimeout if the answer takes too long, TokenError, Unauthenticated, UpstreamMalformed
-        if the answer is too long.
+        the seconds for which it has waited for its turn, ``reader`` reads a good answer while it arrives. Raises what
+        the transport raises, httpx.ReadTimeout if the answer takes too long, TokenError, Unauthenticated,
+        UpstreamMalformed if the answer is too long.
         """
         started = time.perf_counter()
         status = size = 0
@@ -116,8 +118,12 @@ class AttemptSender:
                 answer = await self._answer(request, auth, limit, longest, begins)
                 status = answer.status_code
                 activity = answer.headers.get(ACTIVITY)
-                body = await read_body(answer, self._settings.max_upstream_bytes, progress)
-            size = len(body)
+                if reader is None or not suits_reader(answer):
+                    body = await read_body(answer, self._settings.max_upstream_bytes, progress)
+                    size = len(body)
+                else:
+                    body = await read_along(answer, self._settings.max_upstream_bytes, reader)
+                    size = reader.size
             # A byte order mark is no part of JSON (RFC 8259, 8.1), yet some services send one.
             return Response(status, answer.headers, body.removeprefix(BOM_UTF8), request.address)
         except TimeoutError as exc:

@@ -47,6 +47,7 @@ from gateway.shutdown import Shutdown
 from .addressed_requests import AddressedRequests
 from .attempt import REQUEST_ID, AttemptSender
 from .batch import busy_part, is_batch
+from .body_reader import BodyReader
 from .decoding import OFFERED, Progress
 from .dialect import Dialect
 from .dialects import dialect_for
@@ -300,6 +301,7 @@ class ODataClient:
             LazyRequest(request.method, known.address, headers, request.body, self._timeout),
             safe=request.method in SAFE if safe is None else safe,
             outcome_part=busy_part if is_batch(request) else whole_response,
+            reader=request.reader,
         )
 
     async def fetch(
@@ -330,6 +332,7 @@ class ODataClient:
         progress: Progress | None = None,
         outcome_part: OutcomePart = whole_response,
         is_exempt: bool = False,
+        reader: BodyReader | None = None,
     ) -> Response:
         """Return an answer of the kind that was requested, or raise."""
         way = self._way()
@@ -341,6 +344,7 @@ class ODataClient:
             identity=self._identity,
             progress=progress,
             outcome_part=outcome_part,
+            reader=reader,
         )
         outcome = await way.sender.outcome(exchange)
         response = outcome.response

@@ -14,12 +14,15 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from typing import TypeAlias
 
 import httpx
 
 from gateway.errors import AnswerTooLarge
+
+from .body_reader import BodyReader
 
 OFFERED = "gzip, deflate"
 """Value of Accept-Encoding."""
@@ -27,6 +30,7 @@ STEP = 1 << 20
 """Bytes that are decompressed at a time."""
 Progress: TypeAlias = Callable[[int, int | None], None]
 """Called with the bytes received so far, and their total if the service states it."""
+_JSON = "application/json"
 _GZIP = 16 + zlib.MAX_WBITS
 """zlib's ``wbits`` for the gzip format."""
 
@@ -70,6 +74,34 @@ async def read_body(answer: httpx.Response, limit: int, progress: Progress | Non
         # Not ``answer.aclose()``, which does the same within a context manager that takes 7 µs.
         await stream.aclose()
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def suits_reader(answer: httpx.Response) -> bool:
+    """Return whether an answer is one for a reader: any other is read whole, to see what is wrong."""
+    return answer.status_code == 200 and answer.headers.get("content-type", "").startswith(_JSON)
+
+
+async def read_along(answer: httpx.Response, limit: int, reader: BodyReader) -> bytes:
+    """Let a reader read an answer, and release the connection; return what :meth:`BodyReader.read` does.
+
+    Raises as :func:`read_body`.
+    """
+    async with aclosing(_pieces(answer, limit)) as pieces:
+        return await reader.read(pieces)
+
+
+async def _pieces(answer: httpx.Response, limit: int) -> AsyncGenerator[bytes]:
+    stream = answer.stream
+    assert isinstance(stream, httpx.AsyncByteStream)
+    size = 0
+    try:
+        async for piece in _decoded(answer, stream, None):
+            size += len(piece)
+            if size > limit:
+                raise _too_large(limit, answer.status_code)
+            yield piece
+    finally:
+        await stream.aclose()
 
 
 def _too_large(limit: int, status: int) -> AnswerTooLarge:

@@ -12,9 +12,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import Enum
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
+
+if TYPE_CHECKING:
+    from .body_reader import BodyReader
 
 Value: TypeAlias = str | int | float | bool | Decimal | None
 
@@ -242,3 +245,5 @@ class Request(Struct, frozen=True, weakref=True):
     """The URL as callers may see it, if a rule is part of it."""
     shown_body: bytes | None = None
     """The body as callers may see it, if presets of their roles are part of it."""
+    reader: BodyReader | None = None
+    """Takes the body of the answer while it arrives; None: it is read whole."""

@@ -28,6 +28,7 @@ from gateway.events.admission import BreakerClosed, BreakerOpened, LimitLowered
 from gateway.telemetry.operation_scope import current_scope
 
 from .attempt import AttemptSender
+from .body_reader import BodyReader
 from .decoding import Progress
 from .lazy_request import LazyRequest
 from .response_check import Response, failure_of
@@ -54,6 +55,8 @@ class Exchange(Struct, frozen=True, kw_only=True):
     progress: Progress | None = None
     outcome_part: OutcomePart = whole_response
     begins: Callable[[], None] | None = None
+    reader: BodyReader | None = None
+    """Reads the answer while it arrives; once it has begun nothing is repeated."""
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -113,6 +116,8 @@ class RetryingSender:
             outcome = await self._attempt(exchange, number)
             if outcome.wait is None or not exchange.may_repeat(outcome.failure, outcome.error):
                 return outcome
+            if exchange.reader is not None and exchange.reader.has_begun:
+                return outcome
             if outcome.was_sent:
                 self._observe(_retried(exchange.request, outcome, outcome.wait, number))
             if not outcome.waits_with_others:
@@ -160,6 +165,7 @@ class RetryingSender:
                 exchange.progress,
                 exchange.begins,
                 waited=began_at - asked_at,
+                reader=exchange.reader,
             )
             self._is_answered()
             part = exchange.outcome_part(response)

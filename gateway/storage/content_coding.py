@@ -121,6 +121,13 @@ class StreamCompressor(Protocol):
         ...
 
 
+def flush_block(compressor: Any, coding: str) -> bytes:
+    """Return what a stream's compressor still holds of a body that goes on, so that its reader has all by now."""
+    mode = zstandard.COMPRESSOBJ_FLUSH_BLOCK if coding == "zstd" else zlib.Z_SYNC_FLUSH
+    rest: bytes = compressor.flush_block() if coding == "br" else compressor.flush(mode)
+    return rest
+
+
 def stream_compressor(coding: str) -> StreamCompressor | None:
     """Return a compressor at the fastest level; None for ``identity``."""
     compressor: StreamCompressor
@@ -143,6 +150,7 @@ class _Brotli:
         self._compressor = brotli.Compressor(quality=quality, lgwin=22)
         self.flush: Callable[[], bytes] = self._compressor.finish
         self.compress: Callable[[bytes], bytes] = self._compressor.process
+        self.flush_block: Callable[[], bytes] = self._compressor.flush
 
 
 def _compressor(coding: str) -> Any:

@@ -47,6 +47,9 @@ class _Gate:
         self.price(operation)
         return Answer(None)
 
+    def fields(self) -> tuple[tuple[bytes, bytes], ...]:
+        return ()
+
     def settle(self, requests: int, rows: int, answer: Answer | None) -> None:
         self.settled.append((requests, rows, answer is not None))
 

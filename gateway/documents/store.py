@@ -13,7 +13,6 @@ from graphql import (
     GraphQLSyntaxError,
     IntValueNode,
     OperationDefinitionNode,
-    parse,
     specified_scalar_types,
     validate,
 )
@@ -21,10 +20,12 @@ from graphql.execution.values import VariableValues
 from msgspec import Struct, field
 
 from schema.catalog import Catalog
+from schema.catalog.records import CUSTOM_FIELDS
 from schema.catalog.types import SCALARS
 
 from .collect_fields import condition_variables
 from .complexity import Complexity, measure
+from .fast_parser import parse_document
 from .fast_validation import FastValidator
 from .input_coercion import VariableReader
 from .lru_cache import LRUCache
@@ -36,14 +37,6 @@ MAX_CHARACTERS = 500_000
 """Characters of all cached texts: a document takes about 40 bytes of memory for each."""
 MAX_ERRORS = 20
 """Errors of one document; validation stops there."""
-
-
-def _without_token_chain(node: DocumentNode) -> DocumentNode:
-    """Unlink the parser's tokens: nobody follows the chain, and only the garbage collector would free it."""
-    token = None if node.loc is None else node.loc.start_token
-    while token is not None:
-        token.prev, token.next, token = None, None, token.next
-    return node
 
 
 class DocumentLimits(Struct, frozen=True, kw_only=True):
@@ -162,7 +155,7 @@ class Documents:
 
     def _read(self, text: str) -> Document:
         try:
-            return self._check(_without_token_chain(parse(text, max_tokens=self._limits.tokens)))
+            return self._check(text, parse_document(text, self._limits.tokens))
         except GraphQLSyntaxError as error:
             return Document(None, [error], "GRAPHQL_PARSE_FAILED")
         # The parser recurses as deeply as the text is nested.
@@ -171,16 +164,17 @@ class Documents:
                 None, [GraphQLError("The document is nested too deeply.")], "GRAPHQL_PARSE_FAILED"
             )
 
-    def _check(self, node: DocumentNode) -> Document:
+    def _check(self, text: str, node: DocumentNode) -> Document:
         # Before validation, whose time grows with what fragments expand to.
-        excess = self._excess(measure(node))
+        excess = None if self._is_small(text, node) else self._excess(measure(node))
         if excess is not None:
             return Document(node, [GraphQLError(excess)], "BUDGET_EXCEEDED")
         # Nearly all documents are valid, and accepted in a fraction of the time.
         errors = [] if self._fast_validator.accepts(node) else self._validate(node)
         if errors:
             return Document(node, errors, "GRAPHQL_VALIDATION_FAILED")
-        return Document(node, [], conditions=condition_variables(node))
+        has_conditions = "@" in text or CUSTOM_FIELDS in text
+        return Document(node, [], conditions=condition_variables(node) if has_conditions else ())
 
     def _validate(self, node: DocumentNode) -> list[GraphQLError]:
         """Return the errors of the full validation, with suggestions."""
@@ -188,6 +182,20 @@ class Documents:
         if errors and self._suggestions is not None:
             errors = self._suggestions.for_document(node, errors)
         return [_without_digits(error) for error in errors]
+
+    def _is_small(self, text: str, node: DocumentNode) -> bool:
+        """Return whether a document surely exceeds no limit, by the characters that write what is limited.
+
+        Without fragments nothing counts that is not written.
+        """
+        limits = self._limits
+        return (
+            node.token_count <= min(limits.root_fields, limits.selections)
+            and text.count("{") <= limits.depth
+            and text.count(":") <= limits.aliases
+            and text.count("@") <= limits.directives
+            and "..." not in text
+        )
 
     def _excess(self, size: Complexity) -> str | None:
         """Return an error message for the first limit that the document exceeds."""

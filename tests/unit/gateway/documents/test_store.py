@@ -123,6 +123,24 @@ def test_the_error_names_the_exceeded_limit(text: str, said: str) -> None:
     assert [e.message for e in documents.errors] == [f"The document has more than {said}."]
 
 
+@pytest.mark.parametrize("most", range(8))
+@pytest.mark.parametrize("kind", ["depth", "root_fields", "selections", "aliases", "directives"])
+def test_short_documents_have_the_same_limits(kind: str, most: int) -> None:
+    """Whether they are measured or not: short ones are judged by their characters."""
+    sizes = {"selections": "fields"}
+    documents = some(**{kind: most})
+    for text in (
+        "{ __typename }",
+        "{ a: orders { totalCount } orders { nodes { id area b: number } } }",
+        "{ parties { nodes { party: friend { friend { friend { name } } } } } }",
+        "{ orders { nodes @skip(if: true) { id @skip(if: true) @include(if: true) } } }",
+        "{ ...F } fragment F on Query { a: __typename b: __typename c: orders { totalCount } }",
+        "{ __schema { types { fields { type { ofType { name } } } } } }",
+    ):
+        is_above = getattr(measure(parse(text)), sizes.get(kind, kind)) > most
+        assert (documents.get(text).code == "BUDGET_EXCEEDED") is is_above, text
+
+
 def test_a_document_just_within_its_limits_is_served() -> None:
     text = (
         "query A($a: Boolean = true) { a: orders @skip(if: $a) { nodes { b: area @skip(if: $a) } } }"

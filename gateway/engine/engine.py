@@ -291,7 +291,7 @@ class Engine:
     async def _run(self, query: PlannedQuery, reads: ReadContext) -> Answer:
         """Run a query: the short way if it is the usual one, whose plan has been run before."""
         prepared = query.prepared
-        is_usual = reads.is_usual and query.request.sink is None
+        is_usual = reads.is_usual and query.request.sink is None and not self._wide.suit(query)
         if is_usual and query.roots and self._completer.is_fast(prepared):
             single = single_read(prepared, query.roots, self.dialect)
             data = None if single is None else await single.data(reads)

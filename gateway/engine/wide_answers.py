@@ -45,6 +45,14 @@ class WideAnswers:
         self._broken: dict[int, float] = {}
         """Hash of what identifies a list → when it was broken off."""
 
+    def suit(self, query: PlannedQuery) -> bool:
+        """Return whether the rows of a query are to go to its client while they are read."""
+        return (
+            query.request.stream is not None
+            and is_wide(query.prepared, query.roots)
+            and self._completer.is_fast(query.prepared)
+        )
+
     async def answer(
         self, query: PlannedQuery, stream: AnswerStream, runner: PlanRunner
     ) -> Answer | None:
@@ -52,7 +60,7 @@ class WideAnswers:
 
         An answer that could not be completed has an error and no rest.
         """
-        if not self._completer.is_fast(query.prepared) or not is_wide(query.prepared, query.roots):
+        if not self.suit(query):
             return None
         root, identity = query.roots[0], _identity_of(query)
         assert isinstance(root, ListRoot)

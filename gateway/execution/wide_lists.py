@@ -45,6 +45,8 @@ from .long_lists import count_of, split_list
 
 WIDE = 50_000
 """Values above which a list is worth it: a thousand rows of 50 are some 2 MB, and are answered at once."""
+FEW = 100
+"""Rows up to which it never is: most requests are for few, and do not have their values counted."""
 _KNOWN_FIRST = frozenset({TYPENAME, "totalCount"})
 """Fields of a connection that are known before its rows; the total only if the service sends it first."""
 
@@ -87,7 +89,8 @@ def is_wide(prepared: Prepared, roots: Sequence[object]) -> bool:
         return False
     window, shape = root.plan.window, root.shape
     return (
-        window.size * _values_of(root.plan) > WIDE
+        window.size > FEW
+        and window.size * _values_of(root.plan) > WIDE
         and window.keyset
         and not (window.backward or window.count_only or root.together or prepared.needs_formats)
         and root.key is None

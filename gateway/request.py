@@ -23,7 +23,6 @@ from gateway.odata.query import Request
 from gateway.operations.prepared_operation import Prepared
 from gateway.planning.plan import BoundRoot
 from gateway.planning.unified_lookups import Lookup
-from schema.catalog.records import RootKind
 
 CostWish: TypeAlias = Literal["include", "estimate"]
 Collect: TypeAlias = Callable[[list[Any]], Any]
@@ -136,8 +135,7 @@ class PlannedQuery(Struct, frozen=True):
     @property
     def lane(self) -> Lane:
         """The lane of what it reads: a router's entities, or anything else."""
-        is_federated = any(shape.root.kind is RootKind.ENTITIES for shape in self.prepared.roots)
-        return Lane.FEDERATION if is_federated else Lane.INTERACTIVE
+        return Lane.FEDERATION if self.prepared.is_federated else Lane.INTERACTIVE
 
 
 class Answer(Struct):

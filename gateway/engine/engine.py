@@ -136,6 +136,10 @@ class Engine:
         Raises OperationRefused for an operation that cannot run, and GatewayError for one that fails as a whole; a
         field that fails is an error of the answer.
         """
+        known = self._plans.find(request)
+        if known is not None:
+            reads.kind, reads.name = "query", known.name
+            return await self._planned(known.of(request), deadline, reads)
         operation = self.read(request)
         reads.kind, reads.name = operation.kind, operation.name
         if operation.is_mutation:
@@ -146,10 +150,15 @@ class Engine:
         query = self.plan(operation)
         if query.prepared.has_changes and self.changes is not None:
             return await self.changes.answer(query, deadline, trace)
+        if query.lookups and request.cost != "estimate":
+            return await self._looked_up(query, operation, deadline, reads, trace)
+        return await self._planned(query, deadline, reads)
+
+    async def _planned(self, query: PlannedQuery, deadline: Deadline, reads: ReadContext) -> Answer:
+        """Answer a query that needs nothing but its plan. Raises GatewayError."""
+        request = query.request
         if request.cost == "estimate":
             return self.estimate(query)
-        if query.lookups:
-            return await self._looked_up(query, operation, deadline, reads, trace)
         with working(self.lanes.work(deadline.span, request.caller, request.lane, query.lane)):
             return await self._query(query, deadline, reads)
 
@@ -166,13 +175,11 @@ class Engine:
         async def ask(part: GraphQLRequest) -> Answer:
             return await self.answer_part(part, deadline, trace)
 
-        request = query.request
         looked_up = await look_up(query, ask, self._planner.paging.max_page)
         if looked_up.failed is not None:
             return looked_up.failed
         query = self.plan(operation, looked_up.keys)
-        with working(self.lanes.work(deadline.span, request.caller, request.lane, query.lane)):
-            answer = await self._query(query, deadline, reads)
+        answer = await self._planned(query, deadline, reads)
         answer.requests = (*looked_up.requests, *answer.requests)
         return answer
 
@@ -277,6 +284,8 @@ class Engine:
             message = "A subscription needs a stream: Accept: text/event-stream, or a WebSocket."
             raise refusal(message, "NOT_ACCEPTABLE")
         request, variables = operation.request, operation.variables
+        if known is None and (before := self._plans.find(request)) is not None:
+            return before.of(request)
         prepared = self._prepared.prepare(
             operation.document, operation.operation, variables.coerced
         )
@@ -284,9 +293,14 @@ class Engine:
             message = "Introspection is disabled: __schema, __type and _service are not answered."
             raise refusal(message, "INTROSPECTION_DISABLED")
         lookups = Lookups(known) if prepared.models else None
-        roots = self._plans.plan(prepared, variables, request, lookups)
+        roots = self._planner.plan(
+            prepared, variables, request.companies, request.caller, request.max_page, lookups
+        )
         needed = () if lookups is None else tuple(lookups.needed)
-        return PlannedQuery(request, prepared, variables, roots, needed)
+        query = PlannedQuery(request, prepared, variables, roots, needed)
+        if known is None and not prepared.has_changes:
+            self._plans.note(operation, query)
+        return query
 
     async def _run(self, query: PlannedQuery, reads: ReadContext) -> Answer:
         """Run a query: the short way if it is the usual one, whose plan has been run before."""

@@ -1,8 +1,8 @@
-"""Plans that were made before: the same operation with the same values, for callers who see the same.
+"""Queries whose plans were made before: the same text with the same values, for callers who see the same.
 
 Most operations come again with equal variables: pages that all users open, lists of reference data. Planning is pure,
-so its result is the same, but for two things: plans of relations follow what was learned of their lists, and filters of
-unified models may depend on today's date. Such plans are made anew each time.
+so its result is the same, unless it follows what was learned of lists, or the date. Plans themselves say that they do
+not last (``ReadPlan.lasts``); they are made anew each time, like those for which something was looked up.
 """
 
 from __future__ import annotations
@@ -12,68 +12,79 @@ from collections.abc import Hashable, MutableMapping
 from typing import Any
 
 from graphql.execution.values import VariableValues
+from msgspec import Struct
 
 from gateway.documents.lru_cache import LRUCache
 from gateway.identity.caller import ANONYMOUS
 from gateway.operations.prepared_operation import Prepared
-from gateway.planning.plan import BoundRoot, KeysRoot, ListRoot, ReadPlan
+from gateway.planning.plan import BoundRoot
 from gateway.planning.planner import Planner
-from gateway.planning.unified_lookups import Lookups
-from gateway.request import GraphQLRequest
+from gateway.request import GraphQLRequest, PlannedQuery, ValidOperation
 
 MOST = 500
 """Plans that are kept; one takes some 4 KB."""
 LONGEST = 1_000
-"""Bytes of variables; others hardly come twice."""
+"""Bytes of variables; others hardly come twice. Also the characters of a text that count as one plan."""
 _PLAIN = 0
 """Format of ``marshal`` in which equal values have equal bytes, whoever else refers to them."""
+_Key = tuple[Hashable, ...]
 
-Roots = tuple[BoundRoot, ...]
+
+class KnownQuery(Struct, frozen=True, eq=False):
+    """A query that was planned."""
+
+    name: str | None
+    """Name of the operation."""
+    prepared: Prepared
+    variables: VariableValues
+    roots: tuple[BoundRoot, ...]
+
+    def of(self, request: GraphQLRequest) -> PlannedQuery:
+        """Return the query of a request."""
+        return PlannedQuery(request, self.prepared, self.variables, self.roots)
 
 
 class KnownPlans:
-    """The plans of one schema's operations."""
+    """The plans of one schema's queries."""
 
     def __init__(self, planner: Planner) -> None:
         self._planner = planner
-        self._plans: LRUCache[tuple[Hashable, ...], Roots] = LRUCache(MOST)
+        self._known: LRUCache[_Key, KnownQuery] = LRUCache(MOST * LONGEST)
 
     @property
     def table(self) -> MutableMapping[Any, Any]:
         """The plans, to be cleared after retirement."""
-        return self._plans.table
+        return self._known.table
 
-    def plan(
-        self,
-        prepared: Prepared,
-        variables: VariableValues,
-        request: GraphQLRequest,
-        lookups: Lookups | None = None,
-    ) -> Roots:
-        """Return the plan of each root field; with ``lookups`` it is made anew, as they may know other keys."""
-        values = _bytes_of(request) if lookups is None else None
+    def find(self, request: GraphQLRequest) -> KnownQuery | None:
+        """Return the query of a request, if an equal one was planned before."""
+        key = self._key(request)
+        return None if key is None else self._known.get(key)
+
+    def note(self, operation: ValidOperation, query: PlannedQuery) -> None:
+        """Keep the plan of a query, if it lasts."""
+        if query.lookups or not all(root.lasts for root in query.roots):
+            return
+        key = self._key(query.request)
+        if key is not None:
+            known = KnownQuery(operation.name, query.prepared, query.variables, query.roots)
+            self._known.put(key, known, max(len(query.request.query), LONGEST))
+
+    def _key(self, request: GraphQLRequest) -> _Key | None:
+        """Return what is equal for requests that are planned alike; None if a plan would hardly come again."""
+        values = _bytes_of(request)
         if values is None:
-            return self._made(prepared, variables, request, lookups)
-        scope = None
-        if request.caller is not ANONYMOUS or self._planner.rules is not None:
-            scope = self._planner.scope_of(request.caller)
-        key = (prepared, values, request.companies, scope, request.max_page)
-        roots = self._plans.get(key)
-        if roots is None:
-            roots = self._made(prepared, variables, request)
-            if all(map(_is_lasting, roots)):
-                self._plans.put(key, roots)
-        return roots
-
-    def _made(
-        self,
-        prepared: Prepared,
-        variables: VariableValues,
-        request: GraphQLRequest,
-        lookups: Lookups | None = None,
-    ) -> Roots:
-        return self._planner.plan(
-            prepared, variables, request.companies, request.caller, request.max_page, lookups
+            return None
+        scope, caller = None, request.caller
+        if caller is not ANONYMOUS or self._planner.rules is not None:
+            scope = self._planner.scope_of(caller)
+        return (
+            request.query,
+            request.operation_name,
+            values,
+            request.companies,
+            scope,
+            request.max_page,
         )
 
 
@@ -86,16 +97,3 @@ def _bytes_of(request: GraphQLRequest) -> bytes | None:
     except ValueError:
         return None
     return values if len(values) <= LONGEST else None
-
-
-def _is_lasting(root: BoundRoot) -> bool:
-    """Return whether the plan of a root field would be made in the same way at any time."""
-    if root.shape.view is not None:
-        return False
-    if isinstance(root, ListRoot):
-        return not root.plan.children
-    return isinstance(root, KeysRoot) and not root.errors and all(map(_is_alone, root.items))
-
-
-def _is_alone(item: tuple[ReadPlan, object] | None) -> bool:
-    return item is not None and not item[0].children

@@ -111,6 +111,8 @@ class Prepared(Struct, frozen=True, eq=False, kw_only=True):
     """Whether a root field is ``changes``, or another one that is answered by operations of its own."""
     is_mixed: bool = False
     """Whether some root fields are not generated."""
+    is_federated: bool = False
+    """Whether it reads the entities of a router."""
     row_types: RowTypes
     shaper: Shaper
     compiler: Compiler
@@ -203,6 +205,7 @@ def prepare(  # noqa: PLR0913 - the parts of an operation
         is_mixed=len(shapes) + len(models)
         != sum(nodes[0].name.value != TYPENAME for nodes in collected.values())
         + sum(model.size for model in models.values()),
+        is_federated=any(shape.root.kind is RootKind.ENTITIES for shape in shapes),
         row_types=RowTypes(catalog),
         shaper=shaper,
         compiler=compiler,

@@ -22,7 +22,7 @@ from schema.catalog.records import Argument, Field, RootKind, TypeKind
 from schema.unified.views import UnifiedType
 
 from .plan import Key, KeysRoot, ReadPlan
-from .unified_arguments import conditions
+from .unified_arguments import are_dated, conditions
 
 if TYPE_CHECKING:
     from .planner import OperationPlanner
@@ -74,7 +74,10 @@ class EntityLookups:
     def _view_kind(self, view: UnifiedType) -> _RowKind:
         level = self._shape.level
         assert level is not None
-        plan = self._operation.read_by_key(level, view.set_name, conditions(view.where))
+        lasts = not are_dated(view.where)
+        plan = self._operation.read_by_key(
+            level, view.set_name, conditions(view.where), lasts=lasts
+        )
         return _RowKind(view.csdl, plan, ())
 
     def _by_view_id(self, kind: _RowKind, view: UnifiedType, text: str) -> _Lookup:

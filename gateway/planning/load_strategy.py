@@ -7,7 +7,8 @@
 
 The first one that is possible is taken: :func:`expansion`, then :func:`fallback_strategy`. All of them bring whole
 lists, out of which the pages of many parents are cut, unless ``$expand`` takes options. Where the lists are known to be
-much longer than their pages, each parent's page is a read of its own (:func:`reads_own_pages`), twenty to a ``$batch``.
+much longer than their pages, each parent's page is a read of its own (:func:`may_read_own_pages`), twenty to a
+``$batch``.
 """
 
 from __future__ import annotations
@@ -55,28 +56,26 @@ class Relation(Struct, frozen=True):
         return self.has_key_batch or self.has_path
 
 
-def reads_own_pages(
-    relation: Relation,
-    where: Expr | None,
-    window: Window | None,
-    lengths: ListLengths,
-    dialect: Dialect,
-    long_list_rows: int,
+def may_read_own_pages(
+    relation: Relation, where: Expr | None, window: Window | None, dialect: Dialect
 ) -> bool:
-    """Return whether the page of each parent is read by itself, because whole lists have too many rows besides.
-
-    A read in a ``$batch`` costs the service a query, and many rows cost it time, too: ``long_list_rows`` are worth a
-    query.
-    """
+    """Return whether the page of each parent may be read by itself, in a ``$batch``: the lengths of lists decide."""
     if (
         window is None
         or not window.keyset
         or not (relation.has_key_batch and dialect.batches_reads)
     ):
         return False
-    if not lengths.may_batch or lengths.average - window.rows_read < long_list_rows:
-        return False
     return where is None or not residual_columns(relation.target, where, dialect)
+
+
+def are_long(lengths: ListLengths, window: Window, long_list_rows: int) -> bool:
+    """Return whether whole lists have too many rows besides their pages.
+
+    A read in a ``$batch`` costs the service a query, and many rows cost it time, too: ``long_list_rows`` are worth a
+    query.
+    """
+    return lengths.may_batch and lengths.average - window.rows_read >= long_list_rows
 
 
 class Expansion(Enum):

@@ -77,6 +77,8 @@ class ReadPlan(Struct, frozen=True, kw_only=True):
     entity_set: str | None
     window: Window | None = None
     children: tuple[ChildPlan, ...] = ()
+    lasts: bool = True
+    """Whether it would be made in the same way at any time, for the same operation and a caller who sees the same."""
     derived: Derived = field(default_factory=Derived)
 
 
@@ -97,6 +99,14 @@ class ChildPlan(Struct, frozen=True, kw_only=True):
     """Whether the page of each parent is a read of its own, in a ``$batch``; else whole lists come in a key batch."""
     in_order: ChildPlan | None = None
     """A second plan that reads lists in the upstream's order, for parents whose expanded list cannot be sorted here."""
+    follows_lengths: bool = False
+    """Whether the lists would be read in another way if they proved longer, or shorter."""
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it would be made in the same way at any time."""
+        others = self.in_order is None or self.in_order.plan.lasts
+        return not self.follows_lengths and self.plan.lasts and others
 
 
 class ListRoot(Struct, frozen=True):
@@ -108,6 +118,11 @@ class ListRoot(Struct, frozen=True):
     """Key that the filter pins if the list is read together with others; the query then has the rest of the filter."""
     together: bool = False
     """Whether it shares a ``$batch`` with lists that differ in values of ``eq`` only."""
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it would be made in the same way at any time."""
+        return self.plan.lasts
 
 
 class KeysRoot(Struct, frozen=True):
@@ -123,6 +138,11 @@ class KeysRoot(Struct, frozen=True):
     together: bool = False
     """Whether they are read in a ``$batch``, as their keys fill several addresses."""
 
+    @property
+    def lasts(self) -> bool:
+        """Whether it would be made in the same way at any time; an error is told once."""
+        return not self.errors and all(i is not None and i[0].lasts for i in self.items)
+
 
 class AggregateRoot(Struct, frozen=True):
     """What the rows of a list add up to; ``plan`` reads them if the service does not compute that."""
@@ -130,6 +150,11 @@ class AggregateRoot(Struct, frozen=True):
     shape: RootShape
     plan: ReadPlan
     aggregation: Aggregation
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it would be made in the same way at any time."""
+        return self.plan.lasts
 
 
 class CallRoot(Struct, frozen=True):
@@ -140,12 +165,22 @@ class CallRoot(Struct, frozen=True):
     plan: ReadPlan | None
     many: bool
 
+    @property
+    def lasts(self) -> bool:
+        """Whether it would be made in the same way at any time."""
+        return self.plan is None or self.plan.lasts
+
 
 class FailedRoot(Struct, frozen=True):
     """A root field whose arguments cannot be used."""
 
     shape: RootShape
     error: GatewayError
+
+    @property
+    def lasts(self) -> bool:
+        """Return False: an error is told once."""
+        return False
 
 
 BoundRoot = ListRoot | KeysRoot | AggregateRoot | CallRoot | FailedRoot

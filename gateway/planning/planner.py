@@ -44,7 +44,7 @@ from .relations import RelationPlanner, expand_item, parent_columns
 from .residual_columns import residual_columns
 from .row_bounds import RowBounds, ViewBounds, ViewRules, companies_in
 from .select import cast_path, select_of, uncast_types
-from .unified_arguments import conditions, row_arguments
+from .unified_arguments import are_dated, conditions, row_arguments
 from .unified_lookups import Lookups
 from .uniting import pins_key, unite_lists
 
@@ -78,6 +78,7 @@ class Planner:
         )
         limit = self.company_limit
         self._view = None if rules is None else ViewBounds(rules, limit)
+        self._default_companies = () if rules is None else rules.view.default_companies
         self.where = WhereReader(catalog, limit.relation_predicate if limit else None, dialect)
 
     def plan(
@@ -123,7 +124,7 @@ class Planner:
         """Return the default company scope of a caller; empty: none."""
         if caller is ANONYMOUS and self._view is None:
             return ()
-        declared = () if self._view is None else self._view.view.default_companies
+        declared = self._default_companies
         own = companies_in(declared, caller) if declared else ()
         return own or (companies_in((_USER_COMPANY,), caller) if caller.user else ())
 
@@ -239,11 +240,13 @@ class OperationPlanner:
         info = shape.level.info
         name = shape.root.entity_set.name
         scope = self.bounds.scoped_predicate(info, name, self.companies)
-        where = all_of(scope, self.where(info.csdl, arguments.get("where")))
+        where, lasts = all_of(scope, self.where(info.csdl, arguments.get("where"))), True
         if shape.view is not None:
             where = all_of(where, conditions(shape.view.where))
+            lasts = not are_dated(shape.view.where)
         window = self.window(name, info, arguments, where, shape.needs, may_shift=True)
-        return ListRoot(shape, self.read(shape.level, name, where=where, window=window))
+        plan = self.read(shape.level, name, where=where, window=window, lasts=lasts)
+        return ListRoot(shape, plan)
 
     def _by_key(self, shape: RootShape, arguments: Mapping[str, Any]) -> KeysRoot:
         assert shape.level is not None
@@ -309,13 +312,18 @@ class OperationPlanner:
         return reader.read(csdl, argument)
 
     def read_by_key(
-        self, level: RowRequirements, set_name: str, where: Expr | None = None
+        self,
+        level: RowRequirements,
+        set_name: str,
+        where: Expr | None = None,
+        *,
+        lasts: bool = True,
     ) -> ReadPlan:
         """Return the plan of rows that are picked by key, and pass a filter."""
         where = all_of(self.bounds.predicate(level.info, set_name), where)
-        return self.read(level, set_name, where=where, extras=level.info.key)
+        return self.read(level, set_name, where=where, extras=level.info.key, lasts=lasts)
 
-    def read(
+    def read(  # noqa: PLR0913 - the parts of a plan
         self,
         level: RowRequirements,
         set_name: str | None,
@@ -325,10 +333,12 @@ class OperationPlanner:
         window: Window | None = None,
         extras: Sequence[Field] = (),
         depth: int = 0,
+        lasts: bool = True,
     ) -> ReadPlan:
         """Return the plan of a level's rows and of everything below them.
 
         ``extras`` are further columns that the caller needs, ``depth`` counts the ``$expand`` options around the level.
+        ``lasts``: whether ``where`` would be the same at any time.
         """
         children = RelationPlanner(self, level, set_name, depth).plans() if level.children else ()
         columns = [*extras, *residual_columns(level.info, where, self.dialect)]
@@ -371,6 +381,7 @@ class OperationPlanner:
             entity_set=set_name,
             window=window,
             children=children,
+            lasts=lasts and all(child.lasts for child in children),
         )
 
     def _redacting(

@@ -17,15 +17,16 @@ from .joins import join_of
 from .load_strategy import (
     Expansion,
     Relation,
+    are_long,
     expansion,
     fallback_strategy,
-    reads_own_pages,
+    may_read_own_pages,
 )
 from .page_window import Window, order_by, with_window
 from .plan import ChildPlan, Join, Via
 from .proven_order import depends_on_text
 from .select import cast_path, uncast_types
-from .unified_arguments import conditions
+from .unified_arguments import are_dated, conditions
 
 if TYPE_CHECKING:
     from .planner import OperationPlanner
@@ -59,15 +60,25 @@ class RelationPlanner:
         join = join_of(field, operation.catalog, operation.dialect)
         relation = Relation(field, self._level.info, self._set_name, child.level.info, join)
         where, window = self._rows(child, join)
-        if reads_own_pages(
-            relation,
-            where,
-            window,
-            child.lengths,
-            operation.dialect,
-            operation.planner.limits.long_list_rows,
-        ):
-            return self._separately(child, relation, where, window, own_pages=True)
+        follows_lengths = may_read_own_pages(relation, where, window, operation.dialect)
+        plan = self._as_now(child, relation, where, window, follows_lengths=follows_lengths)
+        return structs.replace(plan, follows_lengths=True) if follows_lengths else plan
+
+    def _as_now(
+        self,
+        child: ChildRequirements,
+        relation: Relation,
+        where: Expr | None,
+        window: Window | None,
+        *,
+        follows_lengths: bool,
+    ) -> ChildPlan:
+        """Return the plan by what is known now of the lengths of lists, if it follows them."""
+        operation, field, join = self._operation, child.field, relation.join
+        if follows_lengths and window is not None:
+            longest = operation.planner.limits.long_list_rows
+            if are_long(child.lengths, window, longest):
+                return self._separately(child, relation, where, window, own_pages=True)
         brings = (
             expansion(relation, where, window, operation.dialect)
             if self._may_expand(field)
@@ -77,7 +88,12 @@ class RelationPlanner:
             return self._separately(child, relation, where, window)
         self._expanded.add(field.source)
         plan = operation.read(
-            child.level, field.target_set, where=where, window=window, depth=self._depth + 1
+            child.level,
+            field.target_set,
+            where=where,
+            window=window,
+            depth=self._depth + 1,
+            lasts=_lasts(child),
         )
         in_order = None
         if (
@@ -116,7 +132,12 @@ class RelationPlanner:
         is_joined = relation.join is not None and via is Via.KEYS
         columns = relation.join.target if relation.join and is_joined else info.key
         plan = operation.read(
-            child.level, field.target_set, where=where, window=window, extras=columns
+            child.level,
+            field.target_set,
+            where=where,
+            window=window,
+            extras=columns,
+            lasts=_lasts(child),
         )
         return ChildPlan(
             child=child,
@@ -190,6 +211,11 @@ class RelationPlanner:
         if field.declared_by in self._level.bases:
             return None
         return frozenset(self._operation.catalog.model.family(field.declared_by))
+
+
+def _lasts(child: ChildRequirements) -> bool:
+    """Return whether the filter of related rows would be the same at any time."""
+    return child.view is None or not are_dated(child.view.where)
 
 
 def _order_may_be_lost(window: Window, join: Join | None, dialect: Dialect) -> bool:

@@ -133,6 +133,11 @@ def condition_arguments(specs: Iterable[Condition]) -> list[dict[str, Any]]:
     return [{spec.column.name: {spec.operator: _operand(spec.operand, spec)}} for spec in specs]
 
 
+def are_dated(specs: Iterable[Condition]) -> bool:
+    """Return whether the time of the operation is in a mapping's conditions."""
+    return any(spec.operand in (_TODAY, _NOW) for spec in specs)
+
+
 def _operand(operand: Any, spec: Condition) -> Any:
     if operand not in (_TODAY, _NOW):
         return operand

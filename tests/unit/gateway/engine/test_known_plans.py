@@ -12,11 +12,13 @@ from gateway.engine.known_plans import LONGEST
 from gateway.identity.caller import Caller
 from gateway.planning.plan import BoundRoot
 from gateway.request import GraphQLRequest
+from gateway.runtime.assembly import Gateway
 from tests.bench.workload import Service, engine_over
 
 LIST = """query List($first: Int, $where: OrderWhere) {
   orders(first: $first, where: $where) { nodes { orderNumber total } } }"""
 KEY = '{ order(dataAreaId: "usmf", orderNumber: "SO-000001") { orderName } }'
+TO_ONE = "{ orders { nodes { orderNumber customer { name } } } }"
 USER = Caller(kind="token", subject="ann", user={"company": "demf"})
 
 
@@ -49,6 +51,8 @@ def variables(**values: Any) -> dict[str, Any]:
         ({"caller": USER}, {"caller": USER}, True),
         ({"caller": USER}, {}, False),
         ({"query": KEY}, {"query": KEY}, True),
+        ({"query": TO_ONE}, {"query": TO_ONE}, True),
+        ({"query": LIST, "operation_name": "List"}, {"query": LIST}, False),
     ],
 )
 def test_equal_operations_of_equal_callers_share_a_plan(
@@ -68,7 +72,7 @@ def test_equal_operations_of_equal_callers_share_a_plan(
         (LIST, variables(first=Lane.AGENT)),
         (LIST, variables(where={"orderName": {"eq": "x" * LONGEST}})),
     ],
-    ids=["relations", "a failure", "values that no JSON has", "long values"],
+    ids=["lists below rows", "a failure", "values that no JSON has", "long values"],
 )
 def test_other_plans_are_made_each_time(engine: Engine, query: str, fields: dict[str, Any]) -> None:
     assert roots(engine, query, **fields) is not roots(engine, query, **fields)
@@ -98,3 +102,23 @@ def test_a_document_is_read_again_by_the_name_in_the_request(engine: Engine) -> 
     ]
 
     assert names == ["A", "B", "A", "B"]
+
+
+@pytest.mark.parametrize(
+    ("query", "lasts"),
+    [
+        ("{ accounting { vendors(first: 2) { nodes { number name } } } }", True),
+        ("query($id: ID!) { accounting { vendor(id: $id) { number } } }", False),
+        ("{ accounting { taxRates(first: 2) { nodes { code } } } }", True),
+        ("{ accounting { taxRates(first: 2) { nodes { code rates } } } }", False),
+    ],
+    ids=["unified", "a bad id", "without a date", "rates of today"],
+)
+@pytest.mark.anyio
+async def test_unified_plans_last_unless_they_hold_a_date(
+    sandboxed: Gateway, query: str, lasts: bool
+) -> None:
+    fields = variables(id="x") if "$id" in query else {}
+    one, other = (roots(sandboxed.engine, query, **fields) for _ in range(2))
+
+    assert (one is other) == lasts

@@ -24,7 +24,6 @@ from gateway.cache.evicting_writer import EvictingWriter
 from gateway.completion import Completer
 from gateway.cost.gate import OperationGate, Priceable, Ticket
 from gateway.dimensions.formats import EnvironmentFormats
-from gateway.documents.operation_choice import choose_operation
 from gateway.documents.refusal import OperationRefused, refusal
 from gateway.documents.store import Documents
 from gateway.errors import BudgetExceeded, UnsupportedQuery
@@ -54,11 +53,11 @@ from gateway.writes.idempotent import IdempotentWrites
 from gateway.writes.keyed_mutations import KeyedMutations
 from gateway.writes.operations import MutationOperation, MutationResult, Mutations
 from gateway.writes.parts_input import takes_parts
-from gateway.writes.references import early_variables, has_references
 from schema.types.build import ODataSchema
 
 from .known_plans import KnownPlans
 from .lookups import Keys, look_up
+from .operation_reader import OperationReader
 from .page_ends import note_loaded
 from .reads import MutationReads, Reads
 from .served_event import served_event, slow_event
@@ -121,12 +120,8 @@ class Engine:
             self.mutations = Mutations(
                 schema.core, schema.writes, self._planner, settings.writes, self.formats
             )
-        # What a schema lacks is refused before anything of the operation is compiled.
-        self._served = {OperationType.QUERY}
-        if self.mutations is not None:
-            self._served.add(OperationType.MUTATION)
-        if schema.core.subscription_type is not None:
-            self._served.add(OperationType.SUBSCRIPTION)
+        writes = self.mutations is not None
+        self._reader = OperationReader(schema.core, self._documents, writes=writes)
 
     async def answer(
         self, request: GraphQLRequest, deadline: Deadline, reads: ReadContext, trace: Trace | None
@@ -257,23 +252,7 @@ class Engine:
 
     def read(self, request: GraphQLRequest) -> ValidOperation:
         """Return the operation of a request, with its variables. Raises OperationRefused."""
-        document = self._documents.get_valid(request.query)
-        without_values = not request.variables
-        if without_values and (known := document.readings.get(request.operation_name)) is not None:
-            return ValidOperation(request, document, *known)
-        operation = choose_operation(document, request.operation_name, self._served)
-        is_mutation = operation.operation is OperationType.MUTATION
-        if is_mutation and not request.allow_mutation:
-            raise refusal("A mutation changes data: send it by POST.", "METHOD_NOT_ALLOWED")
-        # graphql-core coerces what is known already; values of @valueFrom come from rows that are not written yet.
-        if has_references(operation):
-            variables = early_variables(self.schema.core, operation, request.variables)
-        else:
-            variables = self._documents.variables(document, operation).read(request.variables)
-        document.check_conditions(variables.coerced)
-        if without_values and not is_mutation:
-            document.readings[request.operation_name] = (operation, variables)
-        return ValidOperation(request, document, operation, variables)
+        return self._reader.read(request)
 
     def plan(self, operation: ValidOperation, known: Keys | None = None) -> PlannedQuery:
         """Compile a query, once for all documents like it, and bind it to its variables. Raises OperationRefused.
@@ -474,21 +453,11 @@ class Engine:
 
     def changes_data(self, request: GraphQLRequest) -> bool:
         """Return whether a request runs a mutation."""
-        return self._kind(request) is OperationType.MUTATION
+        return self._reader.kind(request) is OperationType.MUTATION
 
     def subscribes(self, request: GraphQLRequest) -> bool:
         """Return whether a request runs a subscription."""
-        return self._kind(request) is OperationType.SUBSCRIPTION
-
-    def _kind(self, request: GraphQLRequest) -> OperationType | None:
-        """Return the kind of an operation that may run, None for any other: running it says why."""
-        try:
-            document = self._documents.get_valid(request.query)
-            operation = choose_operation(document, request.operation_name, self._served)
-        except Exception:
-            return None
-        kind = operation.operation
-        return None if kind is OperationType.MUTATION and not request.allow_mutation else kind
+        return self._reader.kind(request) is OperationType.SUBSCRIPTION
 
     def scope_of(self, caller: Caller) -> Hashable:
         """Return what is equal for callers who may share what was read for one of them."""

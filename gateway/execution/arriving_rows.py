@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from codecs import BOM_UTF8
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from typing import TypeVar
 
 import msgspec
 
 from gateway.errors import UpstreamMalformed
 from gateway.operations.raw_rows import RawPage, raw_page
+from gateway.telemetry.operation_scope import current_scope
 
 BEGINS_AT = 64 * 1024
 """Bytes after which the rows of an answer go on, even if the rest comes at once."""
@@ -32,6 +35,7 @@ _GROWTH = 1.25
 _rows_of = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
+_T = TypeVar("_T")
 Begin = Callable[[RawPage, list[msgspec.Raw]], Awaitable[bool]]
 """(the page without its rows, the first of them) → whether they were taken. If not, the answer is read whole."""
 Take = Callable[[list[msgspec.Raw]], Awaitable[None]]
@@ -66,7 +70,7 @@ class ArrivingRows:
 
     def __init__(self, begin: Begin, take: Take, *, at_once: bool = False) -> None:
         """``at_once``: no bytes or seconds are waited for, as pages of the list have begun."""
-        self.size = 0
+        self.size, self.apart = 0, 0.0
         self.has_begun = False
         self.is_alone: Callable[[], bool] = lambda: True
         self.page: RawPage | None = None
@@ -81,7 +85,7 @@ class ArrivingRows:
 
         Raises UpstreamMalformed for a page whose end is not one, and what ``begin`` and ``take`` raise.
         """
-        self.size = 0
+        self.size, self.apart = 0, 0.0
         arriving = _Pieces(pieces)
         try:
             rest = await self._until_begun(arriving)
@@ -135,8 +139,20 @@ class ArrivingRows:
         except _NOT_JSON:
             return body
         self._head = page
-        self.has_begun = self.is_alone() and await self._begin(page, rows)
+        self.has_begun = self.is_alone() and await self._apart(self._begin(page, rows))
         return rest
+
+    async def _apart(self, taking: Awaitable[_T]) -> _T:
+        """Let rows be taken. The service is not waited for meanwhile."""
+        scope, since = current_scope(), time.perf_counter()
+        if scope is not None:
+            scope.end_wait()
+        try:
+            return await taking
+        finally:
+            self.apart += time.perf_counter() - since
+            if scope is not None:
+                scope.begin_wait()
 
     async def _rows_of(self, arriving: _Pieces, rest: bytes) -> None:
         next_try = 0
@@ -148,7 +164,7 @@ class ArrivingRows:
             rows, rest = cut_rows(rest)
             next_try = 0 if rows else int(len(rest) * _GROWTH)
             if rows:
-                await self._take(rows)
+                await self._apart(self._take(rows))
         try:
             end = raw_page(b'{"value":[%b' % rest)
         except _NOT_JSON as error:
@@ -156,7 +172,7 @@ class ArrivingRows:
                 "The upstream's answer cannot be used: it is not JSON, or was cut off."
             ) from error
         if end.value:
-            await self._take(end.value)
+            await self._apart(self._take(end.value))
         head = self._head
         # Some services write these before the rows.
         count = head.count if end.count is None else end.count

@@ -111,22 +111,19 @@ class StreamedAnswer:
         if answer.rest is None:
             return
         rest = answer.encode()
-        try:
-            self.size += len(rest)
-            if self._compressor is not None:
-                rest = self._compressor.compress(rest) + self._compressor.flush()
-            self._put(rest)
-            await self._until_at_most(0)
-            if self._sending.done():
-                self._sending.result()
-            await self._send({"type": "http.response.body", "body": b""})
-        finally:
-            await self.close()
+        self.size += len(rest)
+        if self._compressor is not None:
+            rest = self._compressor.compress(rest) + self._compressor.flush()
+        self._put(rest)
+        await self._until_at_most(0)
+        if self._sending.done():
+            self._sending.result()
+        await self.close()
+        # Nothing follows: the client may leave now, which is no reason to cancel anything.
+        await self._send({"type": "http.response.body", "body": b""})
 
     async def close(self) -> None:
         """Send no more; a body that has not ended stays without its end."""
-        if not self.has_begun:
-            return
         self._holding.close()
         self._sending.cancel()
         await asyncio.wait((self._sending,))

@@ -136,7 +136,9 @@ class AttemptSender:
                     method=request.method,
                     url=Address(request.address),
                     status=status,
-                    seconds=time.perf_counter() - started,
+                    seconds=time.perf_counter()
+                    - started
+                    - (0.0 if reader is None else reader.apart),
                     size=size,
                     attempt=number,
                     target=target_of(request.address, self._root),

@@ -17,6 +17,8 @@ class BodyReader(Protocol):
 
     size: int
     """Bytes that it has read of the latest attempt."""
+    apart: float
+    """Seconds of the latest attempt in which it did not read: they tell nothing of the service."""
     has_begun: bool
     """Whether somebody has parts of the answer, so that the request cannot be repeated."""
     is_alone: Callable[[], bool]

@@ -196,7 +196,7 @@ class RetryingSender:
                         kind=_kind_of(exchange.request),
                         outcome=ending,
                         waited=began_at - asked_at,
-                        seconds=now() - began_at,
+                        seconds=now() - began_at - _apart(exchange),
                         pause=closing,
                     )
                 )
@@ -300,6 +300,11 @@ class RetryingSender:
         remaining = remaining_time()
         allowed = self._settings.operation_timeout if remaining is None else remaining
         return max(allowed, self._settings.retry_wait_max) if exchange.is_write else allowed
+
+
+def _apart(exchange: Exchange) -> float:
+    """Return the seconds of an attempt that are not the service's, as the reader of its answer was busy."""
+    return 0.0 if exchange.reader is None else exchange.reader.apart
 
 
 def _kind_of(request: LazyRequest) -> str:

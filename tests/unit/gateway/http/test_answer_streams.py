@@ -263,6 +263,22 @@ async def test_a_slow_client_bounds_what_is_read_and_held(
     assert len((await asking).json()["data"]["orders"]["nodes"]) == 1_000
 
 
+async def test_time_for_which_a_client_is_waited_for_is_not_the_service_s(
+    client: Client, service: Arriving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answer_streams, "MOST_WAITING", 10_000)
+
+    async def slow(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            await asyncio.sleep(0.02)
+
+    await replace(client, on_send=slow).post(NODES)
+    (sent,) = (e for e in client.events if isinstance(e, RequestSent))
+    (served,) = (e for e in client.events if isinstance(e, OperationServed))
+    assert served.seconds > 0.1
+    assert max(sent.seconds, served.upstream) < served.seconds / 2
+
+
 async def test_a_client_that_leaves_ends_the_read(client: Client, service: Arriving) -> None:
     async def hold(start: int) -> None:
         if start >= 12_000:

@@ -19,6 +19,24 @@ async def test_a_case_matches_its_files(case: WriteCase) -> None:
     check(case.path.with_suffix(".json"), told(found))
 
 
+@pytest.mark.parametrize(
+    "case",
+    [case for case in write_cases() if case.name.startswith("unified/")],
+    ids=lambda case: case.name,
+)
+async def test_a_unified_case_answers_the_same_without_expand(case: WriteCase) -> None:
+    found, _ = await run(case, expand="never")
+
+    usual, own = (case.path.with_suffix(s) for s in (".exchange", ".exchange-noexpand"))
+    text = exchange_of(found, is_outline=case.is_outline)
+    if UPDATE:
+        own.unlink(missing_ok=True)
+    if own.exists() or text != usual.read_text(encoding="utf-8"):
+        check(own, text)
+    assert "$expand" not in text
+    assert told(found) == case.path.with_suffix(".json").read_text(encoding="utf-8")
+
+
 def check(path: Path, text: str) -> None:
     if UPDATE:
         path.write_text(text, encoding="utf-8")

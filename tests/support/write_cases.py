@@ -1,7 +1,8 @@
 """Golden cases of writing: an operation, every exchange that it costs with its exact body, and its answer.
 
 ``tests/golden/writes/<topic>/<name>.graphql``, and beside it ``.variables.json`` (if it has any), ``.exchange`` (the
-requests as they were sent, batch bodies with them) and ``.json`` (the whole answer). Each case has a sandbox of its
+requests as they were sent, batch bodies with them) and ``.json`` (the whole answer); of unified models also
+``.exchange-noexpand``, the same without ``$expand`` if it differs. Each case has a sandbox of its
 own. Header lines: ``# companies: usmf``, ``# settings: {"read_only": true}``, ``# roles: clerk``
 (those of the caller; ``ROLES`` declares them), ``# before: <another case>`` (run first,
 on the same sandbox), ``# outline: true`` (of large bodies just how many writes they hold).
@@ -101,16 +102,18 @@ def read_case(path: Path) -> WriteCase:
     )
 
 
-async def run(case: WriteCase) -> tuple[Answer, Starlette]:
+async def run(case: WriteCase, *, expand: str = "auto") -> tuple[Answer, Starlette]:
     """Run a case, and the one before it, on a fresh sandbox."""
-    async with prepared(case) as (gateway, sandbox):
+    async with prepared(case, expand=expand) as (gateway, sandbox):
         if case.before is not None:
             await answer(gateway, read_case(FOLDER / f"{case.before}.graphql"))
         return await answer(gateway, case), sandbox
 
 
 @asynccontextmanager
-async def prepared(case: WriteCase) -> AsyncIterator[tuple[Gateway, Starlette]]:
+async def prepared(
+    case: WriteCase, *, expand: str = "auto"
+) -> AsyncIterator[tuple[Gateway, Starlette]]:
     """Return a gateway over a fresh sandbox. Its schema is made once for all cases of equal settings."""
     sandbox = create_sandbox(
         SandboxSettings(seed=1)
@@ -123,6 +126,7 @@ async def prepared(case: WriteCase) -> AsyncIterator[tuple[Gateway, Starlette]]:
         sandbox.state.requests.clear()
         _GATEWAYS[settings.model_dump_json()] = known
     rules = None
+    known = replace(known, settings=known.settings.model_copy(update={"expand": expand}))
     if case.roles:
         assert known.policy is not None
         rules = ViewRules(RoleView(known.policy, case.roles), row_rules(known), SEALER)

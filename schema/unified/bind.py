@@ -345,8 +345,9 @@ class _Rows:
                 items.append(self._item(item, self._binder.target(spec)))
             except MissingError as lack:
                 missing.append(self._binder.reason(lack))
+        lacking = tuple(dict.fromkeys(missing))
         if not items:
-            raise MissingError("; ".join(dict.fromkeys(missing)))
+            raise MissingError("; ".join(lacking))
         return UnifiedField(
             name=spec.name,
             kind=ViewKind.COLLECTED,
@@ -355,8 +356,8 @@ class _Rows:
             of=spec.type,
             items=tuple(items),
             distinct=spec.distinct,
-            missing=tuple(missing),
-            description=_described(spec.description, tuple(missing)),
+            missing=lacking,
+            description=_described(spec.description, lacking),
         )
 
     def _item(self, item: ItemSpec, of: TypeSpec) -> Item:

@@ -11,7 +11,7 @@ from gateway.engine import Engine
 from gateway.planning.plan import ListRoot, ReadPlan
 from gateway.request import GraphQLRequest, PlannedQuery, ValidOperation
 from gateway.runtime.assembly import Gateway
-from tests.support.cases import Case, all_cases, engine
+from tests.support.cases import Case, all_cases, engine, engine_of
 from tests.support.plan_shape import differences
 
 pytestmark = pytest.mark.anyio
@@ -39,8 +39,8 @@ CASES = all_cases()
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 async def test_a_plan_has_the_shape_of_its_selection(case: Case, sandboxed: Gateway) -> None:
-    assert all_differences(engine(sandboxed, **case.settings), case.request) == []
-    without_expand = engine(sandboxed, **{**case.settings, "expand": "never"})
+    assert all_differences(engine_of(case, sandboxed), case.request) == []
+    without_expand = engine_of(case, sandboxed, expand="never")
     assert all_differences(without_expand, case.request) == []
 
 

@@ -21,7 +21,7 @@ from gateway.writes.parts_input import selects_parts, takes_parts
 from gateway.writes.references import is_atomic
 from tests.conftest import QUIET
 from tests.support.answers_apart import AnswersApart
-from tests.support.cases import Case, all_cases, engine
+from tests.support.cases import Case, all_cases, engine_of
 from tests.support.write_cases import WriteCase, prepared, write_cases
 
 pytestmark = pytest.mark.anyio
@@ -65,8 +65,7 @@ async def test_reads_are_priced_as_they_are_sent(
     async with open_client(QUIET, transport=transport, observe=lambda _: None) as client:
         gateway = replace(assembled, client=client)
         for case in all_cases():
-            settings = case.settings if expand == "auto" else {**case.settings, "expand": "never"}
-            by = engine(gateway, **settings)
+            by = engine_of(case, gateway, expand=expand)
             for _ in range(case.runs - 1):
                 await by.execute(case.request)
             bound, sent = priced(by, case), sent_by(case, suffix)

@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 
 from gateway.runtime.assembly import Gateway
+from schema.why.reads import reasons
 from tests.support.cases import (
     FOLDER,
     Case,
     all_cases,
     builtins_of,
-    engine,
+    engine_of,
     requests_of,
     run_case,
+    schema_without,
 )
 
 pytestmark = pytest.mark.anyio
@@ -59,10 +61,33 @@ async def test_a_case_answers_the_same_through_graphql_core(case: Case, sandboxe
     "case", [c for c in all_cases() if not c.settings], ids=lambda case: case.name
 )
 async def test_a_case_answers_the_same_by_short_addresses(case: Case, sandboxed: Gateway):
-    answer = await engine(sandboxed, max_url_length=200).execute(case.request)
+    answer = await engine_of(case, sandboxed, max_url_length=200).execute(case.request)
 
     assert [request.url for request in answer.requests if len(request.url) > 200] == []
     assert builtins_of(answer) == _read(case.expectation(".json"))
+
+
+@pytest.mark.parametrize("case", [c for c in all_cases() if c.lacks], ids=lambda case: case.name)
+def test_why_names_what_an_environment_lacks(case: Case, assembled: Gateway):
+    schema = schema_without(assembled, case.lacks)
+    unified = schema.unified
+    served = [m for m in unified.models if m.namespace in unified.namespaces]
+    lines = [
+        f"{name}.{field.name}: {text}"
+        for name, bound in (
+            (unified.binder.type_name(short), unified.type(short))
+            for m in served
+            for short in m.types
+        )
+        for field in bound.fields.values()
+        if field.missing
+        for heading, text in reasons(
+            schema.catalog, f"{name}.{field.name}", unified=unified
+        ).details
+        if heading == "missing here"
+    ]
+
+    _compare(case.expectation(".why"), lines)
 
 
 def test_no_expectation_has_lost_its_case():

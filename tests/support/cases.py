@@ -4,7 +4,8 @@
 (decoded, one a line, in the order they were sent), ``.requests-noexpand`` (the same without ``$expand``, only where
 it differs) and ``.json`` (the whole answer). Header lines ``# companies: usmf, demf`` and
 ``# settings: {"max_url_length": 500}`` say under what it runs, ``# runs: 2`` that it is the second answer, which knows
-from the first one how long lists are. A variable may come from another answer:
+from the first one how long lists are, ``# lacks: Workers, ProductsV2`` that the environment does not have these sets;
+``.why`` has what ``schema why`` says of their fields. A variable may come from another answer:
 ``"<lists/first: data.customersV3.pageInfo.endCursor>"``.
 
 ``UPDATE_CASES=1`` writes the expectations instead of comparing them; read what it wrote.
@@ -25,15 +26,20 @@ from msgspec import structs
 from gateway.config.settings import Settings
 from gateway.engine import Engine
 from gateway.explain.empty_service import requests_within
+from gateway.fallback_resolvers import LoadedResolvers
+from gateway.metadata.api_schema import build_api_schema
+from gateway.metadata.model_builder import make_catalog
 from gateway.odata.query import Request
 from gateway.odata.render import readable_url
 from gateway.request import Answer, GraphQLRequest
 from gateway.runtime.assembly import Gateway
 from gateway.runtime.execution_limits import execution_settings
+from schema.model.exposure import expose
+from schema.types.build import ODataSchema
 from tests.support.observers import raise_bugs
 
 FOLDER = Path(__file__).parent.parent / "golden" / "reads"
-_HEADER = re.compile(r"^# (companies|settings|operation|runs): (.+)$", re.MULTILINE)
+_HEADER = re.compile(r"^# (companies|settings|operation|runs|lacks): (.+)$", re.MULTILINE)
 _ELSEWHERE = re.compile(r"<([\w/-]+): ([\w.]+)>")
 
 
@@ -48,6 +54,7 @@ class Case:
     operation: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     runs: int = 1
+    lacks: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -84,6 +91,7 @@ def read_case(path: Path) -> Case:
         operation=header.get("operation"),
         settings=json.loads(header.get("settings", "{}")),
         runs=int(header.get("runs", 1)),
+        lacks=tuple(header["lacks"].split(", ")) if "lacks" in header else (),
     )
 
 
@@ -112,11 +120,32 @@ def engine(
     return Engine(schema or gateway.schema, gateway.client, gateway.dialect, chosen, raise_bugs)
 
 
+def engine_of(case: Case, gateway: Gateway, *, compiled: bool = True, **settings: Any) -> Engine:
+    """Return an engine over what the environment of a case has, with its settings and others."""
+    schema = schema_without(gateway, case.lacks) if case.lacks else None
+    return engine(gateway, compiled=compiled, schema=schema, **{**case.settings, **settings})
+
+
+def schema_without(gateway: Gateway, sets: tuple[str, ...]) -> ODataSchema:
+    """Return the schema of an environment that lacks some entity sets; it is made once."""
+    schema = _WITHOUT.get(sets)
+    if schema is None:
+        settings = gateway.settings
+        model = expose(gateway.catalog.model, include=(), exclude=sets)
+        catalog = make_catalog(settings, model, gateway.dialect, {}, None)
+        schema = build_api_schema(settings, catalog, LoadedResolvers(catalog))
+        _WITHOUT[sets] = schema
+    return schema
+
+
+_WITHOUT: dict[tuple[str, ...], ODataSchema] = {}
+
+
 async def run_case(
     case: Case, gateway: Gateway, *, compiled: bool = True, **settings: Any
 ) -> Answer:
     """Run a case as often as it says, and return its last answer."""
-    by = engine(gateway, compiled=compiled, **{**case.settings, **settings})
+    by = engine_of(case, gateway, compiled=compiled, **settings)
     for _ in range(case.runs - 1):
         await by.execute(case.request)
     return await by.execute(case.request)

@@ -191,7 +191,7 @@ class RequiredShape:
         bound = self._unified.get(name)
         if bound is None:
             return shapes
-        values = {k for k, s in shapes.items() if s is None or _is_part(bound, collected[k][0])}
+        values = {k for k, s in shapes.items() if s is None or _may_be_null(bound, collected[k][0])}
         return {k: ANY_VALUE if k in values else s for k, s in shapes.items()}
 
     def _collect(
@@ -228,10 +228,10 @@ class RequiredShape:
         return values.get("include", True) and not values.get("skip", False)
 
 
-def _is_part(bound: UnifiedType, node: FieldNode) -> bool:
-    """Return whether a field is made of one text, which may have no parts."""
+def _may_be_null(bound: UnifiedType, node: FieldNode) -> bool:
+    """Return whether a field is made of one text, which may have no parts, or of what the environment lacks."""
     field = bound.fields.get(node.name.value)
-    return field is not None and field.kind is ViewKind.DISPLAY_PART
+    return field is not None and field.kind in (ViewKind.DISPLAY_PART, ViewKind.CONSTANT)
 
 
 class PlannedAnswer:

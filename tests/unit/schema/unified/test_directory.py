@@ -27,6 +27,7 @@ USER = {
     "manager": ("manager",),
     "employee_id, hire_date, employment_status": ("employeeId", "hireDate", "employmentStatus"),
     "organizations": ("organizations",),
+    "start and end at each legal entity": ("employments",),
     "language, timezone": ("language", "timeZone"),
     "is_external, type": ("isExternal", "type"),
     "created_at, updated_at": ("createdAt", "updatedAt"),

@@ -17,12 +17,15 @@ from msgspec import NODEFAULT, Raw, Struct, UnsetType
 
 from gateway.operations.completion_compiler import FastPathMiss
 from gateway.operations.raw_rows import DecodedRows, RawRows
-from gateway.operations.row_types import Count, RowType
+from gateway.operations.row_types import Count, RowType, nullable
 
 Convert = Callable[[Sequence[Any]], None]
 _DIGITS = b"0123456789.-,"
 _TINY = b"0.000000"
 """``str(Decimal)`` writes what is smaller with an exponent."""
+_ONE_USE, _COMPILED_AT = 100, 350
+"""An operation's decimals are converted by a compiled function from its fourth page, or that with many values."""
+_NULLABLE_DECIMAL = nullable(Decimal)
 _required = msgspec.json.Decoder(Decimal).decode
 _nullable = msgspec.json.Decoder(Decimal | None).decode
 
@@ -93,18 +96,21 @@ def _make(row_type: RowType) -> TextType:
     lists = {c.slot for c in row_type.level.children.values() if c.connection is not None}
     fields: list[Any] = []
     numbers: dict[bool, list[str]] = {False: [], True: []}
-    for field in msgspec.structs.fields(row_type.struct):
-        kind = field.type
-        if kind == Decimal or kind == Decimal | None:
-            numbers[kind != Decimal].append(field.name)
+    # not by msgspec.structs.fields, which evaluates every annotation
+    row, types = row_type.struct, row_type.struct.__annotations__
+    count = len(row.__struct_fields__) - len(row.__struct_defaults__)
+    defaults = (NODEFAULT,) * count + row.__struct_defaults__
+    for name, default in zip(row.__struct_fields__, defaults, strict=True):
+        kind = types[name]
+        if kind is Decimal or kind is _NULLABLE_DECIMAL:
+            numbers[kind is not Decimal].append(name)
             # Raw holds null as well, so it needs no union.
             kind = Raw
-        elif field.name in slots:
-            inner: Any = slots[field.name]
-            kind = list[inner] | UnsetType | None if field.name in lists else inner | None
-        default = () if field.default is NODEFAULT else (field.default,)
-        fields.append((field.name, kind, *default))
-    convert = _converter(numbers[False], numbers[True])
+        elif name in slots:
+            inner: Any = slots[name]
+            kind = list[inner] | UnsetType | None if name in lists else inner | None
+        fields.append((name, kind) if default is NODEFAULT else (name, kind, default))
+    convert = _Converter(numbers[False], numbers[True]) if any(numbers.values()) else _nothing
     if not any(numbers.values()) and all(
         inner.struct is row_type.expanded[index].struct for index, inner in expanded.items()
     ):
@@ -114,10 +120,36 @@ def _make(row_type: RowType) -> TextType:
     return TextType(struct, msgspec.json.Decoder(struct).decode, convert, expanded)
 
 
-def _converter(required: list[str], nullable: list[str]) -> Convert:
+class _Converter:
+    """Replaces the decimals in some attributes of rows by text: by a compiled function once that has paid off."""
+
+    __slots__ = ("_attributes", "_compiled", "_values")
+
+    def __init__(self, required: list[str], nullable: list[str]) -> None:
+        self._attributes = ((required, texts), (nullable, texts_or_nulls))
+        self._values = 0
+        self._compiled: Convert | None = None
+
+    def __call__(self, rows: Sequence[Any]) -> None:
+        if self._compiled is not None:
+            self._compiled(rows)
+            return
+        # It takes as long to compile the function as to convert some 500 values without it.
+        self._values += _ONE_USE + len(rows) * sum(len(names) for names, _ in self._attributes)
+        if self._values > _COMPILED_AT:
+            self._compiled = _compiled(*(names for names, _ in self._attributes))
+            self._compiled(rows)
+            return
+        for names, read in self._attributes:
+            if names:
+                values = iter(read([getattr(row, name) for name in names for row in rows]))
+                for name in names:
+                    for row in rows:
+                        setattr(row, name, next(values))
+
+
+def _compiled(required: list[str], nullable: list[str]) -> Convert:
     """Return a compiled function that replaces the decimals in these attributes of rows by text."""
-    if not required and not nullable:
-        return _nothing
     lines = ["def convert(rows):", " pass"]
     for attributes, read in ((required, "texts"), (nullable, "texts_or_nulls")):
         if attributes:

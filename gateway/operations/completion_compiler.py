@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import count
+from types import CodeType
 from typing import Any
 
 import msgspec
@@ -83,6 +84,12 @@ def _make_answer_class(keys: tuple[str, ...]) -> type:
     fields = [(response_attribute(i), Any) for i in range(len(keys))]
     rename = {response_attribute(i): key for i, key in enumerate(keys)}
     return msgspec.defstruct("Answer", fields, rename=rename, gc=False)
+
+
+@lru_cache(maxsize=300)
+def _code_of(source: str) -> CodeType:
+    """Return compiled source. Operations with the same types of values in the same order differ in names only."""
+    return compile(source, SOURCE, "exec")
 
 
 _shared_answer_class = lru_cache(maxsize=1_000)(_make_answer_class)
@@ -182,7 +189,7 @@ class Compiler:
 
     def _link(self, name: str) -> Callable[..., Any]:
         """Compile what has been written so far, and return one function of it."""
-        exec(compile("".join(self._sources), SOURCE, "exec"), self._namespace)  # noqa: S102 - the source is written by this class
+        exec(_code_of("".join(self._sources)), self._namespace)  # noqa: S102 - the source is written by this class
         self._sources.clear()
         function: Callable[..., Any] = self._namespace[name]
         return function

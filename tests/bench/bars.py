@@ -242,23 +242,19 @@ BARS = (
         )
         for shape in ("expanded", "key batches")
     ),
-    Bar(
-        EXECUTION,
-        "new operation of 60 fields",
-        10,
-        "ms",
-        "documents",
-        "median_ms",
-        {"step": "new document: parse, validate, prepare, bind"},
+    *(
+        Bar(EXECUTION, what, limit, "ms", "documents", "median_ms", {"step": re.compile(step)})
+        for what, limit, step in (
+            ("new operation of 60 fields", 0.8, "new document"),
+            ("cached operation until its first request is sent", 0.2, "until the first request"),
+        )
     ),
-    Bar(
-        EXECUTION,
-        "cached operation until its first request is sent",
-        0.2,
-        "ms",
-        "documents",
-        "median_ms",
-        {"step": "cached document until the first request is sent"},
+    *(
+        Bar(EXECUTION, what, 0.7, "x", "new_documents", "left", rows, at_least=True)
+        for what, rows in (
+            (f"time left by 1,000 a second with {kind}, 10 fields", {"fields": 10, "kind": kind})
+            for kind in ("new variables", "a new literal", "a new alias", "new columns")
+        )
     ),
     Bar(
         EXECUTION,

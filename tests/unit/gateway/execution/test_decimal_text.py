@@ -119,6 +119,27 @@ def test_rows_with_text_hold_what_rows_with_numbers_hold() -> None:
             assert getattr(other, name) == needed
 
 
+def test_first_pages_and_later_ones_are_converted_alike() -> None:
+    """The first ones without a compiled function."""
+    row_kind = row_type("{ orders { nodes { area amount amountMust } } }")
+    convert = text_type(row_kind).convert
+    values = [
+        {"Area": str(i), "AmountMust": Decimal(i) / 4, **({"Amount": i} if i % 3 else {})}
+        for i in range(5)
+    ]
+    bad = [*values, {"Area": "B", "AmountMust": "NaN"}]
+    pages = []
+    for _ in range(6):
+        rows = decode_with_texts(rows_of(row_kind, *values))
+        convert(rows)
+        pages.append([(row.a0, row.a1, row.a2) for row in rows])
+        with pytest.raises((NotFinite, msgspec.ValidationError)):
+            convert(decode_with_texts(rows_of(row_kind, *bad)))
+
+    assert pages == [pages[0]] * 6
+    assert pages[0][:2] == [("0", None, "0"), ("1", "1", "0.25")]
+
+
 def test_a_row_without_a_promised_number_is_not_read() -> None:
     row_kind = row_type("{ orders { nodes { amountMust } } }")
 

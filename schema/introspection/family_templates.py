@@ -98,11 +98,11 @@ class Shapes:
         self._fields: dict[tuple[Verb, bool], tuple[Fill, ...]] = {}
         self._aggregates: dict[tuple[str, ...], tuple[Fill, ...]] = {}
         """Names of arguments → fields of ``Query`` with these."""
-        self._write_fields = write_fields if writers.is_by_name else ()
+        self._write_fields = write_fields if writers.is_by_name() else ()
         self._ends: dict[TypeKind, str] = {}
         self._catalog = types.schema.catalog
         self._payloads = Payloads(self._catalog)
-        if writers.is_by_name:
+        if writers.is_by_name():
             self._write_specimen(types, write, write_fields)
 
     def _write_specimen(

@@ -7,40 +7,46 @@ keeps the introspection of a whole catalogue below the three seconds of ``tests/
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import orjson
+from msgspec import structs
 
 from schema.catalog import Catalog
 from schema.catalog import descriptions as describe
 from schema.catalog.inputs import RESERVED_INPUTS, is_ordered
 from schema.catalog.records import Field, TypeEntry, TypeKind
 from schema.model.edm import NOT_IN_ROWS
-from schema.model.records import Property
+from schema.model.records import Property, TypeRef
 from schema.writes import Writes
 
 from .type_records import Member, input_member, notation
 
-NAME, TEXT = "QqNameqQ", "QqTextqQ"
-"""Name and description of a specimen, replaced in the template."""
+NAME, TEXT, ENUM, FILTER = "QqNameqQ", "QqTextqQ", "QqEnumqQ", "QqFilterqQ"
+"""Words of a specimen, replaced in the template: its name and description, an enum type and its filter."""
+MARKED_KINDS = {ENUM: "ENUM", FILTER: "INPUT_OBJECT"}
 _INPUTS = (TypeKind.CREATE_INPUT, TypeKind.PATCH, TypeKind.NESTED_INPUT)
-_KINDS = frozenset({TypeKind.OBJECT, TypeKind.WHERE, TypeKind.ORDER_BY, TypeKind.KEY, *_INPUTS})
+ROW_KINDS = frozenset({TypeKind.OBJECT, TypeKind.WHERE, TypeKind.ORDER_BY, TypeKind.KEY, *_INPUTS})
+"""Types whose members are properties."""
 
 
-class Specimen:
-    """A member of a kind. Compared by identity, so that looking its template up costs nothing."""
+class Shape:
+    """The members of properties of one kind in the types of their rows, by specimens.
 
-    __slots__ = ("member",)
+    Compared by identity, so that looking a template up costs little.
+    """
 
-    def __init__(self, member: Member) -> None:
-        self.member = member
+    __slots__ = ("members",)
+
+    def __init__(self, members: Mapping[TypeKind, Member]) -> None:
+        self.members = members
 
 
-Shape = Mapping[TypeKind, Specimen]
-"""The members of properties of one kind in the types of their rows."""
-Row = tuple[bytes, bytes, str, str, Shape]
-"""Name and description of a property as JSON, and both as text; and the specimens that its members are similar to."""
+Row = tuple[bytes, bytes, str, str, Shape, bytes, bytes]
+"""Name and description of a property as JSON, and both as text; the specimens that its members are similar to; the
+enum type and its filter, if the specimens are those of any enum."""
 
 
 class Alike:
@@ -63,11 +69,23 @@ class Alike:
 
     def __iter__(self) -> Iterator[Member]:
         yield from self.before
-        for _, _, name, description, shape in self.rows:
-            specimen = shape.get(self.kind)
+        for _, _, name, description, shape, enum, filter_name in self.rows:
+            specimen = shape.members.get(self.kind)
             if specimen is not None:
-                yield specimen.member._replace(name=name, description=description)
+                use = specimen.type
+                if enum:
+                    use = use.replace(ENUM, enum.decode()).replace(FILTER, filter_name.decode())
+                yield specimen._replace(name=name, description=description, type=use)
         yield from self.after
+
+
+class _EnumUse(NamedTuple):
+    """How properties of a type are described: like those of any other enum, or by themselves."""
+
+    like: str
+    """What shapes are looked up by."""
+    enum: bytes = b""
+    filter: bytes = b""
 
 
 class _Family(NamedTuple):
@@ -76,6 +94,8 @@ class _Family(NamedTuple):
     """Of all properties, in the order of the metadata."""
     names: Mapping[str, str]
     """CSDL name → field name."""
+    own: tuple[Field, ...]
+    """The gateway's own fields."""
     navigations: tuple[Field, ...]
 
 
@@ -89,7 +109,7 @@ class Rows:
         self._writes = writes
         self._row_member = row_member
         self._shapes: dict[tuple[object, ...], Shape] = {}
-        self._specimens: dict[Member, Specimen] = {}
+        self._uses: dict[str, _EnumUse] = {}
         self._family: _Family | None = None
         """The last family: types come family by family."""
 
@@ -100,13 +120,13 @@ class Rows:
     def members(self, entry: TypeEntry) -> Alike | None:
         """Return the members of a type; None if their names depend on each other or it is not a type of rows."""
         kind, csdl = entry.kind, entry.csdl
-        if kind not in _KINDS:
+        if kind not in ROW_KINDS:
             return None
         family = self._family_of(csdl)
         if family is None:
             return None
         if kind is TypeKind.OBJECT:
-            own = tuple(map(self._row_member, self._catalog.own_fields(csdl)))
+            own = map(self._row_member, family.own)
             return Alike(kind, family.rows, own, map(self._row_member, family.navigations))
         if kind is TypeKind.WHERE:
             logic = map(input_member, self._catalog.logic_fields(entry))
@@ -115,10 +135,11 @@ class Rows:
         if kind is TypeKind.ORDER_BY:
             return Alike(kind, self._allowed(family, *_SORTABLE))
         if kind in _INPUTS:
-            parts = (f for f in self._catalog.own_fields(csdl) if f.parts is not None)
-            own = tuple(self._inputs(kind, csdl, parts))
+            parts = [f for f in family.own if f.parts is not None]
+            own = self._inputs(kind, csdl, parts) if parts else ()
             is_new = kind is TypeKind.CREATE_INPUT
-            after = self._inputs(kind, csdl, family.navigations) if is_new else ()
+            navigations = family.navigations if is_new else ()
+            after = self._inputs(kind, csdl, navigations) if navigations else ()
             return Alike(kind, family.rows, own, after)
         return Alike(kind, self._of_key(family) if kind is TypeKind.KEY else family.rows)
 
@@ -134,21 +155,37 @@ class Rows:
             if names is None or not RESERVED_INPUTS.isdisjoint(names.values()):
                 return None
             navigations = tuple(self._catalog.plain_navigations(csdl))
-            family = self._family = _Family(csdl, self._rows(csdl, names), names, navigations)
+            own = tuple(self._catalog.own_fields(csdl))
+            family = _Family(csdl, self._rows(csdl, names), names, own, navigations)
+            self._family = family
         return family
 
     def _rows(self, csdl: str, names: Mapping[str, str]) -> Sequence[Row]:
         catalog = self._catalog
         labels, company = catalog.labels, catalog.abilities.company_property
         key = catalog.key_of(csdl)
-        dumps, shape, prop_text = orjson.dumps, self._shape, describe.prop
+        dumps, prop_text, uses, shapes = orjson.dumps, describe.prop, self._uses, self._shapes
         rows: list[Row] = []
         for prop in catalog.model.entity_types[csdl].properties:
-            if prop.type.name not in NOT_IN_ROWS:
-                is_key = prop.name in key
-                name = names[prop.name]
-                text = prop_text(prop, labels, is_key=is_key, company=company)
-                rows.append((dumps(name), dumps(text), name, text, shape(prop, csdl, is_key)))
+            type_name = prop.type.name
+            if type_name in NOT_IN_ROWS:
+                continue
+            use = uses.get(type_name) or self._use(prop)
+            source = prop.name
+            is_key = source in key
+            required = prop.required and self._is_required(prop, csdl)
+            # fmt: off
+            kind = (
+                use.like, prop.type.many, prop.ax_type, prop.nullable, prop.allow_edit,
+                prop.allow_edit_on_create, required, is_key, is_key and source == company,
+            )
+            # fmt: on
+            shape = shapes.get(kind)
+            if shape is None:
+                shape = shapes[kind] = self._shape(prop, csdl, use, is_key)
+            name = names[source]
+            text = prop_text(prop, labels, is_key=is_key, company=company)
+            rows.append((dumps(name), dumps(text), name, text, shape, use.enum, use.filter))
         return rows
 
     def _of_key(self, family: _Family) -> Sequence[Row]:
@@ -168,34 +205,37 @@ class Rows:
 
     # Kinds of properties
 
-    def _shape(self, prop: Property, csdl: str, is_key: bool) -> Shape:
-        type_name, many = prop.type.name, prop.type.many
-        required = (
-            prop.required
-            and self._writes is not None
-            and self._writes.inputs.is_required_property(prop, csdl)
-        )
-        is_company = is_key and prop.name == self._catalog.abilities.company_property
-        # fmt: off
-        kind = (
-            type_name, many, prop.ax_type, prop.nullable, prop.allow_edit,
-            prop.allow_edit_on_create, required, is_key, is_company,
-        )
-        # fmt: on
-        shape = self._shapes.get(kind)
-        if shape is None:
-            field = self._catalog.property_field(prop, csdl, NAME, is_key=is_key)
-            shape = self._shapes[kind] = {
-                of: self._specimen(member)
-                for of, member in self._members(field, csdl, is_key, is_company)
-            }
-        return shape
+    def _is_required(self, prop: Property, csdl: str) -> bool:
+        return self._writes is not None and self._writes.inputs.is_required_property(prop, csdl)
 
-    def _specimen(self, member: Member) -> Specimen:
-        specimen = self._specimens.get(member)
-        if specimen is None:
-            specimen = self._specimens[member] = Specimen(member)
-        return specimen
+    def _use(self, prop: Property) -> _EnumUse:
+        """Return how properties of a type are described, also in lists: what decides is the type alone."""
+        catalog, type_name = self._catalog, prop.type.name
+        use = _EnumUse(type_name)
+        enum = catalog.displayed_enum(type_name)
+        single = structs.replace(prop, type=TypeRef(type_name))
+        filter_name = None if enum is None else catalog.property_filter(single)
+        if enum is not None and filter_name is not None:
+            is_flags = catalog.model.enum_types[type_name].flags
+            use = _EnumUse("flags" if is_flags else "enum", enum.encode(), filter_name.encode())
+        self._uses[type_name] = use
+        return use
+
+    def _shape(self, prop: Property, csdl: str, use: _EnumUse, is_key: bool) -> Shape:
+        is_company = is_key and prop.name == self._catalog.abilities.company_property
+        field = self._catalog.property_field(prop, csdl, NAME, is_key=is_key)
+        members = dict(self._members(field, csdl, is_key, is_company))
+        if use.enum:
+            enum, filter_name = use.enum.decode(), use.filter.decode()
+            members = {
+                kind: member._replace(
+                    type=FILTER
+                    if member.type == filter_name
+                    else re.sub(rf"\b{enum}\b", ENUM, member.type)
+                )
+                for kind, member in members.items()
+            }
+        return Shape(members)
 
     def _members(
         self, field: Field, csdl: str, is_key: bool, is_company: bool

@@ -45,7 +45,7 @@ from schema.types.strawberry_definitions import (
 from schema.writes import Writes
 from schema.writes import descriptions as texts
 
-from .row_templates import Rows
+from .row_templates import MARKED_KINDS, Rows
 from .type_records import (
     DescribedType,
     Member,
@@ -95,10 +95,10 @@ class Types:
         self.core = schema.core
         self._catalog = schema.catalog
         self._writes = schema.writes
-        self._kinds: dict[str, str] = {}
+        self._kinds: dict[str, str] = dict(MARKED_KINDS)
         self._list_arguments: dict[str, tuple[Member, ...]] = {}
         """CSDL type → arguments of to-many fields of such rows."""
-        self._rows = Rows(schema.catalog, schema.writes, self.row_member)
+        self.rows = Rows(schema.catalog, schema.writes, self.row_member)
         roots = (self.core.query_type, self.core.mutation_type, self.core.subscription_type)
         self.roots = {root.name: root for root in roots if root is not None}
 
@@ -107,7 +107,7 @@ class Types:
         self._kinds.update((e.name, _kind_of(e)) for e in catalog.entries())
         result = copy.copy(self)
         rows = Rows(catalog, writes, result.row_member)
-        vars(result).update(_catalog=catalog, _writes=writes, _rows=rows)
+        vars(result).update(_catalog=catalog, _writes=writes, rows=rows)
         return result
 
     def names(self) -> Iterator[str]:
@@ -147,7 +147,7 @@ class Types:
     def forget(self) -> None:
         """Drop the catalogue's records."""
         self._list_arguments = {}
-        self._rows.forget()
+        self.rows.forget()
         self.schema.forget()
 
     def kind(self, name: str) -> str:
@@ -196,7 +196,7 @@ class Types:
                 name=name,
                 kind="INTERFACE" if is_abstract else "OBJECT",
                 description=catalog.type_description(csdl) or None,
-                fields=lambda: self._rows.members(entry) or self._row_members(csdl),
+                fields=lambda: self.rows.members(entry) or self._row_members(csdl),
                 interfaces=lambda: (n for n in catalog.interfaces(csdl) if n != name),
                 possible=(lambda: self.schema.implementers(name)[0]) if is_abstract else None,
             )
@@ -218,7 +218,7 @@ class Types:
                 interfaces=tuple,
             )
         if self._writes is not None and entry.kind not in _READING:
-            return _written(entry, self._writes, self._rows)
+            return _written(entry, self._writes, self.rows)
         if entry.kind is TypeKind.ENUM:
             return _enum(catalog.enum(csdl))
         definition = self.schema.define(name)
@@ -229,7 +229,7 @@ class Types:
         return map(self.row_member, self._catalog.object(csdl).fields.values())
 
     def _asking(self, entry: TypeEntry) -> Iterable[Member]:
-        alike = self._rows.members(entry)
+        alike = self.rows.members(entry)
         if alike is not None:
             return alike
         if entry.kind not in _OF_ROWS:
@@ -288,7 +288,7 @@ class Types:
         catalog, writes = self._catalog, self._writes
         root = self._read_root(name) if root_type is self.core.query_type else None
         if root is not None:
-            key = self._rows.key(root.csdl) if root.kind is RootKind.BY_KEY else None
+            key = self.rows.key(root.csdl) if root.kind is RootKind.BY_KEY else None
             return Member(
                 name,
                 catalog.root_description(root) or None,

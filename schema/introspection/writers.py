@@ -6,29 +6,22 @@ thousands of fields costs a few calls; references to types are written once and 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import orjson
 from graphql import GraphQLDirective
 
-from .row_templates import NAME, TEXT, Alike, Specimen
+from .member_lists import MemberList, Once, Write, WritePieces, json_list, kept, text
 from .selection import Selected
 from .type_records import KINDS, DescribedType, Member, Value, members_of
 from .types import Types
 
-_Shown = TypeVar("_Shown")
-Write = Callable[[_Shown], bytes]
 RootFields = Callable[[Selected, Write[Member]], Write[DescribedType]]
 """Returns the way to write the fields of a root type, of which there may be tens of thousands."""
 
 MOST_USES = 1_500
 """Maximum references to types that are cached."""
-MOST_MEMBERS = 1_500
-"""Maximum fields, arguments or input fields that are cached: several types of a family share them."""
-MOST_TEMPLATES = 4_000
-"""Maximum member templates that are cached: there are some thousands, however large the catalogue is."""
 _FALSE, _TRUE, _NULL = b"false", b"true", b"null"
 _KINDS = {kind: orjson.dumps(kind) for kind in KINDS}
 _BY_NAME = frozenset({"kind", "name", "ofType", "__typename"})
@@ -37,34 +30,7 @@ _SHALLOW = _BY_NAME | {"specifiedByURL", "isOneOf"}
 """Fields of ``__Type`` whose values are short enough to be cached for each type."""
 
 
-def text(value: str | None) -> bytes:
-    """Return the JSON of a value: a string, a boolean or null."""
-    return orjson.dumps(value)
-
-
-def json_list(items: Iterable[bytes]) -> bytes:
-    """Return a JSON list of items that are JSON already."""
-    return b"[%b]" % b",".join(items)
-
-
-class Once(dict[_Shown, bytes]):
-    """Caches the JSON of equal items: most references are to a few scalars, or within one family."""
-
-    def __init__(self, write: Write[_Shown], most: int) -> None:
-        super().__init__()
-        self._write = write
-        self._most = most
-
-    def __missing__(self, shown: _Shown) -> bytes:
-        if len(self) >= self._most:
-            self.clear()
-        encoded = self[shown] = self._write(shown)
-        return encoded
-
-
 Uses = Once[str]
-
-WritePieces = Callable[[DescribedType], list[bytes]]
 
 
 class Long(NamedTuple):
@@ -127,19 +93,8 @@ def _object_in_pieces(parts: Iterable[tuple[str, Part]]) -> WritePieces:
     return write
 
 
-_WORDS = (text(NAME), text(TEXT))
-_WORD = re.compile(b"|".join(_WORDS))
-_IN_ORDER = [0, 1]
-
-
 def _of(parts: Iterable[Selected], writer: Callable[[Selected], Part]) -> Write[Any]:
     return _object((part.key, writer(part)) for part in parts)
-
-
-def _kept(items: Iterable[_Shown], include_deprecated: bool) -> Iterable[_Shown]:
-    if include_deprecated:
-        return items
-    return (item for item in items if item.deprecation is None)  # type: ignore[attr-defined]
 
 
 class Writers:
@@ -149,10 +104,10 @@ class Writers:
         self._types = types
         self._root_fields = root_fields
         self._uses: dict[tuple[Selected, ...], Uses | Write[str]] = {}
+        self._lists: dict[tuple[Selected, str], MemberList] = {}
 
-    @property
     def is_by_name(self) -> bool:
-        """Whether the selections compiled so far need only names and kinds of referenced types."""
+        """Return whether the selections compiled so far need only names and kinds of referenced types."""
         return all(part.name in _BY_NAME for below in self._uses for part in _all(below))
 
     # Values and members
@@ -177,11 +132,17 @@ class Writers:
         return _of(below, writer)
 
     def _arguments(self, part: Selected) -> Write[Any]:
-        write = Once(self.member(part.below, "__InputValue"), MOST_MEMBERS).__getitem__
-        every = part.include_deprecated
-        return lambda holder: (
-            json_list(map(write, _kept(holder.arguments, every))) if holder.arguments else b"[]"
-        )
+        listed = self.members(part, "__InputValue").list
+        return lambda holder: listed(holder.arguments) if holder.arguments else b"[]"
+
+    def members(self, part: Selected, typename: str) -> MemberList:
+        """Compile a selection of fields, arguments or input fields; equal ones share templates and a cache."""
+        known = self._lists.get((part, typename))
+        if known is None:
+            write = self.member(part.below, typename)
+            known = MemberList(write, part.include_deprecated, by_name=_refers_by_name(part.below))
+            self._lists[part, typename] = known
+        return known
 
     # Types
 
@@ -251,14 +212,13 @@ class Writers:
         if part.name == "enumValues":
             return _listed(self.value(part.below), "values", every)
         if part.name == "inputFields":
-            write = self.member(part.below, "__InputValue")
-            return _members_listed(write, "inputs", every)
+            return _members_listed(self.members(part, "__InputValue"), "inputs")
         return self._fields(part)
 
     def _fields(self, part: Selected) -> Long:
-        member = self.member(part.below, "__Field")
-        ordinary = _members_listed(member, "fields", part.include_deprecated).write
-        of_root = self._root_fields(part, member)
+        members = self.members(part, "__Field")
+        ordinary = _members_listed(members, "fields").write
+        of_root = self._root_fields(part, members.write)
         roots = self._types.roots
         return Long(lambda shown: [of_root(shown)] if shown.name in roots else ordinary(shown))
 
@@ -270,7 +230,7 @@ class Writers:
         def writer(part: Selected) -> Part:
             if part.name == "args":
                 write, every = self.member(part.below, "__InputValue"), part.include_deprecated
-                return lambda made: json_list(map(write, _kept(members_of(made.args), every)))
+                return lambda made: json_list(map(write, kept(members_of(made.args), every)))
             return _OF_DIRECTIVE[part.name]
 
         return _of(below, writer)
@@ -280,6 +240,16 @@ def _all(below: Iterable[Selected]) -> Iterable[Selected]:
     for part in below:
         yield part
         yield from _all(part.below)
+
+
+def _refers_by_name(below: Iterable[Selected]) -> bool:
+    """Return whether a selection of members needs only the names and kinds of the types they refer to."""
+    return all(
+        all(inner.name in _BY_NAME for inner in _all(part.below))
+        if part.name == "type"
+        else _refers_by_name(part.below)
+        for part in below
+    )
 
 
 def _wrapped(
@@ -300,31 +270,15 @@ def _wrapped(
 def _listed(write: Write[Any], attribute: str, include_deprecated: bool) -> Write[DescribedType]:
     def write_list(shown: DescribedType) -> bytes:
         items = getattr(shown, attribute)
-        return _NULL if items is None else json_list(map(write, _kept(items(), include_deprecated)))
+        return _NULL if items is None else json_list(map(write, kept(items(), include_deprecated)))
 
     return write_list
 
 
-def _members_listed(write: Write[Member], attribute: str, include_deprecated: bool) -> Long:
-    once = Once(write, MOST_MEMBERS).__getitem__
-    alike = _AlikeWriter(write)
-
+def _members_listed(members_list: MemberList, attribute: str) -> Long:
     def write_list(shown: DescribedType) -> list[bytes]:
         items = getattr(shown, attribute)
-        if items is None:
-            return [_NULL]
-        members = items()
-        if not isinstance(members, Alike):
-            return [json_list(map(once, _kept(members, include_deprecated)))]
-        # None of the similar members is deprecated.
-        pieces = [b"[", b",".join(map(once, members.before))]
-        alike(members, pieces)
-        for member in members.after:
-            pieces += (b",", once(member))
-        if not pieces[1] and len(pieces) > 2:
-            pieces[2] = pieces[2][1:]
-        pieces.append(b"]")
-        return pieces
+        return [_NULL] if items is None else members_list.pieces(items())
 
     return Long(write_list)
 
@@ -332,41 +286,6 @@ def _members_listed(write: Write[Member], attribute: str, include_deprecated: bo
 def joined(write: WritePieces) -> Write[DescribedType]:
     """Return a function whose result is one text."""
     return lambda shown: b"".join(write(shown))
-
-
-class _AlikeWriter:
-    """Writes members by the templates of their specimens."""
-
-    def __init__(self, write: Write[Member]) -> None:
-        self._write = write
-        self._templates: dict[Specimen, tuple[bytes, ...]] = {}
-        """Specimen → what is around name and description in its JSON, after a comma."""
-        self._places: list[int] = []
-        """Order of name and description in a template; the selection decides it, so all specimens share it."""
-
-    def _template(self, specimen: Specimen) -> tuple[bytes, ...]:
-        if len(self._templates) >= MOST_TEMPLATES:
-            self._templates.clear()
-        encoded = b"," + self._write(specimen.member)
-        self._places = [_WORDS.index(word) for word in _WORD.findall(encoded)]
-        template = self._templates[specimen] = tuple(_WORD.split(encoded))
-        return template
-
-    def __call__(self, members: Alike, pieces: list[bytes]) -> None:
-        """Add pieces of JSON, with a comma before each member."""
-        known, kind = self._templates, members.kind
-        for row in members.rows:
-            specimen = row[4].get(kind)
-            if specimen is None:
-                continue
-            template = known.get(specimen) or self._template(specimen)
-            if len(template) == 3 and self._places == _IN_ORDER:
-                pieces += (template[0], row[0], template[1], row[1], template[2])
-                continue
-            pieces.append(template[0])
-            words = row[:2]
-            for place, rest in zip(self._places, template[1:], strict=True):
-                pieces += (words[place], rest)
 
 
 def _named(typename: str, name: str) -> Part:

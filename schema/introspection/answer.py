@@ -18,11 +18,13 @@ from schema.types.federation import SERVICE, SERVICE_TYPE
 
 from .compressed_store import Spool
 from .family_writer import FORGET_AFTER, FamilyTexts, FamilyWriter
+from .member_lists import Write, WritePieces, text
+from .root_templates import RootPlace
 from .selection import Selected
 from .subgraph import print_subgraph
 from .type_records import DescribedType, Member
 from .types import Types
-from .writers import Write, WritePieces, Writers, joined, text
+from .writers import Writers, joined
 
 _MARK = re.compile(rb"\x00(\d+)\x00")
 """JSON never contains this byte (RFC 8259 section 7)."""
@@ -45,8 +47,8 @@ class _Answer:
         self._core = types.core
         self._writers = Writers(types, self._root_fields)
         self._late: list[Pieces] = []
-        self._root_writers: list[Write[Member]] = []
-        """For each place where root fields are selected: the writer of one field."""
+        self._root_places: list[RootPlace] = []
+        """Where fields of root types are selected."""
         self._spools: dict[tuple[int, str], Spool] = {}
         """(Place, root type) → the fields written so far, by name."""
 
@@ -121,7 +123,7 @@ class _Answer:
     # Fields of root types
 
     def _root_fields(self, part: Selected, write: Write[Member]) -> Write[DescribedType]:
-        number = len(self._root_writers)
+        number = len(self._root_places)
 
         def write_field(member: Member) -> bytes:
             shown = part.include_deprecated or member.deprecation is None
@@ -139,20 +141,20 @@ class _Answer:
                 if piece:
                     yield piece
 
-        self._root_writers.append(write_field)
+        self._root_places.append(RootPlace(part, write_field))
         roots = self._types.roots
         return lambda shown: self._mark(lambda: _listed(pieces(roots[shown.name])))
 
     # All types
 
     def _all_types(self, below: Sequence[Selected]) -> Iterator[bytes]:
-        first = len(self._root_writers)
+        first = len(self._root_places)
         in_pieces = self._writers.type_in_pieces(below)
         write = joined(in_pieces)
         # Without members nothing is shared between types of a family, so they are written in order at once.
         if all(part.name == "ofType" or not part.below for part in below):
             return _listed(map(write, self._described(self._types.names())))
-        texts = self._family_texts(in_pieces, range(first, len(self._root_writers)))
+        texts = self._family_texts(below, in_pieces, range(first, len(self._root_places)))
         return _listed(
             chain(
                 map(write, self._described(self._types.first_names())),
@@ -167,10 +169,12 @@ class _Answer:
             assert shown is not None
             yield shown
 
-    def _family_texts(self, write: WritePieces, places: Sequence[int]) -> FamilyTexts:
+    def _family_texts(
+        self, below: Sequence[Selected], write: WritePieces, places: Sequence[int]
+    ) -> FamilyTexts:
         """Write the generated types and the root fields that belong to them."""
-        write_fields = [self._root_writers[place] for place in places]
-        texts = FamilyWriter(self._types, self._writers, write, write_fields).write()
+        root_places = [self._root_places[place] for place in places]
+        texts = FamilyWriter(self._types, self._writers, below, write, root_places).write()
         for root, fields in texts.roots.items():
             self._spools.update(((p, root), f) for p, f in zip(places, fields, strict=True))
         return texts

@@ -1,42 +1,42 @@
-"""Templates for types and root fields that differ between families by their names only.
+"""Writes the types of families from templates, and the filters of enums.
 
-The template is the JSON of a specimen: a catalogue of one entity with recognisable names, written by the same code as
-any other. Filling the names of a family in takes the place of describing its types, which saves a third of the CPU time
-of introspecting a whole catalogue. Families whose names follow another pattern are written without templates.
+What is written for each family is what differs: its names, and its properties by their own templates
+(``row_templates``). Families whose names follow another pattern are written without templates.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Sequence
-from operator import itemgetter
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
 
 from msgspec import structs
 
 from schema.catalog import Catalog
-from schema.catalog.records import TypeEntry, TypeKind, Verb
-from schema.model.records import (
-    EntitySet,
-    EntityType,
-    Model,
-    Navigation,
-    Property,
-    ReferentialConstraint,
-    TypeRef,
-    short,
-)
+from schema.catalog.records import TypeEntry, TypeKind
+from schema.model.records import short
 from schema.writes import WriteRules, Writes
 from schema.writes.payloads import Payloads
 
-from .type_records import Member
-from .types import RowRoot, Types, aggregate_member, mutation_member
-from .writers import Write, WritePieces, Writers, text
+from .member_lists import WritePieces, text
+from .row_templates import ENUM, FILTER, ROW_KINDS, TEXT
+from .selection import Selected
+from .templates import (
+    CSDL,
+    NAME,
+    SENTINEL,
+    SPECIMEN,
+    TYPE,
+    Fill,
+    Frame,
+    Words,
+    filling,
+    framed,
+    inner_text,
+)
+from .type_records import DescribedType, Member, input_member
+from .types import Types
+from .writers import Writers
 
-_MARKS = ("QqTypeqQ", "QqNameqQ", "qqNameqQ", "QqSetqQ", "QqFieldqQ")
-_TYPE, _NAME, _, _SET, _FIELD = _MARKS
-_PLACE = re.compile("|".join(_MARKS).encode())
-_KINDS = frozenset(
+_BY_NAMES = frozenset(
     {
         TypeKind.CONNECTION,
         TypeKind.EDGE,
@@ -49,132 +49,116 @@ _KINDS = frozenset(
     }
 )
 """Kinds of types in which only names depend on the family."""
-_CSDL = f"Specimens.{_TYPE}"
-_SPECIMEN = Model(
-    entity_types={
-        _CSDL: EntityType(
-            name=_CSDL,
-            key=("Key",),
-            properties=(
-                Property(name="Key", type=TypeRef("Edm.String")),
-                Property(name="Parent", type=TypeRef("Edm.String")),
-            ),
-            navigations=(
-                Navigation(
-                    name="Parts",
-                    target=_CSDL,
-                    many=True,
-                    on=(ReferentialConstraint("Key", "Parent"),),
-                ),
-            ),
-        )
-    },
-    entity_sets={_SET: EntitySet(name=_SET, type=_CSDL, bindings={"Parts": _SET})},
-)
-
-Fill = Callable[["FamilyNames", bytes, bytes], bytes]
 
 
-class FamilyNames(NamedTuple):
-    """The values for the specimen's names, escaped as inside JSON strings."""
+def specimen_of(types: Types) -> tuple[Catalog, Writes | None]:
+    """Return the catalogue of the specimen under the abilities of a schema, and its mutations."""
+    catalog = Catalog(SPECIMEN, types.schema.catalog.abilities, renames={TYPE: NAME})
+    written = types.schema.writes
+    if written is None:
+        return catalog, None
+    rules = WriteRules(if_match_required=written.rules.if_match_required)
+    return catalog, Writes(catalog, rules)
 
-    type: bytes
-    name: bytes
-    row: bytes
-    """Field of payloads."""
 
-
-class Shapes:
-    """Writes types, and fields of root types, from the names of their families."""
+class FamilyTemplates:
+    """Writes types from the words of their families."""
 
     def __init__(
-        self,
-        types: Types,
-        writers: Writers,
-        write: WritePieces,
-        write_fields: Sequence[Write[Member]],
+        self, types: Types, writers: Writers, below: Sequence[Selected], write: WritePieces
     ) -> None:
-        self._types: dict[TypeKind, Fill] = {}
-        self._fields: dict[tuple[Verb, bool], tuple[Fill, ...]] = {}
-        self._aggregates: dict[tuple[str, ...], tuple[Fill, ...]] = {}
-        """Names of arguments → fields of ``Query`` with these."""
-        self._write_fields = write_fields if writers.is_by_name() else ()
-        self._ends: dict[TypeKind, str] = {}
+        """``below`` is selected of each type, which ``write`` writes."""
+        self._types = types
         self._catalog = types.schema.catalog
         self._payloads = Payloads(self._catalog)
-        if writers.is_by_name():
-            self._write_specimen(types, write, write_fields)
+        self._write = write
+        self._fields = writers.lists(below, "fields", "__Field")
+        self._inputs = writers.lists(below, "inputFields", "__InputValue")
+        self._specimens: dict[TypeKind, DescribedType] = {}
+        self._ends: dict[TypeKind, str] = {}
+        """Kind → what comes after the name of the row's type."""
+        self._by_names: dict[TypeKind, Fill] = {}
+        self._frames: dict[tuple[TypeKind, tuple[str, ...]], Frame | None] = {}
+        """(Kind, interfaces) → types of rows."""
+        self._filters: dict[tuple[object, ...], Fill] = {}
+        """What decides over operators → filters of enums."""
+        self._describe_specimens()
 
-    def _write_specimen(
-        self, types: Types, write: WritePieces, write_fields: Sequence[Write[Member]]
-    ) -> None:
-        catalog = Catalog(_SPECIMEN, self._catalog.abilities, renames={_TYPE: _NAME})
-        written = types.schema.writes
-        rules = written and WriteRules(if_match_required=written.rules.if_match_required)
-        writes = Writes(catalog, rules) if rules else None
-        specimen = types.for_catalog(catalog, writes)
+    def _describe_specimens(self) -> None:
+        catalog, writes = specimen_of(self._types)
+        specimen = self._types.for_catalog(catalog, writes)
         for family in specimen.families():
-            for entry in (e for e in (*family.reading, *family.writing) if e.csdl == _CSDL):
-                self._ends[entry.kind] = entry.name.removeprefix(_NAME)
-                if entry.kind in _KINDS:
-                    self._types[entry.kind] = _filling(b"".join(write(specimen.generated(entry))))
-        if writes is None:
-            return
-        for field in writes.values():
-            member = mutation_member(field, writes)._replace(name=_FIELD)
-            fills = tuple(_filling(write_field(member)) for write_field in write_fields)
-            self._fields[field.verb, field.many] = fills
+            for entry in (e for e in (*family.reading, *family.writing) if e.csdl == CSDL):
+                self._ends[entry.kind] = entry.name.removeprefix(NAME)
+                described = specimen.generated(entry)
+                if entry.kind in _BY_NAMES:
+                    self._by_names[entry.kind] = filling(b"".join(self._write(described)))
+                elif entry.kind in ROW_KINDS:
+                    logic = map(input_member, catalog.logic_fields(entry))
+                    self._specimens[entry.kind] = _with_members(described, (*logic, SENTINEL))
 
-    def names(self, csdl: str, entries: Iterable[TypeEntry]) -> FamilyNames | None:
-        """Return the names of a family; None if they do not follow the specimen's pattern."""
+    def words(self, csdl: str, entries: Iterable[TypeEntry]) -> Words | None:
+        """Return the words of a family; None if its names do not follow the specimen's pattern."""
         name = self._catalog.concrete_name(csdl)
-        if name is None or any(e.name != name + self._ends.get(e.kind, " ") for e in entries):
+        ends = self._ends
+        if name is None or any(e.name != name + ends.get(e.kind, " ") for e in entries):
             return None
         row = self._payloads.row_name(csdl)
-        return FamilyNames(_inner(short(csdl)), name.encode(), row.encode())
+        return Words(inner_text(short(csdl)), name.encode(), row.encode())
 
-    def type(self, entry: TypeEntry, names: FamilyNames | None) -> bytes | None:
-        """Return the JSON of a type, or None if no template fits."""
-        fill = self._types.get(entry.kind)
-        return None if fill is None or names is None else fill(names, b"", b"")
+    def pieces(self, entry: TypeEntry, words: Words | None) -> list[bytes] | None:
+        """Return the JSON of a type in pieces, or None if no template fits."""
+        kind = entry.kind
+        if words is None:
+            return self._filter(entry) if kind is TypeKind.FILTER else None
+        fill = self._by_names.get(kind)
+        if fill is not None:
+            return [fill(words)]
+        return self._of_rows(entry, words) if kind in ROW_KINDS else None
 
-    def fields(self, root: RowRoot, names: FamilyNames | None) -> list[bytes] | None:
-        """Return the JSON of a field for each place it is selected, or None if no template fits."""
-        if names is None:
+    def _of_rows(self, entry: TypeEntry, words: Words) -> list[bytes] | None:
+        catalog, kind = self._catalog, entry.kind
+        members = self._types.rows.members(entry)
+        if members is None:
             return None
-        if root.aggregates:
-            fills = self._aggregate(root)
-        else:
-            fills = () if root.verb is None else self._fields.get((root.verb, root.many), ())
-        if not fills:
+        interfaces: tuple[str, ...] = ()
+        if kind is TypeKind.OBJECT:
+            interfaces = catalog.interfaces(entry.csdl)
+            words = words._replace(text=text(catalog.type_description(entry.csdl) or None))
+        elif kind is TypeKind.WHERE:
+            members.before = ()  # its logical operators are part of the template
+        try:
+            frame = self._frames[kind, interfaces]
+        except KeyError:
+            frame = self._frames[kind, interfaces] = self._frame(kind, interfaces)
+        return None if frame is None else frame.pieces(words, members)
+
+    def _frame(self, kind: TypeKind, interfaces: tuple[str, ...]) -> Frame | None:
+        specimen = self._specimens[kind]
+        if kind is TypeKind.OBJECT:
+            specimen = structs.replace(specimen, description=TEXT, interfaces=lambda: interfaces)
+        lists = self._inputs if specimen.fields is None else self._fields
+        return framed(b"".join(self._write(specimen)), lists)
+
+    def _filter(self, entry: TypeEntry) -> list[bytes] | None:
+        """Return the JSON of the filter of an enum; None for that of a scalar."""
+        catalog, csdl = self._catalog, entry.csdl
+        enum = catalog.generated_name(TypeKind.ENUM, csdl)
+        if enum is None:
             return None
-        of_set, name = _inner(root.of_set), root.name.encode()
-        return [fill(names, of_set, name) for fill in fills]
-
-    def _aggregate(self, root: RowRoot) -> tuple[Fill, ...]:
-        """Return the templates of a field that aggregates a list with the same arguments."""
-        arguments = self._catalog.root_arguments(self._catalog.aggregates[root.name])
-        key = tuple(argument.name for argument in arguments)
-        fills = self._aggregates.get(key)
-        if fills is None:
-            marked = (
-                structs.replace(a, type_name=f"{_NAME}Where") if a.name == "where" else a
-                for a in arguments
-            )
-            member = aggregate_member(_FIELD, _SET, marked)
-            fills = tuple(_filling(write_field(member)) for write_field in self._write_fields)
-            self._aggregates[key] = fills
-        return fills
+        key = (catalog.filter_operators(csdl), catalog.kind_of(csdl))
+        fill = self._filters.get(key)
+        if fill is None:
+            described = self._types.generated(TypeEntry(FILTER, TypeKind.FILTER, CSDL))
+            inputs = map(input_member, catalog.inputs_of(entry.name).values())
+            marked = [m._replace(type=m.type.replace(enum, ENUM)) for m in inputs]
+            encoded = b"".join(self._write(_with_members(described, marked)))
+            fill = self._filters[key] = filling(encoded)
+        name = entry.name.encode()
+        return [fill(Words(inner_text(short(csdl)), enum=enum.encode(), filter=name))]
 
 
-def _inner(value: str) -> bytes:
-    return text(value)[1:-1]
-
-
-def _filling(written: bytes) -> Fill:
-    places = [_MARKS.index(mark.decode()) for mark in _PLACE.findall(written)]
-    template = _PLACE.sub(b"%b", written.replace(b"%", b"%%"))
-    if not places:
-        return lambda _names, _set, _field: written
-    chosen = itemgetter(*places)
-    return lambda names, of_set, field: template % chosen((*names, of_set, field))
+def _with_members(described: DescribedType, members: Sequence[Member]) -> DescribedType:
+    if described.fields is None:
+        return structs.replace(described, inputs=lambda: members)
+    return structs.replace(described, fields=lambda: members)

@@ -9,10 +9,13 @@ from typing import NamedTuple
 from schema.catalog.records import TypeEntry
 
 from .compressed_store import Spool
-from .family_templates import FamilyNames, Shapes
-from .type_records import Member
+from .family_templates import FamilyTemplates
+from .member_lists import WritePieces
+from .root_templates import RootPlace, RootTemplates
+from .selection import Selected
+from .templates import Words
 from .types import Family, RowRoot, Types
-from .writers import Write, WritePieces, Writers
+from .writers import Writers
 
 FORGET_AFTER = 100
 """Families after which the catalogue's records are dropped, to bound memory."""
@@ -36,29 +39,33 @@ class FamilyWriter:
         self,
         types: Types,
         writers: Writers,
+        below: Sequence[Selected],
         write: WritePieces,
-        write_fields: Sequence[Write[Member]],
+        places: Sequence[RootPlace],
     ) -> None:
+        """``below`` is selected of each type, which ``write`` writes, ``places`` of root types."""
         self._types = types
-        self._catalog = types.schema.catalog
-        self._writes = types.schema.writes
-        self._shapes = Shapes(types, writers, write, write_fields)
         self._write = write
-        self._write_fields = write_fields
+        self._places = places
+        is_by_name = writers.is_by_name()
+        self._templates = FamilyTemplates(types, writers, below, write) if is_by_name else None
+        self._root_templates = RootTemplates(types, writers, places) if is_by_name else None
 
     def write(self) -> FamilyTexts:
         """Return the JSON of all families; drops the catalogue's records on the way."""
-        types, shapes = self._types, self._shapes
-        roots = {root: [Spool() for _ in self._write_fields] for root in types.roots}
+        types, templates = self._types, self._templates
+        roots = {root: [Spool() for _ in self._places] for root in types.roots}
         texts = FamilyTexts(Spool(), Spool(), roots)
-        for family in self._families():
-            names = shapes.names(family.csdl, chain(family.reading, family.writing))
-            if family.reading:
-                texts.reading.put(family.csdl, self._listed(family.reading, names))
-            if family.writing:
-                texts.writing.put(family.csdl, self._listed(family.writing, names))
-            for field in types.roots_of(family.csdl):
-                pieces = shapes.fields(field, names) or self._fields(field)
+        for csdl, reading, writing in self._families():
+            words = None
+            if templates is not None:
+                words = templates.words(csdl, chain(reading, writing))
+            if reading:
+                texts.reading.put(csdl, self._listed(reading, words))
+            if writing:
+                texts.writing.put(csdl, self._listed(writing, words))
+            for field in types.roots_of(csdl):
+                pieces = self._fields(field, csdl, words)
                 for spool, piece in zip(roots[field.of.name], pieces, strict=True):
                     spool.put(field.name, piece)
         return texts
@@ -71,18 +78,20 @@ class FamilyWriter:
                 self._types.forget()
         self._types.forget()
 
-    def _listed(self, entries: Iterable[TypeEntry], names: FamilyNames | None) -> bytes:
-        short, types, write = self._shapes.type, self._types, self._write
+    def _listed(self, entries: Iterable[TypeEntry], words: Words | None) -> bytes:
+        templates, types, write = self._templates, self._types, self._write
         pieces: list[bytes] = []
         for entry in entries:
-            text = short(entry, names)
-            if text is not None:
-                pieces += (b",", text)
-            else:
-                pieces.append(b",")
-                pieces += write(types.generated(entry))
+            filled = None if templates is None else templates.pieces(entry, words)
+            pieces.append(b",")
+            pieces += write(types.generated(entry)) if filled is None else filled
         return b"".join(pieces[1:])
 
-    def _fields(self, field: RowRoot) -> list[bytes]:
+    def _fields(self, field: RowRoot, csdl: str, words: Words | None) -> list[bytes]:
+        templates = self._root_templates
+        if templates is not None and words is not None:
+            pieces = templates.pieces(field, csdl, words)
+            if pieces is not None:
+                return pieces
         member = self._types.root_member(field.of, field.name)
-        return [write_field(member) for write_field in self._write_fields]
+        return [place.write(member) for place in self._places]

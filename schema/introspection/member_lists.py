@@ -96,21 +96,25 @@ class MemberList:
         self._by_name = by_name
         self._templates: dict[TypeKind, _Templates] = {}
 
-    def list(self, members: Iterable[Member]) -> bytes:
+    def joined(self, members: Iterable[Member]) -> bytes:
         """Return the JSON of a list of members."""
         return json_list(map(self.once, kept(members, self._every)))
 
     def pieces(self, members: Iterable[Member]) -> list[bytes]:
         """Return the JSON of a list of members in pieces."""
         if not isinstance(members, Alike):
-            return [self.list(members)]
-        # None of the similar members is deprecated.
-        pieces = self.items(members.before)
-        self.similar(members.kind, members.rows, pieces)
-        pieces += self.items(members.after)
+            return [self.joined(members)]
+        pieces = self.alike(members)
         if pieces:
             pieces[0] = pieces[0][1:]
         return [b"[", *pieces, b"]"]
+
+    def alike(self, members: Alike) -> list[bytes]:
+        """Return the JSON of members, each after a comma; none of the similar ones is deprecated."""
+        pieces = self.items(members.before)
+        self.similar(members.kind, members.rows, pieces)
+        pieces += self.items(members.after)
+        return pieces
 
     def items(self, members: Iterable[Member]) -> list[bytes]:
         """Return the JSON of members that are not deprecated, each after a comma."""

@@ -126,8 +126,8 @@ class Rows:
         if family is None:
             return None
         if kind is TypeKind.OBJECT:
-            own = map(self._row_member, family.own)
-            return Alike(kind, family.rows, own, map(self._row_member, family.navigations))
+            rest = map(self._row_member, family.navigations)
+            return Alike(kind, family.rows, map(self._row_member, family.own), rest)
         if kind is TypeKind.WHERE:
             logic = map(input_member, self._catalog.logic_fields(entry))
             rows = self._allowed(family, *_FILTERABLE)
@@ -143,10 +143,15 @@ class Rows:
             return Alike(kind, family.rows, own, after)
         return Alike(kind, self._of_key(family) if kind is TypeKind.KEY else family.rows)
 
+    def key_rows(self, csdl: str) -> Sequence[Row] | None:
+        """Return the properties of the key; None if the names of the members depend on each other."""
+        family = self._family_of(csdl)
+        return None if family is None else self._of_key(family)
+
     def key(self, csdl: str) -> tuple[Member, ...] | None:
         """Return the key as arguments; None if the names of the members depend on each other."""
-        family = self._family_of(csdl)
-        return None if family is None else tuple(Alike(TypeKind.KEY, self._of_key(family)))
+        rows = self.key_rows(csdl)
+        return None if rows is None else tuple(Alike(TypeKind.KEY, rows))
 
     def _family_of(self, csdl: str) -> _Family | None:
         family = self._family

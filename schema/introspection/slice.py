@@ -19,10 +19,11 @@ from msgspec.structs import replace
 from schema.catalog.records import TypeEntry, TypeKind
 from schema.types.build import ODataSchema
 
+from .member_lists import Write, json_list, text
 from .selection import Selected
 from .type_records import DescribedType, Member, input_member
 from .types import Types
-from .writers import Write, Writers, json_list, text
+from .writers import Writers
 
 FIELDS_OF_PARTIAL = 3
 """Maximum fields of a partial type."""

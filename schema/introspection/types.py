@@ -333,6 +333,13 @@ def mutation_member(field: MutationField, writes: Writes) -> Member:
     )
 
 
+def list_member(
+    name: str, description: str, connection: str, arguments: Iterable[Argument]
+) -> Member:
+    """Describe a field of ``Query`` that lists rows."""
+    return Member(name, description, f"{connection}!", tuple(map(_argument, arguments)))
+
+
 def aggregate_member(name: str, of_set: str, arguments: Iterable[Argument]) -> Member:
     """Describe a field of ``Query`` that aggregates a list."""
     description = describe.aggregate(of_set)

@@ -132,7 +132,7 @@ class Writers:
         return _of(below, writer)
 
     def _arguments(self, part: Selected) -> Write[Any]:
-        listed = self.members(part, "__InputValue").list
+        listed = self.members(part, "__InputValue").joined
         return lambda holder: listed(holder.arguments) if holder.arguments else b"[]"
 
     def members(self, part: Selected, typename: str) -> MemberList:
@@ -143,6 +143,10 @@ class Writers:
             known = MemberList(write, part.include_deprecated, by_name=_refers_by_name(part.below))
             self._lists[part, typename] = known
         return known
+
+    def lists(self, below: Iterable[Selected], name: str, typename: str) -> tuple[MemberList, ...]:
+        """Return how members are written, for each time that they are selected."""
+        return tuple(self.members(part, typename) for part in below if part.name == name)
 
     # Types
 

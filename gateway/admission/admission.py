@@ -184,6 +184,8 @@ class Admission(Generic[R]):
 
     def wake(self) -> None:
         """Let those go on for whom there are slots, as the limit has become larger or a slot free."""
+        if not self._slots.queue.size:
+            return
         for waiter in self._slots.next(self.now()):
             waiter.is_queued = False
             # One that is done was given up, and gives its slot back itself.

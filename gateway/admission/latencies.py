@@ -74,8 +74,9 @@ class Latencies:
         else:
             self._learn(floor, seconds, now)
         ratio = seconds / floor.seconds
-        self._logarithm += (log(ratio) - self._logarithm) / _MEMORY
-        self._learn_calm(log(ratio))
+        logarithm = log(ratio)
+        self._logarithm += (logarithm - self._logarithm) / _MEMORY
+        self._learn_calm(logarithm)
         self.mean = seconds if self.mean == 0.0 else self.mean + (seconds - self.mean) / _MEMORY
         return ratio
 

@@ -86,7 +86,8 @@ class Slots(Generic[T]):
             return False
         if self.under_way >= int(self.limit.value) or self.is_held(now):
             return False
-        self._background_limit = self._share.allowed(now, int(self.limit.value))
+        if work.lane in BACKGROUND:
+            self._background_limit = self._share.allowed(now, int(self.limit.value))
         if not self._may_go(work.lane, is_write):
             return False
         self._take(work.lane, is_write)
@@ -112,9 +113,12 @@ class Slots(Generic[T]):
             is_used = under_way >= limit * USED or (
                 self.queue.size > 0 and self._share.needs_more(limit)
             )
-            self.limit.answered(
-                now, self.latencies.pressure, is_used=is_used, to_calm=self.latencies.to_calm
-            )
+            if is_used:
+                self.limit.answered(
+                    now, self.latencies.pressure, is_used=True, to_calm=self.latencies.to_calm
+                )
+            else:  # neither is looked at
+                self.limit.answered(now, 1.0, is_used=False)
             if sent.work.lane in BACKGROUND:
                 mean = self._background_mean or sent.seconds
                 self._background_mean = mean + (sent.seconds - mean) / MEMORY

@@ -19,7 +19,7 @@ MIN_SHARE = 0.5
 class Flight:
     """A read that is under way, and those who wait for it."""
 
-    __slots__ = ("is_led", "joined", "task", "until")
+    __slots__ = ("is_led", "joined", "task", "until", "was_joined")
 
     def __init__(self, task: asyncio.Task[Response], until: float) -> None:
         self.task = task
@@ -27,10 +27,13 @@ class Flight:
         self.is_led = True
         """Whether the operation that began it still waits."""
         self.joined: set[asyncio.Future[Response]] = set()
+        self.was_joined = False
+        """Whether anybody has ever joined it."""
 
     def join(self) -> asyncio.Future[Response]:
         """Return a future of its answer, which may be cancelled."""
         if not self.joined:
+            self.was_joined = True
             self.task.add_done_callback(self._ended)
         future = asyncio.get_running_loop().create_future()
         self.joined.add(future)

@@ -162,6 +162,11 @@ class OperationReads:
             reader.is_alone = partial(self._answers.in_flight.take_out, key, flight)
         return flight.task
 
+    def is_joined(self, answer: asyncio.Future[Response]) -> bool:
+        """Return whether other operations have joined a read that this one began."""
+        flight = self._begun.get(answer)
+        return flight is not None and flight.was_joined
+
     def give_up(self, answer: asyncio.Future[Response]) -> None:
         """Stop to wait for an answer; its read ends unless other operations wait for it."""
         flight = self._begun.get(answer)

@@ -14,6 +14,7 @@ of a mixed one is divided, nobody knows.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -110,6 +111,7 @@ class LearnedSeconds:
         self.changes = 0
 
 
+@lru_cache(maxsize=1_024)
 def request_kind(method: str, path: str) -> tuple[str, Kind] | None:
     """Return entity set and kind of a request; None for one that is no request of an operation, or for a ``$batch``.
 

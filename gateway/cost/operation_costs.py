@@ -141,7 +141,10 @@ class CostGate:
 
     def charge(self, operation: Priceable, price: Price) -> None:
         """Take the points of an operation from the budget of its caller. Raises CostExceeded, RateLimited."""
-        most, terms, points = self._most(operation), self._terms, price.points
+        most, terms = self._most(operation), self._terms
+        if most is None and terms is None:
+            return
+        points = price.points
         if most is not None and points > most:
             raise self._refused(_too_dear(points, most), points)
         if terms is None:
@@ -157,7 +160,9 @@ class CostGate:
     def _most(self, operation: Priceable) -> float | None:
         """Return the limit of an operation: the lower one of its caller's and its document's."""
         trusted, most = operation.request.trusted, self._options.max_cost
-        own = None if trusted is None else trusted.policy.max_cost
+        if trusted is None:
+            return most
+        own = trusted.policy.max_cost
         return min((limit for limit in (most, own) if limit is not None), default=None)
 
     def _refused(self, error: CostExceeded | RateLimited, points: float) -> GatewayError:
@@ -208,23 +213,24 @@ class CostTicket:
             # The environment goes on with what it has begun, and who leaves early does not see what that takes.
             seconds = max(seconds, self._begun())
             self._meter.late = self._ended_late
-        spent = Price(requests=requests, rows=rows, seconds=seconds)
-        difference = spent.points - price.points
-        balance = self._gate.settled(operation, difference)
+        points, estimated = seconds * POINTS_A_SECOND, price.points
+        balance = self._gate.settled(operation, points - estimated)
+        points = round(points, 1)
         self._gate.observe(
             CostSettled(
                 estimated_requests=round(price.requests),
                 requests=requests,
-                estimated_points=round(price.points, 1),
-                points=round(spent.points, 1),
+                estimated_points=round(estimated, 1),
+                points=points,
             )
         )
         if answer is None:
             return
-        answer.points = round(spent.points, 1)
+        answer.points = points
         if balance is not None:
             answer.fields = budget_fields(balance)
         if operation.request.cost is not None:
+            spent = Price(requests=requests, rows=rows, seconds=seconds)
             answer.extend("cost", cost_json(price, spent, balance))
 
     def _begun(self) -> float:

@@ -101,6 +101,14 @@ class SeenKeys:
 _TWICE = "The upstream sent a row twice in one list."
 
 
+def have_distinct_keys(rows: Sequence[Any], row_type: RowType) -> bool:
+    """Return whether no key occurs twice among the rows of a whole list."""
+    columns = columns_of_key(row_type)
+    if not columns or len(set(columns[-1](rows))) == len(rows):
+        return True
+    return len(set(zip(*(column(rows) for column in columns), strict=True))) == len(rows)
+
+
 def columns_of_key(row_type: RowType) -> list[Column]:
     """Return what reads the parts of the key; nothing of a key that was not selected in full."""
     columns = row_type.key_columns

@@ -199,6 +199,12 @@ class ReadContext:
         self.sent.append(request)
         return await self.upstream.send(request)
 
+    @property
+    def has_company(self) -> bool:
+        """Whether other operations wait for the only answer, too."""
+        shared, begun = self.shared, self._begun
+        return shared is not None and begun is not None and shared.is_joined(begun[1])
+
     def forget(self) -> None:
         """Do not use the answer to the only request: it is read again."""
         self._begun = None

@@ -30,7 +30,7 @@ from gateway.planning.page_window import Window, keyset_page
 from gateway.planning.plan import BoundRoot, ListRoot, ReadPlan
 from gateway.telemetry.operation_scope import current_scope
 
-from .answer_checks import DistinctKeys, most_rows
+from .answer_checks import have_distinct_keys, most_rows
 from .connections import PageReading
 from .decimal_text import decode_small_page
 from .expanded_children import is_raw, placer
@@ -85,7 +85,7 @@ class SingleRead:
             if made is None:
                 return None
             data, rows = made
-            if is_shared and not self.plan.children:
+            if not self.plan.children and (is_shared or reads.has_company):
                 data = self._remembered(response, data, rows)
         reads.count_rows(rows)
         if reads.may_learn:
@@ -114,10 +114,8 @@ class SingleRead:
                 return None
             rows: list[Any] = whole.rows  # type: ignore[assignment] # no JSON text
             placer(plan, self._dialect, texts=True, learns=learns)(rows)
-            if len(rows) > 1:
-                distinct = DistinctKeys(plan.row_type)
-                distinct.add(rows)
-                distinct.check()
+            if len(rows) > 1 and not have_distinct_keys(rows, plan.row_type):
+                return None
             value = self._complete.head(whole, *self._complete.lists(whole, rows, 0))
         except Exception:
             # The whole way finds the same, and says what it is.

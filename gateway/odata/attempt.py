@@ -20,6 +20,7 @@ import httpx
 
 from gateway.config.settings import Settings
 from gateway.events import Address, Observer, RequestSent
+from gateway.process.time_limit import TimeLimit
 from gateway.telemetry.request_context import TRACEPARENT, current_request, new_span_id
 
 from .body_reader import BodyReader
@@ -52,21 +53,22 @@ def _propagate(request: LazyRequest) -> str | None:
     return span if context.is_sampled else None
 
 
-class _Unlimited:
-    """Stands in for ``asyncio.timeout`` if something else sets the limit: 3 µs less a request."""
+class _Unlimited(TimeLimit):
+    """Stands in for a limit if something else sets it."""
 
-    async def __aenter__(self) -> Self:
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(None)
+
+    def __enter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    def __exit__(self, *_: object) -> None:
         """Do nothing."""
 
-    def reschedule(self, when: float | None) -> None:
+    def reschedule(self, at: float | None) -> None:
         """Do nothing."""
-
-    def expired(self) -> bool:
-        """Return False."""
-        return False
 
 
 UNLIMITED = _Unlimited()
@@ -113,8 +115,9 @@ class AttemptSender:
         activity: str | None = None
         longest = self._longest(request)
         span = _propagate(request)
+        limit = self._limit(request, longest)
         try:
-            async with self._limit(request, longest) as limit:
+            with limit:
                 answer = await self._answer(request, auth, limit, longest, begins)
                 status = answer.status_code
                 activity = answer.headers.get(ACTIVITY)
@@ -127,7 +130,7 @@ class AttemptSender:
             # A byte order mark is no part of JSON (RFC 8259, 8.1), yet some services send one.
             return Response(status, answer.headers, body.removeprefix(BOM_UTF8), request.address)
         except TimeoutError as exc:
-            if not limit.expired():
+            if not limit.is_over:
                 raise
             raise httpx.ReadTimeout(f"no whole answer within {longest:g} s") from exc
         finally:
@@ -150,9 +153,9 @@ class AttemptSender:
                 )
             )
 
-    def _limit(self, request: LazyRequest, longest: float) -> asyncio.Timeout | _Unlimited:
+    def _limit(self, request: LazyRequest, longest: float) -> TimeLimit:
         remaining = remaining_time() if request.method == "GET" else None
-        return asyncio.timeout(None) if remaining is None or remaining > longest else UNLIMITED
+        return TimeLimit(None) if remaining is None or remaining > longest else UNLIMITED
 
     def _longest(self, request: LazyRequest) -> float:
         """Return the seconds for a whole answer; a request with a longer timeout for one piece gets that for all."""
@@ -165,7 +168,7 @@ class AttemptSender:
         self,
         request: LazyRequest,
         auth: httpx.Auth | None,
-        limit: asyncio.Timeout | _Unlimited,
+        limit: TimeLimit,
         longest: float,
         begins: Callable[[], None] | None,
     ) -> httpx.Response:

@@ -83,6 +83,7 @@ async def members(client: Client, path: str) -> set[str]:
         {"op": "replace", "path": "active", "value": False},
         {"op": "replace", "value": {"active": False}},
         {"op": "Add", "path": "active", "value": "false"},
+        {"op": "Replace", "value": {"active": "False"}},
     ],
 )
 async def test_a_user_is_switched_off_and_on(operation: dict[str, Any], client: Client) -> None:
@@ -110,7 +111,8 @@ async def test_members_are_added_and_removed(
 ) -> None:
     before = await members(client, path)
     new = "user.dXNlcjA0"
-    add = {"op": "Add", "path": "members", "value": [{"value": new, "display": "Erik"}]}
+    # Entra ID sends a reference that it does not know as null.
+    add = {"op": "Add", "path": "members", "value": [{"$ref": None, "value": new}]}
 
     assert new not in before
     assert (await patch(client, path, add)).status_code == 204
@@ -230,6 +232,21 @@ async def test_an_old_version_is_not_patched(client: Client) -> None:
     assert done.status_code == 204
     assert (await patch(client, USER, on, **{"if-match": version})).status_code == 412
     assert (await patch(client, USER, on, **{"if-match": done.headers["etag"]})).status_code == 204
+
+
+async def test_nothing_is_created_replaced_or_deleted(client: Client) -> None:
+    user = {
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+        "userName": "new@contoso.com",
+    }
+    calls = [("POST", "/Users"), ("POST", "/Groups"), ("POST", "/Bulk")]
+    calls += [(method, path) for method in ("PUT", "DELETE") for path in (USER, ROLE, GROUP)]
+
+    for method, path in calls:
+        answer = await client.http.request(
+            method, f"{SCIM}{path}", json=user, headers=bearer("writer")
+        )
+        assert answer.status_code == 501, (method, path)
 
 
 async def test_the_service_says_that_it_patches(client: Client) -> None:

@@ -87,6 +87,8 @@ async def test_a_user_has_all_attributes_of_the_directory(client: Client) -> Non
     ("where", "total"),
     [
         ('userName eq "USER01@contoso.com"', 1),
+        # How Entra ID tests a connection.
+        ('userName eq "7f2a5a0c-96a4-4c7c-8ce5-5f6ab7d6f4b1"', 0),
         ('userName Eq "user01@contoso.com" and active eq true', 1),
         ('urn:ietf:params:scim:schemas:core:2.0:User:username eq "user01@contoso.com"', 1),
         (f'id eq "{ADA}"', 1),

@@ -260,10 +260,10 @@ def _expanded_page(
 
 def _unique_rows(values: Sequence[Any]) -> list[Any]:
     """Return the rows among children and in their pages, each once."""
-    rows: dict[int, Any] = {}
+    rows: list[Any] = []
     for value in values:
         if isinstance(value, Page):
-            rows.update((id(row), row) for row in value.rows)
+            rows += value.rows
         elif value is not None:
-            rows[id(value)] = value
-    return list(rows.values())
+            rows.append(value)
+    return list(dict(zip(map(id, rows), rows, strict=True)).values())

@@ -288,7 +288,9 @@ class KeyBatchLoader(DataLoader[BatchRequest, RowsByKey]):
         )
         # A page was read by itself.
         cut = (Failure, Page)
-        lists = {key: rows for key, rows in rows_by_key.items() if not isinstance(rows, cut)}
+        lists = rows_by_key
+        if not set(map(type, rows_by_key.values())) <= {list}:
+            lists = {key: rows for key, rows in rows_by_key.items() if not isinstance(rows, cut)}
         if batch.lengths is not None and not _is_bounded(window):
             others = len(rows_by_key) - len(lists)
             # Of lists that were not read whole it is only certain that they are longer.
@@ -298,7 +300,8 @@ class KeyBatchLoader(DataLoader[BatchRequest, RowsByKey]):
             batch.lengths.learn(len(rows_by_key), rows)
         totals = None if whole is None else [len(whole[key]) for key in lists]
         pages = await cut_pages(cutter, list(lists.values()), totals)
-        return {**rows_by_key, **dict(zip(lists, pages, strict=True))}
+        made = dict(zip(lists, pages, strict=True))
+        return made if lists is rows_by_key else {**rows_by_key, **made}
 
 
 def _is_bounded(window: Window) -> bool:

@@ -84,6 +84,14 @@ class Cutter:
             [row_type.attribute(t.field) for t in window.order] if window.keyset else []
         )
         self._cursors = keyset_cursors(window, row_type) if window.keyset else None
+        self._is_plain = (
+            window.keyset
+            and window.null_order is None
+            and (bounded or not window.has_cursor)
+            and window.before is None
+            and not window.backward
+        )
+        """Whether the page of a list in order is its beginning: most are."""
         sorts = window.keyset and not ordered and window.is_default_order and window.size > 0
         self._terms = self._terms_without(same) if sorts else None
 
@@ -115,6 +123,14 @@ class Cutter:
                 ordered = self._sorted(lists, self._terms)
                 pairs = zip(ordered, counts, strict=True)
                 return [None if rows is None else self._cut(rows, n) for rows, n in pairs]
+        elif self._is_plain and totals is None:
+            size, after, cursors = self._window.size, self._window.after is not None, self._cursors
+            return [
+                Page(rows, has_next=False, has_previous=after, total=len(rows), cursor=cursors)
+                if len(rows) <= size
+                else Page(rows[:size], True, after, len(rows), cursors)
+                for rows in lists
+            ]
         return [self._page_or_failure(*pair) for pair in zip(lists, counts, strict=True)]
 
     def _page_or_failure(self, rows: list[Any], total: int | None) -> Page | Failure | None:

@@ -242,6 +242,24 @@ BARS = (
         )
         for shape in ("expanded", "key batches")
     ),
+    Bar(
+        EXECUTION,
+        "5 levels x 100 rows by key batches, to JSON read and written",
+        1.2,
+        "x",
+        "deep",
+        "ratio",
+        {"rows": 500},
+    ),
+    Bar(
+        HTTP,
+        "waiting at 64 connections, p99 to p50",
+        2,
+        "x",
+        "load",
+        "p99_to_p50",
+        {"connections": 64, "case": re.compile(r"^1(00)? row")},
+    ),
     *(
         Bar(EXECUTION, what, limit, "ms", "documents", "median_ms", {"step": re.compile(step)})
         for what, limit, step in (

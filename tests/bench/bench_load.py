@@ -79,6 +79,7 @@ def _add(
         p50_ms=_median_ms([load.p50 for load in loads]),
         p95_ms=_median_ms([load.p95 for load in loads]),
         p99_ms=_median_ms([load.p99 for load in loads]),
+        p99_to_p50=round(Sample(tuple(load.p99 / load.p50 for load in loads)).median, 2),
         waiting=percent(middle.load.spread),
         cpu_ms=ms(cpu.median),
         spread=percent(cpu.spread) if len(runs) > 2 else "",

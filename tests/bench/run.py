@@ -45,6 +45,7 @@ BENCHMARKS = {
     "execute": "bench_execute:execute",
     "unified": "bench_unified:unified",
     "loaders": "bench_loaders:loaders",
+    "deep": "bench_deep:deep",
     "documents": "bench_documents:documents",
     "identity": "bench_identity:identity",
     "on_behalf": "bench_on_behalf:on_behalf",

@@ -370,6 +370,13 @@ BARS = (
         "last",
     ),
     *(
+        Bar(topic, f"exponent of growth over {what} (our own: linear)", 1.25, "", report, "last")
+        for topic, what, report in (
+            (SCHEMA, "sets, to 8,000", "catalogues"),
+            (ENVIRONMENTS, "environments and subscriptions, to 500 and 1,000", "crowds"),
+        )
+    ),
+    *(
         Bar(
             HTTP,
             f"{case} to {peer}, in this run",

@@ -8,7 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator, Mapping, MutableMapping
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+)
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -131,10 +138,28 @@ class Deployment:
 
 
 async def _call(app: Starlette, path: str, body: bytes) -> tuple[int, bytes]:
+    sent: list[Mapping[str, Any]] = []
+
+    async def hear(message: Any) -> None:
+        sent.append(message)
+
+    await called(app, path, body, hear)
+    return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])
+
+
+async def called(
+    app: Starlette,
+    path: str,
+    body: bytes,
+    hear: Callable[[Any], Awaitable[None]],
+    accept: str = "application/json",
+) -> None:
+    """POST a body to an application, and let ``hear`` have each message of its answer."""
     headers = [
         (b"host", b"localhost"),
         (b"content-type", b"application/json"),
         (b"accept-encoding", b"identity"),
+        (b"accept", accept.encode()),
         (b"content-length", str(len(body)).encode()),
     ]
     scope = {
@@ -142,7 +167,6 @@ async def _call(app: Starlette, path: str, body: bytes) -> tuple[int, bytes]:
         "scheme": "http", "path": path, "raw_path": path.encode(), "query_string": b"",
         "root_path": "", "headers": headers, "client": ("127.0.0.1", 1), "server": ("localhost", 80),
     }  # fmt: skip
-    sent: list[Mapping[str, Any]] = []
     received: Iterator[dict[str, Any]] = iter(
         [{"type": "http.request", "body": body, "more_body": False}]
     )
@@ -155,12 +179,8 @@ async def _call(app: Starlette, path: str, body: bytes) -> tuple[int, bytes]:
             return {"type": "http.disconnect"}
         return message
 
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    await app(scope, receive, send)
+    await app(scope, receive, hear)
     left.set()
-    return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])
 
 
 async def prepare(environments: int) -> None:

@@ -62,6 +62,7 @@ BENCHMARKS = {
     "touch": "bench_touch:touch",
     "introspection": "bench_introspection:introspection",
     "growth": "bench_growth:growth",
+    "crowds": "bench_crowds:crowds",
     "catalogues": "bench_catalogues:catalogues",
 }
 """Name → module and function; each is imported when it is run."""

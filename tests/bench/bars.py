@@ -54,6 +54,8 @@ class Verdict:
 SCHEMA, EXECUTION, HTTP = "schema", "execution", "over HTTP"
 ENVIRONMENTS = "environments"
 AT_16 = {"connections": 16}
+AT_64 = {"connections": 64, "case": re.compile(r"^1(00)? row")}
+TO_JSON, ROWS = "to JSON read and written", {"rows": 500}
 
 WARM, COLD = ({"what": re.compile(rf"\b{word}\b")} for word in ("warm", "cold"))
 TOGETHER = "callers, policy, metrics, 1 % traces"
@@ -242,23 +244,19 @@ BARS = (
         )
         for shape in ("expanded", "key batches")
     ),
-    Bar(
-        EXECUTION,
-        "5 levels x 100 rows by key batches, to JSON read and written",
-        1.2,
-        "x",
-        "deep",
-        "ratio",
-        {"rows": 500},
-    ),
-    Bar(
-        HTTP,
-        "waiting at 64 connections, p99 to p50",
-        2,
-        "x",
-        "load",
-        "p99_to_p50",
-        {"connections": 64, "case": re.compile(r"^1(00)? row")},
+    *(
+        Bar(topic, what, limit, "x", report, column, rows)
+        for topic, what, limit, report, column, rows in (
+            (
+                EXECUTION,
+                f"5 levels x 100 rows by key batches, {TO_JSON}",
+                1.2,
+                "deep",
+                "ratio",
+                ROWS,
+            ),
+            (HTTP, "waiting at 64 connections, p99 to p50", 2, "load", "p99_to_p50", AT_64),
+        )
     ),
     *(
         Bar(EXECUTION, what, limit, "ms", "documents", "median_ms", {"step": re.compile(step)})

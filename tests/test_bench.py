@@ -18,7 +18,7 @@ from rich.console import Console
 
 from gateway.request import GraphQLRequest
 from tests.bench import mesh
-from tests.bench.bars import BARS, Bar, judged, show_bars
+from tests.bench.bars import BARS
 from tests.bench.bench_counts import OPERATIONS, counts
 from tests.bench.bench_growth import SERIES, grown, preparing
 from tests.bench.bench_layers import PLACES, clocked
@@ -42,6 +42,7 @@ from tests.bench.repetition import Interval, alternating, in_fresh_processes
 from tests.bench.run import BENCHMARKS, ROOT, benchmark
 from tests.bench.serving import ONE, WHOLE, floor, queries, serving
 from tests.bench.stock_strawberry import schema
+from tests.bench.verdicts import Bar, judged, show_bars
 from tests.bench.workload import Service, engine_over
 from tests.support.sockets import answering, closing, listening, ok
 from tests.support.trace_collector import collecting

@@ -25,9 +25,10 @@ if __name__ == "__main__":
     # In the place of this folder, which the interpreter puts there: its modules are ``tests.bench.…``.
     sys.path[0] = str(ROOT)
 
-from tests.bench.bars import BARS, judged, show_bars  # noqa: E402
+from tests.bench.bars import BARS  # noqa: E402
 from tests.bench.machine import described, load_average, machine  # noqa: E402
 from tests.bench.measure import Report, show  # noqa: E402
+from tests.bench.verdicts import judged, show_bars  # noqa: E402
 
 Benchmark = Callable[[bool], Coroutine[Any, Any, list[Report]]]
 

@@ -30,6 +30,7 @@ from gateway.http.endpoints import (
     with_cors,
 )
 from gateway.http.environment_choice import EnvironmentChoice
+from gateway.http.exchange import EXCHANGE
 from gateway.http.explain_endpoint import explain_routes, explains_to
 from gateway.http.export_endpoint import export_routes
 from gateway.http.graphql_endpoint import GraphQLEndpoint
@@ -317,6 +318,8 @@ class _Application(Starlette):
         api = self._apis.get(route_of(scope)) if scope["type"] == "http" else None
         # Middleware that somebody has added must see every request.
         if api is None or self.user_middleware:
+            # And as messages of ASGI.
+            scope.pop(EXCHANGE, None)
             await super().__call__(scope, receive, send)
             return
         scope["app"] = self

@@ -11,16 +11,22 @@ WebSockets would go on until they are cut. Here each connection's ``state`` hold
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from itertools import chain
+from typing import Any, TypeAlias
+from urllib.parse import unquote
+
+import httptools
 
 from gateway.events import ConnectionCut
 from gateway.http.edge import HEALTH
+from gateway.http.exchange import EXCHANGE
 from gateway.http.waiting_bytes import UNREAD
 from gateway.request import Answer
 from gateway.shutdown import STOPPING
 
 from .connections import Admission, ConnectionLimits, Outlet, connections_of
 from .draining import is_draining
+from .exchanges import Exchange
 from .uvicorn_parts import STATUS_LINE, HttpToolsProtocol
 
 HEAD_SECONDS = 15.0
@@ -36,6 +42,8 @@ MAX_HEAD = 65_536
 MAX_PIPELINED = 64
 """Maximum requests that wait for the response to an earlier one (pipelining: RFC 9112, section 9.3.2)."""
 _HEALTH = frozenset(path.encode() for path in HEALTH)
+_Target: TypeAlias = tuple[str, bytes, bytes]
+"""Path, the same as it was sent, query."""
 
 
 def _refusal(status: int, code: str, message: str, hint: str | None = None) -> bytes:
@@ -97,6 +105,10 @@ class BoundedProtocol(HttpToolsProtocol):
         """Bytes of an incomplete head."""
         self._refused_with: bytes | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._idle_since: float | None = None
+        """Since when nothing has come after the latest response; None: a request is under way."""
+        self._latest: tuple[bytes, _Target] = b"", ("", b"", b"")
+        """The latest URL, and what it says: that of the next request is the same in most cases."""
         self._outlet: Outlet
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -113,6 +125,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unwatch()
         self._outlet.on_lost()
         super().connection_lost(exc)
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
+        if isinstance(self.cycle, Exchange):
+            self.cycle.leave()
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, unless the head is too large."""
@@ -141,7 +158,10 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refused_with = refusal
             raise _Refused(refusal)
         self._awaits_head, self._size = False, 0
-        super().on_headers_complete()
+        if self.parser.should_upgrade() or self.parser.get_http_version() != "1.1":
+            super().on_headers_complete()
+        else:
+            self._begin()
         if (
             (self._is_ending or self._is_excess or is_draining(self.server_state))
             and not self._is_upgraded
@@ -149,9 +169,49 @@ class BoundedProtocol(HttpToolsProtocol):
         ):
             self.cycle.keep_alive = False
 
+    def _begin(self) -> None:
+        """Start a usual request: as uvicorn does, but with an ``Exchange``."""
+        path, raw_path, query = self._target()
+        scope = self.scope
+        scope["method"] = self.parser.get_method().decode("ascii")
+        scope["path"], scope["raw_path"], scope["query_string"] = path, raw_path, query
+        before = self.cycle
+        cycle = self.cycle = Exchange(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        scope[EXCHANGE] = cycle  # type: ignore[literal-required] # an addition to ASGI
+        if before is None or before.response_complete:
+            self._start_asgi_task(cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))
+
+    def _target(self) -> _Target:
+        """Return what the URL of the request says. Raises httptools' error, as uvicorn does, if it is none."""
+        url, target = self._latest
+        if url != self.url:
+            parsed = httptools.parse_url(self.url)
+            path = parsed.path.decode("ascii")
+            if "%" in path:
+                path = unquote(path)
+            root = self.root_path
+            target = root + path, root.encode("ascii") + parsed.path, parsed.query or b""
+            self._latest = self.url, target
+        return target
+
     def _check_head(self) -> bytes | None:
         """Return the response that refuses a request for its head; None if it is served."""
-        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD:
+        if len(self.url) + sum(map(len, chain.from_iterable(self.headers))) > MAX_HEAD:
             return TOO_LARGE
         if len(self.pipeline) >= MAX_PIPELINED:
             return BAD
@@ -226,12 +286,49 @@ class BoundedProtocol(HttpToolsProtocol):
                 # Let the application see a disconnected client.
                 self.cycle.disconnected = True
                 self.cycle.message_event.set()
+                if isinstance(self.cycle, Exchange):
+                    self.cycle.leave()
             self.transport.write(response)
             self.transport.write_eof()
         self.flow.resume_reading()
         self.loop.call_later(LINGER, self.transport.close)
 
     # Time
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request that has arrived, or wait for one: as uvicorn does, but with one timer.
+
+        uvicorn starts a timer after each response, which the next request cancels.
+        """
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._watch_idle(self.timeout_keep_alive)
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._idle_since = None
+
+    def _watch_idle(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(
+            seconds, self.timeout_keep_alive_handler
+        )
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close the connection if it was idle for long enough."""
+        self.timeout_keep_alive_task = None
+        if self._idle_since is None:  # the end of the request that is under way looks again
+            return
+        rest = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if rest > 0:
+            self._watch_idle(rest)
+        else:
+            super().timeout_keep_alive_handler()
 
     @property
     def _is_answered_early(self) -> bool:

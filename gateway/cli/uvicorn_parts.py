@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn._subprocess import subprocess_started
 from uvicorn.config import STARTUP_FAILURE
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    HEADER_RE,
+    HEADER_VALUE_RE,
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 from uvicorn.server import ServerState
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
@@ -18,11 +24,14 @@ if TYPE_CHECKING:
     from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 __all__ = [
+    "HEADER_RE",
+    "HEADER_VALUE_RE",
     "STARTUP_FAILURE",
     "STATUS_LINE",
     "HttpToolsProtocol",
     "Multiprocess",
     "Process",
+    "RequestResponseCycle",
     "ServerState",
     "WebSocketsSansIOProtocol",
     "subprocess_started",

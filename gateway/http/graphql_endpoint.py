@@ -56,6 +56,7 @@ from gateway.storage.content_coding import Compression
 
 from .admin_access import AccessCheck, allow_all, deny_all
 from .answer_streams import StreamedAnswer, is_begun, may_stream
+from .client_watch import ClientWatch
 from .http_caching import cache_fields
 from .refusals import (
     HttpError,
@@ -89,8 +90,6 @@ from .waiting_bytes import WaitingBytes
 GRAPHQL = "application/graphql-response+json"
 STREAM = "text/event-stream"
 _TRACE = TRACE_HEADER.lower()
-LISTENING_AFTER = 0.05
-"""Seconds after which an operation is cancelled if its client disconnects: most are answered by then."""
 
 
 class Executor(Protocol):
@@ -195,14 +194,13 @@ class GraphQLEndpoint:
             status = error.plain_status if media == JSON else error.status
             answer, own_fields = error.answer, error.fields
         fields = (*_FIELDS[media or JSON], *_fields_of(status, own_fields))
-        await self._send(scope, send, headers, caller, status, answer, fields)
+        await self._send(scope, send, caller, status, answer, fields)
         return None
 
     async def _send(
         self,
         scope: Scope,
         send: Send,
-        headers: Headers,
         caller: Caller,
         status: int,
         answer: Answer,
@@ -211,7 +209,7 @@ class GraphQLEndpoint:
         if scope["method"] in SAFE and not any(name == _CACHED for name, _ in fields):
             fields = (*fields, _NO_STORE)
         try:
-            await send_answer(send, status, answer, fields, headers, self.compression, self.waiting)
+            await send_answer(scope, send, status, answer, fields, self.compression, self.waiting)
         except TooMuchWaiting:
             refused = overload_error()
             self._refused(scope, refused, caller)
@@ -282,7 +280,7 @@ class GraphQLEndpoint:
         stream = self._stream(scope, send, headers, media, request)
         if stream is not None:
             request = structs.replace(request, stream=stream)
-        watcher = _DisconnectWatcher(receive, lambda: engine.changes_data(request))
+        watcher = ClientWatch(scope, receive, lambda: engine.changes_data(request))
         try:
             with self.running.holding(request.lane, scope, request.caller):
                 answer = await engine.execute(request)
@@ -361,44 +359,6 @@ def is_stopping(scope: Scope) -> bool:
     """Return whether the server of a connection stops, or the application that began to serve its request."""
     event: asyncio.Event | None = scope.get("state", {}).get(STOPPING)
     return (event is not None and event.is_set()) or shutdown.is_stopping(scope.get("app"))
-
-
-class _DisconnectWatcher:
-    """Cancels the running operation if its client disconnects; starts to watch after ``LISTENING_AFTER`` seconds.
-
-    If ``must_end`` returns true it goes on: nobody would learn the outcome of a write that is cancelled.
-    """
-
-    __slots__ = ("_listener", "_must_end", "_receive", "_task", "_timer", "has_cancelled")
-
-    def __init__(self, receive: Receive, must_end: Callable[[], bool]) -> None:
-        self._receive = receive
-        self._must_end = must_end
-        self._task = asyncio.current_task()
-        self._listener: asyncio.Task[None] | None = None
-        # A timer costs less than a task, and most operations end before it fires.
-        self._timer = asyncio.get_running_loop().call_later(LISTENING_AFTER, self._listen)
-        self.has_cancelled = False
-
-    def _listen(self) -> None:
-        self._listener = asyncio.ensure_future(self._until_gone())
-
-    async def _until_gone(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        if self._must_end():
-            return
-        self.has_cancelled = True
-        assert self._task is not None
-        self._task.cancel()
-
-    def stop(self) -> None:
-        """Stop watching; a cancellation by this watcher is taken back (``Task.uncancel``)."""
-        self._timer.cancel()
-        if self._listener is not None:
-            self._listener.cancel()
-        if self.has_cancelled and self._task is not None:
-            self._task.uncancel()
 
 
 _VARY = (

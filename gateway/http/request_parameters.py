@@ -19,6 +19,7 @@ from gateway.process.time_limit import TimeLimit
 from gateway.request import CostWish, GraphQLRequest
 from gateway.telemetry.request_context import REQUEST_ID, current_request_id
 
+from .exchange import exchange_of
 from .refusals import HttpError
 from .trusted_documents import PATH_PARAMETER, UNTRUSTED, DocumentAccess
 
@@ -112,7 +113,13 @@ async def read_request(
     if method in READS:
         parameters = _url_parameters(QueryParams(scope["query_string"]))
     elif method in ("POST", QUERY):
-        parameters = await body_parameters(headers, receive, max_body)
+        exchange = exchange_of(scope)
+        body = None if exchange is None else exchange.take_body()
+        if body is None:
+            parameters = await body_parameters(headers, receive, max_body)
+        else:
+            _check_content(headers)
+            parameters = _parameters(_not_too_large(body, max_body))
     else:
         raise HttpError(405, "METHOD_NOT_ALLOWED", "GraphQL requests are GET, POST or QUERY.")
     return request_of(
@@ -294,6 +301,11 @@ async def body_parameters(headers: Headers, receive: Receive, max_body: int) -> 
     except TimeoutError as error:
         message = f"The body did not arrive within {BODY_TIMEOUT:g} seconds."
         raise HttpError(408, "REQUEST_TIMEOUT", message) from error
+    return _parameters(body)
+
+
+def _parameters(body: bytes) -> dict[str, Any]:
+    """Return the JSON object of a body. Raises HttpError."""
     parameters = _json(body, "The body")
     if isinstance(parameters, list):
         raise HttpError(
@@ -340,10 +352,21 @@ async def read_body(receive: Receive, most: int) -> bytes:
         size += len(piece)
         # While it arrives: Content-Length may be absent, or wrong.
         if size > most:
-            raise HttpError(413, "BODY_TOO_LARGE", f"The body is larger than {most:,} bytes.")
+            raise _too_large(most)
         pieces.append(piece)
         if not message.get("more_body", False):
             return piece if len(pieces) == 1 else b"".join(pieces)
+
+
+def _not_too_large(body: bytes, most: int) -> bytes:
+    """Return a body that has arrived. Raises HttpError."""
+    if len(body) > most:
+        raise _too_large(most)
+    return body
+
+
+def _too_large(most: int) -> HttpError:
+    return HttpError(413, "BODY_TOO_LARGE", f"The body is larger than {most:,} bytes.")
 
 
 def _json(text: bytes, what: str) -> Any:

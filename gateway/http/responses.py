@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from starlette.types import Send
+from starlette.types import Message, Scope, Send
 
 from gateway.introspection.answers import LongAnswer
 from gateway.request import Answer
@@ -18,7 +18,9 @@ from gateway.storage.content_coding import CODINGS, IDENTITY, Compression, accep
 from gateway.storage.response_artifacts import Artifact
 from gateway.storage.response_artifacts import etag_of as artifact_etag
 
+from .exchange import WHOLE, exchange_of
 from .http_caching import etag_of, matches
+from .request_parameters import headers_of
 from .waiting_bytes import COUNTED, WaitingBytes
 
 Fields: TypeAlias = Sequence[tuple[bytes, bytes]]
@@ -31,18 +33,19 @@ class TooMuchWaiting(Exception):
 
 
 async def send_answer(
+    scope: Scope,
     send: Send,
     status: int,
     answer: Answer,
     fields: Fields,
-    headers: Mapping[str, str],
     compression: Compression,
     waiting: WaitingBytes,
 ) -> None:
-    """Send an answer. ``headers`` are the request's, ``fields`` the first header fields of the response.
+    """Send the answer to a request. ``fields`` are the first header fields of the response.
 
     Raises TooMuchWaiting if clients leave too much unread, but not for a write: its answer cannot be requested again.
     """
+    headers = headers_of(scope)
     if isinstance(answer.written, LongAnswer):
         await _send_cached(send, answer.written, fields, headers, compression)
         return
@@ -66,7 +69,10 @@ async def send_answer(
     if coding != IDENTITY:
         fields = (*fields, *coded_fields(coding))
     if len(body) < COUNTED:
-        await send_body(send, status, body, fields)
+        if exchange_of(scope) is None:
+            await send_body(send, status, body, fields)
+        else:
+            await send(_start(status, body, fields, {WHOLE: body}))
         return
     with waiting.holding(len(body)):
         await send_body(send, status, body, fields)
@@ -87,13 +93,17 @@ async def _send_unchanged(send: Send, fields: Fields, etag: bytes) -> None:
 
 async def send_body(send: Send, status: int, body: bytes, fields: Fields) -> None:
     """Send a response; a large body in slices, so that the next is sent when the client has read those before."""
-    length = (b"content-length", b"%d" % len(body))
-    await send({"type": "http.response.start", "status": status, "headers": [*fields, length]})
+    await send(_start(status, body, fields, {}))
     for start in range(0, len(body) - SLICE, SLICE):
         piece = body[start : start + SLICE]
         await send({"type": "http.response.body", "body": piece, "more_body": True})
     rest = body[(max(len(body) - 1, 0) // SLICE) * SLICE :]
     await send({"type": "http.response.body", "body": rest})
+
+
+def _start(status: int, body: bytes, fields: Fields, more: Mapping[str, Any]) -> Message:
+    headers = [*fields, (b"content-length", b"%d" % len(body))]
+    return {"type": "http.response.start", "status": status, "headers": headers, **more}
 
 
 async def _send_cached(

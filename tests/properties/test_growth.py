@@ -19,7 +19,7 @@ from starlette.applications import Starlette
 
 from gateway.app import create_app
 from gateway.config.settings import Settings
-from gateway.http.graphql_endpoint import LISTENING_AFTER
+from gateway.http.client_watch import LISTENING_AFTER
 from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway
 from tests.bench.workload import Service, alias_query, answer, document, engine_over, nested_query

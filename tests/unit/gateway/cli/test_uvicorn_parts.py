@@ -19,11 +19,12 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
-from gateway.cli import bounded_http, server, sockets, uvicorn_parts
+from gateway.cli import bounded_http, exchanges, server, sockets, uvicorn_parts
 
 ROOT = Path(__file__).parents[4]
 SUBCLASSES = [
     bounded_http.BoundedProtocol,
+    exchanges.Exchange,
     sockets.StoppableWebSocket,
     server.GracefulServer,
     server.WorkerProcess,
@@ -63,6 +64,7 @@ def used_of_self(cls: type) -> Iterator[str]:
 ADDED = {
     *("eof_received", "is_running", "metrics", "reload", "states"),
     *("follow", "reload_settings", "settings", "workers"),
+    *("leave", "on_gone", "take_body", "unwatch", "watch"),
 }
 """Members that a class adds to uvicorn's."""
 

@@ -22,7 +22,8 @@ from gateway.app import create_app
 from gateway.config.settings import Settings
 from gateway.engine import Engine as RealEngine
 from gateway.events import ClientLeft, ErrorRaised, Event, OperationServed, RequestRetried
-from gateway.http.graphql_endpoint import LISTENING_AFTER, GraphQLEndpoint
+from gateway.http.client_watch import LISTENING_AFTER
+from gateway.http.graphql_endpoint import GraphQLEndpoint
 from gateway.request import Answer, GraphQLRequest
 from gateway.sandbox import create_sandbox
 from tests.support.sockets import PATIENCE, Connection, Listening, listening, ok

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from heapq import nsmallest
 from itertools import takewhile
@@ -19,6 +19,8 @@ from operator import eq
 from anyascii import anyascii
 
 _ALREADY_FITS = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_PLAIN = re.compile(r"(?:(?:[A-Z](?![A-Z])|[a-z])[A-Za-z0-9_]*(?:\n(?!\Z)|\Z))+")
+"""Names, one a line, whose field names differ from them in nothing but the first letter."""
 _NOT_ASCII_WORD = re.compile(r"[^A-Za-z0-9_]")
 _LEADING_CAPITALS = re.compile(r"^[A-Z]+")
 _ENCODED = re.compile(r"_x([0-9A-Fa-f]{4})_")
@@ -72,6 +74,14 @@ def field_name(name: str) -> str:
     following = spelled[run : run + 1]
     lowered = run - 1 if run > 1 and following.islower() else run
     return spelled[:lowered].lower() + spelled[lowered:]
+
+
+def field_names(names: Sequence[str]) -> list[str]:
+    """Return the ``field_name`` of each name."""
+    lines = "\n".join(names)
+    if _PLAIN.fullmatch(lines) and lines.count("\n") < len(names):
+        return [name[0].lower() + name[1:] for name in names]
+    return list(map(field_name, names))
 
 
 def add_prefix(prefix: str, name: str) -> str:

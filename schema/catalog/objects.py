@@ -21,7 +21,7 @@ from schema.model.records import (
 
 from . import descriptions as describe
 from .display_values import PARTS, DisplayValue, display_values
-from .names import Names, field_name
+from .names import Names, field_name, field_names
 from .records import (
     CUSTOM_FIELDS,
     CUSTOM_NAMES,
@@ -220,7 +220,7 @@ class CatalogObjects(CatalogTypes):
             return None
         members = [p.name for p in declared.properties if p.type.name not in NOT_IN_ROWS]
         members += [n.name for n in declared.navigations if self._is_followed(n)]
-        names = dict(zip(members, map(field_name, members), strict=True))
+        names = dict(zip(members, field_names(members), strict=True))
         distinct = set(names.values())
         own = self._own_names(csdl)
         if not distinct.isdisjoint(own):

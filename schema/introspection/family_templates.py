@@ -17,7 +17,8 @@ from schema.writes import WriteRules, Writes
 from schema.writes.payloads import Payloads
 
 from .member_lists import WritePieces, text
-from .row_templates import ENUM, FILTER, ROW_KINDS, TEXT
+from .row_shapes import ENUM, FILTER, TEXT
+from .row_templates import ROW_KINDS
 from .selection import Selected
 from .templates import (
     CSDL,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import orjson
 
 from schema.catalog.records import TypeKind
 
-from .row_templates import ENUM, FILTER, NAME, TEXT, Alike, Row, Shape
+from .row_shapes import ENUM, FILTER, NAME, TARGET, TEXT, Alike, Row, Shape
 from .type_records import DescribedType, Member
 
 _Shown = TypeVar("_Shown")
@@ -21,8 +21,14 @@ MOST_MEMBERS = 1_500
 """Maximum fields, arguments or input fields that are cached: several types of a family share them."""
 MOST_TEMPLATES = 4_000
 """Maximum member templates that are cached: there are some hundreds, however large the catalogue is."""
-_WORDS = (f'"{NAME}"'.encode(), f'"{TEXT}"'.encode(), ENUM.encode(), FILTER.encode())
-"""What templates leave out, in the order of the columns of ``Row``."""
+_WORDS = {
+    f'"{NAME}"'.encode(): 0,
+    f'"{TEXT}"'.encode(): 1,
+    ENUM.encode(): 5,
+    FILTER.encode(): 6,
+    TARGET.encode(): 5,
+}
+"""What templates leave out, and the columns of ``Row`` that have it."""
 _WORD = re.compile(b"|".join(_WORDS))
 
 Template = tuple[tuple[bytes, ...], tuple[int, ...]]
@@ -76,7 +82,7 @@ class _Templates(dict[Shape, Template | None]):
         template = None
         if member is not None:
             encoded = b"," + self._write(member)
-            places = tuple(_WORDS.index(word) for word in _WORD.findall(encoded))
+            places = tuple(_WORDS[word] for word in _WORD.findall(encoded))
             template = (tuple(_WORD.split(encoded)), places)
         self[shape] = template
         return template
@@ -143,7 +149,7 @@ class MemberList:
 
 
 def _fill(row: Row, parts: tuple[bytes, ...], places: tuple[int, ...], pieces: list[bytes]) -> None:
-    words = (row[0], row[1], row[5], row[6])
+    words: tuple[Any, ...] = row
     pieces.append(parts[0])
     for place, part in zip(places, parts[1:], strict=True):
         pieces += (words[place], part)

@@ -11,7 +11,7 @@ from schema.catalog.records import Argument, TypeKind
 
 from .family_templates import specimen_of
 from .member_lists import MemberList, Write, text
-from .row_templates import TEXT, Alike
+from .row_shapes import TEXT, Alike
 from .selection import Selected
 from .templates import FIELD, NAME, SENTINEL, SET, Fill, Frame, Words, filling, framed, inner_text
 from .type_records import Member
@@ -57,7 +57,7 @@ class RootTemplates:
 
     def pieces(self, root: RowRoot, csdl: str, words: Words) -> list[bytes] | None:
         """Return the JSON of a field for each place, or None if no template fits."""
-        words = words._replace(of_set=inner_text(root.of_set), field=root.name.encode())
+        words = Words(*words[:3], inner_text(root.of_set), root.name.encode())
         if root.verb is not None:
             fills = self._fills.get((root.verb, root.many))
         elif root.aggregates:

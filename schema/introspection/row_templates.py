@@ -22,61 +22,13 @@ from schema.model.edm import NOT_IN_ROWS
 from schema.model.records import Property, TypeRef
 from schema.writes import Writes
 
+from .navigation_templates import NavigationRows
+from .row_shapes import ENUM, FILTER, NAME, TEXT, Alike, Row, Shape
 from .type_records import Member, input_member, notation
 
-NAME, TEXT, ENUM, FILTER = "QqNameqQ", "QqTextqQ", "QqEnumqQ", "QqFilterqQ"
-"""Words of a specimen, replaced in the template: its name and description, an enum type and its filter."""
-MARKED_KINDS = {ENUM: "ENUM", FILTER: "INPUT_OBJECT"}
 _INPUTS = (TypeKind.CREATE_INPUT, TypeKind.PATCH, TypeKind.NESTED_INPUT)
 ROW_KINDS = frozenset({TypeKind.OBJECT, TypeKind.WHERE, TypeKind.ORDER_BY, TypeKind.KEY, *_INPUTS})
 """Types whose members are properties."""
-
-
-class Shape:
-    """The members of properties of one kind in the types of their rows, by specimens.
-
-    Compared by identity, so that looking a template up costs little.
-    """
-
-    __slots__ = ("members",)
-
-    def __init__(self, members: Mapping[TypeKind, Member]) -> None:
-        self.members = members
-
-
-Row = tuple[bytes, bytes, str, str, Shape, bytes, bytes]
-"""Name and description of a property as JSON, and both as text; the specimens that its members are similar to; the
-enum type and its filter, if the specimens are those of any enum."""
-
-
-class Alike:
-    """The members of a type, most of which are similar to specimens."""
-
-    __slots__ = ("after", "before", "kind", "rows")
-
-    def __init__(
-        self,
-        kind: TypeKind,
-        rows: Sequence[Row],
-        before: Iterable[Member] = (),
-        after: Iterable[Member] = (),
-    ) -> None:
-        """``rows`` without a specimen of this kind are no members."""
-        self.kind = kind
-        self.before = before
-        self.rows = rows
-        self.after = after
-
-    def __iter__(self) -> Iterator[Member]:
-        yield from self.before
-        for _, _, name, description, shape, enum, filter_name in self.rows:
-            specimen = shape.members.get(self.kind)
-            if specimen is not None:
-                use = specimen.type
-                if enum:
-                    use = use.replace(ENUM, enum.decode()).replace(FILTER, filter_name.decode())
-                yield specimen._replace(name=name, description=description, type=use)
-        yield from self.after
 
 
 class _EnumUse(NamedTuple):
@@ -96,7 +48,14 @@ class _Family(NamedTuple):
     """CSDL name → field name."""
     own: tuple[Field, ...]
     """The gateway's own fields."""
+    related: Sequence[Row]
+    """The navigations."""
     navigations: tuple[Field, ...]
+    """The navigations, if templates cannot describe them all."""
+
+    def with_related(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Return the rows and the navigations."""
+        return [*rows, *self.related] if self.related else rows
 
 
 class Rows:
@@ -108,6 +67,7 @@ class Rows:
         self._catalog = catalog
         self._writes = writes
         self._row_member = row_member
+        self._navigations = NavigationRows(catalog, writes, row_member)
         self._shapes: dict[tuple[object, ...], Shape] = {}
         self._uses: dict[str, _EnumUse] = {}
         self._family: _Family | None = None
@@ -126,21 +86,21 @@ class Rows:
         if family is None:
             return None
         if kind is TypeKind.OBJECT:
-            rest = map(self._row_member, family.navigations)
-            return Alike(kind, family.rows, map(self._row_member, family.own), rest)
+            rows, rest = family.with_related(family.rows), map(self._row_member, family.navigations)
+            return Alike(kind, rows, map(self._row_member, family.own), rest)
         if kind is TypeKind.WHERE:
             logic = map(input_member, self._catalog.logic_fields(entry))
-            rows = self._allowed(family, *_FILTERABLE)
+            rows = family.with_related(self._allowed(family, *_FILTERABLE))
             return Alike(kind, rows, logic, self._conditions(csdl, family.navigations))
         if kind is TypeKind.ORDER_BY:
             return Alike(kind, self._allowed(family, *_SORTABLE))
         if kind in _INPUTS:
             parts = [f for f in family.own if f.parts is not None]
             own = self._inputs(kind, csdl, parts) if parts else ()
-            is_new = kind is TypeKind.CREATE_INPUT
-            navigations = family.navigations if is_new else ()
-            after = self._inputs(kind, csdl, navigations) if navigations else ()
-            return Alike(kind, family.rows, own, after)
+            if kind is not TypeKind.CREATE_INPUT:
+                return Alike(kind, family.rows, own)
+            nested = self._inputs(kind, csdl, family.navigations) if family.navigations else ()
+            return Alike(kind, family.with_related(family.rows), own, nested)
         return Alike(kind, self._of_key(family) if kind is TypeKind.KEY else family.rows)
 
     def key_rows(self, csdl: str) -> Sequence[Row] | None:
@@ -159,9 +119,13 @@ class Rows:
             names = self._catalog.plain_names(csdl)
             if names is None or not RESERVED_INPUTS.isdisjoint(names.values()):
                 return None
+            rows, own = self._rows(csdl, names), tuple(self._catalog.own_fields(csdl))
             navigations = tuple(self._catalog.plain_navigations(csdl))
-            own = tuple(self._catalog.own_fields(csdl))
-            family = _Family(csdl, self._rows(csdl, names), names, own, navigations)
+            related = self._navigations.rows(csdl, navigations)
+            if related is None:
+                family = _Family(csdl, rows, names, own, (), navigations)
+            else:
+                family = _Family(csdl, rows, names, own, related, ())
             self._family = family
         return family
 

@@ -22,7 +22,7 @@ from schema.model.records import (
 )
 
 from .member_lists import MemberList, text
-from .row_templates import ENUM, FILTER, TEXT, Alike
+from .row_shapes import ENUM, FILTER, TEXT, Alike
 from .type_records import Member
 
 MARKS = ("QqTypeqQ", "QqNameqQ", "qqNameqQ", "QqSetqQ", "QqFieldqQ", f'"{TEXT}"', ENUM, FILTER)

@@ -45,7 +45,8 @@ from schema.types.strawberry_definitions import (
 from schema.writes import Writes
 from schema.writes import descriptions as texts
 
-from .row_templates import MARKED_KINDS, Rows
+from .row_shapes import MARKED_KINDS
+from .row_templates import Rows
 from .type_records import (
     DescribedType,
     Member,

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 
 from schema.catalog import Catalog
 from schema.catalog.names import add_prefix
@@ -34,10 +34,20 @@ ROW_VERBS = (Verb.CREATE, Verb.UPDATE, Verb.UPSERT, Verb.DELETE)
 
 def companion_name(catalog: Catalog, kind: TypeKind, csdl: str) -> str:
     """Return the name of a structured type's companion: ``CustomerV3`` → ``CustomerV3Patch``."""
-    name, names = catalog.reference_name(csdl) + SUFFIXES[kind], catalog.known_names()
-    while name in names:
-        name += "2"
-    return name
+    return next(name for _, name in companion_names(catalog, (kind,), csdl))
+
+
+def companion_names(
+    catalog: Catalog, kinds: Iterable[TypeKind], csdl: str
+) -> Iterator[tuple[TypeKind, str]]:
+    """Yield the names of several companions of a type, each with its kind."""
+    base, names = "", catalog.known_names()
+    for kind in kinds:
+        base = base or catalog.reference_name(csdl)  # types without companions may have none
+        name = base + SUFFIXES[kind]
+        while name in names:
+            name += "2"
+        yield kind, name
 
 
 def parse_companion_name(name: str) -> tuple[str, TypeKind] | None:

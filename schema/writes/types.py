@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from schema.catalog import Catalog
 from schema.catalog.names import add_prefix, type_name
@@ -20,7 +20,7 @@ from schema.catalog.records import (
 from schema.model.records import Operation, TypeRef
 
 from .allowed import AllowedWrites
-from .naming import ROW_VERBS, companion_name, parse_companion_name
+from .naming import ROW_VERBS, companion_name, companion_names, parse_companion_name
 
 _NEEDED_BY: Mapping[TypeKind, tuple[Verb, ...]] = {
     TypeKind.CREATE_INPUT: (Verb.CREATE,),
@@ -34,6 +34,12 @@ _NEEDED_BY: Mapping[TypeKind, tuple[Verb, ...]] = {
 _NESTED = (TypeKind.NESTED_INPUT, TypeKind.NESTED_CREATE)
 _OF_VALUES = (TypeKind.VALUE_INPUT,)
 _STRUCTURED = (TypeKind.OBJECT, TypeKind.INTERFACE)
+
+
+@lru_cache(maxsize=64)
+def _needed_by(verbs: frozenset[Verb]) -> tuple[TypeKind, ...]:
+    """Return the kinds of types that writes need."""
+    return tuple(kind for kind, by in _NEEDED_BY.items() if not verbs.isdisjoint(by))
 
 
 class WriteTypes:
@@ -71,8 +77,8 @@ class WriteTypes:
         if not owner:
             yield from self._of_operations.values()
             return
-        for kind in self._kinds(owner):
-            yield TypeEntry(companion_name(self._catalog, kind, owner), kind, owner)
+        for kind, name in companion_names(self._catalog, self._kinds(owner), owner):
+            yield TypeEntry(name, kind, owner)
 
     def _kinds(self, owner: str) -> Iterator[TypeKind]:
         """Yield the kinds that a CSDL type has: what decides several of them is computed once."""
@@ -81,7 +87,7 @@ class WriteTypes:
             return
         verbs = self._offers.of_type(owner)
         if verbs:
-            yield from (kind for kind, by in _NEEDED_BY.items() if not verbs.isdisjoint(by))
+            yield from _needed_by(verbs)
         if self._exists(_NESTED[0], owner):
             yield from _NESTED
 

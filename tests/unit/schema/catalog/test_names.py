@@ -13,6 +13,7 @@ from schema.catalog.names import (
     ascii_name,
     enum_value_name,
     field_name,
+    field_names,
     near_names,
     type_name,
 )
@@ -84,6 +85,11 @@ def test_a_type_keeps_its_name_in_pascal_case(csdl: str, graphql: str) -> None:
 )
 def test_an_enum_member_becomes_upper_snake_case(csdl: str, graphql: str) -> None:
     assert enum_value_name(csdl) == graphql
+
+
+@given(st.lists(st.one_of(st.from_regex(r"[A-Za-z_]{1,2}[A-Za-z0-9_]*\n?"), st.text())))
+def test_many_names_are_named_like_each(texts: list[str]) -> None:
+    assert field_names(texts) == list(map(field_name, texts))
 
 
 @given(st.text())

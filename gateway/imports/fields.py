@@ -17,6 +17,7 @@ from schema.writes import Writes
 
 from .cells import AS_TEXT, boolean, cell_value, decode_cell, plain_json
 
+DISPLAY_PARTS = ("mainAccount", "dimensions", "account")
 _JSON = frozenset({"JSON"})
 
 
@@ -41,6 +42,12 @@ class ImportFields:
         for name, cell in cells.items():
             if not (cell or empties):
                 continue
+            part = self._part(name)
+            if part is not None:
+                of, own = part
+                value = decode_cell(cell, name) if own == "dimensions" and cell else cell or None
+                row.setdefault(of.name, {})[own] = value
+                continue
             path = self._path(name)
             below = row
             for field in path[:-1]:
@@ -50,7 +57,23 @@ class ImportFields:
 
     def column(self, name: str) -> tuple[str, ...]:
         """Return the field that a column of CSV sets, with those above it. Raises BadArgument."""
+        part = self._part(name)
+        if part is not None:
+            return part[0].name, part[1]
         return tuple(field.name for field in self._path(name))
+
+    def _part(self, name: str) -> tuple[InputField, str] | None:
+        """Return the field and the part of a column such as ``accountParts.mainAccount``, as exports have them.
+
+        None for any other column. Raises BadArgument.
+        """
+        above, _, part = name.rpartition(".")
+        field = self._fields(self._type).get(above)
+        if field is None or field.of is None or field.of.parts is None:
+            return None
+        if part not in DISPLAY_PARTS:
+            raise BadArgument(f"{above} has no {part}.{did_you_mean(part, DISPLAY_PARTS)}")
+        return field, part
 
     def unique_name(self, name: str) -> str:
         """Return a field of one value that can tell rows apart. Raises BadArgument."""

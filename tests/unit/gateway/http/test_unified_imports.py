@@ -152,6 +152,39 @@ async def test_lines_and_dimensions_come_with_their_objects(
     assert amounts(upstream, two) == [debit]
 
 
+async def test_parts_that_were_exported_are_imported(client: Client, upstream: Starlette) -> None:
+    """Rows of a set, whose parts are columns of CSV by the names that an export gives them."""
+    path = "/export/LedgerJournalLines"
+    names = "accountType,currencyCode,accountParts{mainAccount dimensions{name value} account}"
+    fields = f"{names},defaultDimensionParts{{dimensions{{name value}}}},debitAmount,creditAmount"
+    query = {"format": "csv", "companies": "usmf", "fields": fields}
+    exported = list(csv.DictReader(io.StringIO((await client.http.get(path, params=query)).text)))
+    others = [row for row in exported if row["accountType"] != "LEDGER"]
+    # The small sandbox has few vendors.
+    others[0].update({"accountType": "VEND", "accountParts.account": "US-001"})
+    exported = [*(row for row in exported if row["accountType"] == "LEDGER"), others[0]][-4:]
+    reference = fresh()
+    entry = {"journal": "GenJrn", "reference": reference}
+    assert results(await send(client, ENTRIES, entry))[0]["status"] == "created"
+    (header,) = upstream.state.store.rows("LedgerJournalHeaders", IntegrationKey=reference)
+    number = header["JournalBatchNumber"]
+    lines = [
+        {"journalBatchNumber": number, "lineNumber": line, **row}
+        for line, row in enumerate(exported, 1)
+    ]
+
+    path = "/import/LedgerJournalLines?companies=usmf"
+    headers = {"content-type": "text/csv"}
+    found = results(await client.http.post(path, content=cells(*lines), headers=headers))
+    wrong = await client.http.post(path, content="accountParts.main\n1\n", headers=headers)
+
+    assert [r for r in found if r["status"] != "created"] == []
+    assert wrong.status_code == 400
+    query["where"] = f'{{journalBatchNumber:{{eq:"{number}"}}}}'
+    again = (await client.http.get("/export/LedgerJournalLines", params=query)).text
+    assert list(csv.DictReader(io.StringIO(again))) == exported
+
+
 async def test_a_job_imports_objects(client: Client) -> None:
     rows = [{"number": fresh(), "name": "Zoo", "group": group} for group in ("10", "nothing")]
     started = await send(client, VENDORS, *rows, prefer="respond-async")

@@ -31,7 +31,7 @@ from gateway.http.admin_reload import Reload, Reloads
 from gateway.http.hosts import is_loopback
 from gateway.lifespan import seconds_refused
 from gateway.logs import configure_logging, take_over_log
-from gateway.metadata.model_builder import Progress
+from gateway.metadata.model_builder import Progress, snapshot_place
 from gateway.process.daemon_call import daemon_call
 from gateway.process.garbage_collection import freeze, paused
 from gateway.replicas.opening import open_replicas
@@ -47,6 +47,7 @@ from .check_callers import require_callers
 from .connections import limits_of
 from .demo import Demonstration, demonstrating
 from .draining import steps_of
+from .fork_server import open_in_fork_server
 from .hangup import reload_on_hangup
 from .hot_application import HotApplication
 from .progress import reading_metadata
@@ -281,6 +282,7 @@ def _serve_many(
                     )
             address = address_of(listener, settings.host)
             announcements.append(announcement_of(gateway, address, admin, demonstration))
+            open_in_fork_server(snapshot_place(shared, gateway.metadata.digest))
 
         if _run(rehearse, opened):
             (announcement,) = announcements
@@ -301,9 +303,8 @@ def _serve_many(
             observe = tee(log_event, own.counters.observe)
             group = Workers(config, [listener], announcement.publish, steps_of(settings), observe)
 
-            metrics = None
-            if settings.metrics.enabled:
-                metrics = MetricsSource(texts=group.metrics, is_apart=True)
+            measures = settings.metrics.enabled
+            metrics = MetricsSource(texts=group.metrics, is_apart=True) if measures else None
 
             async def reload(name: str | None) -> Reloads:
                 found = None

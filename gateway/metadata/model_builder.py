@@ -10,6 +10,7 @@ import mmap
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 from msgspec import Struct
@@ -30,7 +31,7 @@ from schema.catalog.values import Abilities, Cleaning
 from schema.model.exposure import expose, keep
 from schema.model.records import ComplexType, EntityType, Model
 from schema.model.relations import Relation, declare, preset
-from schema.model.snapshot import Unpacked, tables_by_name
+from schema.model.snapshot import Unpacked, reopen, tables_by_name
 
 from .document_loader import MetadataDocument
 from .model_identity import model_identity, snapshot_folder
@@ -50,6 +51,14 @@ class _Sidecar(msgspec.Struct, array_like=True, frozen=True):
     label_ids: msgspec.Raw
 
 
+class SnapshotPlace(Struct, frozen=True):
+    """Where the snapshot of a model is."""
+
+    folder: str
+    key: str
+    fingerprint: bytes
+
+
 class LoadedModel(Struct, frozen=True):
     """A model with its names and label ids."""
 
@@ -57,11 +66,36 @@ class LoadedModel(Struct, frozen=True):
     naming: Naming | None
     """None: the catalog has yet to decide the names."""
     _label_ids: msgspec.Raw | None = None
+    tables: NameTables = NO_TABLES
+    """Tables of these names that exist already."""
 
     def label_ids(self) -> list[str]:
         """Return every label id of the model, in document order."""
         stored = self._label_ids
         return label_ids(self.model) if stored is None else msgspec.msgpack.decode(stored)
+
+
+_INHERITED: dict[tuple[str, bytes], LoadedModel] = {}
+"""Key and fingerprint of snapshots → their models, opened before this process was forked. They stay as long as it does:
+to free them would copy the memory that forked processes share."""
+
+
+def snapshot_place(settings: Settings, digest: str) -> SnapshotPlace | None:
+    """Return where the snapshot of the document with that digest would be; None if none is stored."""
+    folder = snapshot_folder(settings)
+    return None if folder is None else SnapshotPlace(str(folder), *model_identity(settings, digest))
+
+
+def open_for_forks(place: SnapshotPlace) -> None:
+    """Open a model for the processes that this one forks; they open one that is no longer there, or is damaged."""
+    snapshot = SnapshotStore(Path(place.folder)).open(place.key, place.fingerprint)
+    loaded = None if snapshot is None else _load(snapshot)
+    if loaded is not None:
+        # The tables depend on the names alone.
+        catalog = Catalog(loaded.model, abilities_of(SANDBOX), naming=loaded.naming)
+        tables = msgspec.structs.replace(catalog.name_tables, of=loaded.naming)
+        loaded = msgspec.structs.replace(loaded, tables=tables)
+        _INHERITED[place.key, place.fingerprint] = loaded
 
 
 def open_model(
@@ -86,6 +120,9 @@ def open_model(
 def find_model(settings: Settings, digest: str) -> LoadedModel | None:
     """Return the model of the document with that digest; None if there is no snapshot of it."""
     key, fingerprint = model_identity(settings, digest)
+    inherited = _INHERITED.get((key, fingerprint))
+    if inherited is not None:
+        return msgspec.structs.replace(inherited, model=reopen(inherited.model))
     snapshot = _snapshots(settings).open(key, fingerprint)
     return None if snapshot is None else _load(snapshot)
 

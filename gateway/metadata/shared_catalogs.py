@@ -40,7 +40,7 @@ def catalog_of(
     """Return the catalogue of a model. ``digest``: of its document. May run in any thread."""
     tag = tag_in(settings)
     if not tag or isinstance(settings, ProfileSettings):
-        return make_catalog(settings, loaded.model, dialect, labels, loaded.naming)
+        return make_catalog(settings, loaded.model, dialect, labels, loaded.naming, loaded.tables)
     _, fingerprint = model_identity(settings, digest)
     key = (fingerprint, dialect.name, _digest_of(labels))
     base = _BASES.get(key)
@@ -57,7 +57,7 @@ def _base(
     kind = (model_identity(settings, "")[1], dialect.name)
     first = _FIRST.get(kind)
     if first is None or loaded.naming is None:
-        base = make_catalog(settings, loaded.model, dialect, labels, loaded.naming)
+        base = make_catalog(settings, loaded.model, dialect, labels, loaded.naming, loaded.tables)
         if loaded.naming is not None:
             _FIRST[kind] = base
         return base

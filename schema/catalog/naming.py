@@ -8,12 +8,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator, Mapping
 from operator import is_
-from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 import msgspec
 
 from schema.model.records import Model
+from schema.model.sharing import shared
 
 from .records import RootField, RootKind, TypeEntry, TypeKind
 
@@ -46,8 +46,11 @@ class Naming(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     parents: dict[str, tuple[tuple[str, str], ...]]
     """CSDL type → (parent type, set of the child rows) for each to-many navigation with a known join."""
 
-    def entries(self, like: Families) -> Families:
-        """Return the entries by CSDL type, as the catalogue holds them: those of ``like`` where they are equal."""
+    def entries(self, tables: NameTables) -> Families:
+        """Return the entries by CSDL type, as the catalogue holds them: those of ``tables`` where they are equal."""
+        like = tables.families
+        if tables.of is self:
+            return like
         families: Families = {}
         for csdl, members in self.families.items():
             other = like.get(csdl)
@@ -56,6 +59,17 @@ class Naming(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
             else:
                 families[csdl] = {kind: TypeEntry(name, kind, csdl) for kind, name in members}
         return like if _are_same(families, like) else families
+
+    def reach(
+        self, tables: NameTables
+    ) -> tuple[frozenset[str], Mapping[str, tuple[tuple[str, str], ...]]]:
+        """Return ``unreachable`` and ``parents`` as a catalogue holds them: those of ``tables`` if they are equal."""
+        if tables.of is self:
+            return tables.unreachable, tables.parents
+        unreachable = frozenset(self.unreachable)
+        is_same = unreachable == tables.unreachable
+        parents = shared(self.parents, tables.parents)
+        return tables.unreachable if is_same else unreachable, parents
 
 
 def _csdl_of(family: dict[TypeKind, TypeEntry]) -> str:
@@ -75,6 +89,8 @@ class NameTables(msgspec.Struct, frozen=True, kw_only=True):
     roots: Mapping[str, RootName]
     unreachable: frozenset[str]
     parents: Mapping[str, tuple[tuple[str, str], ...]]
+    of: Naming | None = None
+    """The names of which these are the tables, if that is known: then nothing is to be compared."""
 
 
 NO_TABLES = NameTables(families={}, entries={}, roots={}, unreachable=frozenset(), parents={})
@@ -150,9 +166,13 @@ def set_of(root: RootField | RootName) -> str:
     return "" if root.entity_set is None else root.entity_set.name
 
 
-def _named(names: Iterable[RootName], like: Mapping[str, RootName]) -> Mapping[str, RootName]:
+def named_roots(naming: Naming, tables: NameTables) -> Mapping[str, RootName]:
+    """Return the root fields by name: those of ``tables`` where they are equal."""
+    like = tables.roots
+    if tables.of is naming:
+        return like
     named: dict[str, RootName] = {}
-    for root in names:
+    for root in naming.roots:
         other = like.get(root.name)
         name = other if other is not None and other == root else root
         named[name.name] = name
@@ -162,14 +182,8 @@ def _named(names: Iterable[RootName], like: Mapping[str, RootName]) -> Mapping[s
 class Roots(Mapping[str, RootField]):
     """Root fields by name; the model's records are read on first lookup."""
 
-    def __init__(
-        self,
-        names: Iterable[RootName],
-        model: Model,
-        like: Mapping[str, RootName] = MappingProxyType({}),
-    ) -> None:
-        """``like``: the names of another catalogue, which are shared where they are equal."""
-        self._named = _named(names, like)
+    def __init__(self, named: Mapping[str, RootName], model: Model) -> None:
+        self._named = named
         self._model = model
         self._made: dict[str, RootField] = {}
 

@@ -390,10 +390,11 @@ class _VisibleRoots(Roots):
 
     def __init__(self, whole: Catalog, shows: Callable[[RootName], bool]) -> None:
         named = whole.roots
-        shared = isinstance(named, Roots)
-        super().__init__(() if shared else root_names(named.values(), whole.model), whole.model)
         if isinstance(named, Roots):
-            self._named = named.by_name
+            by_name = named.by_name
+        else:
+            by_name = {root.name: root for root in root_names(named.values(), whole.model)}
+        super().__init__(by_name, whole.model)
         self._shows = shows
 
     def named(self) -> Iterable[RootName]:

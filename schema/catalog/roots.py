@@ -10,7 +10,6 @@ from operator import attrgetter
 from typing import Any, Unpack
 
 from schema.model.records import Model, Operation, OperationKind, short
-from schema.model.sharing import shared
 from schema.model.snapshot import forget_records, reopen, tables_of
 from schema.policy.records import Right
 
@@ -23,6 +22,7 @@ from .naming import (
     NameTables,
     Naming,
     Roots,
+    named_roots,
     names_from_whole,
     root_names,
     set_of,
@@ -81,10 +81,8 @@ class Catalog(CatalogInputs):
             check_renames(self.renames, model, self._type_names, self._root_names)
         else:
             like = options.get("like", NO_TABLES)
-            self.roots = Roots(naming.roots, model, like.roots)
-            unreachable = frozenset(naming.unreachable)
-            self._unreachable = like.unreachable if unreachable == like.unreachable else unreachable
-            self._parents = shared(naming.parents, like.parents)
+            self.roots = Roots(named_roots(naming, like), model)
+            self._unreachable, self._parents = naming.reach(like)
             self._root_names.findings.extend(naming.root_findings)
 
     @property

@@ -110,7 +110,7 @@ class CatalogTypes:
                 self._take(TypeKind.FILTER, csdl, f"{name}Filter", f"{short(csdl)} filter")
 
     def _take_over(self, naming: Naming, like: NameTables) -> None:
-        self._families = naming.entries(like.families)
+        self._families = naming.entries(like)
         self._type_names.findings.extend(naming.type_findings)
 
     def _name_companions(self, csdl: str) -> None:

@@ -107,6 +107,8 @@ class _Walk:
         self._types: dict[str, Composite] = {}
         self._uses = _Uses([], [])
         self._must_merge = False
+        self._leaves: dict[int, bool] = {}
+        """id of a type, which the schema keeps → whether its values have no fields."""
 
     def document(self, document: DocumentNode) -> None:
         operations: list[OperationDefinitionNode] = []
@@ -214,12 +216,26 @@ class _Walk:
                 if key in keys:
                     self._must_merge = True
                 keys.add(key)
-                self._field(node, fields)
+                # Nearly all fields are plain values.
+                if node.arguments or node.selection_set or not self._is_leaf(node, fields):
+                    self._field(node, fields)
             elif isinstance(node, InlineFragmentNode):
                 self._inline(node, parent, keys)
             else:
                 assert isinstance(node, FragmentSpreadNode)
                 self._spread(node, parent)
+
+    def _is_leaf(self, node: FieldNode, fields: Mapping[str, GraphQLField]) -> bool:
+        """Return whether a field has neither arguments nor fields; False says nothing."""
+        name = node.name.value
+        if name == "__typename":
+            return True
+        field = fields[name]
+        result = field.type
+        is_leaf = self._leaves.get(id(result))
+        if is_leaf is None:
+            is_leaf = self._leaves[id(result)] = is_leaf_type(named_type(result))
+        return is_leaf and not field.args
 
     def _field(self, node: FieldNode, fields: Mapping[str, GraphQLField]) -> None:
         name = node.name.value

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any, cast
 
 import msgspec
-from msgspec import NODEFAULT, Raw, Struct, UnsetType
+from msgspec import Raw, Struct, UnsetType
 
 from gateway.operations.completion_compiler import FastPathMiss
 from gateway.operations.raw_rows import DecodedRows, RawRows
@@ -96,12 +96,8 @@ def _make(row_type: RowType) -> TextType:
     lists = {c.slot for c in row_type.level.children.values() if c.connection is not None}
     fields: list[Any] = []
     numbers: dict[bool, list[str]] = {False: [], True: []}
-    # not by msgspec.structs.fields, which evaluates every annotation
-    row, types = row_type.struct, row_type.struct.__annotations__
-    count = len(row.__struct_fields__) - len(row.__struct_defaults__)
-    defaults = (NODEFAULT,) * count + row.__struct_defaults__
-    for name, default in zip(row.__struct_fields__, defaults, strict=True):
-        kind = types[name]
+    for name, declared, *default in row_type.fields:
+        kind = declared
         if kind is Decimal or kind is _NULLABLE_DECIMAL:
             numbers[kind is not Decimal].append(name)
             # Raw holds null as well, so it needs no union.
@@ -109,7 +105,7 @@ def _make(row_type: RowType) -> TextType:
         elif name in slots:
             inner: Any = slots[name]
             kind = list[inner] | UnsetType | None if name in lists else inner | None
-        fields.append((name, kind) if default is NODEFAULT else (name, kind, default))
+        fields.append((name, kind, *default))
     convert = _Converter(numbers[False], numbers[True]) if any(numbers.values()) else _nothing
     if not any(numbers.values()) and all(
         inner.struct is row_type.expanded[index].struct for index, inner in expanded.items()

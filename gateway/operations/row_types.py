@@ -67,7 +67,8 @@ class RowType:
     """A struct for rows, and the attributes of their values."""
 
     level: RowRequirements
-    struct: type[Row]
+    fields: tuple[tuple[Any, ...], ...]
+    """Those of the struct: (attribute, type) or (attribute, type, default)."""
     attributes: Mapping[Place, str]
     """Property → attribute."""
     select: tuple[str, ...]
@@ -87,8 +88,6 @@ class RowType:
     """CSDL type → its declared properties, if undeclared ones are requested."""
     single_type: bool = False
     """Whether rows can be of the declared type only."""
-    absent: Mapping[str, Any] = field(init=False)
-    """Attribute → its value if the upstream leaves the property out: None if that means null, else UNSET."""
     text: object = field(init=False, default=None)
     """The struct with decimals as text, made and used by ``execution.decimal_text``."""
     key_columns: object = field(init=False, default=None)
@@ -97,20 +96,46 @@ class RowType:
     """Empties and masks what the caller may not see, in rows that have just been decoded."""
     original: RowType | None = field(init=False, default=None)
     """The cached row type of which this is a copy that redacts."""
-    own_names: frozenset[str] = field(init=False)
-    """JSON names of the selected properties that rows of every type have."""
+    _struct: type[Row] | None = field(init=False, default=None)
+    _absent: Mapping[str, Any] | None = field(init=False, default=None)
+    _own_names: frozenset[str] | None = field(init=False, default=None)
     _single: msgspec.json.Decoder[Any] | None = field(init=False, default=None)
     _page: msgspec.json.Decoder[Any] | None = field(init=False, default=None)
 
-    def __post_init__(self) -> None:
-        # not by msgspec.structs.fields, which evaluates every annotation once more
-        listed, defaults = self.struct.__struct_fields__, self.struct.__struct_defaults__
-        last = dict(zip(reversed(listed), reversed(defaults), strict=False))
-        self.absent = {n: None if last.get(n, UNSET) is None else UNSET for n in listed}
-        bases = self.level.bases
-        names = (name for by, name in self.attributes if by in bases)
-        self.own_names = frozenset(name for name in names if name != ETAG)
-        self.struct.row_type = weakref.ref(self)
+    @property
+    def struct(self) -> type[Row]:
+        """The class of the rows, made on first use: small answers with decimals are decoded into another one."""
+        if self.original is not None:
+            return self.original.struct
+        if self._struct is None:
+            # Rows are trees, never cycles: without gc the collector does not visit thousands of them.
+            row_class = msgspec.defstruct(
+                "Row",
+                self.fields,
+                bases=(Row,),
+                rename=dict(self.wire_names),
+                gc=False,
+                kw_only=True,
+            )
+            self._struct = cast("type[Row]", row_class)
+            self._struct.row_type = weakref.ref(self)
+        return self._struct
+
+    @property
+    def absent(self) -> Mapping[str, Any]:
+        """Attribute → its value if the upstream leaves the property out: None if that means null, else UNSET."""
+        if self._absent is None:
+            self._absent = {f[0]: None if f[2:] == (None,) else UNSET for f in self.fields}
+        return self._absent
+
+    @property
+    def own_names(self) -> frozenset[str]:
+        """JSON names of the selected properties that rows of every type have."""
+        if self._own_names is None:
+            bases = self.level.bases
+            names = (name for by, name in self.attributes if by in bases)
+            self._own_names = frozenset(name for name in names if name != ETAG)
+        return self._own_names
 
     @property
     def single(self) -> msgspec.json.Decoder[Any]:
@@ -242,11 +267,6 @@ class RowTypes:
             fields.append(("t", _quick(Literal[f"#{csdl}", csdl] | None), None))
             names["t"] = "@odata.type"
         _add_slots(level, expanded, fields, names)
-        # Rows are trees, never cycles: without gc the collector does not visit thousands of them.
-        row_class = msgspec.defstruct(
-            "Row", fields, bases=(Row,), rename=dict(names), gc=False, kw_only=True
-        )
-        struct = cast("type[Row]", row_class)
         select = () if level.needs_rest else _select(columns, level.bases)
         below = (*complex_types.values(), *expanded.values())
         typed = not (level.needs_rest or mixed) and all(t.typed for t in below)
@@ -259,7 +279,7 @@ class RowTypes:
         listed = {t: self._declared(t) for t in level.possible} if level.needs_rest else {}
         return RowType(
             level,
-            struct,
+            tuple(fields),
             places,
             select,
             dict(expanded),

@@ -162,6 +162,10 @@ class OperationReads:
             reader.is_alone = partial(self._answers.in_flight.take_out, key, flight)
         return flight.task
 
+    def may_be_cached(self, request: Request) -> bool:
+        """Return whether the answer to a request may be kept for later operations."""
+        return self._cached_sets(request) is not None
+
     def is_joined(self, answer: asyncio.Future[Response]) -> bool:
         """Return whether other operations have joined a read that this one began."""
         flight = self._begun.get(answer)

@@ -1,8 +1,9 @@
 """Queries whose plans were made before: the same text with the same values, for callers who see the same.
 
 Most operations come again with equal variables: pages that all users open, lists of reference data. Planning is pure,
-so its result is the same, unless it follows what was learned of lists, or the date. Plans themselves say that they do
-not last (``ReadPlan.lasts``); they are made anew each time, like those for which something was looked up.
+so its result is the same, unless it holds the date, or follows what was learned of lists. Plans say so themselves
+(``ReadPlan.lasts``, ``followed``): those with a date are made anew each time, like those for which something was looked
+up, and others when lists have proved longer or shorter than they had been when the plan was made.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from msgspec import Struct
 from gateway.documents.lru_cache import LRUCache
 from gateway.identity.caller import ANONYMOUS
 from gateway.operations.prepared_operation import Prepared
-from gateway.planning.plan import BoundRoot
+from gateway.planning.plan import BoundRoot, Followed, followed_by
 from gateway.planning.planner import Planner
 from gateway.request import GraphQLRequest, PlannedQuery, ValidOperation
 
@@ -38,6 +39,12 @@ class KnownQuery(Struct, frozen=True, eq=False):
     prepared: Prepared
     variables: VariableValues
     roots: tuple[BoundRoot, ...]
+    followed: tuple[Followed, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether it would be planned in the same way now."""
+        return all(followed.holds for followed in self.followed) if self.followed else True
 
     def of(self, request: GraphQLRequest) -> PlannedQuery:
         """Return the query of a request."""
@@ -59,7 +66,8 @@ class KnownPlans:
     def find(self, request: GraphQLRequest) -> KnownQuery | None:
         """Return the query of a request, if an equal one was planned before."""
         key = self._key(request)
-        return None if key is None else self._known.get(key)
+        known = None if key is None else self._known.get(key)
+        return known if known is not None and known.holds else None
 
     def note(self, operation: ValidOperation, query: PlannedQuery) -> None:
         """Keep the plan of a query, if it lasts."""
@@ -67,7 +75,10 @@ class KnownPlans:
             return
         key = self._key(query.request)
         if key is not None:
-            known = KnownQuery(operation.name, query.prepared, query.variables, query.roots)
+            followed = tuple(each for root in query.roots for each in followed_by(root))
+            known = KnownQuery(
+                operation.name, query.prepared, query.variables, query.roots, followed
+            )
             self._known.put(key, known, max(len(query.request.query), LONGEST))
 
     def _key(self, request: GraphQLRequest) -> _Key | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any, TypeVar
 
 from gateway.cache.operation_reads import OperationReads
 from gateway.errors import BadArgument, Overloaded, UpstreamMalformed
@@ -26,6 +27,8 @@ from gateway.telemetry.operation_scope import current_scope
 from .addresses import without_long_select
 from .read_batches import ReadBatches, identity_of, is_batching
 from .trace import Trace
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -210,7 +213,7 @@ def _is_over(response: asyncio.Future[Response]) -> bool:
     return response.done()
 
 
-async def without_cancelling(answer: asyncio.Future[Response]) -> Response:
+async def without_cancelling(answer: asyncio.Future[T]) -> T:
     """Await an answer as ``asyncio.shield`` does, with one callback instead of two."""
     waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     answer.add_done_callback(partial(_wake, waiter))
@@ -218,7 +221,7 @@ async def without_cancelling(answer: asyncio.Future[Response]) -> Response:
     return answer.result()
 
 
-def _wake(waiter: asyncio.Future[None], answer: asyncio.Future[Response]) -> None:
+def _wake(waiter: asyncio.Future[None], answer: asyncio.Future[Any]) -> None:
     if not waiter.done():
         waiter.set_result(None)
     elif not answer.cancelled():

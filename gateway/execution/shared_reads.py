@@ -205,6 +205,10 @@ class ReadContext:
         shared, begun = self.shared, self._begun
         return shared is not None and begun is not None and shared.is_joined(begun[1])
 
+    def may_be_cached(self, request: Request) -> bool:
+        """Return whether an answer may be kept for later operations."""
+        return self.shared is not None and self.shared.may_be_cached(request)
+
     def forget(self) -> None:
         """Do not use the answer to the only request: it is read again."""
         self._begun = None

@@ -25,6 +25,7 @@ from gateway.odata.query import Request
 from gateway.odata.response_check import Response
 from gateway.operations.completion_compiler import RootCompletion
 from gateway.operations.prepared_operation import Prepared
+from gateway.operations.raw_rows import RawRows
 from gateway.operations.shapes import TYPENAME
 from gateway.planning.page_window import Window, keyset_page
 from gateway.planning.plan import BoundRoot, ListRoot, ReadPlan
@@ -34,20 +35,27 @@ from .answer_checks import have_distinct_keys, most_rows
 from .connections import PageReading
 from .decimal_text import decode_small_page
 from .expanded_children import is_raw, placer
-from .fast_path import encode
+from .fast_path import Slicing, complete_page, encode
 from .field_attribution import current_fields, set_fields
-from .page_decoder import SMALL
+from .page_decoder import SMALL, PageDecoder
 from .read_requests import without_cancelling
 from .shared_reads import ReadContext
 
 Data = dict[str, Any]
+Made = tuple[Data, int]
+"""The data of a query, and the number of rows that were read for it."""
 
 
 class SingleRead:
     """How the only list of a prepared query is read and completed; made once for each plan."""
 
     def __init__(
-        self, prepared: Prepared, root: ListRoot, request: Request, dialect: Dialect
+        self,
+        prepared: Prepared,
+        root: ListRoot,
+        request: Request,
+        dialect: Dialect,
+        slicing: Slicing,
     ) -> None:
         plan, complete = root.plan, root.shape.complete
         assert plan.window is not None
@@ -59,10 +67,11 @@ class SingleRead:
         self.expected = root.shape.rows
         self.window: Window = plan.window
         self._dialect = dialect
+        self._slicing = slicing
         self._most = most_rows(request)
         self._complete = complete.of(texts=True)
-        self._latest: tuple[ref[Response], Data, int] | None = None
-        """The data of the latest answer that several operations have, and its rows; for as long as that lives."""
+        self._latest: _Latest | None = None
+        """What is made of the latest answer that several operations have; for as long as that lives."""
 
     async def data(self, reads: ReadContext) -> Data | None:
         """Return the data of the query; None if it must be read the whole way. Raises nothing but CancelledError."""
@@ -77,16 +86,10 @@ class SingleRead:
             return None
         except GatewayError:
             return None
-        known = self._latest
-        if known is not None and known[0]() is response:
-            data, rows = known[1:]
-        else:
-            made = self._completed(response.body, learns=reads.may_learn)
-            if made is None:
-                return None
-            data, rows = made
-            if not self.plan.children and (is_shared or reads.has_company):
-                data = self._remembered(response, data, rows)
+        made = await self._made(response, reads, is_shared=is_shared or reads.has_company)
+        if made is None:
+            return None
+        data, rows = made
         reads.count_rows(rows)
         if reads.may_learn:
             self.expected.learn(self.window.size, min(rows, self.window.size))
@@ -99,10 +102,59 @@ class SingleRead:
         set_fields(before)
         return await without_cancelling(answer)
 
-    def _completed(self, body: bytes, *, learns: bool) -> tuple[Data, int] | None:
-        """Return the data of an answer, and the number of its rows; None if it is not as usual."""
+    async def _made(
+        self, response: Response, reads: ReadContext, *, is_shared: bool
+    ) -> Made | None:
+        """Return what is made of an answer, once for all operations that have it."""
+        learns, is_large = reads.may_learn, len(response.body) > SMALL
+        while (latest := self._latest) is not None and latest.response() is response:
+            if not latest.is_made:
+                await without_cancelling(latest.ending)
+            if latest.is_made:
+                return latest.made
+        # What is cached would be in memory twice.
+        is_shared = is_shared and not (is_large and reads.may_be_cached(self.request))
+        if not is_large:
+            made = self._completed(response.body, learns=learns)
+            return self._remembered(response, made) if is_shared and made is not None else made
+        if not is_shared:
+            return await self._completed_in_slices(response, learns=learns)
+        latest = self._latest = _Latest(ref(response, self._forget))
+        try:
+            latest.made = _encoded(await self._completed_in_slices(response, learns=learns))
+            latest.is_made = True
+            return latest.made
+        finally:
+            # One of the others does it, if this operation was cancelled.
+            if not latest.is_made and self._latest is latest:
+                self._latest = None
+            latest.ending.set_result(None)
+
+    async def _completed_in_slices(self, response: Response, *, learns: bool) -> Made | None:
+        """Return the same of a large answer, with breaks for other operations."""
         plan, window = self.plan, self.window
-        page = None if len(body) > SMALL else decode_small_page(plan.row_type, body)
+        try:
+            page = await PageDecoder().raw_page(response)
+            if page is None or page.next is not None:
+                return None
+            number = len(page.value)
+            if self._most is not None and number > self._most:
+                return None
+            rows = RawRows(plan.row_type, page.value)
+            whole = keyset_page(rows, window, plan.row_type, page.count)
+            if whole.total is None and window.needs.total:
+                return None
+            place = placer(plan, self._dialect, texts=True, learns=learns)
+            value = await complete_page(whole, self._complete, place, self._slicing)
+        except Exception:
+            # Likewise.
+            return None
+        return self._in_order(value), number
+
+    def _completed(self, body: bytes, *, learns: bool) -> Made | None:
+        """Return what is made of a small answer; None if it is not as usual."""
+        plan, window = self.plan, self.window
+        page = decode_small_page(plan.row_type, body)
         if page is None or page.next is not None:
             return None
         number = len(page.value)
@@ -125,16 +177,41 @@ class SingleRead:
     def _in_order(self, value: Any) -> Data:
         return {key: "Query" if name == TYPENAME else value for key, name in self.prepared.order}
 
-    def _remembered(self, response: Response, data: Data, rows: int) -> Data:
-        """Return the data as JSON, for all operations that have this answer."""
+    def _remembered(self, response: Response, made: Made) -> Made:
+        latest = self._latest = _Latest(ref(response, self._forget))
+        latest.made, latest.is_made = _encoded(made), True
+        return made
 
-        def forget(reference: ref[Response]) -> None:
-            if self._latest is not None and self._latest[0] is reference:
-                self._latest = None
+    def _forget(self, reference: ref[Response]) -> None:
+        if self._latest is not None and self._latest.response is reference:
+            self._latest = None
 
-        text = {key: msgspec.Raw(encode(value)) for key, value in data.items()}
-        self._latest = ref(response, forget), text, rows
-        return text
+
+class _Latest:
+    """What is made of an answer that several operations have, by the first of them."""
+
+    __slots__ = ("_ending", "is_made", "made", "response")
+
+    def __init__(self, response: ref[Response]) -> None:
+        self.response = response
+        self.made: Made | None = None
+        self.is_made = False
+        self._ending: asyncio.Future[None] | None = None
+
+    @property
+    def ending(self) -> asyncio.Future[None]:
+        """Done when it is made, or was given up."""
+        if self._ending is None:
+            self._ending = asyncio.get_running_loop().create_future()
+        return self._ending
+
+
+def _encoded(made: Made | None) -> Made | None:
+    """Return the same with the data as JSON: it is encoded once."""
+    if made is None:
+        return None
+    data, rows = made
+    return {key: msgspec.Raw(encode(value)) for key, value in data.items()}, rows
 
 
 async def _joined(answer: asyncio.Future[Response]) -> Response:
@@ -152,7 +229,7 @@ async def _joined(answer: asyncio.Future[Response]) -> Response:
 
 
 def single_read(
-    prepared: Prepared, roots: Sequence[BoundRoot], dialect: Dialect
+    prepared: Prepared, roots: Sequence[BoundRoot], dialect: Dialect, slicing: Slicing
 ) -> SingleRead | None:
     """Return how a query is read whose plan was run before; None if it is not the usual query."""
     root = roots[0]
@@ -169,7 +246,7 @@ def single_read(
         return None
     request = plan.derived.request
     assert request is not None
-    plan.derived.single = single = SingleRead(prepared, root, request, dialect)
+    plan.derived.single = single = SingleRead(prepared, root, request, dialect, slicing)
     return single
 
 

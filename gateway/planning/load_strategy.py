@@ -20,7 +20,6 @@ from msgspec import Struct
 from gateway.errors import UnsupportedQuery
 from gateway.odata.dialect import Dialect
 from gateway.odata.query import Expr
-from gateway.operations.expectations import ListLengths
 from schema.catalog.records import Field, ObjectInfo
 
 from .page_window import Window
@@ -67,15 +66,6 @@ def may_read_own_pages(
     ):
         return False
     return where is None or not residual_columns(relation.target, where, dialect)
-
-
-def are_long(lengths: ListLengths, window: Window, long_list_rows: int) -> bool:
-    """Return whether whole lists have too many rows besides their pages.
-
-    A read in a ``$batch`` costs the service a query, and many rows cost it time, too: ``long_list_rows`` are worth a
-    query.
-    """
-    return lengths.may_batch and lengths.average - window.rows_read >= long_list_rows
 
 
 class Expansion(Enum):

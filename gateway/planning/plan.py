@@ -7,7 +7,7 @@ values (key batch) or over the URL of each parent (path).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any
 
@@ -15,6 +15,7 @@ from msgspec import Struct, field
 
 from gateway.errors import GatewayError
 from gateway.odata.query import Query, Request, Value
+from gateway.operations.expectations import ListLengths
 from gateway.operations.prepared_operation import RootShape
 from gateway.operations.row_types import RowType
 from gateway.operations.shapes import ChildRequirements, RowRequirements
@@ -67,6 +68,33 @@ class Derived:
     __hash__ = None  # type: ignore[assignment] # it is no part of the value of what holds it
 
 
+class Followed(Struct, frozen=True):
+    """What a plan follows that is learned: whether lists proved to be long.
+
+    A read in a ``$batch`` costs the service a query, and many rows cost it time, too: ``long_list_rows`` are worth a
+    query.
+    """
+
+    lengths: ListLengths
+    rows_read: int
+    """Of each list, for its page."""
+    long_list_rows: int
+    were_long: bool = False
+    """Whether they were when the plan was made."""
+
+    @property
+    def are_long(self) -> bool:
+        """Whether whole lists have too many rows besides their pages."""
+        return self.lengths.may_batch and (
+            self.lengths.average - self.rows_read >= self.long_list_rows
+        )
+
+    @property
+    def holds(self) -> bool:
+        """Whether the plan would be made in the same way now."""
+        return self.are_long == self.were_long
+
+
 class ReadPlan(Struct, frozen=True, kw_only=True):
     """Rows of one level."""
 
@@ -78,7 +106,9 @@ class ReadPlan(Struct, frozen=True, kw_only=True):
     window: Window | None = None
     children: tuple[ChildPlan, ...] = ()
     lasts: bool = True
-    """Whether it would be made in the same way at any time, for the same operation and a caller who sees the same."""
+    """Whether it is the same at any time, for the same operation and a caller who sees the same, as long as what it
+    follows holds."""
+    followed: tuple[Followed, ...] = ()
     derived: Derived = field(default_factory=Derived)
 
 
@@ -99,14 +129,20 @@ class ChildPlan(Struct, frozen=True, kw_only=True):
     """Whether the page of each parent is a read of its own, in a ``$batch``; else whole lists come in a key batch."""
     in_order: ChildPlan | None = None
     """A second plan that reads lists in the upstream's order, for parents whose expanded list cannot be sorted here."""
-    follows_lengths: bool = False
-    """Whether the lists would be read in another way if they proved longer, or shorter."""
+    follows: Followed | None = None
+    """The lengths by which the lists are read in this way; None: it depends on nothing that is learned."""
 
     @property
     def lasts(self) -> bool:
-        """Whether it would be made in the same way at any time."""
-        others = self.in_order is None or self.in_order.plan.lasts
-        return not self.follows_lengths and self.plan.lasts and others
+        """Whether it is the same at any time, as long as what it follows holds."""
+        return self.plan.lasts and (self.in_order is None or self.in_order.plan.lasts)
+
+    @property
+    def followed(self) -> tuple[Followed, ...]:
+        """What it follows, with all below it."""
+        own = () if self.follows is None else (self.follows,)
+        others = () if self.in_order is None else self.in_order.plan.followed
+        return (*own, *self.plan.followed, *others)
 
 
 class ListRoot(Struct, frozen=True):
@@ -121,7 +157,7 @@ class ListRoot(Struct, frozen=True):
 
     @property
     def lasts(self) -> bool:
-        """Whether it would be made in the same way at any time."""
+        """Whether it is the same at any time, as long as what it follows holds."""
         return self.plan.lasts
 
 
@@ -140,7 +176,7 @@ class KeysRoot(Struct, frozen=True):
 
     @property
     def lasts(self) -> bool:
-        """Whether it would be made in the same way at any time; an error is told once."""
+        """Whether it is the same at any time; an error is told once."""
         return not self.errors and all(i is not None and i[0].lasts for i in self.items)
 
 
@@ -153,7 +189,7 @@ class AggregateRoot(Struct, frozen=True):
 
     @property
     def lasts(self) -> bool:
-        """Whether it would be made in the same way at any time."""
+        """Whether it is the same at any time, as long as what it follows holds."""
         return self.plan.lasts
 
 
@@ -167,7 +203,7 @@ class CallRoot(Struct, frozen=True):
 
     @property
     def lasts(self) -> bool:
-        """Whether it would be made in the same way at any time."""
+        """Whether it is the same at any time, as long as what it follows holds."""
         return self.plan is None or self.plan.lasts
 
 
@@ -181,6 +217,20 @@ class FailedRoot(Struct, frozen=True):
     def lasts(self) -> bool:
         """Return False: an error is told once."""
         return False
+
+
+def followed_by(root: BoundRoot) -> Iterator[Followed]:
+    """Yield what the plan of a root field follows."""
+    match root:
+        case ListRoot() | AggregateRoot():
+            yield from root.plan.followed
+        case CallRoot():
+            yield from () if root.plan is None else root.plan.followed
+        case KeysRoot():
+            for item in root.items:
+                yield from () if item is None else item[0].followed
+        case FailedRoot():
+            return
 
 
 BoundRoot = ListRoot | KeysRoot | AggregateRoot | CallRoot | FailedRoot

@@ -382,6 +382,7 @@ class OperationPlanner:
             window=window,
             children=children,
             lasts=lasts and all(child.lasts for child in children),
+            followed=tuple(followed for child in children for followed in child.followed),
         )
 
     def _redacting(

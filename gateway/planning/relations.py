@@ -17,13 +17,12 @@ from .joins import join_of
 from .load_strategy import (
     Expansion,
     Relation,
-    are_long,
     expansion,
     fallback_strategy,
     may_read_own_pages,
 )
 from .page_window import Window, order_by, with_window
-from .plan import ChildPlan, Join, Via
+from .plan import ChildPlan, Followed, Join, Via
 from .proven_order import depends_on_text
 from .select import cast_path, uncast_types
 from .unified_arguments import are_dated, conditions
@@ -60,25 +59,26 @@ class RelationPlanner:
         join = join_of(field, operation.catalog, operation.dialect)
         relation = Relation(field, self._level.info, self._set_name, child.level.info, join)
         where, window = self._rows(child, join)
-        follows_lengths = may_read_own_pages(relation, where, window, operation.dialect)
-        plan = self._as_now(child, relation, where, window, follows_lengths=follows_lengths)
-        return structs.replace(plan, follows_lengths=True) if follows_lengths else plan
+        if window is None or not may_read_own_pages(relation, where, window, operation.dialect):
+            return self._in_one(child, relation, where, window)
+        longest = operation.planner.limits.long_list_rows
+        follows = Followed(child.lengths, window.rows_read, longest)
+        if follows.are_long:
+            plan = self._separately(child, relation, where, window, own_pages=True)
+        else:
+            plan = self._in_one(child, relation, where, window)
+        follows = structs.replace(follows, were_long=plan.own_pages)
+        return structs.replace(plan, follows=follows)
 
-    def _as_now(
+    def _in_one(
         self,
         child: ChildRequirements,
         relation: Relation,
         where: Expr | None,
         window: Window | None,
-        *,
-        follows_lengths: bool,
     ) -> ChildPlan:
-        """Return the plan by what is known now of the lengths of lists, if it follows them."""
+        """Return the plan that reads the lists of all parents at once, in whatever way."""
         operation, field, join = self._operation, child.field, relation.join
-        if follows_lengths and window is not None:
-            longest = operation.planner.limits.long_list_rows
-            if are_long(child.lengths, window, longest):
-                return self._separately(child, relation, where, window, own_pages=True)
         brings = (
             expansion(relation, where, window, operation.dialect)
             if self._may_expand(field)

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.documents.store import DocumentLimits, Documents
 from gateway.engine import Engine
+from gateway.engine.known_plans import KnownPlans
 from gateway.operations.cache import PreparedOperations
 from gateway.operations.operation_caches import OperationCaches
 from gateway.operations.row_types import Row
@@ -181,6 +182,7 @@ async def test_types_go_with_their_document() -> None:
     engine._documents = Documents(engine.schema.catalog, engine.schema.core, DocumentLimits())
     engine._prepared = PreparedOperations(engine.schema.catalog)
     engine.caches = OperationCaches(engine._documents, engine._prepared)
+    engine._plans = KnownPlans(engine._planner)
     left = struct_types() - before
     assert {result.__name__ for result in left} <= {"Answer"}  # which others may have use for
 

@@ -10,7 +10,7 @@ from gateway.admission.work import Lane
 from gateway.engine import Engine
 from gateway.engine.known_plans import LONGEST
 from gateway.identity.caller import Caller
-from gateway.planning.plan import BoundRoot
+from gateway.planning.plan import BoundRoot, ListRoot, ReadPlan
 from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway
 from tests.bench.workload import Service, engine_over
@@ -19,6 +19,7 @@ LIST = """query List($first: Int, $where: OrderWhere) {
   orders(first: $first, where: $where) { nodes { orderNumber total } } }"""
 KEY = '{ order(dataAreaId: "usmf", orderNumber: "SO-000001") { orderName } }'
 TO_ONE = "{ orders { nodes { orderNumber customer { name } } } }"
+LISTS = "{ orders { nodes { orderNumber lines(first: 2) { nodes { itemNumber } } } } }"
 USER = Caller(kind="token", subject="ann", user={"company": "demf"})
 
 
@@ -52,6 +53,7 @@ def variables(**values: Any) -> dict[str, Any]:
         ({"caller": USER}, {}, False),
         ({"query": KEY}, {"query": KEY}, True),
         ({"query": TO_ONE}, {"query": TO_ONE}, True),
+        ({"query": LISTS}, {"query": LISTS}, True),
         ({"query": LIST, "operation_name": "List"}, {"query": LIST}, False),
     ],
 )
@@ -67,15 +69,30 @@ def test_equal_operations_of_equal_callers_share_a_plan(
 @pytest.mark.parametrize(
     ("query", "fields"),
     [
-        ("{ orders { nodes { orderNumber lines { nodes { itemNumber } } } } }", {}),
         ("{ orders(first: -1) { nodes { orderNumber } } }", {}),
         (LIST, variables(first=Lane.AGENT)),
         (LIST, variables(where={"orderName": {"eq": "x" * LONGEST}})),
     ],
-    ids=["lists below rows", "a failure", "values that no JSON has", "long values"],
+    ids=["a failure", "values that no JSON has", "long values"],
 )
 def test_other_plans_are_made_each_time(engine: Engine, query: str, fields: dict[str, Any]) -> None:
     assert roots(engine, query, **fields) is not roots(engine, query, **fields)
+
+
+def test_a_plan_is_made_anew_when_lists_prove_to_be_long() -> None:
+    engine = engine_over(Service())
+
+    def plan() -> ReadPlan:
+        (root,) = roots(engine, LISTS)
+        assert isinstance(root, ListRoot)
+        return root.plan
+
+    before = plan()
+    before.children[0].child.lengths.are_too_long()
+    after = plan()
+
+    assert [before.children[0].own_pages, after.children[0].own_pages] == [False, True]
+    assert plan() is after
 
 
 @pytest.mark.anyio

@@ -12,9 +12,15 @@ from typing import Any
 import orjson
 import pytest
 
+from gateway.cache.answer_store import AnswerStore
+from gateway.cache.environment_answers import EnvironmentAnswers
+from gateway.cache.operation_reads import ReadSharing
+from gateway.cache.touched_sets import TouchedSets
+from gateway.config.cache_models import CacheOptions
 from gateway.engine import Engine
 from gateway.errors import UpstreamRejected
 from gateway.events import ErrorRaised, Event, OperationServed
+from gateway.execution.page_decoder import SMALL
 from gateway.execution.single_read import SingleRead
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response
@@ -205,6 +211,59 @@ async def test_operations_that_share_an_answer_complete_it_once(completed: list[
     assert len(running.upstream.asked) == 1
     assert len(completed) == 1
     assert kept is None
+
+
+MANY = """{ orders(first: 400) { nodes {
+  orderNumber orderName reference customer { name } lines(first: 5) { nodes { itemNumber quantity } }
+} } }"""
+
+
+class Shared(Service):
+    """The service of the benchmarks, whose answers come when the test lets them."""
+
+    async def send(self, request: Request, *, safe: bool | None = None) -> Response:
+        await asyncio.sleep(0.01)
+        return await super().send(request)
+
+
+def sharing(service: Service) -> Engine:
+    engine = engine_over(service)
+    answers = EnvironmentAnswers("bench", AnswerStore(1_000), CacheOptions())
+    touched = TouchedSets(engine.schema.catalog.model)
+    engine.reads.sharing = ReadSharing(answers=answers, touched=touched)
+    return engine
+
+
+@pytest.mark.parametrize("cancelled", [(), (0,), (1,), (0, 1)])
+async def test_large_answers_are_completed_once(
+    monkeypatch: pytest.MonkeyPatch, cancelled: tuple[int, ...]
+) -> None:
+    engine, made, begun = sharing(Shared()), list[int](), asyncio.Event()
+    original = SingleRead._completed_in_slices
+
+    async def noted(self: SingleRead, response: Response, *, learns: bool) -> Any:
+        made.append(len(response.body))
+        begun.set()
+        await asyncio.sleep(0)
+        return await original(self, response, learns=learns)
+
+    monkeypatch.setattr(SingleRead, "_completed_in_slices", noted)
+    request = GraphQLRequest(query=MANY)
+    first = shown(await engine.execute(request))
+    await engine.execute(request)
+    made.clear()
+    begun.clear()
+    tasks = [asyncio.ensure_future(engine.execute(request)) for _ in range(4)]
+    await begun.wait()
+    for number in cancelled:
+        tasks[number].cancel()
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert made[0] > SMALL
+    # Once more if whoever was at it has left.
+    assert len(made) <= 1 + len(cancelled)
+    whole = [shown(each)["body"] for each in answers if isinstance(each, Answer)]
+    assert whole == [first["body"]] * (4 - len(cancelled))
 
 
 async def test_a_cancelled_operation_takes_no_answer_from_others() -> None:

@@ -51,6 +51,7 @@ from gateway.manifests.store import open_documents
 from gateway.metadata.model_builder import Progress
 from gateway.metadata.model_process import BuildModel, build_in_subprocess
 from gateway.request import GraphQLRequest
+from gateway.runtime.generations import GenerationManager
 from gateway.runtime.lasting import Lasting
 from gateway.storage.content_coding import Compression
 from gateway.store.api_keys import open_api_keys
@@ -202,8 +203,9 @@ class _Api:
             # Before anybody finds out who calls.
             await self._graphql.answer(scope, receive, send, caller_error(running.refusal()))
             return
+        live: GenerationManager | None
         try:
-            caller, live = await self._endpoint.admit(scope)
+            caller, live = self._endpoint.admitted(scope) or await self._endpoint.admit(scope)
         except UnknownApi:
             await self._unknown.answer(self._endpoint.profile, scope, receive, send)
             return

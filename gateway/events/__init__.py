@@ -13,7 +13,7 @@ import random
 import re
 from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
-from typing import Any, Literal, TypeAlias, assert_never
+from typing import Any, Literal, Protocol, TypeAlias, assert_never
 
 import msgspec
 import structlog
@@ -434,15 +434,42 @@ def tee(*observers: Observer) -> Observer:
     return _Tee(flat)
 
 
+class ChoosyObserver(Protocol):
+    """Observes events of some kinds only."""
+
+    def observe(self, event: Event) -> None:
+        """Observe an event of any kind."""
+        ...
+
+    def observer_of(self, kind: type[Any]) -> Callable[[Any], None] | None:
+        """Return what does the same with events of one kind; None if that is nothing."""
+        ...
+
+
 class _Tee:
-    __slots__ = ("observers",)
+    """Finds out once for each kind of event who observes it."""
+
+    __slots__ = ("_by_kind", "observers")
 
     def __init__(self, observers: tuple[Observer, ...]) -> None:
+        self._by_kind: dict[type[Any], tuple[Callable[[Any], None], ...]] = {}
         self.observers = observers
 
     def __call__(self, event: Event) -> None:
-        for observer in self.observers:
+        kind = type(event)
+        chosen = self._by_kind.get(kind)
+        if chosen is None:
+            each = (_observer_of(observer, kind) for observer in self.observers)
+            chosen = self._by_kind[kind] = tuple(o for o in each if o is not None)
+        for observer in chosen:
             observer(event)
+
+
+def _observer_of(observer: Observer, kind: type[Any]) -> Callable[[Any], None] | None:
+    choosy: ChoosyObserver | None = getattr(observer, "__self__", None)
+    if hasattr(choosy, "observer_of") and choosy is not None and observer == choosy.observe:
+        return choosy.observer_of(kind)
+    return observer
 
 
 @cache

@@ -151,6 +151,26 @@ class Endpoint:
                 raise UnknownApi from refused
             raise
 
+    def admitted(self, scope: Scope) -> tuple[Caller, GenerationManager] | None:
+        """Return what ``admit`` returns, if nothing is to be waited for, read or refused; None: only that knows."""
+        environment = environment_of(scope)
+        if self.choice is not None or environment is None or self.bound_roles:
+            return None
+        gateway, views, profile = environment.live.gateway, environment.views, self.profile
+        if gateway.users is not None or views is None:
+            return None
+        if self.authenticator is None:
+            caller: Caller | None = ANONYMOUS
+        else:
+            caller = self.authenticator.remembered(scope, headers_of(scope))
+        if caller is None or (profile is not None and profile not in gateway.profiles):
+            return None
+        try:
+            live = views.opened_live(profile, views.view_of(caller))
+        except Forbidden:
+            return None
+        return None if live is None else (caller, live)
+
     async def identify(self, scope: Scope) -> Caller:
         """Return the caller of a request that is about its environment, and about no API. Raises HttpError."""
         caller = await self._verified(scope, None)

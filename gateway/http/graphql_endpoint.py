@@ -172,9 +172,12 @@ class GraphQLEndpoint:
         media = choose_media_type(headers.get("accept", ""))
         own_fields: Fields = ()
         try:
-            request = await self._read(scope, receive, headers, media, engine, documents)
-            if caller is not ANONYMOUS or request.trace:
-                request = _of_caller(request, caller, may_trace=may_trace)
+            self._check(scope, headers, has_media=media is not None or self._may_stream(headers))
+            if isinstance(engine, HttpError):
+                raise engine
+            request = await read_request(scope, headers, receive, self.max_body, documents, caller)
+            if may_trace and _TRACE in headers and is_traced(headers[_TRACE]):
+                request = structs.replace(request, trace=self.traces(headers))
             ready = _require_engine(engine)
             # A client that accepts only event streams gets one for queries, too.
             if media is None or (self._may_stream(headers) and ready.subscribes(request)):
@@ -244,24 +247,6 @@ class GraphQLEndpoint:
 
     def _may_stream(self, headers: Headers) -> bool:
         return self.streams and accepts_stream(headers.get("accept", ""))
-
-    async def _read(
-        self,
-        scope: Scope,
-        receive: Receive,
-        headers: Headers,
-        media: str | None,
-        engine: Executor | HttpError | None,
-        documents: DocumentAccess,
-    ) -> GraphQLRequest:
-        """Read the GraphQL request of an HTTP request. Raises HttpError, ClientDisconnected."""
-        self._check(scope, headers, has_media=media is not None or self._may_stream(headers))
-        if isinstance(engine, HttpError):
-            raise engine
-        request = await read_request(scope, headers, receive, self.max_body, documents)
-        if _TRACE in headers and is_traced(headers[_TRACE]) and self.traces(headers):
-            return structs.replace(request, trace=True)
-        return request
 
     async def _execute(
         self,
@@ -339,10 +324,6 @@ def _require_engine(engine: Executor | HttpError | None) -> Executor:
 def _runs_later(engine: Executor, request: GraphQLRequest, headers: Headers) -> bool:
     """Return whether a request is a mutation whose client prefers not to wait for it; prices are there at once."""
     return prefers_job(headers) and request.cost != "estimate" and engine.changes_data(request)
-
-
-def _of_caller(request: GraphQLRequest, caller: Caller, *, may_trace: bool) -> GraphQLRequest:
-    return structs.replace(request, caller=caller, trace=request.trace and may_trace)
 
 
 def is_foreign(headers: Headers, origins: Sequence[str]) -> bool:

@@ -15,6 +15,7 @@ from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope
 
 from gateway.admission.work import Lane
+from gateway.identity.caller import ANONYMOUS, Caller
 from gateway.process.time_limit import TimeLimit
 from gateway.request import CostWish, GraphQLRequest
 from gateway.telemetry.request_context import REQUEST_ID, current_request_id
@@ -107,6 +108,7 @@ async def read_request(
     receive: Receive,
     max_body: int,
     documents: DocumentAccess = UNTRUSTED,
+    caller: Caller = ANONYMOUS,
 ) -> GraphQLRequest:
     """Read the GraphQL request of a GET, HEAD, POST or QUERY. Raises HttpError, ClientDisconnected."""
     method = scope["method"]
@@ -130,6 +132,7 @@ async def read_request(
         documents=documents,
         path_name=document_in(scope),
         idempotency_key=idempotency_key_of(headers.get(_IDEMPOTENCY)),
+        caller=caller,
     )
 
 
@@ -145,7 +148,7 @@ def client_of(scope: Scope) -> str | None:
     return None if client is None else client[0]
 
 
-def request_of(
+def request_of(  # noqa: PLR0913 - keywords
     parameters: Mapping[str, Any],
     headers: Headers,
     *,
@@ -154,6 +157,7 @@ def request_of(
     documents: DocumentAccess = UNTRUSTED,
     path_name: str | None = None,
     idempotency_key: str | None = None,
+    caller: Caller = ANONYMOUS,
 ) -> GraphQLRequest:
     """Return the request with these parameters, and the scope and timeout of its headers. Raises HttpError.
 
@@ -196,6 +200,7 @@ def request_of(
         cost=own.cost,
         lane=own.lane,
         idempotency_key=idempotency_key,
+        caller=caller,
     )
 
 

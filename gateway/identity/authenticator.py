@@ -126,6 +126,13 @@ class Authenticator:
             raise Unauthenticated("This API needs credentials.", hint=_HINT, error=None)
         return caller or ANONYMOUS
 
+    def remembered(self, scope: Mapping[str, Any], headers: Mapping[str, str]) -> Caller | None:
+        """Return the caller of a request whose token was verified before; None: only ``authenticate`` knows."""
+        authorization = headers.get("authorization")
+        if authorization is None or scope.get("query_string"):
+            return None
+        return self._callers.get(digest_of("authorization", authorization), self._now())
+
     async def _caller(self, scope: Mapping[str, Any], headers: Mapping[str, str]) -> Caller | None:
         """Return the caller; None without credentials. Raises CredentialsRefused."""
         query = scope.get("query_string")

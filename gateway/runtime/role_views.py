@@ -192,17 +192,25 @@ class RoleViews:
 
     async def live(self, profile: str | None, view: RoleView) -> GenerationManager:
         """Return what serves a view of an API, opened now if necessary. Raises Forbidden, KeyError."""
+        manager = self.opened_live(profile, view)
+        if manager is not None:
+            return manager
+        key = ViewKey(profile, view.roles)
+        if self._empty.get(key):
+            raise Forbidden(NOTHING)
+        task = self._opening.get(key)
+        if task is None:
+            task = self._opening[key] = asyncio.create_task(self._open(key))
+            task.add_done_callback(lambda _: self._opening.pop(key, None))
+        # Shielded: other requests may wait for the same view.
+        return await asyncio.shield(task)
+
+    def opened_live(self, profile: str | None, view: RoleView) -> GenerationManager | None:
+        """Return what serves a view of an API if it is open."""
         key = ViewKey(profile, view.roles)
         manager = self._managers.get(key)
         if manager is None:
-            if self._empty.get(key):
-                raise Forbidden(NOTHING)
-            task = self._opening.get(key)
-            if task is None:
-                task = self._opening[key] = asyncio.create_task(self._open(key))
-                task.add_done_callback(lambda _: self._opening.pop(key, None))
-            # Shielded: other requests may wait for the same view.
-            return await asyncio.shield(task)
+            return None
         self._managers.move_to_end(key)
         self._requests += 1
         if self._requests % CHECKED_AFTER == 0:

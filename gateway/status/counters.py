@@ -46,6 +46,8 @@ class Counters:
         self._calls = Calls()
         self._is_stale = False
         self._handlers: Mapping[type[Any], Callable[[Any], None]] = {
+            RequestSent: self._sent,
+            OperationServed: self._served,
             RequestRetried: self._retried,
             ErrorRaised: self._error,
             MetadataLoaded: self._loaded,
@@ -56,14 +58,13 @@ class Counters:
 
     def observe(self, event: Event) -> None:
         """Count an event of this environment."""
-        kind = type(event)
-        if kind is RequestSent:
-            self._sent(event)  # type: ignore[arg-type] # its type has just been compared
-        elif kind is OperationServed:
-            self._served(event)  # type: ignore[arg-type] # likewise
-        elif (handle := self._handlers.get(kind)) is not None:
-            handle(event)
-            self.changes += 1
+        count = self.observer_of(type(event))
+        if count is not None:
+            count(event)
+
+    def observer_of(self, kind: type[Any]) -> Callable[[Any], None] | None:
+        """Return what counts the events of a kind; None: they are not counted."""
+        return self._handlers.get(kind)
 
     def opened(self, gateway: Gateway) -> None:
         """Note that it serves a gateway from now on: the first one, or one of new metadata."""
@@ -161,8 +162,10 @@ class Counters:
         if not self._is_stale:
             self.facts.checked = self._now()
         self._is_stale = False
+        self.changes += 1
 
     def _reloaded(self, _event: MetadataReloaded) -> None:
+        self.changes += 1
         self.facts.checked = self._now()
 
     def _stale(self, event: MetadataStale) -> None:

@@ -116,10 +116,14 @@ class EventCounters:
 
     def observe(self, event: Event) -> None:
         """Count an event."""
-        handle = self._handlers.get(type(event))
+        self.observer_of(type(event))(event)
+
+    def observer_of(self, kind: type[Any]) -> Callable[[Any], None]:
+        """Return what counts the events of a kind."""
+        handle = self._handlers.get(kind)
         if handle is None:
-            handle = self._handlers[type(event)] = self._counter_of(type(event).__name__)
-        handle(event)
+            handle = self._handlers[kind] = self._counter_of(kind.__name__)
+        return handle
 
     def drop(self, environment: str) -> None:
         """Forget an environment that was removed."""

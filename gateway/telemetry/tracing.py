@@ -7,20 +7,23 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gateway.config.telemetry_models import TracingOptions
 from gateway.errors import SettingsError
-from gateway.events import Event
+from gateway.events import Event, OperationServed, RequestSent
+from gateway.events.requests import RequestServed
 from gateway.process.daemon_call import daemon_call
 
-from .request_context import NO_TRACES, Sampling
+from .request_context import NO_TRACES, Sampling, current_request
 
 if TYPE_CHECKING:
     from .trace_sink import TraceSink
 
 CLOSING = 3.0
 """Seconds in which the last spans must be sent when the gateway stops."""
+_TRACED = frozenset({RequestSent, OperationServed, RequestServed})
+"""Events of which spans are made: see ``TraceSink.observe``."""
 
 
 class Tracing:
@@ -50,8 +53,14 @@ class Tracing:
 
     def observe(self, event: Event) -> None:
         """Make a span of an event, if it is of a request that is traced."""
-        if self._sink is not None:
+        # First of all, as it holds for few.
+        context = current_request()
+        if context is not None and context.is_sampled and self._sink is not None:
             self._sink.observe(event)
+
+    def observer_of(self, kind: type[Any]) -> Callable[[Any], None] | None:
+        """Return what makes spans of events of a kind; None if nothing does."""
+        return self.observe if kind in _TRACED else None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -53,7 +53,7 @@ RATIO = 0.01
 OUTERMOST = "HTTP server: uvicorn, limits of connections, event loop"
 PLACES: Sequence[Place] = (
     (RequestScopes, "answer", "edge: id, host, route"),
-    (Endpoint, "admit", "caller, environment, view of its roles"),
+    (Endpoint, "admitted", "caller, environment, view of its roles"),
     (GraphQLEndpoint, "answer", "endpoint: media type, slot, client that leaves"),
     (graphql_endpoint, "read_request", "request parsing: headers, body, JSON"),
     (Engine, "execute", "operation: deadline, contexts, its reads"),
@@ -71,8 +71,12 @@ PLACES: Sequence[Place] = (
     (Answer, "encode", "encode"),
     (engine, "served_event", "events: made and passed on"),
     (graphql_endpoint, "send_answer", "headers, send"),
-    (EventCounters, "observe", "metrics"),
-    (Counters, "observe", "status of the environment"),
+    (EventCounters, "_sent", "metrics"),
+    (EventCounters, "_served", "metrics"),
+    (EventCounters, "_answered", "metrics"),
+    (EventCounters, "_settled", "metrics"),
+    (Counters, "_sent", "status of the environment"),
+    (Counters, "_served", "status of the environment"),
     (Tracing, "observe", "traces (1 %)"),
 )
 _LOG = "log: what is not written"

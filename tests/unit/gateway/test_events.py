@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import get_args
+from collections.abc import Callable, Iterator
+from typing import Any, get_args
 
 import pytest
 import structlog
@@ -315,6 +315,34 @@ def test_event_goes_to_all_observers_in_order() -> None:
     tee(lambda e: seen.append(("a", e)), lambda e: seen.append(("b", e)))(SENT)
 
     assert seen == [("a", SENT), ("b", SENT)]
+
+
+class Choosy:
+    """Observes one kind of events, and notes of which kinds it was told so."""
+
+    def __init__(self) -> None:
+        self.seen: list[object] = []
+
+    def observe(self, event: Event) -> None:
+        self.seen.append(event)
+
+    def observer_of(self, kind: type[Any]) -> Callable[[Any], None] | None:
+        self.seen.append(kind)
+        return self.observe if kind is type(SENT) else None
+
+    def other(self, event: Event) -> None:
+        self.seen.append(("other", event))
+
+
+def test_an_observer_is_asked_once_what_it_observes() -> None:
+    choosy, other = Choosy(), Choosy()
+    observe, started = tee(choosy.observe, other.other), LEVELS[0][0]
+
+    for event in (SENT, started, started, SENT):
+        observe(event)
+
+    assert choosy.seen == [type(SENT), SENT, type(started), SENT]
+    assert other.seen == [("other", event) for event in (SENT, started, started, SENT)]
 
 
 @pytest.mark.parametrize(

@@ -185,6 +185,10 @@ async def test_a_warm_caller_needs_no_other_task() -> None:
     first = await authenticator.authenticate({}, headers)
 
     assert run_at_once(authenticator.authenticate({}, headers)) is first
+    assert authenticator.remembered({}, headers) is first
+    assert authenticator.remembered({"query_string": b"access_token=x"}, headers) is None
+    assert authenticator.remembered({}, {"authorization": headers["authorization"] + "x"}) is None
+    assert authenticator.remembered({}, {}) is None
 
 
 async def test_a_remembered_caller_ends_with_its_token() -> None:
@@ -194,6 +198,7 @@ async def test_a_remembered_caller_ends_with_its_token() -> None:
     first = await authenticator.authenticate({}, headers)
 
     now[0] += 3
+    assert authenticator.remembered({}, headers) is None
     again = await authenticator.authenticate({}, headers)
 
     assert (

@@ -94,6 +94,8 @@ class WideAnswers:
             return failure_answer(error, self._observe)
         if rest is None:
             return None
+        if runner.learns and root.plan.window is not None:
+            root.shape.rows.learn(root.plan.window.size, wide.written)
         return Answer(errors=errors, rest=rest, sent=stream.size)
 
     def _note(self, identity: int) -> None:

@@ -60,7 +60,7 @@ class PlanRunner:
         """``learns``: what comes is what later operations of the structure may expect."""
         self._fetcher = fetcher
         self._failures = FailureTracker()
-        self._learns = learns
+        self.learns = learns
         self._children = ChildLoader(fetcher, batches, self._failures, learns=learns)
 
     @property
@@ -154,24 +154,24 @@ class PlanRunner:
             except AnswerTooLarge:
                 self._note_long_lists(plan)
                 raise
-            if self._learns and plan.window is not None and not plan.window.count_only:
+            if self.learns and plan.window is not None and not plan.window.count_only:
                 root.shape.rows.learn(plan.window.size, len(page.rows))
         if raw and not isinstance(page.rows, list):
-            return Loaded(root, page, raw=True, learns=self._learns)
+            return Loaded(root, page, raw=True, learns=self.learns)
         await self.attach(page.rows, plan)
         return Loaded(root, page)
 
     async def _aggregate(self, root: AggregateRoot) -> dict[str, Any]:
         before = self._fetcher.pages.rows_read
         answer = await read_aggregate(self._fetcher, root)
-        if self._learns:
+        if self.learns:
             rows = self._fetcher.pages.rows_read - before
             root.shape.rows.learn(root.aggregation.max_rows, rows)
         return answer
 
     def _note_long_lists(self, plan: ReadPlan) -> None:
         """Note that the lists in an answer that was too large are too long: next time their pages are read."""
-        for child in plan.children if self._learns else ():
+        for child in plan.children if self.learns else ():
             if child.via is Via.EXPAND and child.plan.window is not None and not child.paged:
                 child.child.lengths.are_too_long()
 

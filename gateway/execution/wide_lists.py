@@ -248,14 +248,14 @@ class WideList:
         return True
 
     def _forget(self) -> None:
-        self._read = self._written = 0
+        self._read = self.written = 0
         self._ends = []
         self._keys = SeenKeys(self._plan.row_type)
 
     async def _take(self, rows: list[msgspec.Raw]) -> None:
         """Write more rows."""
         for part in self._parts(rows):
-            start = self._written
+            start = self.written
             try:
                 text = self._text(part)
             except Exception as error:
@@ -268,14 +268,14 @@ class WideList:
     def _parts(self, rows: list[msgspec.Raw]) -> Iterator[RawRows]:
         """Yield the rows of the window in slices: the one beyond it only shows that there are more."""
         self._read += len(rows)
-        within = rows[: self._window.size - self._written]
+        within = rows[: self._window.size - self.written]
         return RawRows(self._plan.row_type, within).slices(self._slicing.size)
 
     def _text(self, part: RawRows) -> bytes:
         """Return the JSON of rows without brackets. Raises what the compiled functions raise."""
         rows = decode_with_texts(part)
         self._place(rows)
-        (items,) = self._complete.lists(self._page, rows, self._written)
+        (items,) = self._complete.lists(self._page, rows, self.written)
         text = encode(items)[1:-1]
         self._note(part.raws, rows)
         return text
@@ -284,7 +284,7 @@ class WideList:
         # A value that is no row has no key; completion says what it is.
         with suppress(AttributeError, TypeError):
             self._keys.add(rows)
-        self._written += len(rows)
+        self.written += len(rows)
         first, last = (
             end.copy() if isinstance(end, msgspec.Raw) else end for end in (ends[0], ends[-1])
         )

@@ -17,14 +17,12 @@ import uvicorn
 from gateway.app import create_app
 from gateway.cli.bounded_http import BoundedProtocol
 from gateway.cli.uvicorn_parts import ServerState
-from gateway.completion import Completer
 from gateway.config.settings import Settings
 from gateway.cost.operation_costs import CostTicket
 from gateway.engine import Engine, engine
+from gateway.engine.known_plans import KnownPlans
 from gateway.events import log_event, use_log_rules
-from gateway.execution import fast_path
-from gateway.execution.page_decoder import PageDecoder
-from gateway.execution.plan_runner import PlanRunner
+from gateway.execution.single_read import SingleRead
 from gateway.http import graphql_endpoint
 from gateway.http.endpoints import Endpoint
 from gateway.http.graphql_endpoint import GraphQLEndpoint
@@ -57,17 +55,13 @@ PLACES: Sequence[Place] = (
     (GraphQLEndpoint, "answer", "endpoint: media type, slot, client that leaves"),
     (graphql_endpoint, "read_request", "request parsing: headers, body, JSON"),
     (Engine, "execute", "operation: deadline, contexts, its reads"),
-    (Engine, "read", "document lookup, variables"),
-    (Engine, "plan", "planning (cached)"),
+    (KnownPlans, "find", "known plan: document, variables, plan"),
     (EarlyRefusal, "admit", "admission: price, budget"),
     (CostTicket, "settle", "admission: price, budget"),
-    (PlanRunner, "run", "execution: pages, reads in flight"),
+    (SingleRead, "data", "execution: the read, others' reads"),
     (ODataClient, "send", "upstream call: turn, retry, attempt"),
     (attempt, "read_body", "upstream call: turn, retry, attempt"),
-    (PageDecoder, "small_page", "decode"),
-    (PageDecoder, "raw_page", "decode"),
-    (fast_path, "decode_with_texts", "decode"),
-    (Completer, "complete_query", "complete"),
+    (SingleRead, "_completed", "decode, complete"),
     (Answer, "encode", "encode"),
     (engine, "served_event", "events: made and passed on"),
     (graphql_endpoint, "send_answer", "headers, send"),

@@ -29,6 +29,9 @@ from .writers import Writers, joined
 _MARK = re.compile(rb"\x00(\d+)\x00")
 """JSON never contains this byte (RFC 8259 section 7)."""
 
+_TOGETHER = 1 << 16
+"""Bytes of a list that are passed on together."""
+
 Pieces = Callable[[], Iterator[bytes]]
 
 
@@ -181,7 +184,14 @@ class _Answer:
 
 
 def _listed(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    yield b"["
-    for number, piece in enumerate(pieces):
-        yield b"," + piece if number else piece
-    yield b"]"
+    """Yield the JSON of a list: several of its items at a time, because each piece passes through many hands."""
+    waiting: list[bytes] = []
+    size, separator = 0, b"["
+    for piece in pieces:
+        waiting += (separator, piece)
+        separator = b","
+        size += len(piece)
+        if size >= _TOGETHER:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    yield b"".join((*waiting, b"]" if separator == b"," else b"[]"))

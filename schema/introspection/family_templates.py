@@ -89,6 +89,7 @@ class FamilyTemplates:
         catalog, writes = specimen_of(self._types)
         specimen = self._types.for_catalog(catalog, writes)
         for family in specimen.families():
+            specimen.remember_kinds(family.writing)
             for entry in (e for e in (*family.reading, *family.writing) if e.csdl == CSDL):
                 self._ends[entry.kind] = entry.name.removeprefix(NAME)
                 described = specimen.generated(entry)

@@ -60,6 +60,8 @@ class FamilyWriter:
             words = None
             if templates is not None:
                 words = templates.words(csdl, chain(reading, writing))
+            if words is None:
+                types.remember_kinds(writing)
             if reading:
                 texts.reading.put(csdl, self._listed(reading, words))
             if writing:

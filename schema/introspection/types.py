@@ -138,8 +138,11 @@ class Types:
 
     def _family(self, csdl: str, reading: list[TypeEntry]) -> Family:
         writing = [] if self._writes is None else list(self._writes.family(csdl))
-        self._kinds.update((e.name, _kind_of(e)) for e in writing)
         return Family(csdl, reading, writing)
+
+    def remember_kinds(self, entries: Iterable[TypeEntry]) -> None:
+        """Make ``kind`` fast for types that others refer to."""
+        self._kinds.update((e.name, _kind_of(e)) for e in entries)
 
     def write_owners(self) -> Iterator[str]:
         """Return CSDL types in the order in which their types for writing appear in the schema."""

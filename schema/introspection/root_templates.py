@@ -40,6 +40,8 @@ class RootTemplates:
         self._specimen, writes = specimen_of(types)
         self._fills: dict[tuple[object, ...], list[Fill]] = {}
         """What decides over arguments and result → the templates."""
+        self._base: tuple[str, tuple[bytes, ...]] = ("", ())
+        """The last entity set, and the words that its fields share."""
         self._last = "", (False, False, False)
         """The type whose ``_options`` were computed last."""
         self._keys: list[Frame | None] | None = None
@@ -57,17 +59,19 @@ class RootTemplates:
 
     def pieces(self, root: RowRoot, csdl: str, words: Words) -> list[bytes] | None:
         """Return the JSON of a field for each place, or None if no template fits."""
-        words = Words(*words[:3], inner_text(root.of_set), root.name.encode())
+        if self._base[0] != (of_set := root.of_set):
+            self._base = of_set, (*words[:3], inner_text(of_set))
+        known = (*self._base[1], root.name.encode())
         if root.verb is not None:
             fills = self._fills.get((root.verb, root.many))
         elif root.aggregates:
             fills = self._aggregate(root, csdl)
         elif root.many:
             fills = self._list(root, csdl)
-            words = words._replace(text=self._description(root))
+            known = (*known, self._description(root))
         else:
-            return self._one(root, csdl, words)
-        return None if fills is None else [fill(words) for fill in fills]
+            return self._one(root, csdl, known)
+        return None if fills is None else [fill(known) for fill in fills]
 
     def _description(self, root: RowRoot) -> bytes:
         catalog = self._catalog
@@ -112,11 +116,11 @@ class RootTemplates:
             else:
                 yield structs.replace(argument, type_name=self._name(kind))
 
-    def _one(self, root: RowRoot, csdl: str, words: Words) -> list[bytes] | None:
+    def _one(self, root: RowRoot, csdl: str, known: tuple[bytes, ...]) -> list[bytes] | None:
         key = self._types.rows.key_rows(csdl)
         if key is None:
             return None
-        words = words._replace(text=self._description(root))
+        words = (*known, self._description(root))
         if self._keys is None:
             member = Member(FIELD, TEXT, NAME, (SENTINEL,))
             pairs = zip(self._places, self._arguments, strict=True)

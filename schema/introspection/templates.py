@@ -71,7 +71,8 @@ class Words(NamedTuple):
     filter: bytes = b""
 
 
-Fill = Callable[[Words], bytes]
+Fill = Callable[[Sequence[bytes]], bytes]
+"""Returns JSON with ``Words``, of which those that it does not have may be missing at the end."""
 
 
 def filling(encoded: bytes) -> Fill:
@@ -97,7 +98,7 @@ class Frame(NamedTuple):
     members: MemberList | None
     """None: the list is not selected, and ``head`` is all."""
 
-    def pieces(self, words: Words, members: Alike) -> list[bytes]:
+    def pieces(self, words: Sequence[bytes], members: Alike) -> list[bytes]:
         """Return the JSON in pieces."""
         head = self.head(words)
         if self.members is None:

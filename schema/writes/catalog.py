@@ -27,7 +27,7 @@ from schema.model.records import EntitySet, Operation, TypeRef
 from . import descriptions as texts
 from .allowed import RIGHTS, AllowedWrites
 from .inputs import WriteInputs
-from .naming import ROW_VERBS, companion_name, mutation_candidates, mutation_name
+from .naming import ROW_VERBS, companion_name, mutation_candidates, mutation_name, mutation_names
 from .operations import Actions, GrantedActions
 from .payloads import Payloads
 from .rules import WriteRules
@@ -146,11 +146,10 @@ class Writes(Mapping[str, MutationField]):
         )
 
     def of_root(self, root: str, of_set: str) -> Iterator[tuple[Verb, str]]:
-        """Yield (verb, mutation name) of a root field: the list of a set, or its by-key field."""
+        """Return (verb, mutation name) of a root field: the list of a set, or its by-key field."""
+        catalog = self.catalog
         supported = self.allowed.of_set(of_set)
-        for verb in ROW_VERBS:
-            if verb in supported:
-                yield verb, mutation_name(verb, root, self.catalog.whole.roots, self.catalog.prefix)
+        return mutation_names(supported, root, catalog.whole.roots, catalog.prefix)
 
     def offers(self, verb: Verb, entity_set: EntitySet) -> bool:
         """Return whether rows of a set support a write, by settings, annotations and writable fields."""

@@ -70,6 +70,17 @@ def mutation_name(verb: Verb, field: str, roots: Container[str], prefix: str = "
     return verb + name
 
 
+def mutation_names(
+    verbs: Container[Verb], field: str, roots: Container[str], prefix: str = ""
+) -> Iterator[tuple[Verb, str]]:
+    """Yield the mutations of a field of ``Query``, each with its name."""
+    is_usual = not prefix and not field[0].isupper()
+    name = _capital(field)
+    for verb in ROW_VERBS:
+        if verb in verbs:
+            yield verb, verb + name if is_usual else mutation_name(verb, field, roots, prefix)
+
+
 def _is_another(name: str, field: str, roots: Container[str]) -> bool:
     """Return whether another field's mutation has the name."""
     return _small(name) in roots or (name != field and name in roots)

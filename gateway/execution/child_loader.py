@@ -234,7 +234,7 @@ class ChildLoader:
             if self._learns:
                 most = 1 if window is None else window.size
                 # Several rows may refer to the same one, which is no reason to expect that others refer to none.
-                come = len(below) if window is not None else sum(v is not None for v in values)
+                come = len(below) if window is not None else len(values) - values.count(None)
                 child.child.rows.learn(most, come / len(rows))
             await self.attach(below, child.plan)
 

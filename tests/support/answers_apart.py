@@ -6,7 +6,7 @@ import asyncio
 
 import httpx
 
-TURNS = 20
+TURNS = 10
 """Turns of the event loop after which everything that waits for an answer has gone on."""
 
 

@@ -10,6 +10,7 @@ from tests.bench.verdicts import Bar
 SCHEMA, EXECUTION, HTTP = "schema", "execution", "over HTTP"
 ENVIRONMENTS = "environments"
 AT_16 = {"connections": 16}
+SENT = {"way": "streamed"}
 AT_64 = {"connections": 64, "case": re.compile(r"^1(00)? row")}
 TO_JSON, ROWS = "to JSON read and written", {"rows": 500}
 
@@ -354,6 +355,15 @@ BARS = (
         for what, limit, unit, column, at_least in (
             ("to without", 0.85, "x", "ratio", True),
             ("CPU of a request", 60, "µs", "together_us", False),
+        )
+    ),
+    *(
+        Bar(
+            HTTP, f"10,000 rows x 50 while they are read, {what}", limit, unit, "wide", column, SENT
+        )
+        for what, limit, unit, column in (
+            ("first byte after the upstream's", 50, "ms", "first_ms"),
+            ("more memory", 20, "MiB", "more_mib"),
         )
     ),
     Bar(

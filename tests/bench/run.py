@@ -38,6 +38,7 @@ BENCHMARKS = {
     "workers": "bench_workers:workers",
     "memory": "bench_memory:memory_of_many",
     "waiting": "bench_memory:waiting",
+    "wide": "bench_wide:wide",
     "peers": "bench_peers:peers",
     "layers": "bench_layers:layers",
     "flames": "bench_flames:flames",

@@ -33,6 +33,7 @@ from gateway.http.environment_choice import EnvironmentChoice
 from gateway.http.exchange import EXCHANGE
 from gateway.http.explain_endpoint import explain_routes, explains_to
 from gateway.http.export_endpoint import export_routes
+from gateway.http.file_endpoint import file_routes
 from gateway.http.graphql_endpoint import GraphQLEndpoint
 from gateway.http.health import ReloadSettings, liveness, readiness, reload_endpoint
 from gateway.http.hook_endpoint import hook_routes
@@ -367,6 +368,7 @@ PER_ENDPOINT: tuple[RoutesOf, ...] = (
     explain_routes,
     explorer_routes,
     export_routes,
+    file_routes,
     import_routes,
     export_job_routes,
     subscription_routes,

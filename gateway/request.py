@@ -19,6 +19,7 @@ from gateway.execution.trace import Trace
 from gateway.execution.wide_lists import AnswerStream
 from gateway.identity.caller import ANONYMOUS, Caller
 from gateway.introspection.answers import LongAnswer
+from gateway.odata.long_values import WrittenValue
 from gateway.odata.query import Request
 from gateway.operations.prepared_operation import Prepared
 from gateway.planning.plan import BoundRoot
@@ -80,6 +81,8 @@ class GraphQLRequest(Struct, frozen=True, kw_only=True):
     """Takes the page, if that is all that it selects: for exports."""
     stream: AnswerStream | None = None
     """Sends the answer while its rows are read, if that is one long list; None: it is sent whole."""
+    file: WrittenValue | None = None
+    """What a mutation writes in the place of a stand-in, while it arrives."""
     lane: Lane = Lane.INTERACTIVE
     """Lane of its door; by its caller and what it reads it may be a less urgent one (header X-D365-Priority)."""
     caller: Caller = ANONYMOUS

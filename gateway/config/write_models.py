@@ -135,6 +135,11 @@ class WriteOptions(BaseModel):
         le=5_000,
         description="Rows of an import that are written by one mutation, nested rows included; at most max_rows.",
     )
+    max_file_bytes: int = Field(
+        default=100_000_000,
+        ge=1_000,
+        description="Maximum size of a file that is uploaded, in bytes.",
+    )
     numbered: Names = Field(
         default=(),
         description="Properties, as Set.Property, that a number sequence fills although the metadata requires"

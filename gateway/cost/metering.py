@@ -78,7 +78,8 @@ def metered(observe: Observer, learned: LearnedSeconds, root: str) -> Observer:
         if meter is not None:
             meter.add(event.seconds)
         # A refusal, no answer at all, or one that is not read to its end says nothing of the work.
-        if not 200 <= event.status < 400 or _is_given_up():
+        # Nor does one with a file: that has any size.
+        if not 200 <= event.status < 400 or event.is_file or _is_given_up():
             return
         path = event.url.below(own)
         request = None if path is None else request_kind(event.method, path)

@@ -49,6 +49,7 @@ from gateway.process.time_limit import TimeLimit
 from gateway.request import Answer, ChangeQueries, GraphQLRequest, PlannedQuery, ValidOperation
 from gateway.telemetry.operation_scope import operation_scope
 from gateway.writes.audit_trail import WriteAudit, WriteTrail, trail_of
+from gateway.writes.file_writer import FileWriter
 from gateway.writes.idempotent import IdempotentWrites
 from gateway.writes.keyed_mutations import KeyedMutations
 from gateway.writes.operations import MutationOperation, MutationResult, Mutations
@@ -201,7 +202,9 @@ class Engine:
     ) -> Answer:
         """Run a mutation operation, and answer it: once, if it has an idempotency key. Raises GatewayError."""
         # Only the first write has the deadline: what has begun goes on to its end.
-        writer = TimelyWriter(self._evicting(upstream), deadline)
+        writer: WriteUpstream = TimelyWriter(self._evicting(upstream), deadline)
+        if operation.request.file is not None:
+            writer = FileWriter(writer, operation.request.file)
         write = partial(self._write_by, operation, upstream, trace)
         return await self.once.answer(operation, writer, write)
 

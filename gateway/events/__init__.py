@@ -36,6 +36,7 @@ from .environments import (
     WebhookSent,
 )
 from .exports import ExportServed, PackageDownloaded
+from .files import FileServed
 from .hooks import HookReported
 from .idempotency import IdempotencyKeyStuck
 from .imports import ImportServed
@@ -100,6 +101,8 @@ class RequestSent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Id that the gateway gave it (``x-ms-client-request-id``)."""
     span: str | None = None
     """Id of its span, if the trace of its operation is recorded."""
+    is_file: bool | None = None
+    """Whether a file flowed in its body or its answer, as fast as the gateway's client has let it; None: none did."""
 
 
 class RequestRetried(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -300,6 +303,7 @@ Event: TypeAlias = (
     | OperationServed
     | OperationSlow
     | ExportServed
+    | FileServed
     | PackageDownloaded
     | ImportServed
     | HookReported
@@ -337,16 +341,10 @@ def level_of(event: Event) -> LogLevel:
             | (RequestRefused() | ClientLeft() | OperationServed() | TypesRenewed())
             | (CallerRefused() | KeysLoaded() | SharedStateFound() | ExportServed() | JobEnded())
             | (SettingsReloaded() | SettingsRetired() | BreakerClosed())
-            | LoopCaughtUp()
+            | (LoopCaughtUp() | FileServed())
             | (ImportServed() | MetadataDrifted() | PackageDownloaded() | Stopping() | Stopped())
-            | (
-                CostRefused()
-                | SubscriptionEnded()
-                | SocketClosed()
-                | LimitLowered()
-                | ConnectionCut()
-                | CompaniesLimited()
-            )
+            | (CostRefused() | SubscriptionEnded() | SocketClosed())
+            | (LimitLowered() | ConnectionCut() | CompaniesLimited())
         ):
             return "info"
         case MetadataReloaded():

@@ -6,7 +6,7 @@ without it adds neither rows nor columns.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct, structs
@@ -140,7 +140,12 @@ def exporting_view(gateway: Gateway, source: ListSource) -> RoleView | None:
             f"None of your roles may export {of_set}.",
             hint="Roles give it as a right of the set: export = true.",
         )
-    denying = {grant.role for grant in view.readers(of_set)} - giving
+    return view_of_roles(view, of_set, giving)
+
+
+def view_of_roles(view: RoleView, of_set: str, giving: Collection[str]) -> RoleView:
+    """Return a view without those of its roles that give rows of a set, and are not among ``giving``."""
+    denying = {grant.role for grant in view.readers(of_set)} - set(giving)
     if not denying:
         return view
     # A role may inherit one of them; its own right then covers what it inherits.

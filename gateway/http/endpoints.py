@@ -7,6 +7,7 @@
     /export/SET, /export/ap/SET      a whole list             (see ``export_endpoint``)
     /import/SET, /import/ap/SET      rows that are written    (see ``import_endpoint``)
     /exports, /exports/ap            the same as a job        (see ``job_endpoint``)
+    /files/ROW/FIELD, /files/ap/…    a file of a row          (see ``file_endpoint``)
 
 Routes that exist once for each API come from functions of its ``Endpoint``, listed in ``app.PER_ENDPOINT``. At a
 request, ``await endpoint.admit(scope)`` returns its caller and the generation manager that serves this caller.
@@ -58,8 +59,14 @@ EXPORT = "/export"
 EXPORTS = "/exports"
 IMPORT = "/import"
 JOBS = "/jobs"
+FILES = "/files"
 SET_PARAMETER = "set"
 """Name of the path parameter with the list that is exported, or into which rows are imported."""
+
+
+ROW_PARAMETER = "row"
+"""Name of the path parameter with the row of a file: its id, or the list in which it is created."""
+FIELD_PARAMETER = "field"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -123,6 +130,12 @@ class Endpoint:
         """Path of its imports: ``/import/ap/{set}``."""
         below = "" if self.profile is None else f"/{self.profile}"
         return f"{IMPORT}{below}/{{{SET_PARAMETER}}}"
+
+    @property
+    def files(self) -> str:
+        """Path of its files: ``/files/ap/{row}/{field}``."""
+        below = "" if self.profile is None else f"/{self.profile}"
+        return f"{FILES}{below}/{{{ROW_PARAMETER}}}/{{{FIELD_PARAMETER}}}"
 
     @property
     def exports(self) -> str:

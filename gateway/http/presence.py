@@ -9,7 +9,10 @@ from gateway.environments.opened import Lease
 
 PREFIX = "/e/"
 """Path below which environments are served: ``/e/acme/graphql``."""
-BELOW = ("/graphql", "/graphiql", "/export", "/import", "/exports", "/jobs", "/webhooks", "/scim")
+BELOW = (
+    *("/graphql", "/graphiql", "/export", "/import", "/exports", "/files"),
+    *("/jobs", "/webhooks", "/scim"),
+)
 """What is served below the path of an environment."""
 _KEY = "d365.presence"
 

@@ -83,7 +83,10 @@ class RequestScopes:
 
 
 FIRST = frozenset(
-    {"/graphql", "/graphiql", "/export", "/import", "/exports", "/jobs", "/link", "/scim", "/admin"}
+    {
+        *("/graphql", "/graphiql", "/export", "/import", "/exports", "/files", "/jobs"),
+        *("/link", "/scim", "/admin"),
+    }
 )
 """First parts of paths that are named."""
 

@@ -26,6 +26,7 @@ from gateway.telemetry.request_context import TRACEPARENT, current_request, new_
 from .body_reader import BodyReader
 from .decoding import Progress, read_along, read_body, suits_reader
 from .lazy_request import LazyRequest
+from .long_values import LONGEST, holds_file
 from .response_check import Response
 from .retry import remaining_time
 
@@ -113,7 +114,8 @@ class AttemptSender:
         started = time.perf_counter()
         status = size = 0
         activity: str | None = None
-        longest = self._longest(request)
+        is_file = holds_file(request.sent_text, reader)
+        longest = LONGEST if is_file else self._longest(request)
         span = _propagate(request)
         limit = self._limit(request, longest)
         try:
@@ -141,7 +143,8 @@ class AttemptSender:
                     status=status,
                     seconds=time.perf_counter()
                     - started
-                    - (0.0 if reader is None else reader.apart),
+                    - (0.0 if reader is None else reader.apart)
+                    - (0.0 if request.sent_text is None else request.sent_text.waited),
                     size=size,
                     attempt=number,
                     target=target_of(request.address, self._root),
@@ -150,6 +153,7 @@ class AttemptSender:
                     activity=activity,
                     client_request_id=request.own_headers.get(REQUEST_ID),
                     span=span,
+                    is_file=True if is_file else None,
                 )
             )
 

@@ -367,15 +367,17 @@ class ODataClient:
         too busy (429). A URL that starts with a slash is relative to the environment, others to the service root.
         """
         sent = structs.replace(request, url=self._address_of(request.url))
-        lazy, way = self._lazy(sent), self._way()
+        lazy, way, text = self._lazy(sent), self._way(), request.sent_text
+        lazy.sent_text = text
         exchange = Exchange(
             request=lazy,
-            may_repeat=is_certainly_unprocessed,
+            may_repeat=is_certainly_unprocessed if text is None else text.unless_begun,
             auth=self._auth_for(lazy.address, way),
             identity=self._identity,
             is_write=True,
             outcome_part=outcome_part,
             begins=begins,
+            reader=request.reader,
         )
         try:
             outcome = await way.sender.outcome(exchange)

@@ -30,7 +30,9 @@ STEP = 1 << 20
 """Bytes that are decompressed at a time."""
 Progress: TypeAlias = Callable[[int, int | None], None]
 """Called with the bytes received so far, and their total if the service states it."""
-_JSON = "application/json"
+_MEDIA = ("application/json", "multipart/mixed")
+"""Media types of answers with rows: that of a ``$batch`` is the second one."""
+_GOOD = frozenset({200, 201})
 _GZIP = 16 + zlib.MAX_WBITS
 """zlib's ``wbits`` for the gzip format."""
 
@@ -78,7 +80,8 @@ async def read_body(answer: httpx.Response, limit: int, progress: Progress | Non
 
 def suits_reader(answer: httpx.Response) -> bool:
     """Return whether an answer is one for a reader: any other is read whole, to see what is wrong."""
-    return answer.status_code == 200 and answer.headers.get("content-type", "").startswith(_JSON)
+    is_good = answer.status_code in _GOOD
+    return is_good and answer.headers.get("content-type", "").startswith(_MEDIA)
 
 
 async def read_along(answer: httpx.Response, limit: int, reader: BodyReader) -> bytes:

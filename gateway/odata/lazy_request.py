@@ -8,10 +8,13 @@ an attribute of it: another transport, a test, an ``httpx.Auth``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import httpx
+
+if TYPE_CHECKING:
+    from .long_values import SentText
 
 LONGEST = 65_536
 """Characters of an address that httpx accepts."""
@@ -29,6 +32,9 @@ class LazyRequest(httpx.Request):
 
     ``own_headers`` are all of its headers but those that HTTP itself requires (``Host``, ``Content-Length``).
     """
+
+    sent_text: SentText | None = None
+    """What is sent in the place of a part of the body."""
 
     def __init__(
         self,
@@ -54,11 +60,28 @@ class LazyRequest(httpx.Request):
         super().__init__(
             self.method,
             self.address,
-            headers=self.own_headers,
-            content=self.body,
+            headers=self.headers_as_sent,
+            content=self.body_as_sent,
             extensions=self.extensions,
         )
         return getattr(self, name)
+
+    @property
+    def body_as_sent(self) -> bytes | AsyncIterator[bytes] | None:
+        """The body: its bytes, or what yields them while it is sent."""
+        text, body = self.sent_text, self.body
+        return body if text is None or body is None else text.body(body)
+
+    @property
+    def headers_as_sent(self) -> Mapping[str, str]:
+        """The headers, with the length of a body that is not in memory as a whole if that is known."""
+        text, body = self.sent_text, self.body
+        length = None if text is None or body is None else text.length_of(body)
+        return (
+            self.own_headers
+            if length is None
+            else {**self.own_headers, "Content-Length": str(length)}
+        )
 
     def set_header(self, name: str, value: str) -> None:
         """Set a header, whether the request is initialised or not."""

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 if TYPE_CHECKING:
     from .body_reader import BodyReader
+    from .long_values import SentText
 
 Value: TypeAlias = str | int | float | bool | Decimal | None
 
@@ -247,3 +248,5 @@ class Request(Struct, frozen=True, weakref=True):
     """The body as callers may see it, if presets of their roles are part of it."""
     reader: BodyReader | None = None
     """Takes the body of the answer while it arrives; None: it is read whole."""
+    sent_text: SentText | None = None
+    """What is sent in the place of a part of the body."""

@@ -31,6 +31,7 @@ from .attempt import AttemptSender
 from .body_reader import BodyReader
 from .decoding import Progress
 from .lazy_request import LazyRequest
+from .long_values import holds_file
 from .response_check import Response, failure_of
 from .retry import Clock, Failure, RetryPolicy, remaining_time, retry_after
 from .transport_errors import RetryRule, fault_of
@@ -172,6 +173,9 @@ class RetryingSender:
             failure = failure_of(part)
             is_busy = part.status in BUSY or failure is Failure.SLOW
             ending = Ending.REFUSED if is_busy else Ending.ANSWERED
+            if not is_busy and holds_file(exchange.request.sent_text, exchange.reader):
+                # It took as long as the file is, and the gateway's client has let it.
+                ending = Ending.OTHER
             if failure is Failure.THROTTLED:
                 outcome = self._throttled(exchange, number, pause, response, part)
                 closing = pause.remaining
@@ -180,6 +184,10 @@ class RetryingSender:
             wait = self._wait(failure, number, part, exchange)
             return Outcome(failure=failure, response=response, wait=wait)
         except httpx.RequestError as error:
+            text = exchange.request.sent_text
+            if text is not None and text.failure is not None:
+                # The gateway's client is to blame, and the service cannot have read a body without its end.
+                raise text.failure from error
             pause.open(exchange.request)
             failure = fault_of(error).failure
             self._is_unanswered(exchange, failure, error)

@@ -160,7 +160,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             ssl=self._authorities() if "https" in {url.scheme, (proxy or "")[:5]} else True,
             middlewares=None if request.method in REPEATED else (_once,),
         )
-        if not body:
+        # One with a file has a limit of its own (``attempt``).
+        if not body or isinstance(body, AsyncIterator):
             return await sending
         async with asyncio.timeout(_upload_limit(timeout, len(body))):
             return await sending
@@ -223,12 +224,17 @@ class _Body(httpx.AsyncByteStream):
 
 async def _parts(
     request: httpx.Request,
-) -> tuple[URL, Mapping[str, str] | list[tuple[str, str]], bytes]:
+) -> tuple[URL, Mapping[str, str] | list[tuple[str, str]], bytes | AsyncIterator[bytes]]:
     """Return address, headers and body; of a lazy request as they are, without initialising it."""
     if isinstance(request, LazyRequest) and not request.is_initialized:
-        return URL(request.address, encoded=True), request.own_headers, request.body or b""
+        address = URL(request.address, encoded=True)
+        return address, request.headers_as_sent, request.body_as_sent or b""
     headers = [(key.decode(), value.decode()) for key, value in request.headers.raw]
-    return URL(str(request.url), encoded=True), headers, await request.aread()
+    url = URL(str(request.url), encoded=True)
+    if isinstance(request, LazyRequest) and request.sent_text is not None:
+        assert isinstance(request.stream, httpx.AsyncByteStream)
+        return url, headers, aiter(request.stream)
+    return url, headers, await request.aread()
 
 
 def _upload_limit(timeout: Mapping[str, float | None], size: int) -> float | None:
@@ -241,9 +247,9 @@ def _upload_limit(timeout: Mapping[str, float | None], size: int) -> float | Non
     return sum(known) + size / SLOWEST_UPLOAD if len(known) == len(waits) else None
 
 
-def _payload(body: bytes) -> bytes | BytesIO:
+def _payload(body: bytes | AsyncIterator[bytes]) -> bytes | BytesIO | AsyncIterator[bytes]:
     """Return a long body as a file, which aiohttp writes in pieces; of long bytes it warns."""
-    return BytesIO(body) if len(body) > LONG_BODY else body
+    return BytesIO(body) if isinstance(body, bytes) and len(body) > LONG_BODY else body
 
 
 async def _once(

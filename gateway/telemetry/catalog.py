@@ -322,7 +322,7 @@ JOBS_DELAYED = _counter(
 JOBS_HELD = _gauge("d365_gateway_jobs_running", "Jobs that this process runs, or is about to run.")
 TRANSFERS = _histogram(
     "d365_gateway_transfer_duration_seconds",
-    "Time of exports and imports over HTTP. code: ok, or that of the error.",
+    "Time of exports, imports and files over HTTP. code: ok, or that of the error.",
     LONG_SECONDS,
     "direction",
     "format",

@@ -31,6 +31,7 @@ from gateway.events.admission import LimitLowered
 from gateway.events.documents import DocumentsChecked, DocumentsLoaded
 from gateway.events.environments import EnvironmentClosed, EnvironmentFailed, EnvironmentOpened
 from gateway.events.exports import ExportServed
+from gateway.events.files import FileServed
 from gateway.events.hooks import HookReported
 from gateway.events.imports import ImportServed
 from gateway.events.jobs import JobDelayed, JobEnded
@@ -161,6 +162,7 @@ class EventCounters:
             JobEnded: self._job_ended,
             JobDelayed: lambda e: self._add(m.JOBS_DELAYED, e.kind, e.error),
             ExportServed: self._exported,
+            FileServed: self._file_served,
             ImportServed: self._imported,
             HookReported: lambda e: self._add(m.REPORTS, e.environment),
             SharedStateLost: lambda _: self._all.set(m.SHARED_STATE, 0),
@@ -281,6 +283,10 @@ class EventCounters:
 
     def _imported(self, event: ImportServed) -> None:
         self._transferred("import", event)
+
+    def _file_served(self, event: FileServed) -> None:
+        times = self._all.of(m.TRANSFERS)
+        times.distribution(event.direction, "file", event.error or "ok").add(event.seconds)
 
     def _transferred(self, direction: str, event: ExportServed | ImportServed) -> None:
         times = self._all.of(m.TRANSFERS)

@@ -31,6 +31,7 @@ from .success import json_object_of
 from .values import comparable_number
 
 _ETAG = "@odata.etag"
+_BINARY = "Edm.Binary"
 _WITHOUT_KEY = "The row was written, but the upstream's answer does not tell its key."
 
 
@@ -176,7 +177,12 @@ class PayloadReader:
         limit = self._planner.bounds
         # The company is read too, to know whether the row may be disclosed.
         columns = limit.columns_of(write.csdl, write.entity_set) if limit else ()
-        select = tuple(dict.fromkeys((*write.body, *columns)))
+        info = self._catalog.object(write.csdl)
+        # Files are not compared: they may have any size.
+        files = {f.source for f in info.fields.values() if f.value and f.value.edm == _BINARY}
+        own = [name for name in write.body if name not in files]
+        key = [part.name for part in write.key]
+        select = tuple(dict.fromkeys((*(own or key), *columns)))
         query = Query(resource=Resource(write.entity_set, write.key), select=select)
         try:
             request = render(query, options=fetcher.dialect.options)
@@ -185,16 +191,17 @@ class PayloadReader:
             return None
         except GatewayError:
             return ()
-        info = self._catalog.object(write.csdl)
         if current is None or not limit.admits(info, write.entity_set, current):
             return ()
-        return tuple(self._compare(write, current))
+        return tuple(self._compare(write, own, current))
 
-    def _compare(self, write: RowWrite, current: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    def _compare(
+        self, write: RowWrite, names: Sequence[str], current: Mapping[str, Any]
+    ) -> list[Mapping[str, Any]]:
         differences: list[Mapping[str, Any]] = []
         bounds = self._planner.row_bounds
         for field in self._catalog.object(write.csdl).fields.values():
-            if field.source not in write.body or field.kind is not FieldKind.VALUE:
+            if field.source not in names or field.kind is not FieldKind.VALUE:
                 continue
             if bounds is not None and not bounds.shows(field, write.entity_set):
                 continue

@@ -46,7 +46,7 @@ def _item(
 ) -> Mapping[str, Any]:
     """Return what names an object and its changes as what names its row and theirs."""
     own = {name: value for name, value in values.items() if name not in ("id", "patch")}
-    own["key"] = _key(field, values["id"], catalog)
+    own["key"] = key_of_id(catalog, field.csdl, values["id"])
     if field.verb is Verb.UPDATE:
         own["patch"] = unified.row(field, values["patch"])
     return own
@@ -64,10 +64,10 @@ def row_names(unified: UnifiedWrites, field: MutationField, names: Iterable[str]
     return own
 
 
-def _key(field: MutationField, text: str, catalog: Catalog) -> dict[str, Any]:
+def key_of_id(catalog: Catalog, csdl: str, text: str) -> dict[str, Any]:
     """Return the key of the row behind an id, as an argument has it. Raises InvalidId."""
     name, values = parse_id(text, catalog.tag)
-    info = catalog.object(field.csdl)
+    info = catalog.object(csdl)
     if name != info.name:
         raise InvalidId(f"This id is not that of a row of {info.name}.", hint="Use its `id`.")
     key = id_key(info.key, values)

@@ -57,6 +57,8 @@ DOORS = (
     Door("/export/{profile}/{set}", Check.CALLER, of_environments=True),
     Door("/import/{set}", Check.CALLER, of_profiles=True, of_environments=True),
     Door("/import/{profile}/{set}", Check.CALLER, of_environments=True),
+    Door("/files/{row}/{field}", Check.CALLER, of_profiles=True, of_environments=True),
+    Door("/files/{profile}/{row}/{field}", Check.CALLER, of_environments=True),
     Door("/exports", Check.CALLER, of_profiles=True, of_environments=True),
     Door("/exports/{profile}", Check.CALLER, of_environments=True),
     *(

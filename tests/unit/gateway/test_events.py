@@ -76,6 +76,7 @@ from gateway.events.environments import (
     WebhookSent,
 )
 from gateway.events.exports import ExportServed, PackageDownloaded
+from gateway.events.files import FileServed
 from gateway.events.hooks import HookReported
 from gateway.events.idempotency import IdempotencyKeyStuck
 from gateway.events.imports import ImportServed
@@ -210,6 +211,7 @@ LEVELS: list[tuple[Event, str]] = [
     (JobEnded(job="3f79bb7b", kind="export", state="SUCCEEDED", rows=9, seconds=1.0), "info"),
     (JobDelayed(job="3f79bb7b", kind="export", error="UPSTREAM_TIMEOUT", wait=2.0), "warning"),
     (ExportServed(set="CustomersV3", format="csv", rows=9, size=99, seconds=0.1), "info"),
+    (FileServed(set="A", field="b", direction="upload", size=9, seconds=0.1), "info"),
     (PackageDownloaded(set="CustomersV3", size=99, seconds=0.1), "info"),
     (
         ImportServed(set="A", format="csv", mode="create", rows=9, refused=1, seconds=0.1),

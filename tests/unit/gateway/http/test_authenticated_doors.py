@@ -46,6 +46,7 @@ NO_DOORS = [("POST", "/graphql/nothing"), ("GET", "/graphql/nothing")]
 EXPORTS = [
     *(("GET", "/export/CustomersV3"), ("GET", "/export/ap/VendorsV2")),
     *(("POST", "/import/CustomersV3"), ("POST", "/import/ap/VendorsV2")),
+    *(("GET", "/files/a/b"), ("PUT", "/files/a/b"), ("POST", "/files/ap/a/b")),
 ]
 
 

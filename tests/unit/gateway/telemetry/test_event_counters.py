@@ -23,6 +23,7 @@ from gateway.events import (
 from gateway.events.documents import DocumentsChecked
 from gateway.events.environments import EnvironmentFailed, SignInRefused, WebhookSent
 from gateway.events.exports import ExportServed
+from gateway.events.files import FileServed
 from gateway.events.jobs import JobEnded
 from gateway.events.life_cycle import WorkerReplaced
 from gateway.events.metadata import MetadataDrifted
@@ -205,6 +206,12 @@ ROWS: list[tuple[Event, list[str]]] = [
     (
         ExportServed(set="s", format="csv", rows=9, size=99, seconds=0.1),
         ['d365_gateway_transferred_rows_total{direction="export"} 9.0'],
+    ),
+    (
+        FileServed(set="s", field="f", direction="upload", size=9, seconds=0.1),
+        [
+            'd365_gateway_transfer_duration_seconds_count{code="ok",direction="upload",format="file"} 1.0'
+        ],
     ),
     (
         WebhookSent(id="m", type="environment.linked", attempts=1),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import (
     nullcontext,
 )
@@ -30,7 +30,7 @@ from gateway.http.endpoints import (
     with_cors,
 )
 from gateway.http.environment_choice import EnvironmentChoice
-from gateway.http.exchange import EXCHANGE
+from gateway.http.exchange import EXCHANGE, HEAD
 from gateway.http.explain_endpoint import explain_routes, explains_to
 from gateway.http.export_endpoint import export_routes
 from gateway.http.file_endpoint import file_routes
@@ -317,16 +317,18 @@ class _Application(Starlette):
         finally:
             presence.leave()
 
-    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _route(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Return what answers a request: no coroutine of its own, which would be resumed with each step of that."""
         api = self._apis.get(route_of(scope)) if scope["type"] == "http" else None
         # Middleware that somebody has added must see every request.
         if api is None or self.user_middleware:
-            # And as messages of ASGI.
+            # And as messages of ASGI, with header fields that it may change.
             scope.pop(EXCHANGE, None)
-            await super().__call__(scope, receive, send)
-            return
+            scope.pop(HEAD, None)
+            scope["headers"] = list(scope["headers"])
+            return super().__call__(scope, receive, send)
         scope["app"] = self
-        await api(scope, receive, send)
+        return api(scope, receive, send)
 
 
 def _routes(

@@ -19,7 +19,7 @@ import httptools
 
 from gateway.events import ConnectionCut
 from gateway.http.edge import HEALTH
-from gateway.http.exchange import EXCHANGE
+from gateway.http.exchange import EXCHANGE, HEAD, Head
 from gateway.http.waiting_bytes import UNREAD
 from gateway.request import Answer
 from gateway.shutdown import STOPPING
@@ -109,6 +109,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """Since when nothing has come after the latest response; None: a request is under way."""
         self._latest: tuple[bytes, _Target] = b"", ("", b"", b"")
         """The latest URL, and what it says: that of the next request is the same in most cases."""
+        self._head = Head([])
+        """What the latest head says: that of the next request is the same in most cases."""
         self._outlet: Outlet
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -172,7 +174,11 @@ class BoundedProtocol(HttpToolsProtocol):
     def _begin(self) -> None:
         """Start a usual request: as uvicorn does, but with an ``Exchange``."""
         path, raw_path, query = self._target()
+        if self.headers != self._head.raw:
+            self._head = Head(self.headers)
         scope = self.scope
+        scope["headers"] = self._head.raw
+        scope[HEAD] = self._head  # type: ignore[literal-required] # an addition to ASGI
         scope["method"] = self.parser.get_method().decode("ascii")
         scope["path"], scope["raw_path"], scope["query_string"] = path, raw_path, query
         before = self.cycle

@@ -12,6 +12,7 @@ from gateway.config.settings import Settings
 from gateway.events import Observer, RequestRefused
 from gateway.identity.certificates import HEADER as CERTIFICATE
 
+from .exchange import head_of
 from .hidden_secrets import hide_secret
 from .hosts import Hosts
 from .proxies import Proxies
@@ -67,7 +68,7 @@ class Edge:
             ]
 
     def _misdirected(self, scope: Scope) -> HttpError | None:
-        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        hosts = head_of(scope).hosts
         if len(hosts) != 1:
             if not hosts and scope.get("http_version") == "1.0":  # which knows no Host
                 return None

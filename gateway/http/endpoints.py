@@ -170,7 +170,7 @@ class Endpoint:
         if self.choice is not None or environment is None or self.bound_roles:
             return None
         gateway, views, profile = environment.live.gateway, environment.views, self.profile
-        if gateway.users is not None or views is None:
+        if gateway.users is not None and self.authenticator is not None:
             return None
         if self.authenticator is None:
             caller: Caller | None = ANONYMOUS
@@ -178,6 +178,9 @@ class Endpoint:
             caller = self.authenticator.remembered(scope, headers_of(scope))
         if caller is None or (profile is not None and profile not in gateway.profiles):
             return None
+        if views is None:
+            is_whole = profile is None and not self.settings.roles
+            return (caller, environment.live) if is_whole else None
         try:
             live = views.opened_live(profile, views.view_of(caller))
         except Forbidden:

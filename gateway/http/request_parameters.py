@@ -20,7 +20,7 @@ from gateway.process.time_limit import TimeLimit
 from gateway.request import CostWish, GraphQLRequest
 from gateway.telemetry.request_context import REQUEST_ID, current_request_id
 
-from .exchange import exchange_of
+from .exchange import exchange_of, head_of
 from .refusals import HttpError
 from .trusted_documents import PATH_PARAMETER, UNTRUSTED, DocumentAccess
 
@@ -64,10 +64,6 @@ _OWN = frozenset(
 _LANES = {"low": Lane.EXPORT, "normal": Lane.INTERACTIVE}
 
 
-_READ = "d365.headers"
-"""Key of a scope with its headers as they were read."""
-
-
 class OwnFields(msgspec.Struct, frozen=True, kw_only=True):
     """What the header fields in ``_OWN`` say."""
 
@@ -89,17 +85,7 @@ class ClientDisconnected(Exception):
 
 def headers_of(scope: Scope) -> Headers:
     """Return a request's headers, which are read once."""
-    raw = scope["headers"]
-    known: tuple[object, Headers] | None = scope.get(_READ)
-    # A proxy's are others.
-    if known is not None and known[0] is raw:
-        return known[1]
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in raw:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    scope[_READ] = raw, headers
-    return headers
+    return head_of(scope).fields
 
 
 async def read_request(

@@ -15,28 +15,22 @@ from gateway.events import Observer
 from gateway.events.requests import RequestServed
 from gateway.telemetry.request_context import (
     REQUEST_ID,
-    TRACEPARENT,
     RequestContext,
     Sampling,
     in_request,
 )
 
 from .edge import HEALTH, route_of
+from .exchange import WHOLE, head_of
 
 HEADER = REQUEST_ID.encode()
-_PARENT = TRACEPARENT.encode()
 _STREAM = b"text/event-stream"
 
 
 def context_of(scope: Scope, sampling: Sampling) -> RequestContext:
     """Return the context of a request or a connection."""
-    request_id = parent = None
-    for name, value in scope["headers"]:
-        if name == HEADER:
-            request_id = value.decode("latin-1")
-        elif name == _PARENT:
-            parent = value.decode("latin-1")
-    return RequestContext(request_id, parent, sampling)
+    head = head_of(scope)
+    return RequestContext(head.request_id, head.parent, sampling)
 
 
 class RequestScopes:
@@ -107,6 +101,10 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = message["headers"]
+            if WHOLE in message:
+                headers.append(self._id)
+                await self._send(message)
+                return
             for name, value in headers:
                 if name == b"content-type":
                     self.is_stream = value.startswith(_STREAM)

@@ -13,7 +13,8 @@ from starlette.types import Receive, Scope, Send
 from gateway.cli.bounded_http import BoundedProtocol
 from gateway.cli.uvicorn_parts import ServerState
 from gateway.http.client_watch import ClientWatch
-from gateway.http.exchange import EXCHANGE, WHOLE, exchange_of
+from gateway.http.exchange import EXCHANGE, WHOLE, Head, exchange_of, head_of
+from gateway.http.request_parameters import headers_of
 from tests.support.manual_clock import until
 
 pytestmark = pytest.mark.anyio
@@ -134,6 +135,38 @@ async def test_each_request_has_its_own_target_and_body() -> None:
 
     first = ("/a b", b"/a%20b", b"c", b"body")
     assert seen == [first, first, ("/d", b"/d", b"", b"next"), first]
+
+
+async def test_a_head_is_read_once_while_it_comes_again() -> None:
+    seen: list[Head] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(head_of(scope))
+        assert headers_of(scope) is seen[-1].fields
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": FIELDS, WHOLE: b"text"}
+        )
+
+    protocol, wire = connected(app)
+    other = POST.replace(b"Host: x", b"Host: x\r\nAuthorization: b\r\nX-Request-Id: 7\r\nHost: y")
+    for number, request in enumerate((POST, POST, other, POST), 1):
+        protocol.data_received(request)
+        await until(lambda n=number: wire.sent.count(b"text/plain") == n)  # type: ignore[misc]
+
+    first, again, changed, last = seen
+    assert first is again
+    assert first.fields == last.fields == {"host": "x", "content-length": "4"}
+    assert (changed.fields["authorization"], changed.request_id) == ("b", "7")
+    assert (changed.fields["host"], changed.hosts) == ("x, y", [b"x", b"y"])
+
+
+async def test_header_fields_that_were_replaced_are_read_anew() -> None:
+    scope: Scope = {"headers": [(b"a", b"1")]}
+    assert headers_of(scope) == {"a": "1"}
+
+    scope["headers"] = [(b"a", b"2"), (b"a", b"3")]
+
+    assert headers_of(scope) == {"a": "2, 3"}
 
 
 async def test_a_body_that_still_arrives_is_not_taken() -> None:

@@ -136,7 +136,12 @@ def prop(
     declared: Property, labels: Mapping[str, str], *, is_key: bool, company: str | None
 ) -> str:
     """Describe a property: ``Customer account. CSDL: `CustomerAccount`. Key.``."""
-    marks = f"CSDL: `{declared.name}`."
+    return marked_prop(declared, labels, prop_marks(declared, is_key=is_key, company=company))
+
+
+def prop_marks(declared: Property, *, is_key: bool, company: str | None) -> str:
+    """Return what describes all properties of a kind: ``" Key. Company."``."""
+    marks = ""
     if is_key:
         marks += " Key."
     if declared.name == company:
@@ -145,6 +150,14 @@ def prop(
         marks += " Read-only."
     elif not declared.allow_edit and not is_key:
         marks += " Fixed after creation."
+    return marks
+
+
+def marked_prop(declared: Property, labels: Mapping[str, str], marks: str) -> str:
+    """Describe a property by its label, its CSDL name and its ``prop_marks``."""
+    marks = f"CSDL: `{declared.name}`.{marks}"
+    if declared.label is None and declared.description is None:
+        return marks
     text = _text(declared.label, declared.description, labels)
     return _sentence(text, marks) if text else marks
 

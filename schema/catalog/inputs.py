@@ -149,6 +149,9 @@ class CatalogInputs(CatalogObjects):
 
     def _denied_by_all(self, csdl: str, whole: str, parts: str) -> frozenset[str] | None:
         sets = self.model.sets_of_type.get(csdl, ())
+        if len(sets) == 1:
+            can = self.model.entity_sets[sets[0]].can
+            return frozenset(getattr(can, parts)) if getattr(can, whole) else None
         capabilities: list[Capabilities] = [self.model.entity_sets[name].can for name in sets]
         # Sets of one type share its input types: a property is offered if any of the sets supports it.
         if not capabilities:

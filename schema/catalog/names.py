@@ -91,12 +91,16 @@ def add_prefix(prefix: str, name: str) -> str:
 
 def enum_value_name(member: str) -> str:
     """UPPER_SNAKE: ``FixedAssets_RU`` → ``FIXED_ASSETS_RU``, ``Code_x0020_Mandatory`` → ``CODE_MANDATORY``."""
-    decoded = _ENCODED.sub(
-        lambda m: " " if m[1] in ("0020", "002D", "002d") else chr(int(m[1], 16)), member
-    )
-    decoded = decoded if decoded.strip() else member
+    decoded = member
+    if "_x" in member:
+        decoded = _ENCODED.sub(
+            lambda m: " " if m[1] in ("0020", "002D", "002d") else chr(int(m[1], 16)), member
+        )
+        decoded = decoded if decoded.strip() else member
     words = _WORD_STARTS.sub("_", ascii_name(decoded))
-    return ascii_name(_SEVERAL_UNDERSCORES.sub("_", words).upper())
+    if "__" in words:
+        words = _SEVERAL_UNDERSCORES.sub("_", words)
+    return ascii_name(words.upper())
 
 
 def near_names(wrong: str, names: Iterable[str], *, limit: int = 100) -> list[str]:

@@ -29,8 +29,8 @@ from .writers import Writers, joined
 _MARK = re.compile(rb"\x00(\d+)\x00")
 """JSON never contains this byte (RFC 8259 section 7)."""
 
-_TOGETHER = 1 << 16
-"""Bytes of a list that are passed on together."""
+_TOGETHER = 1 << 18
+"""Bytes of a list that are passed on together: as many as are compressed at a time."""
 
 Pieces = Callable[[], Iterator[bytes]]
 

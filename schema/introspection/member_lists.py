@@ -31,8 +31,9 @@ _WORDS = {
 """What templates leave out, and the columns of ``Row`` that have it."""
 _WORD = re.compile(b"|".join(_WORDS))
 
-Template = tuple[tuple[bytes, ...], tuple[int, ...]]
-"""The JSON of a member after a comma, without the words of its row; and the columns of ``Row`` between."""
+Template = tuple[tuple[bytes, ...], tuple[int, ...] | None]
+"""The JSON of a member after a comma, without the words of its row; and the columns of ``Row`` between, None for name
+and description."""
 
 
 def text(value: str | None) -> bytes:
@@ -83,7 +84,8 @@ class _Templates(dict[Shape, Template | None]):
         if member is not None:
             encoded = b"," + self._write(member)
             places = tuple(_WORDS[word] for word in _WORD.findall(encoded))
-            template = (tuple(_WORD.split(encoded)), places)
+            parts = tuple(_WORD.split(encoded))
+            template = (parts, None if places == _PLAIN else places)
         self[shape] = template
         return template
 
@@ -117,9 +119,10 @@ class MemberList:
 
     def alike(self, members: Alike) -> list[bytes]:
         """Return the JSON of members, each after a comma; none of the similar ones is deprecated."""
-        pieces = self.items(members.before)
+        pieces = self.items(members.before) if members.before else []
         self.similar(members.kind, members.rows, pieces)
-        pieces += self.items(members.after)
+        if members.after:
+            pieces += self.items(members.after)
         return pieces
 
     def items(self, members: Iterable[Member]) -> list[bytes]:
@@ -142,7 +145,7 @@ class MemberList:
             if template is None:
                 continue
             parts, places = template
-            if places == _PLAIN:
+            if places is None:
                 pieces += (parts[0], row[0], parts[1], row[1], parts[2])
             else:
                 _fill(row, parts, places, pieces)

@@ -28,10 +28,12 @@ class Shape:
     Compared by identity, so that looking a template up costs little.
     """
 
-    __slots__ = ("members",)
+    __slots__ = ("marks", "members")
 
-    def __init__(self, members: Mapping[TypeKind, Member]) -> None:
+    def __init__(self, members: Mapping[TypeKind, Member], marks: str = "") -> None:
+        """``marks``: how descriptions of such properties end."""
         self.members = members
+        self.marks = marks
 
 
 Row = tuple[bytes, bytes, str, str, Shape, bytes, bytes]

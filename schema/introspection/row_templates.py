@@ -133,7 +133,8 @@ class Rows:
         catalog = self._catalog
         labels, company = catalog.labels, catalog.abilities.company_property
         key = catalog.key_of(csdl)
-        dumps, prop_text, uses, shapes = orjson.dumps, describe.prop, self._uses, self._shapes
+        dumps, describe_it = orjson.dumps, describe.marked_prop
+        uses, shapes = self._uses, self._shapes
         rows: list[Row] = []
         for prop in catalog.model.entity_types[csdl].properties:
             type_name = prop.type.name
@@ -146,14 +147,14 @@ class Rows:
             # fmt: off
             kind = (
                 use.like, prop.type.many, prop.ax_type, prop.nullable, prop.allow_edit,
-                prop.allow_edit_on_create, required, is_key, is_key and source == company,
+                prop.allow_edit_on_create, required, is_key, source == company,
             )
             # fmt: on
             shape = shapes.get(kind)
             if shape is None:
                 shape = shapes[kind] = self._shape(prop, csdl, use, is_key)
             name = names[source]
-            text = prop_text(prop, labels, is_key=is_key, company=company)
+            text = describe_it(prop, labels, shape.marks)
             rows.append((dumps(name), dumps(text), name, text, shape, use.enum, use.filter))
         return rows
 
@@ -204,7 +205,9 @@ class Rows:
                 )
                 for kind, member in members.items()
             }
-        return Shape(members)
+        company = self._catalog.abilities.company_property
+        marks = describe.prop_marks(prop, is_key=is_key, company=company)
+        return Shape(members, marks)
 
     def _members(
         self, field: Field, csdl: str, is_key: bool, is_company: bool

@@ -111,6 +111,8 @@ class WriteTypes:
             return csdl in self._values
         if kind in _NESTED:
             above = self._catalog.parents.get(csdl, ())
+            if not above:
+                return False
             create, offers = Verb.CREATE, self._offers
             return any(
                 create in offers.of_type(parent) and create in offers.of_set(of_set)

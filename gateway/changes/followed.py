@@ -16,9 +16,10 @@ from msgspec import Struct
 
 from gateway.documents.input_coercion import coerce_json
 from gateway.errors import BadArgument, UnsupportedQuery
-from gateway.planning.change_queries import ChangeQuery, find_change_query
+from gateway.planning.change_queries import ChangeQuery, find_change_query, no_list
 from gateway.planning.unified_arguments import condition_arguments, where_arguments
 from gateway.planning.unified_lookups import Lookups
+from schema.policy.records import Right
 from schema.types.build import ODataSchema
 from schema.unified.views import UnifiedType
 
@@ -75,6 +76,9 @@ def find_followed(schema: ODataSchema, name: str, stamps: Collection[str] = ()) 
     """
     of = find_unified(schema, name)
     set_name = name if of is None else of.view.set_name
+    # The error is in the words of the caller.
+    if of is not None and not schema.catalog.gives(Right.SUBSCRIBE, set_name):
+        raise no_list(name)
     return Followed(find_change_query(schema.catalog, set_name, stamps), of)
 
 

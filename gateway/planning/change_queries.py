@@ -153,11 +153,16 @@ def _list_of(catalog: Catalog, name: str) -> RootField:
         root = None if by_set is None else catalog.roots[by_set]
     of_set = None if root is None else root.entity_set
     if root is None or of_set is None or not catalog.gives(Right.SUBSCRIBE, of_set.name):
-        raise BadArgument(
-            f"set: there is no list called {name}.",
-            hint="Name a list of Query, such as customersV3, or its entity set.",
-        )
+        raise no_list(name)
     return root
+
+
+def no_list(name: str) -> BadArgument:
+    """Return the error for a list that is not there, or that the caller may not follow."""
+    return BadArgument(
+        f"set: there is no list called {name}.",
+        hint="Name a list of Query, such as customersV3, its entity set, or a unified list: accounting.vendors.",
+    )
 
 
 def _stamp(catalog: Catalog, csdl: str, names: Collection[str]) -> Field | None:

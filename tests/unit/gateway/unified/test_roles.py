@@ -10,7 +10,7 @@ import pytest
 
 from gateway.config.settings import Settings
 from tests.support.app_client import Client, calling, serving
-from tests.support.role_doors import ISSUER, send
+from tests.support.role_doors import ISSUER, bearer, send
 
 pytestmark = pytest.mark.anyio
 _USERS: dict[str, Any] = {"where": {"userName": {"ne": "Administrator"}}}
@@ -26,6 +26,13 @@ ROLES: dict[str, Any] = {
     "blind": {"sets": {"SystemUsers": {"deny_columns": ["AccountType"]}, "UserGroups": {}}},
     "keeper": {"sets": {"UserGroups": {"create": True}}},
     "sales": {"sets": {"CustomerGroups": {}}},
+    "watcher": {
+        "sets": {
+            "CustomerGroups": {"subscribe": True},
+            "UserGroups": {"create": True, "deny_columns": ["name"]},
+            "SecurityRoles": {"subscribe": True, "deny_columns": ["Description"]},
+        }
+    },
 }
 QUERY = """
 {
@@ -99,6 +106,45 @@ async def test_writes_need_the_right_of_the_set(client: Client) -> None:
 
     assert "mutation" in refused["errors"][0]["message"]
     assert done["data"]["createUnifiedGroup"]["created"]
+
+
+@pytest.mark.parametrize(
+    ("role", "row", "status", "text"),
+    [
+        ("full", {"groupId": "X1", "name": "X"}, 403, "cannot be written by create"),
+        ("sales", {"groupId": "X1", "name": "X"}, 404, "There is no list called directory.groups"),
+        ("watcher", {"groupId": "X1", "name": "X"}, 200, "have no field name that can be written"),
+        ("keeper", {"groupId": "X1", "name": "X"}, 200, '"created"'),
+    ],
+)
+async def test_imports_need_the_right_of_the_set(
+    role: str, row: dict[str, str], status: int, text: str, client: Client
+) -> None:
+    headers = {**bearer(role), "content-type": "application/x-ndjson"}
+    body = json.dumps(row).encode()
+    answer = await client.http.post("/import/directory.groups", content=body, headers=headers)
+
+    assert (answer.status_code, text in answer.text) == (status, True), answer.text
+    assert "UserGroups" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("role", "arguments", "text"),
+    [
+        ("watcher", 'set: "directory.groups"', "there is no list called directory.groups"),
+        ("watcher", 'set: "directory.users"', "there is no list called directory.users"),
+        ("watcher", 'set: "directory.roles", where: { description: { eq: "x" } }', "description"),
+    ],
+)
+async def test_watching_needs_the_right_of_the_set(
+    role: str, arguments: str, text: str, client: Client
+) -> None:
+    query = f"subscription {{ entityChanged({arguments}) {{ id object {{ __typename }} }} }}"
+    headers = {**bearer(role), "accept": "text/event-stream"}
+    answer = await client.http.post("/graphql", json={"query": query}, headers=headers)
+
+    assert text in answer.text
+    assert "UserGroups" not in answer.text
 
 
 async def test_the_directory_is_absent_without_its_sets(client: Client) -> None:

@@ -183,8 +183,8 @@ class Engine:
         """Run a query, and answer it. Raises GatewayError."""
         ticket = await self._admit(query) if query.roots else None
         answer = spent = None
-        if ticket is not None and query.request.stream is not None:
-            query.request.stream.more_fields = ticket.fields
+        if ticket is not None:
+            self._wide.tell_fields(query, ticket.fields)
         # Everything so far was done without I/O.
         try:
             answer = await self._before_deadline(deadline, self._run(query, reads), reads)
@@ -196,6 +196,8 @@ class Engine:
             if ticket is not None:
                 requests, rows = spent or reads.spent()
                 ticket.settle(len(requests), rows, answer)
+                # Else the ticket would refer to itself by its operation.
+                self._wide.tell_fields(query, tuple)
 
     async def _write(
         self, operation: ValidOperation, deadline: Deadline, upstream: Upstream, trace: Trace | None

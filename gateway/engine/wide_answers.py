@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from gateway.completion import Completer
@@ -53,6 +53,13 @@ class WideAnswers:
             and self._completer.is_fast(query.prepared)
         )
 
+    def tell_fields(
+        self, query: PlannedQuery, fields: Callable[[], Sequence[tuple[bytes, bytes]]]
+    ) -> None:
+        """Let an answer that begins while its rows are read have these header fields."""
+        if query.request.stream is not None and self.suit(query):
+            query.request.stream.more_fields = fields
+
     async def answer(
         self, query: PlannedQuery, stream: AnswerStream, runner: PlanRunner
     ) -> Answer | None:
@@ -90,8 +97,11 @@ class WideAnswers:
             if not stream.has_begun:
                 raise
             self._note(identity)
-            # What it has read and cost counts nevertheless.
-            return failure_answer(error, self._observe)
+            # What it has read, sent and cost counts nevertheless.
+            runner.fetcher.pages.rows_read += wide.uncounted
+            failed = failure_answer(error, self._observe)
+            failed.sent = stream.size
+            return failed
         if rest is None:
             return None
         if runner.learns and root.plan.window is not None:

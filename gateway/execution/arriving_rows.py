@@ -96,6 +96,11 @@ class ArrivingRows:
         finally:
             await arriving.close()
 
+    def close(self) -> None:
+        """Forget who takes the rows, as the request refers to this for as long as it is known."""
+        self._begin, self._take = _refuse, _drop
+        self.is_alone = bool
+
     async def _until_begun(self, arriving: _Pieces) -> bytes:
         """Return what stands behind the first rows, which were taken; or the whole body, if none are."""
         now = asyncio.get_running_loop().time
@@ -177,6 +182,14 @@ class ArrivingRows:
         # Some services write these before the rows.
         count = head.count if end.count is None else end.count
         self.page = RawPage([], count, head.next if end.next is None else end.next)
+
+
+async def _refuse(_page: RawPage, _rows: list[msgspec.Raw]) -> bool:
+    return False
+
+
+async def _drop(_rows: list[msgspec.Raw]) -> None:
+    pass
 
 
 class _Pieces:

@@ -75,7 +75,8 @@ class ChildLoader:
         """Load everything below these rows and put it into their slots; values that are no rows are passed over."""
         if not plan.children:
             return
-        rows = [row for row in rows if type(row) is plan.row_type.struct]
+        struct = plan.row_type.struct
+        rows = [row for row in rows if type(row) is struct]
         if not rows:
             return
         await asyncio.gather(*(self._load_child(rows, plan, child) for child in plan.children))

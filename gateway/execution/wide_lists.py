@@ -157,6 +157,11 @@ class WideList:
         """The first and the last row that was written, as JSON text unless that does not fit its type."""
         self._forget()
 
+    @property
+    def uncounted(self) -> int:
+        """Rows of a page that was not read to its end."""
+        return self._read - self._counted
+
     async def rest(self) -> bytes | None:
         """Write the list as it comes, and return the rest of the ``data``; None if nothing was written.
 
@@ -207,7 +212,10 @@ class WideList:
         while True:
             before, is_first = self._read, not self._stream.has_begun
             reader = ArrivingRows(self._begin, self._take, at_once=not is_first)
-            response = await requests.send(structs.replace(request, reader=reader))
+            try:
+                response = await requests.send(structs.replace(request, reader=reader))
+            finally:
+                reader.close()
             page = reader.page
             if page is None:
                 if is_first:
@@ -220,6 +228,7 @@ class WideList:
             rows = self._read - before
             check_size(request, rows)
             pages.count(request, rows)
+            self._counted = self._read
             total = page.count if total is None else total
             if page.next is None or (top is not None and self._read >= top):
                 more = reading.fills and page.next is not None
@@ -248,7 +257,7 @@ class WideList:
         return True
 
     def _forget(self) -> None:
-        self._read = self.written = 0
+        self._read = self._counted = self.written = 0
         self._ends = []
         self._keys = SeenKeys(self._plan.row_type)
 

@@ -59,6 +59,7 @@ class StreamedAnswer:
         "_headers",
         "_held",
         "_holding",
+        "_is_over",
         "_pieces",
         "_send",
         "_sending",
@@ -125,13 +126,17 @@ class StreamedAnswer:
     async def close(self) -> None:
         """Send no more; a body that has not ended stays without its end."""
         self._holding.close()
-        self._sending.cancel()
+        self._is_over = True
+        self._filled.set()
+        if self._held:
+            self._sending.cancel()
         await asyncio.wait((self._sending,))
 
     def _begin(self) -> None:
         self.has_begun = True
         self._pieces: deque[bytes] = deque()
         self._held = 0
+        self._is_over = False
         self._holding = ExitStack()
         self._holding.enter_context(self._waiting.holding(MOST_WAITING))
         self._coding = accepted_coding(self._headers) if self._compression.enabled else IDENTITY
@@ -156,7 +161,7 @@ class StreamedAnswer:
 
     async def _send_all(self, fields: Fields) -> None:
         await self._send({"type": "http.response.start", "status": 200, "headers": list(fields)})
-        while True:
+        while not self._is_over:
             while self._pieces:
                 piece = self._pieces.popleft()
                 await self._send({"type": "http.response.body", "body": piece, "more_body": True})

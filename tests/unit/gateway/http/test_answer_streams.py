@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import json
 from collections.abc import AsyncIterator
@@ -350,6 +351,8 @@ async def test_what_cannot_be_said_any_more_is_broken_off(
     assert [e["extensions"]["code"] for e in whole.json()["errors"]][:1] == [code]
     served = [e for e in client.events if isinstance(e, OperationServed)]
     assert [e.codes for e in served] == [(code,)] * 2
+    assert served[0].rows > 0
+    assert served[0].size > len(cut.body) > 8_000
     assert [e.status for e in client.events if isinstance(e, RequestServed)] == [200, 200]
 
 
@@ -401,3 +404,18 @@ async def test_equal_reads_at_a_time_are_still_one(client: Client, service: Arri
     assert len(service.requests) == 1
     assert {a.body for a in answers} == {answers[0].body}
     assert [a.is_streamed for a in answers] == [False] * 3
+
+
+async def test_nothing_of_an_answer_waits_for_the_garbage_collector(
+    client: Client, service: Arriving
+) -> None:
+    await client.post(NODES)
+    gc.collect()
+    gc.disable()
+    try:
+        assert (await client.post(NODES)).is_streamed
+        client.events.clear()
+        kinds = (answer_streams.StreamedAnswer, wide_lists.WideList, arriving_rows.ArrivingRows)
+        assert [o for o in gc.get_objects() if isinstance(o, kinds)] == []
+    finally:
+        gc.enable()

@@ -111,6 +111,18 @@ class VariableReader:
         return VariableValues(sources, coerced)
 
 
+def coerce_valid_variables(
+    schema: GraphQLSchema,
+    definitions: Sequence[VariableDefinitionNode],
+    values: Mapping[str, Any],
+) -> VariableValues | None:
+    """Return the coerced values of variables, None if one may be invalid."""
+    try:
+        return VariableReader(schema, definitions)._read(values)  # noqa: SLF001 - the reader's own module
+    except (_NotProvablyValid, RecursionError):
+        return None
+
+
 def coerce_json(value: object, expected: GraphQLInputType, *, what: str) -> Any:
     """Return the coerced value of JSON that is not a variable. Raises BadArgument; ``what`` names the value."""
     try:

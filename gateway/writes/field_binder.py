@@ -10,10 +10,10 @@ from graphql import (
     GraphQLError,
     GraphQLSchema,
     OperationDefinitionNode,
-    get_argument_values,
 )
 from graphql.execution.values import VariableValues, get_variable_values
 
+from gateway.documents.input_coercion import coerce_arguments, coerce_valid_variables
 from gateway.errors import BadArgument
 from schema.writes import Writes
 
@@ -46,9 +46,7 @@ class FieldBinder:
         assert mutation_type is not None
         try:
             coerced = self._coerce(operation, variables)
-            arguments: Mapping[str, Any] = get_argument_values(
-                mutation_type.fields[field.name], node, coerced
-            )
+            arguments = coerce_arguments(mutation_type.fields[field.name], node, coerced)
         except GraphQLError as error:
             raise BadArgument(error.message) from error
         unified = self._writes.unified
@@ -64,6 +62,9 @@ class FieldBinder:
         self, operation: OperationDefinitionNode, variables: Mapping[str, Any]
     ) -> VariableValues:
         definitions = operation.variable_definitions or ()
+        quick = coerce_valid_variables(self._core, definitions, variables)
+        if quick is not None:
+            return quick
         coerced = get_variable_values(self._core, definitions, dict(variables), max_errors=1)
         if isinstance(coerced, list):
             raise coerced[0]

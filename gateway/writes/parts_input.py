@@ -23,12 +23,18 @@ def takes_parts(operation: ValidOperation, names: Collection[str] = ()) -> bool:
 
     ``names`` are those of fields of unified types that are such parts.
     """
-    below = _all_below(operation.operation, operation.request.variables)
+    # A walk over the whole document takes longer than to look for what must be in its text.
+    text = operation.request.query
+    is_written = _ENDING in text or any(name in text for name in names)
+    places = (operation.operation,) if is_written else ()
+    below = _all_below(*places, operation.request.variables)
     return any(_is_input(item, names) for item in below)
 
 
 def selects_parts(operation: ValidOperation) -> bool:
     """Return whether the document of a mutation operation may select the parts of a display value."""
+    if _ENDING not in operation.request.query:
+        return False
     return any(map(_is_selection, _all_below(operation.document.node)))
 
 

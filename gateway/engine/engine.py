@@ -291,7 +291,10 @@ class Engine:
         prepared = query.prepared
         is_usual = reads.is_usual and query.request.sink is None and not self._wide.suit(query)
         if is_usual and query.roots and self._completer.is_fast(prepared):
-            single = single_read(prepared, query.roots, self.dialect, self._settings.slicing)
+            longest = self._settings.max_url_length
+            single = single_read(
+                prepared, query.roots, self.dialect, self._settings.slicing, longest
+            )
             data = None if single is None else await single.data(reads)
             if data is not None:
                 return Answer(data)

@@ -37,6 +37,7 @@ from .decimal_text import decode_small_page
 from .expanded_children import is_raw, placer
 from .fast_path import Slicing, complete_page, encode
 from .field_attribution import current_fields, set_fields
+from .first_request import derive_request
 from .page_decoder import SMALL, PageDecoder
 from .read_requests import without_cancelling
 from .shared_reads import ReadContext
@@ -229,9 +230,13 @@ async def _joined(answer: asyncio.Future[Response]) -> Response:
 
 
 def single_read(
-    prepared: Prepared, roots: Sequence[BoundRoot], dialect: Dialect, slicing: Slicing
+    prepared: Prepared,
+    roots: Sequence[BoundRoot],
+    dialect: Dialect,
+    slicing: Slicing,
+    max_url_length: int,
 ) -> SingleRead | None:
-    """Return how a query is read whose plan was run before; None if it is not the usual query."""
+    """Return how a query is read like which others were run before; None if it is not the usual query."""
     root = roots[0]
     if len(roots) > 1 or not isinstance(root, ListRoot) or root.key is not None or root.together:
         return None
@@ -240,6 +245,7 @@ def single_read(
     if known is not None and known.plan is plan and known.prepared is prepared:
         single: SingleRead = known
         return single
+    derive_request(plan, dialect, max_url_length)
     if not _is_usual(prepared, plan, dialect) or not isinstance(
         root.shape.complete, RootCompletion
     ):

@@ -147,6 +147,42 @@ async def test_an_operation_that_comes_again_is_answered_alike(query: str) -> No
     assert await answered(query, None, runs=3) == await answered(query, None, runs=0)
 
 
+SELECTED = "{ nodes { orderNumber total } pageInfo { hasNextPage } }"
+VALUES = {
+    "a filter": '{ orders(first: 3, where: {orderNumber: {ne: "%s"}}) ' + SELECTED + " }",
+    "an empty filter": '{ orders(first: 3, where: {orderNumber: {in: []}, site: {ne: "%s"}}) '
+    + SELECTED
+    + " }",
+    "a total": '{ orders(first: 3, where: {site: {ne: "%s"}}) { totalCount nodes { orderNumber } } }',
+    "a long filter": '{ orders(first: 3, where: {orderNumber: {in: ["%s"'
+    + "".join(f', "SO-{i:06}"' for i in range(300))
+    + "]}}) "
+    + SELECTED
+    + " }",
+    "by case": '{ orders(first: 3, where: {site: {contains: "%s"}}) ' + SELECTED + " }",
+    "related rows": '{ orders(first: 2, where: {site: {ne: "%s"}}) { nodes { total customer { name } } } }',
+}
+
+
+async def after_others(query: str, values: tuple[str, ...]) -> tuple[dict[str, Any], list[str]]:
+    """Return the answer for the last of some values, and what was requested for it."""
+    service = Scripted()
+    engine = engine_over(service)
+    for value in values:
+        service.urls.clear()
+        result = shown(await engine.execute(GraphQLRequest(query=query % value)))
+    return result, service.urls
+
+
+@pytest.mark.parametrize("query", VALUES.values(), ids=VALUES.keys())
+async def test_a_new_value_is_answered_as_by_a_cold_engine(query: str) -> None:
+    others = ("SO-900001", "SO-900002", "SO-900003")
+
+    assert await after_others(query, (*others, "SO-900004")) == await after_others(
+        query, ("SO-900004",)
+    )
+
+
 @pytest.fixture
 def completed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """The bodies that were completed the short way."""
@@ -172,6 +208,17 @@ async def test_usual_queries_go_the_short_way(
     await answered(query, None, runs=1)
 
     assert len(completed) == is_short
+
+
+@pytest.mark.parametrize(
+    ("name", "is_short"), [("a filter", True), ("related rows", True), ("a long filter", False)]
+)
+async def test_new_values_go_the_short_way_of_others(
+    completed: list[bytes], name: str, is_short: bool
+) -> None:
+    await after_others(VALUES[name], ("SO-900001", "SO-900002", "SO-900003"))
+
+    assert len(completed) == (2 if is_short else 0)
 
 
 @pytest.mark.parametrize("options", [{"trace": True}, {"max_page": 1}], ids=["a trace", "first"])

@@ -1,4 +1,4 @@
-"""Parser of documents: the nodes of graphql-core's parser, in a sixth of its time.
+"""Parser of documents: the nodes of graphql-core's parser, in a quarter of its time.
 
 It reads what clients send: operations and fragments (GraphQL section 2). Every other text, whether it is wrong, a
 schema, or merely rare, is left to graphql-core, which decides and words the errors. So nothing is accepted here that is
@@ -382,7 +382,10 @@ class _Parser:
         if not lexeme.isidentifier():
             raise _NotPlain
         self._at = at + 1
-        return _make(NameNode, Place(at, at, self._lexemes), {"value": lexeme})
+        name = _new(NameNode)
+        _set(name, "value", lexeme)
+        _set(name, "loc", Place(at, at, self._lexemes))
+        return name
 
     def _place(self, start: int) -> Place:
         """Return the place from a token to the last one that was read."""

@@ -123,15 +123,6 @@ class StreamedAnswer:
         # Nothing follows: the client may leave now, which is no reason to cancel anything.
         await self._send({"type": "http.response.body", "body": b""})
 
-    async def close(self) -> None:
-        """Send no more; a body that has not ended stays without its end."""
-        self._holding.close()
-        self._is_over = True
-        self._filled.set()
-        if self._held:
-            self._sending.cancel()
-        await asyncio.wait((self._sending,))
-
     def _begin(self) -> None:
         self.has_begun = True
         self._pieces: deque[bytes] = deque()
@@ -145,6 +136,15 @@ class StreamedAnswer:
         fields = [*self._fields, *self.more_fields(), *coded_fields(self._coding)]
         self._sending = asyncio.ensure_future(self._send_all(fields))
         self._sending.add_done_callback(lambda _: self._emptied.set())
+
+    async def close(self) -> None:
+        """Send no more; a body that has not ended stays without its end."""
+        self._holding.close()
+        self._is_over = True
+        self._filled.set()
+        if self._held:
+            self._sending.cancel()
+        await asyncio.wait((self._sending,))
 
     def _put(self, piece: bytes) -> None:
         # To a client that is gone nothing can be sent; whoever writes is told by its disconnection.

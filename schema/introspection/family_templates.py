@@ -148,7 +148,7 @@ class FamilyTemplates:
         enum = catalog.generated_name(TypeKind.ENUM, csdl)
         if enum is None:
             return None
-        key = (catalog.filter_operators(csdl), catalog.kind_of(csdl))
+        key = (catalog.filter_operators(csdl), catalog.enum(csdl).flags)
         fill = self._filters.get(key)
         if fill is None:
             described = self._types.generated(TypeEntry(FILTER, TypeKind.FILTER, CSDL))

@@ -17,7 +17,7 @@ from .templates import Words
 from .types import Family, RowRoot, Types
 from .writers import Writers
 
-FORGET_AFTER = 100
+FORGET_AFTER = 250
 """Families after which the catalogue's records are dropped, to bound memory."""
 
 

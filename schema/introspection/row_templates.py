@@ -186,7 +186,7 @@ class Rows:
         single = structs.replace(prop, type=TypeRef(type_name))
         filter_name = None if enum is None else catalog.property_filter(single)
         if enum is not None and filter_name is not None:
-            is_flags = catalog.model.enum_types[type_name].flags
+            is_flags = catalog.enum(type_name).flags  # which its own type needs too
             use = _EnumUse("flags" if is_flags else "enum", enum.encode(), filter_name.encode())
         self._uses[type_name] = use
         return use

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections import Counter
 from enum import Enum
 from itertools import count
 from typing import Annotated, Any
@@ -16,9 +17,13 @@ from hypothesis import strategies as st
 
 from gateway.introspection.introspection_selection import BELOW
 from schema.catalog import Catalog
+from schema.catalog.records import TypeEntry, TypeKind
 from schema.catalog.values import Cleaning
 from schema.introspection import introspect, is_whole, print_types
 from schema.introspection.compressed_store import BLOCK, Spool
+from schema.introspection.row_templates import ROW_KINDS
+from schema.introspection.type_records import DescribedType
+from schema.introspection.types import Types
 from schema.model.exposure import expose
 from schema.model.records import (
     Capabilities,
@@ -299,6 +304,11 @@ def test_any_selection_answers_like_graphql_core(text: str) -> None:
         "{ __schema { types { fields { args { type { name isOneOf ofType { isOneOf } } } } } } }",
         "{ __schema { types { fields { description name } inputFields { description } } } }",
         "{ __schema { types { fields { isDeprecated } inputFields { name a: name } } } }",
+        "{ __schema { types { a: fields { name } b: fields { name } inputFields { name } c: inputFields { name } } } }",
+        "{ __schema { types { fields { __typename } inputFields { __typename } } } }",
+        "{ __schema { types { fields { isDeprecated args { isDeprecated } } } } }",
+        "{ __schema { types { fields { a: args { name } b: args { type { name kind } } } } } }",
+        "{ __schema { types { fields { type { name } description n: name } } } }",
         '{ __type(name: "Query") { fields { args { name type { kind ofType { name } } } } } }',
         '{ __type(name: "Node") { possibleTypes { name description } } }',
         "{ __schema { ...A types { name } } } fragment A on __Schema { types { kind } }",
@@ -337,6 +347,28 @@ def test_full_introspection_creates_no_types(full: Model) -> None:
     assert size > 1_000_000
     assert walked.made_types - before < 30  # the scalars and the wiring
     assert schema.made_types == before
+
+
+def test_ordinary_families_are_filled_into_templates(
+    full: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = Counter[TypeKind]()
+    describe = Types.generated
+
+    def generated(self: Types, entry: TypeEntry) -> DescribedType:
+        described[entry.kind] += 1
+        return describe(self, entry)
+
+    monkeypatch.setattr(Types, "generated", generated)
+    names = list(full.entity_sets)[:100]
+    schema = api(Catalog(expose(full, include=names, exclude=[]), FINOPS), writes=True)
+    walked = schema.copy_for(schema.catalog.fresh_copy())
+    for _ in introspect(walked, introspection_selection(schema.core, EVERYTHING)):
+        pass
+
+    # Each kind is described once, for the specimen.
+    assert all(described[kind] <= 1 for kind in ROW_KINDS), described
+    assert described[TypeKind.FILTER] < 20, described  # those of scalars
 
 
 @pytest.mark.parametrize(

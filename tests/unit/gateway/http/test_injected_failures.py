@@ -13,8 +13,10 @@ from starlette.applications import Starlette
 from gateway.completion import Completer
 from gateway.documents.store import Documents
 from gateway.engine import Engine
+from gateway.engine.known_plans import KnownPlans
 from gateway.events import ErrorRaised, Event
 from gateway.execution.plan_runner import PlanRunner
+from gateway.execution.single_read import SingleRead
 from gateway.introspection.answers import Introspection
 from gateway.operations.cache import PreparedOperations
 from gateway.planning.planner import Planner
@@ -45,6 +47,10 @@ OF_A_QUERY: dict[str, tuple[Any, str]] = {
     "introspection": (Introspection, "answer"),
     "loading": (PlanRunner, "run"),
     "making the answer": (Completer, "complete_query"),
+}
+OF_A_KNOWN_QUERY: dict[str, tuple[Any, str]] = {
+    "finding its plan": (KnownPlans, "find"),
+    "reading by it": (SingleRead, "data"),
 }
 OF_A_MUTATION: dict[str, tuple[Any, str]] = {
     "reading the document": (Documents, "get"),
@@ -155,6 +161,27 @@ async def test_query_is_answered(
     error: type[Exception],
 ) -> None:
     break_at(monkeypatch, OF_A_QUERY[stage], error)
+
+    # Not known from the time before.
+    check(await WAYS[way](served, f"{QUERY} # {stage} {way} {error.__name__}"), events)
+
+
+@ERRORS
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("stage", OF_A_KNOWN_QUERY)
+async def test_query_that_comes_again_is_answered(
+    served: Served,
+    events: list[Event],
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+    stage: str,
+    error: type[Exception],
+) -> None:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        for _ in range(2):
+            url = f"http://127.0.0.1:{served.port}/graphql"
+            assert "data" in (await client.post(url, json={"query": QUERY})).json()
+    break_at(monkeypatch, OF_A_KNOWN_QUERY[stage], error)
 
     check(await WAYS[way](served, QUERY), events)
 

@@ -52,6 +52,41 @@ async def test_a_late_block_that_ends_by_itself_is_done() -> None:
     await asyncio.sleep(0)
 
 
+async def test_limits_end_one_after_the_other() -> None:
+    now, order = asyncio.get_running_loop().time(), list[str]()
+
+    async def block(name: str, seconds: float, taken: float) -> None:
+        try:
+            with TimeLimit(now + seconds):
+                await asyncio.sleep(taken)
+        except TimeoutError:
+            order.append(name)
+
+    await asyncio.gather(
+        block("third", 0.06, 5),
+        block("first", 0.02, 5),
+        block("none", 0.01, 0),
+        block("second", 0.04, 5),
+        block("longest", 60, 0.01),
+    )
+
+    assert order == ["first", "second", "third"]
+
+
+@pytest.mark.parametrize(("first", "second", "is_over"), [(0.01, 5, False), (5, 0.01, True)])
+async def test_a_limit_is_moved(first: float, second: float, is_over: bool) -> None:
+    now = asyncio.get_running_loop().time()
+    try:
+        with TimeLimit(now + first) as limit:
+            limit.reschedule(None)
+            limit.reschedule(now + second)
+            await asyncio.sleep(0.03)
+    except TimeoutError:
+        pass
+
+    assert limit.is_over == is_over
+
+
 async def test_an_error_of_the_block_stays_its_error() -> None:
     with pytest.raises(KeyError), TimeLimit(asyncio.get_running_loop().time() + 5):
         raise KeyError

@@ -1,4 +1,4 @@
-"""What an operation costs before anything is sent, new and seen before; and what new ones leave to all others.
+"""What an operation costs before anything is sent, new and seen before; what new ones leave to all others; mutations.
 
 All figures are CPU of this thread, in turn, so that other programs hardly count. Nothing is cached of a new document:
 it selects columns that no other has selected together. The upstream's own time is left out.
@@ -11,16 +11,34 @@ import time
 from collections.abc import Callable, Mapping
 from itertools import count
 
+import orjson
 from graphql import parse, validate
 
+from gateway.config.settings import Settings
 from gateway.documents.fast_parser import parse_document
 from gateway.documents.fast_validation import FastValidator
 from gateway.engine import Engine
+from gateway.fallback_resolvers import LoadedResolvers
+from gateway.metadata.model_builder import make_catalog
+from gateway.odata.finops import FINOPS
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response
+from gateway.odata.upstream import OutcomePart, whole_response
 from gateway.request import GraphQLRequest
+from schema.types.build import build_schema
+from schema.writes import Writes
 from tests.bench.measure import GC_FROZEN, Report, Sample, frozen_gc, in_turn, ms, percent
-from tests.bench.workload import WIDE, WIDE_ROW, Service, engine_over, wide_query
+from tests.bench.workload import (
+    JSON,
+    WIDE,
+    WIDE_ROW,
+    Service,
+    answer,
+    engine_over,
+    model,
+    names,
+    wide_query,
+)
 
 FIELDS = 60
 A_SECOND = 1_000
@@ -29,6 +47,9 @@ SENT = "cached document until the first request is sent"
 BARS = {NEW: 0.8, SENT: 0.2}
 _TOKENS = 15_000
 _COLUMNS = [column.graphql for column in WIDE_ROW[2:WIDE]]
+
+CREATED = orjson.dumps(orjson.loads(answer("Wides?$top=1"))["value"][0])
+"""What the upstream answers to every create."""
 
 Make = Callable[[], GraphQLRequest]
 
@@ -44,6 +65,14 @@ class Apart(Service):
         self.seconds += time.thread_time() - started
         return response
 
+    async def write(
+        self,
+        request: Request,
+        outcome_part: OutcomePart = whole_response,
+        begins: Callable[[], None] | None = None,
+    ) -> Response:
+        return Response(201, {"content-type": JSON}, CREATED, f"{self.root}/Wides")
+
     def clock(self) -> float:
         return time.thread_time() - self.seconds
 
@@ -52,7 +81,7 @@ async def documents(quick: bool) -> list[Report]:
     """Measure new and cached operations: until they are planned, and whole."""
     rounds = 30 if quick else 100
     with frozen_gc():
-        return [await _steps(rounds * 2), await _whole(rounds)]
+        return [await _steps(rounds * 2), await _whole(rounds), await _mutations(rounds)]
 
 
 async def _steps(rounds: int) -> Report:
@@ -124,11 +153,48 @@ async def _whole(rounds: int) -> Report:
     return report
 
 
-def _answer(engine: Engine, make: Make) -> Callable[[], object]:
-    async def answer() -> None:
-        (await engine.execute(make())).encode()
+async def _mutations(rounds: int) -> Report:
+    """Measure creates of a row, whose input type has 300 fields."""
+    report = Report("mutations", f"a create that selects 10 fields; {GC_FROZEN}")
+    service, numbers = Apart(), count()
+    catalog = make_catalog(Settings(), model(), FINOPS, {})
+    schema = build_schema(catalog, LoadedResolvers(catalog), writes=Writes(catalog))
+    engine = engine_over(service, schema=schema)
+    selected = f"wide {{ {names(WIDE_ROW[:10])} }}"
+    by_variable = (
+        f"mutation M($input: WideCreateInput!) {{ createWide(input: $input) {{ {selected} }} }}"
+    )
+    literal = (
+        'mutation M { createWide(input: {dataAreaId: "usmf", recordKey: "K-%d"}) { '
+        + selected
+        + " } }"
+    )
+    times = await in_turn(
+        {
+            "new values in variables": _answer(
+                engine,
+                lambda: GraphQLRequest(
+                    query=by_variable,
+                    variables={"input": {"dataAreaId": "usmf", "recordKey": f"K-{next(numbers)}"}},
+                ),
+            ),
+            "new literals": _answer(engine, lambda: GraphQLRequest(query=literal % next(numbers))),
+        },
+        rounds,
+        clock=service.clock,
+    )
+    for name, sample in times.items():
+        report.add(kind=name, median_ms=ms(sample.median), spread=percent(sample.spread))
+    return report
 
-    return answer
+
+def _answer(engine: Engine, make: Make) -> Callable[[], object]:
+    async def run() -> None:
+        result = await engine.execute(make())
+        assert not result.errors, result.errors
+        result.encode()
+
+    return run
 
 
 def _kinds(fields: int) -> Mapping[str, Make]:

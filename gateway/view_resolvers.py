@@ -75,8 +75,8 @@ class ViewResolvers:
                 return _value(read, row)
             case ConstantRead(value):
                 return value
-            case IdRead(type_name, _):
-                return self._id_of(row, type_name)
+            case IdRead(type_name, _, below):
+                return f"{self._id_of(row, type_name)}{below}"
             case ObjectRead(way, _):
                 return _at(row, way)
             case ListRead():

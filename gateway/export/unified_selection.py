@@ -22,7 +22,10 @@ from schema.unified.views import Steps, UnifiedField, UnifiedType, ViewKind
 from .display_parts import part_text
 from .selection import Column, Selection, malformed, parse_fields, select_below
 
-_VALUES = (ViewKind.ID, ViewKind.VALUE, ViewKind.CONSTANT, ViewKind.HIGHEST, ViewKind.PART)
+_VALUES = (
+    *(ViewKind.ID, ViewKind.VALUE, ViewKind.CONSTANT, ViewKind.HIGHEST, ViewKind.PART),
+    ViewKind.FILE,
+)
 _LISTS = (ViewKind.LIST, ViewKind.COLLECTED)
 _NOT_COLUMNS = {
     ViewKind.CONNECTION: "has pages: export its own list, and join by the key",

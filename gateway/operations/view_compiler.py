@@ -62,8 +62,9 @@ class ViewCompiler:
                 return self._value(read, "x")
             case ConstantRead(value):
                 return self._constant(value)
-            case IdRead(type_name, level):
-                return self._compiler.id_of(type_name, level)
+            case IdRead(type_name, level, below):
+                written = self._compiler.id_of(type_name, level)
+                return f"{written} + {below!r}" if below else written
             case ObjectRead(way, shape):
                 return self._at(way, "x", f"{self.function(shape)}({{}})")
             case ListRead():

@@ -68,6 +68,8 @@ class IdRead(Struct, frozen=True, eq=False):
 
     type_name: str
     level: RowRequirements
+    below: str = ""
+    """What follows it: the field with a file, in the path of its bytes."""
 
 
 class ObjectRead(Struct, frozen=True, eq=False):
@@ -184,8 +186,8 @@ class ViewShaper:
                 return self._connection(nodes, bound, field, level)
             case ViewKind.COLLECTED:
                 return self._collected(nodes, field, level)
-            case ViewKind.ID:
-                return self._id(level)
+            case ViewKind.ID | ViewKind.FILE:
+                return self._id(level, "".join(f"/{c.field.name}" for c in field.columns))
             case ViewKind.RAW:
                 return RawRead(self._shaper.objects(nodes, level))
             case ViewKind.SOURCES:
@@ -193,10 +195,10 @@ class ViewShaper:
             case ViewKind.CONSTANT | ViewKind.PART:
                 return ConstantRead(field.constant)
 
-    def _id(self, level: RowRequirements) -> IdRead:
+    def _id(self, level: RowRequirements, below: str = "") -> IdRead:
         for part in level.info.key:
             self._shaper.need(level, part)
-        return IdRead(level.info.name, level)
+        return IdRead(level.info.name, level, below)
 
     def _objects(self, nodes: Nodes, field: UnifiedField, level: RowRequirements) -> Read:
         bound = self._api.type(field.of)

@@ -196,6 +196,8 @@ class _Rows:
                 return self._objects(spec, type_name)
             if spec.part:
                 return self._display_part(spec)
+            if spec.file:
+                return self._file(spec, type_name)
             return self._value(spec, type_name)
         except MissingError as lack:
             return self._null(spec, type_name, (self._binder.reason(lack),))
@@ -223,6 +225,20 @@ class _Rows:
             nullable=False,
             description=spec.description
             or "Opaque global id, the one of the row behind it: `node(id:)` returns that row.",
+        )
+
+    def _file(self, spec: FieldSpec, type_name: str) -> UnifiedField:
+        field, where = column_of(self._catalog, self._csdl, spec.file), f"{self._set}.{spec.file}"
+        assert field.value is not None
+        check_type(field.value, "Base64", where)
+        if not self._catalog.is_node(self._csdl):
+            raise MissingError(f"rows of {self._set} have no id")
+        return UnifiedField(
+            name=spec.name,
+            kind=ViewKind.FILE,
+            type_name=type_name,
+            columns=(Column((), field, where),),
+            description=spec.description,
         )
 
     def _value(self, spec: FieldSpec, type_name: str) -> UnifiedField:

@@ -34,7 +34,7 @@ _OPTIONS = (
         "paged",
     ),
     *("minus", "sum"),
-    *("collect", "distinct", "highest", "absent", "filter", "description"),
+    *("collect", "distinct", "highest", "file", "absent", "filter", "description"),
 )
 
 
@@ -75,6 +75,7 @@ def read_field(name: str, value: object, *, is_part: bool = False) -> FieldSpec:
         collect=tuple(map(_item, value.get("collect", ()))),
         distinct=_text(value, "distinct"),
         highest=_texts(value, "highest"),
+        file=_text(value, "file"),
         absent=_text(value, "absent"),
         filter=value.get("filter") is not False,
         description=_text(value, "description"),
@@ -97,24 +98,31 @@ def _check_part(field: FieldSpec) -> None:
 def _check(field: FieldSpec) -> None:
     is_object = field.type not in SCALARS
     says = [bool(field.paths), field.constant is not None, bool(field.collect), bool(field.absent)]
+    says.append(bool(field.file))
     if field.name == "id":
         if any(says) or field.type != "ID":
             raise ProblemError('the id is that of the row: write id = { type = "ID" }.')
         return
     if sum(says) > 1:
-        raise ProblemError("it has more than one of column, constant, collect and absent.")
+        raise ProblemError("it has more than one of column, constant, collect, file and absent.")
     if not any(says) and not is_object:
-        raise ProblemError("it needs one of column, constant, collect and absent.")
+        raise ProblemError("it needs one of column, constant, collect, file and absent.")
     if field.highest and len(field.paths) != 1:
         raise ProblemError("highest needs one column, of the rows of a join with many = true.")
-    if (field.minus or field.sum) and (len(field.paths) != 1 or field.type != "Decimal"):
-        raise ProblemError("minus and sum need one column, and the type Decimal.")
-    if field.minus and field.sum:
-        raise ProblemError("minus and sum exclude each other.")
+    _check_amount(field)
+    if field.file and field.type != "String":
+        raise ProblemError("file has the path of a file: its type is String.")
     if field.part:
         _check_parts(field)
     if field.collect and field.join:
         raise ProblemError("join and collect exclude each other: the paths of collect name joins.")
+
+
+def _check_amount(field: FieldSpec) -> None:
+    if (field.minus or field.sum) and (len(field.paths) != 1 or field.type != "Decimal"):
+        raise ProblemError("minus and sum need one column, and the type Decimal.")
+    if field.minus and field.sum:
+        raise ProblemError("minus and sum exclude each other.")
 
 
 def _check_parts(field: FieldSpec) -> None:

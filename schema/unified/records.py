@@ -80,6 +80,8 @@ class FieldSpec(Struct, frozen=True, kw_only=True):
     """Field of collected items, by which repeats are left out."""
     highest: tuple[str, ...] = ()
     """Values of the column in the rows of a list, the lowest first: the highest of them counts."""
+    file: str = ""
+    """A column with files: the field has the path of its bytes."""
     absent: str = ""
     """Why no product has it; the field is always null."""
     filter: bool = True

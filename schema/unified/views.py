@@ -62,6 +62,8 @@ class ViewKind(Enum):
     HIGHEST = "highest"
     DISPLAY_PART = "display_part"
     """A part of a display value: its main account, or its dimensions."""
+    FILE = "file"
+    """The path of the bytes in its column."""
     RAW = "raw"
     SOURCES = "sources"
     PART = "part"

@@ -37,6 +37,7 @@ SUFFIXES = {
 }
 _NOT_WRITTEN = {
     ViewKind.ID: "the gateway makes it of the key of the row",
+    ViewKind.FILE: "it is where the bytes of a column are",
     ViewKind.RAW: "rows are written by their own mutations",
     ViewKind.SOURCES: "it tells of the fields, not of the row",
     ViewKind.CONNECTION: "related objects are written by mutations of their own",

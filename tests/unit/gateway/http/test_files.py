@@ -147,6 +147,17 @@ async def test_a_file_is_read_as_bytes(client: Client) -> None:
     assert (ranged.status_code, ranged.content) == (200, response.content)
 
 
+async def test_an_attachment_says_where_its_bytes_are(client: Client) -> None:
+    query = "{ accounting { attachments(first: 1) { nodes { id downloadPath content } } } }"
+    for text in (query, query.replace("content", "sources { field }")):
+        answer = (await client.post({"query": text})).json()
+        (node,) = answer["data"]["accounting"]["attachments"]["nodes"]
+        assert node["downloadPath"] == f"{node['id']}/fileContents"
+        assert (await client.http.get(f"/files/{node['downloadPath']}")).status_code == 200
+    line = (await client.http.get("/export/accounting.attachments?fields=id,downloadPath")).text
+    assert "/fileContents" in line.splitlines()[0]
+
+
 async def test_a_profile_has_files_of_its_own(client: Client) -> None:
     path = await path_of(client)
 

@@ -58,7 +58,7 @@ MAPPED = {
     "CompanyInfo": "Company code name taxNumber addresses currency",
     "ExchangeRate": "ExchangeRate type from to startDate rate units",
     "PaymentTerm": "PaymentTerm name description days months",
-    "Attachment": "Attachment name fileName fileType content billReference",
+    "Attachment": "Attachment name fileName fileType content downloadPath billReference",
 }
 ABSENT = {
     "Account.currentBalance",

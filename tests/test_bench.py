@@ -297,7 +297,8 @@ def test_a_quick_run_prints_tables_and_writes_json(tmp_path: Path) -> None:
     assert body["failures"] == {}
     assert body["machine"]["cores"] >= 1
     assert body["benchmarks"]["documents"]["rows"]
-    assert [b["met"] in (True, False) for b in body["bars"]] == [True, True]
+    assert len(body["bars"]) > 1
+    assert all(bar["met"] in (True, False) for bar in body["bars"])
     assert "measured/bar" in done.stdout
 
 

@@ -60,6 +60,12 @@ class RunningOperations:
 
     def begin(self, environment: str | None, caller: Hashable, *, is_background: bool) -> None:
         """Count an operation that begins. Raises Overloaded if there are too many."""
+        # While less than half is used, nothing but the loop and what has a limit of its own is looked at.
+        is_free = self.running * 2 < self.most and not (is_background or environment is not None)
+        if is_free and not self.loop.is_behind:
+            self.running += 1
+            self._shares.add(caller, 1)
+            return
         half, now = max(1, self.most // 2), self._now()
         if (
             self.is_full
@@ -74,7 +80,10 @@ class RunningOperations:
 
     def end(self, environment: str | None, caller: Hashable, *, is_background: bool) -> None:
         """Count an operation that has ended."""
-        self._add(-1, environment, is_background=is_background)
+        if is_background or environment is not None:
+            self._add(-1, environment, is_background=is_background)
+        else:
+            self.running -= 1
         self._shares.add(caller, -1)
 
     def _add(self, count: int, environment: str | None, *, is_background: bool) -> None:

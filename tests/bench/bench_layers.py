@@ -266,7 +266,10 @@ async def _connection(name: str, collector: str, log: Any) -> AsyncIterator[_Con
         observe=log,
         measurements=Measurements(),
     )
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
+    # As ``serve`` does.
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="off", proxy_headers=False
+    )
     config.load()
     body = orjson.dumps({"query": queries()[name]})
     head = _REQUEST.format(token=bearer(), length=len(body)).encode()

@@ -17,6 +17,8 @@ COPY scripts scripts
 COPY schema schema
 COPY gateway gateway
 RUN make setup
+# Users may not write there, so what is not compiled now is compiled anew by each start. Nobody edits it: no checks of times.
+RUN .venv/bin/python -m compileall -q --invalidation-mode unchecked-hash gateway schema
 
 FROM python:3.11.14-slim-bookworm
 RUN useradd --system --uid 10001 --no-create-home gateway \

@@ -31,6 +31,16 @@ def test_each_make_step_is_a_target():
     assert {s.split()[1] for s in steps} <= set(targets)
 
 
+def test_the_image_holds_what_its_starts_would_compile():
+    (compiling,) = [a for word, a in STEPS if word == "RUN" and "compileall" in a]
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    packages = build["targets"]["wheel"]["packages"]
+
+    assert STEPS.index(("RUN", "make setup")) + 1 == STEPS.index(("RUN", compiling))
+    assert "--invalidation-mode unchecked-hash" in compiling
+    assert compiling.split()[-2:] == [p for p in packages if ("COPY", f"{p} {p}") in STEPS]
+
+
 def test_what_is_copied_exists_and_is_not_ignored():
     allowed = {
         line[1:] for line in (ROOT / ".dockerignore").read_text().split() if line.startswith("!")

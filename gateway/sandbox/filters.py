@@ -17,7 +17,7 @@ from odata_query import ast
 from schema.model.records import Navigation
 
 from .comparisons import Comparisons, Condition
-from .grammar import Has, parse_filter
+from .filter_literals import Has
 from .links import Links
 from .operands import Constant, Operand, constant, literal_for, negate, number, type_mismatch
 from .refusal import Refusal, internal, unknown_property
@@ -68,6 +68,8 @@ class Filters:
         """Return the condition of a ``$filter``. Raises Refusal."""
         if len(text) > _MAX_LENGTH:
             raise Refusal(414, "The request URI is too long.")
+        from .grammar import parse_filter  # noqa: PLC0415 - its tables take time: the first filter makes them
+
         return self._boolean(parse_filter(text, strict=self._world.finops), scope)
 
     def column(self, path: tuple[str, ...], scope: Scope) -> Operand:

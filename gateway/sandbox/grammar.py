@@ -3,6 +3,8 @@
 odata-query parses OData v4 leniently. Its lexer is extended by what it lacks for F&O (qualified enum literals
 ``NS.NoYes'Yes'``, ``divby``), and corrected: it takes the beginning of some names for a keyword (``AllowEdit`` →
 ``all``…). Keywords in capitals are refused for F&O (section 2.2, [R]).
+
+odata-query makes the tables of its parser when it is imported, so the first filter imports this module.
 """
 
 # mypy cannot see SLY's lexer protocol: names in the class body are rules, `_` is its decorator
@@ -12,11 +14,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from odata_query import ast, exceptions, grammar
 
+from .filter_literals import EnumLiteral, Has
 from .refusal import Refusal
 
 _KEYWORDS = frozenset(
@@ -39,19 +41,6 @@ _KEYWORDS = frozenset(
     }
 )
 _WORD = re.compile(r"\s*([A-Za-z]+)")
-
-
-@dataclass(frozen=True)
-class EnumLiteral(ast._Literal):  # noqa: SLF001 - the library has no public base
-    """``NS.Type'Member'``."""
-
-    type: str
-    val: str
-
-
-@dataclass(frozen=True)
-class Has(ast._Comparator):  # noqa: SLF001 - the library has no public base
-    """The ``has`` operator of flags enumerations."""
 
 
 class _Lexer(grammar.ODataLexer):

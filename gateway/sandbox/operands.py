@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from odata_query import ast
 
-from .grammar import EnumLiteral
+from .filter_literals import EnumLiteral
 from .refusal import Refusal
 from .values import (
     NUMBERS,

@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from gateway.sandbox import grammar
 from gateway.sandbox.catalogue import built_in
 from gateway.sandbox.labels import words
 from schema.csdl.parse import parse_csdl
@@ -106,6 +107,19 @@ async def test_every_label_of_the_document_has_a_text(get):
     assert all(texts[label].strip() for label in ids)
     assert texts["@Sandbox:CustomerAccount"] == "Customer account"
     assert texts["@Sandbox:SalesStatus.Backorder"] == "Open order"
+
+
+async def test_labels_of_one_language_need_no_parser(get, monkeypatch):
+    texts = {}
+    for text in ("Language eq 'en-US'", "(Language eq 'en-US')", "Language eq 'de'"):
+        texts[text] = (await get("/metadata/Labels", params={"$filter": text})).json()["value"]
+    monkeypatch.delattr(grammar, "parse_filter")
+    by_itself = (await get("/metadata/Labels", params={"$filter": "Language eq 'en-US'"})).json()
+
+    assert (
+        by_itself["value"] == texts["Language eq 'en-US'"] == texts["(Language eq 'en-US')"] != []
+    )
+    assert texts["Language eq 'de'"] != texts["Language eq 'en-US'"]
 
 
 @pytest.mark.parametrize("label", ["@SYS13342", "@sys13342"])

@@ -83,6 +83,21 @@ async def test_nulls_at_the_other_end_are_an_error(
     assert await walk(upstream, end, direction, nested=nested) == "UPSTREAM_MALFORMED"
 
 
+async def test_a_last_page_is_proven_each_time_it_is_read() -> None:
+    upstream, cursor, codes = zoo("unknown", nulls_last=True), "null", []
+    for _ in range(2):
+        page = PAGE % ("orders", "first", "after", cursor, "ASC", "hasNextPage", "endCursor")
+        read = (await upstream.execute(f"{{ {page} }}")).to_builtins()
+        cursor = f'"{read["data"]["orders"]["pageInfo"]["endCursor"]}"'
+    last = f"{{ orders(first: 30, after: {cursor}, orderBy: [{{ number: ASC }}]) {{ nodes {{ orderId }} }} }}"
+
+    for _ in range(3):
+        answer = (await upstream.execute(last)).to_builtins()
+        codes += [error["extensions"]["code"] for error in answer["errors"]]
+
+    assert codes == ["UPSTREAM_MALFORMED"] * 3
+
+
 @pytest.mark.parametrize(("known", "nulls_last"), [("first", True), ("last", False)])
 async def test_a_wrong_setting_fails_at_a_page_of_nulls_and_values(
     known: NullOrder, nulls_last: bool

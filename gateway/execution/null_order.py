@@ -22,14 +22,10 @@ from gateway.planning.plan import ReadPlan
 from .fetcher import Fetcher
 
 
-def may_need_proof(window: Window) -> bool:
-    """Return whether the pages before this one rest on an assumed order of nulls."""
-    return window.null_order == "unknown" and window.has_cursor
-
-
 def needs_proof(window: Window, rows: int) -> bool:
     """Return whether a page of so many rows ends a list whose earlier pages rest on an assumed order of nulls."""
-    return may_need_proof(window) and rows < window.size + window.one_more
+    is_last = rows < window.size + window.one_more
+    return window.null_order == "unknown" and window.has_cursor and is_last
 
 
 async def prove_null_order(fetcher: Fetcher, query: Query, plan: ReadPlan) -> None:

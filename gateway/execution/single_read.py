@@ -38,7 +38,6 @@ from .expanded_children import is_raw, placer
 from .fast_path import Slicing, complete_page, encode
 from .field_attribution import current_fields, set_fields
 from .first_request import derive_request
-from .null_order import may_need_proof
 from .page_decoder import SMALL, PageDecoder
 from .read_requests import without_cancelling
 from .shared_reads import ReadContext
@@ -266,7 +265,6 @@ def _is_usual(prepared: Prepared, plan: ReadPlan, dialect: Dialect) -> bool:
         window.keyset
         and not window.count_only
         and not window.needs.cursors
-        and not may_need_proof(window)
         and not reading.counts_apart
         and not reading.is_filtered_here
         and is_raw(plan)

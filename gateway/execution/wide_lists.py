@@ -42,7 +42,6 @@ from .fast_path import Slicing, encode, is_miss
 from .fetcher import Fetcher
 from .field_attribution import current_fields, set_fields
 from .long_lists import count_of, split_list
-from .null_order import may_need_proof
 
 WIDE = 50_000
 """Values above which a list is worth it: a thousand rows of 50 are some 2 MB, and are answered at once."""
@@ -94,7 +93,6 @@ def is_wide(prepared: Prepared, roots: Sequence[object]) -> bool:
         and window.size * _values_of(root.plan) > WIDE
         and window.keyset
         and not (window.backward or window.count_only or root.together or prepared.needs_formats)
-        and not may_need_proof(window)
         and root.key is None
         and isinstance(shape.complete, RootCompletion)
         and isinstance(shape.below, ConnectionShape)

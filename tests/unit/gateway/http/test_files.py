@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import json
 import os
 import shlex
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -83,10 +84,12 @@ def upstream() -> Upstream:
 
 
 @pytest.fixture(scope="module")
-async def app(
-    upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[tuple[Starlette, list[Event]]]:
-    folder: Path = tmp_path_factory.mktemp("files")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("files")
+
+
+@pytest.fixture(scope="module")
+async def app(upstream: Upstream, folder: Path) -> AsyncIterator[tuple[Starlette, list[Event]]]:
     values: dict[str, Any] = {
         "cache_dir": None,
         "language": "none",
@@ -95,6 +98,7 @@ async def app(
         "profiles": {"ap": {"include": ["Vendor*"]}, "ar": {"include": ["Customer*"]}},
         "inbound": {"issuers": [ISSUER]},
         "writes": {"max_file_bytes": PIECE * PIECES},
+        "audit": {"sink": "file"},
     }
     async with serving(Settings.model_validate(values), upstream=upstream) as opened:
         yield opened
@@ -166,7 +170,7 @@ async def test_a_profile_has_files_of_its_own(client: Client) -> None:
     assert (hidden.status_code, code_of(hidden)) == (400, "INVALID_ID")
 
 
-async def test_a_file_is_written_in_its_row(client: Client) -> None:
+async def test_a_file_is_written_in_its_row(client: Client, folder: Path) -> None:
     path, data = await path_of(client), os.urandom(100_001)
     before = await client.http.get(path)
     client.events.clear()
@@ -190,6 +194,16 @@ async def test_a_file_is_written_in_its_row(client: Client) -> None:
     assert (await client.http.put(path, content=b"")).status_code == 200
     empty = await client.http.get(path)
     assert (empty.status_code, empty.content) == (200, b"")
+    audited = [
+        (line["who"]["subject"], line["verb"], line["set"], line["fields"], line["outcome"])
+        for file in (folder / "audit").glob("*.jsonl")
+        for line in map(json.loads, file.read_text().splitlines())
+        if line["kind"] == "write"
+    ]
+    assert audited[-3:] == [
+        ("alice", "update", SET, ["FileContents"], outcome)
+        for outcome in ("done", "refused", "done")
+    ]
 
 
 async def new_bill(upstream: Upstream, number: str) -> str:

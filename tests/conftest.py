@@ -65,10 +65,10 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 TRACED = ("tests/unit/", "tests/golden/", "tests/sandbox/")
 """Where coverage is measured. The other folders repeat what these run, at length or in other processes."""
-TRACED_ROWS = 24
-"""Of the rows of a table every 24th is traced, the first one always: the others mostly run the same lines."""
-TRACED_TESTS = 3
-"""Of the other tests of a file every third is traced, the first one always: traced, Python takes twice as long. What
+TRACED_ROWS = 48
+"""Of the rows of a table every 48th is traced, the first one always: the others mostly run the same lines."""
+TRACED_TESTS = 5
+"""Of the other tests of a file every fifth is traced, the first one always: traced, Python takes twice as long. What
 ``pyproject.toml`` demands is of this sample."""
 IS_TRACED = pytest.StashKey[bool]()
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import helm_python
-import kubernetes_validate
 import pytest
 import yaml
 
@@ -102,6 +101,8 @@ def variables(name: str, kind: str = "Deployment") -> dict[str, str]:
 
 @pytest.mark.parametrize("name", VALUES)
 def test_kubernetes_accepts_every_manifest(name: str) -> None:
+    import kubernetes_validate  # takes a second of every process that collects tests
+
     for manifest in rendered(name):
         if manifest["kind"] not in FOREIGN:
             kubernetes_validate.validate(manifest, KUBERNETES, strict=True)

@@ -146,7 +146,7 @@ class Completer:
         decoded = (await runner.fetcher.decoder.page(response, rows.row_type)).value
         await runner.attach(decoded, root.plan)
         assert root.plan.window is not None
-        # The total is told at the end of the list.
+        # The total comes at the end of the list.
         page = Page(decoded, total=0, cursor=keyset_cursors(root.plan.window, rows.row_type))
         answer = await self._complete_slowly(query, [Loaded(root, page)])
         path = [*root.shape.key.split("."), list_key(root)]

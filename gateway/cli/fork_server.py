@@ -57,7 +57,7 @@ def open_in_fork_server(place: SnapshotPlace | None) -> None:
 
 def open_model() -> None:
     """Open the model that ``open_in_fork_server`` named, if it did: in the fork server."""
-    from gateway.metadata.model_builder import SnapshotPlace, open_for_forks  # noqa: PLC0415 - a start without workers needs none
+    from gateway.metadata.model_builder import SnapshotPlace, open_for_forks  # noqa: PLC0415 - other starts need none
 
     place = os.environ.pop(_SNAPSHOT, None)
     if place is not None:

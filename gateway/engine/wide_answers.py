@@ -1,6 +1,6 @@
 """Answers whose rows go to the client while they are read, if a query is one long list (``execution.wide_lists``).
 
-A list that was broken off is answered whole for some time, so that a client that repeats its request is told in words
+A list that was broken off is answered whole for some time, so that a client that repeats its request reads in words
 what is wrong, and a part that the environment could not send is requested again.
 """
 

@@ -189,7 +189,7 @@ class WideList:
         except Exception as error:
             if not is_miss(error):
                 raise
-            raise BrokenOff("The upstream sent a list whose end cannot be told.") from error
+            raise BrokenOff("The upstream sent a list whose end is malformed.") from error
 
     def _first_request(self, reading: PageReading) -> Request | None:
         """Return the request of the first page; None if the list is read in another way than page by page."""

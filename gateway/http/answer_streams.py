@@ -147,7 +147,7 @@ class StreamedAnswer:
         await asyncio.wait((self._sending,))
 
     def _put(self, piece: bytes) -> None:
-        # To a client that is gone nothing can be sent; whoever writes is told by its disconnection.
+        # To a client that is gone nothing can be sent; what writes learns of it by the disconnection.
         if piece and not self._sending.done():
             self._pieces.append(piece)
             self._held += len(piece)

@@ -176,7 +176,7 @@ class KeysRoot(Struct, frozen=True):
 
     @property
     def lasts(self) -> bool:
-        """Whether it is the same at any time; an error is told once."""
+        """Whether it is the same at any time, unlike an error, which is reported once."""
         return not self.errors and all(i is not None and i[0].lasts for i in self.items)
 
 
@@ -215,7 +215,7 @@ class FailedRoot(Struct, frozen=True):
 
     @property
     def lasts(self) -> bool:
-        """Return False: an error is told once."""
+        """Return False: an error is reported once."""
         return False
 
 

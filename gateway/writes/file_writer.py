@@ -32,7 +32,10 @@ class FileWriter:
         """Send a write as the upstream does; see ``WriteUpstream.write``. Raises BadArgument."""
         text = self._file.text
         if text.has_begun or not text.is_in(request.body):
-            raise BadArgument("The file cannot be written by this request.")
+            raise BadArgument(
+                "The file cannot be written by this request.",
+                hint="Write it as base64, in a mutation.",
+            )
         # The answer may have the new row, with the file in it.
         reader = ValueReader(self._file.name)
         request = structs.replace(request, sent_text=text, reader=reader)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.write_cases import FOLDER, WriteCase, exchange_of, run, told, write_cases
+from tests.support.write_cases import FOLDER, WriteCase, answer_text, exchange_of, run, write_cases
 
 pytestmark = pytest.mark.anyio
 UPDATE = bool(os.environ.get("UPDATE_CASES"))
@@ -16,7 +16,7 @@ async def test_a_case_matches_its_files(case: WriteCase) -> None:
     found, _ = await run(case)
 
     check(case.path.with_suffix(".exchange"), exchange_of(found, is_outline=case.is_outline))
-    check(case.path.with_suffix(".json"), told(found))
+    check(case.path.with_suffix(".json"), answer_text(found))
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ async def test_a_unified_case_answers_the_same_without_expand(case: WriteCase) -
     if own.exists() or text != usual.read_text(encoding="utf-8"):
         check(own, text)
     assert "$expand" not in text
-    assert told(found) == case.path.with_suffix(".json").read_text(encoding="utf-8")
+    assert answer_text(found) == case.path.with_suffix(".json").read_text(encoding="utf-8")
 
 
 def check(path: Path, text: str) -> None:

@@ -163,5 +163,5 @@ def _printed(request: Request) -> str:
     return "\n".join([*lines, ""])
 
 
-def told(found: Answer) -> str:
+def answer_text(found: Answer) -> str:
     return json.dumps(builtins_of(found), indent=2, ensure_ascii=False) + "\n"

@@ -320,7 +320,7 @@ def test_event_goes_to_all_observers_in_order() -> None:
 
 
 class Choosy:
-    """Observes one kind of events, and notes of which kinds it was told so."""
+    """Observes one kind of events, and notes the kinds that it was asked about."""
 
     def __init__(self) -> None:
         self.seen: list[object] = []

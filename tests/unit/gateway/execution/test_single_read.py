@@ -107,7 +107,7 @@ def shown(answered: Answer) -> dict[str, Any]:
     }
 
 
-def told(events: list[Event]) -> list[Any]:
+def of_events(events: list[Event]) -> list[Any]:
     """Return what was observed, but for ids and seconds."""
     return [
         (event.code, event.message, event.detail)
@@ -131,7 +131,7 @@ async def answered(
     service.instead = instead
     events.clear()
     service.urls.clear()
-    return shown(await engine.execute(request)), told(events), service.urls
+    return shown(await engine.execute(request)), of_events(events), service.urls
 
 
 @pytest.mark.parametrize("instead", ODD.values(), ids=ODD.keys())

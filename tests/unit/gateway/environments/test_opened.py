@@ -84,7 +84,7 @@ class World:
         return [event for event in self.events if isinstance(event, kind)]
 
     async def until_closed(self, name: str) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while name not in self.closed:  # noqa: ASYNC110 - what closes it is not ours
                 await asyncio.sleep(IDLE / 10)
 
@@ -212,7 +212,7 @@ async def test_closing_ends_what_opens() -> None:
     waiting = asyncio.create_task(world.opened.lease(world.declare("a")))
     await world.opened.lease(world.declare("b"))
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await world.opened.close()
         with pytest.raises(EnvironmentUnavailable, match="stops"):
             await waiting

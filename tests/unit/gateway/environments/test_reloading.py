@@ -38,7 +38,7 @@ async def has_fresh(deployment: Deployment, name: str) -> bool:
 
 
 async def until_fresh(deployment: Deployment, *names: str) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         for name in names:
             while not await has_fresh(deployment, name):  # noqa: ASYNC110 - requests tell it
                 await asyncio.sleep(0.01)

@@ -92,8 +92,8 @@ async def answer_of(deployment: Deployment, name: str) -> str:
 
 
 async def until(deployment: Deployment, name: str, answer: str) -> None:
-    """Wait for an answer. Raises TimeoutError after two seconds."""
-    async with asyncio.timeout(2):
+    """Wait for an answer. Raises TimeoutError after 20 seconds."""
+    async with asyncio.timeout(20):
         while await answer_of(deployment, name) != answer:  # noqa: ASYNC110 - a store changes
             await asyncio.sleep(0.02)
 
@@ -168,7 +168,7 @@ async def test_what_is_removed_is_closed_without_a_request(
         for name in ("acme", "beta"):
             assert await answer_of(deployment, name) == name
         register.remove("acme")
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             while not deployment.said(EnvironmentClosed):  # noqa: ASYNC110 - a store changes
                 await asyncio.sleep(0.01)
         assert deployment.app.state.environments.states()["open"] == 1
@@ -210,7 +210,7 @@ async def test_new_keys_and_reloads_close_nothing(
         environments = deployment.app.state.environments
         lease = await environments.lease(environments.registry.find("acme"))
         register.reload("acme")
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             while lease.environment.reloader.last is None:  # noqa: ASYNC110 - a store changes
                 await asyncio.sleep(0.01)
         assert lease.environment.reloader.last.reason == "admin"
@@ -230,11 +230,11 @@ async def test_a_reload_waits_for_an_environment_that_is_not_open(
     async with running(sqlite) as deployment:
         environments = deployment.app.state.environments
         register.reload("acme")
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             while not environments._outdated:  # noqa: ASYNC110 - a store changes
                 await asyncio.sleep(0.01)
         lease = await environments.lease(environments.registry.find("acme"))
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             while lease.environment.reloader.last is None:  # noqa: ASYNC110 - a task
                 await asyncio.sleep(0.01)
         lease.release()
@@ -251,7 +251,7 @@ async def test_an_idle_environment_opens_while_the_store_is_away(
     assert sqlite.data_dir is not None
     async with running(sqlite) as deployment:
         shutil.rmtree(sqlite.data_dir / "store")
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             while not deployment.said(StoreFailed):  # noqa: ASYNC110 - a store changes
                 await asyncio.sleep(0.01)
         assert await answer_of(deployment, "acme") == "acme"
@@ -394,7 +394,7 @@ async def test_a_thousand_environments_take_little(
         finally:
             tracemalloc.stop()
         register.set_state("tenant-7", "disabled")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while registry.find("tenant-7") is not None:  # noqa: ASYNC110 - a store changes
                 await asyncio.sleep(0.01)
         await poller.close()

@@ -375,7 +375,7 @@ async def test_a_client_that_leaves_ends_the_reads(sandbox: Starlette) -> None:
             http.stream("GET", "/export/small/CustomersV3") as answer,
         ):
             await anext(answer.aiter_bytes())
-            await asyncio.wait_for(held.wait(), 10)
+            await asyncio.wait_for(held.wait(), 60)
         await until(lambda: any(isinstance(e, ExportServed) for e in events))
 
     (export,) = [e for e in events if isinstance(e, ExportServed)]

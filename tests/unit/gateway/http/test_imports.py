@@ -403,7 +403,7 @@ async def test_results_come_while_the_body_is_sent(served: Served) -> None:
     async def rows() -> AsyncIterator[bytes]:
         yield body_of(*map(group, first))
         yield body_of(group(last))
-        await asyncio.wait_for(answered.wait(), 20)
+        await asyncio.wait_for(answered.wait(), 60)
         yield body_of(group(fresh()))
 
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
@@ -416,10 +416,10 @@ async def test_results_come_while_the_body_is_sent(served: Served) -> None:
         writer.write(b"0\r\n\r\n")
 
     sending = asyncio.ensure_future(send())
-    got = await asyncio.wait_for(reader.readuntil(b'"row":1,'), 20)
+    got = await asyncio.wait_for(reader.readuntil(b'"row":1,'), 60)
     assert got.startswith(b"HTTP/1.1 200")
     answered.set()
-    rest = await asyncio.wait_for(reader.read(), 20)
+    rest = await asyncio.wait_for(reader.read(), 60)
     await sending
     writer.close()
     assert rest.count(b'"status":"created"') == 202

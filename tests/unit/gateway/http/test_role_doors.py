@@ -417,7 +417,7 @@ async def dialogue(app: Starlette, path: str, *roles: str) -> list[Mapping[str, 
         "headers": [(b"host", b"localhost")],
         "subprotocols": ["graphql-transport-ws"],
     }
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await app(scope, coming.get, take)  # type: ignore[arg-type]
     return sent
 

@@ -458,7 +458,7 @@ def test_who_links_is_audited(gateway: Deployment) -> None:
     def lines() -> str:
         return "".join(file.read_text() for file in (folder / "audit").iterdir())
 
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while '"environment.linked"' not in lines() and time.monotonic() < until:
         time.sleep(0.05)
     text = lines()

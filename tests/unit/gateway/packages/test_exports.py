@@ -462,7 +462,7 @@ async def test_a_cancelled_job_stops(client: Client, packages: Packages, fo: Sta
     body = {"set": "CustomersV3", "source": "package", "companies": "usmf"}
     started = await client.http.post("/exports", json=body, headers=as_role("all"))
     path = started.headers["location"]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not packages.executions:  # noqa: ASYNC110 - of the sandbox
             await asyncio.sleep(0.005)
     cancelled = await client.http.delete(path, headers=as_role("all"))

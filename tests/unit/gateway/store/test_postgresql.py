@@ -62,8 +62,8 @@ def revoke(settings: Settings, key_id: str) -> None:
 
 
 async def found(keys: ApiKeys, key_id: str, *, valid: bool = True) -> None:
-    """Wait until a process has a key, or that it is revoked. Raises TimeoutError after more than two seconds."""
-    async with asyncio.timeout(2):
+    """Wait until a process has a key, or that it is revoked. Raises TimeoutError after more than 20 seconds."""
+    async with asyncio.timeout(20):
         while not ((key := await keys.find(key_id)) and key.is_valid() is valid):  # noqa: ASYNC110 - a database changes
             await asyncio.sleep(0.01)
 
@@ -149,11 +149,11 @@ async def test_a_key_counts_in_a_running_gateway_until_it_is_revoked(postgresql:
             query = {"query": "{ __typename }"}
             return (await client.http.post("/graphql", json=query, headers=headers)).status_code
 
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             while await status() != 200:  # noqa: ASYNC110 - a database changes
                 await asyncio.sleep(0.01)
         await asyncio.to_thread(revoke, settings, key.id)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             while await status() != 401:  # noqa: ASYNC110 - a database changes
                 await asyncio.sleep(0.01)
 

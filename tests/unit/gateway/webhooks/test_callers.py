@@ -173,7 +173,7 @@ class Process:
         )
 
     async def until(self, one: Subscription, state: str, sent: int) -> Subscription:
-        async with asyncio.timeout(15.0):
+        async with asyncio.timeout(60):
             while True:
                 current = await self.store.find(one.id)
                 assert current is not None

@@ -56,7 +56,7 @@ class Serving:
 
     async def lines(self, count: int = 1) -> list[dict[str, Any]]:
         """Return what the log has when so many entries are written."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while len(self.written()) < count:  # noqa: ASYNC110 - a thread writes
                 await asyncio.sleep(0.01)
         return self.written()

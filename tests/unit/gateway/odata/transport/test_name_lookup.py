@@ -38,7 +38,7 @@ async def test_names_that_hang_hold_up_no_other(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     hanging = [asyncio.create_task(NameLookup().resolve(f"hangs{n}", 80)) for n in range(40)]
     await asyncio.sleep(0)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         (found,) = await NameLookup().resolve("answers", 80)
         assert found["host"] == "127.0.0.1"
         assert await asyncio.to_thread(lambda: 1) == 1

@@ -17,4 +17,4 @@ class FileServed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Bytes of the file that were sent to the client, or came from it."""
     seconds: float
     error: str | None = None
-    """Code of the error that ended it; ``CLIENT_LEFT`` if its client left."""
+    """Code of the error that ended it; ``CLIENT_LEFT`` if its client left, ``STOPPING`` if the server did not wait."""

@@ -51,9 +51,10 @@ from gateway.telemetry.request_context import REQUEST_ID, current_request_id
 from .edge import send_refusal
 from .endpoints import FIELD_PARAMETER, ROW_PARAMETER, Endpoint, with_cors
 from .file_body import FileBody
+from .graphql_endpoint import is_stopping
 from .http_caching import matches
 from .presence import environment_of
-from .refusals import HttpError, UnknownApi, caller_error, no_route, starting
+from .refusals import HttpError, UnknownApi, caller_error, no_route, shutdown_error, starting
 from .request_audit import record_refusal
 from .request_parameters import (
     COST_HEADER,
@@ -191,13 +192,20 @@ class _Exchange:
         ready = await prepare_download(api, self._row, self._field, request)
         for document in (ready.target.facts, ready.target.content):
             self._check_trusted(document)
+        download: _Download | None = None
         try:
             facts = await ready.facts()
+            if facts is None:
+                raise _absent()
+            download = _Download(self._endpoint, ready, facts, self._scope, send)
+            await download.run(self._headers, receive)
         except FileFailed as failed:
             raise self._failed(failed.answer) from failed
-        if facts is None:
-            raise _absent()
-        await _Download(self._endpoint, ready, facts, self._scope, send).run(self._headers, receive)
+        except asyncio.CancelledError:
+            if not is_stopping(self._scope) or (download is not None and download.has_begun):
+                raise
+            # The server waits no longer; this is still sent.
+            raise shutdown_error(is_write=False) from None
 
     # Writing
 
@@ -208,11 +216,13 @@ class _Exchange:
         text = stand_in(body.size, body.digest)
         write = self._update(text) if self._scope["method"] == "PUT" else self._create(text)
         self._check_trusted(write.document)
-        began, error = time.perf_counter(), None
+        began = time.perf_counter()
+        error: str | None = "STOPPING"
         try:
             file, answer = await write_file(
                 self._live, write, text, request, body.pieces, body.size
             )
+            error = None
         except FileRefused as refused:
             error = refused.code
             if body.refusal is not None:
@@ -307,7 +317,8 @@ class _Download:
         self._facts = facts
         self._scope = scope
         self._send = send
-        self._has_begun = False
+        self.has_begun = False
+        """Whether the response has begun."""
         self._size = 0
         self._began = time.perf_counter()
 
@@ -324,11 +335,11 @@ class _Download:
             return
         sending = asyncio.create_task(self._send_all())
         gone = asyncio.create_task(_until_gone(receive))
-        error: str | None = "CLIENT_LEFT"
+        # Unless either ends, the server cancels this one.
+        error: str | None = "STOPPING"
         try:
             await asyncio.wait((sending, gone), return_when=asyncio.FIRST_COMPLETED)
-            if sending.done():
-                error = sending.result()
+            error = sending.result() if sending.done() else "CLIENT_LEFT"
         except HttpError as refused:
             error = refused.code
             raise
@@ -342,7 +353,7 @@ class _Download:
             has_bytes = await self._ready.read(self._begin, self._write)
         except Exception as error:
             answer = failure_answer(error, self._endpoint.observe)
-            if not self._has_begun:
+            if not self.has_begun:
                 failed = operation_error(answer, _code_of(answer))
                 if failed.status == _BAD_REQUEST and not isinstance(error, RequestError):
                     failed.status = failed.plain_status = 502
@@ -356,11 +367,11 @@ class _Download:
 
     async def _begin(self, etag: str | None) -> None:
         """Send the head of the response, unless that was done; ``etag``: of the row that the bytes are from."""
-        if not self._has_begun:
+        if not self.has_begun:
             await self._start(200, _safe_etag(etag or self._facts.etag))
 
     async def _start(self, status: int, etag: bytes | None) -> None:
-        self._has_begun = True
+        self.has_begun = True
         fields = [
             (b"cache-control", b"private, no-cache"),
             (b"vary", b"Authorization, X-D365-Company, X-D365-Environment"),

@@ -157,6 +157,8 @@ class SentText:
         self._pieces = pieces
         self._size = size
         self.has_begun = False
+        self.is_complete = False
+        """Whether the end of a body with it may have left: one without its end is not written."""
         self.failure: GatewayError | None = None
         """Why it did not come as a whole."""
         self.waited = 0.0
@@ -195,6 +197,7 @@ class SentText:
         except GatewayError as error:
             self.failure = error
             raise
+        self.is_complete = True
         yield tail
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from msgspec import structs
 
-from gateway.errors import BadArgument
+from gateway.errors import BadArgument, NotSent, OutcomeUnknown
 from gateway.odata.long_values import ValueReader, WrittenValue
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response
@@ -29,7 +29,7 @@ class FileWriter:
         outcome_part: OutcomePart = whole_response,
         begins: Callable[[], None] | None = None,
     ) -> Response:
-        """Send a write as the upstream does; see ``WriteUpstream.write``. Raises BadArgument."""
+        """Send a write as the upstream does; see ``WriteUpstream.write``. Raises BadArgument, NotSent."""
         text = self._file.text
         if text.has_begun or not text.is_in(request.body):
             raise BadArgument(
@@ -39,4 +39,13 @@ class FileWriter:
         # The answer may have the new row, with the file in it.
         reader = ValueReader(self._file.name)
         request = structs.replace(request, sent_text=text, reader=reader)
-        return await self._upstream.write(request, outcome_part, begins)
+        try:
+            return await self._upstream.write(request, outcome_part, begins)
+        except OutcomeUnknown as error:
+            if text.is_complete or error.upstream_status is not None:
+                raise
+            raise NotSent(
+                "Nothing was written: the file could not be sent to its end.",
+                hint="Send it again.",
+                detail=error.detail or error.message,
+            ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import signal
 import socket
@@ -198,6 +199,52 @@ async def test_unfinished_requests_are_refused_in_json(
 
         assert response.status_code == 503
         assert response.json()["errors"][0]["extensions"]["code"] == code
+
+
+async def path_of_file(here: Served) -> str:
+    query = "{ accounting { attachments(first: 1) { nodes { downloadPath } } } }"
+    found = (await here.post(query)).json()["data"]["accounting"]["attachments"]["nodes"]
+    return f"/files/{found[0]['downloadPath']}"
+
+
+async def test_a_download_that_has_not_begun_is_refused_in_json() -> None:
+    async with serving(QUICK) as here:
+        path = await path_of_file(here)
+        here.upstream.holds = lambda request: "$select=FileContents" in str(request.url)
+        async with httpx.AsyncClient(timeout=PATIENCE) as http:
+            asked = asyncio.ensure_future(http.get(f"http://127.0.0.1:{here.port}{path}"))
+            await until(here.upstream.holding.is_set)
+            here.server.should_exit = True
+            response = await asked
+
+        assert response.status_code == 503
+        assert response.json()["errors"][0]["extensions"]["code"] == "STOPPING"
+
+
+@pytest.mark.parametrize("is_whole", [True, False], ids=["the rest comes", "the client stalls"])
+async def test_an_upload_is_written_as_a_whole_or_not_at_all(*, is_whole: bool) -> None:
+    async with serving(UNHURRIED if is_whole else QUICK) as here:
+        path = await path_of_file(here)
+        reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
+        writer.write(
+            f"PUT {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6\r\n\r\nnew".encode()
+        )
+        await until(lambda: bool(here.upstream.writes))
+        here.server.should_exit = True
+        await until(lambda: not here.server.servers[0].is_serving())
+        if is_whole:
+            writer.write(b"est")
+        head, _, body = (await asyncio.wait_for(reader.read(), PATIENCE)).partition(b"\r\n\r\n")
+        writer.close()
+        async with httpx.AsyncClient(
+            transport=here.upstream.sandbox, base_url="http://localhost"
+        ) as http:
+            there = await http.get("/data/VendorInvoiceDocumentAttachments?cross-company=true")
+        files = [base64.b64decode(row["FileContents"]) for row in there.json()["value"]]
+
+        assert [file for file in files if file.startswith(b"new")] == [b"newest"] * is_whole
+        assert head.split()[1] == (b"200" if is_whole else b"503")
+        assert is_whole or json.loads(body)["errors"][0]["extensions"]["code"] == "NOT_SENT"
 
 
 async def test_a_gateway_that_drains_serves_but_is_not_ready() -> None:

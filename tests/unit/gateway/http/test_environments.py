@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -13,12 +14,15 @@ from gateway.events import RequestRefused
 from gateway.events.environments import EnvironmentOpened
 from gateway.http.graphql_endpoint import STREAM
 from gateway.http.presence import presence_of
+from tests.support.changing_metadata import csdl
 from tests.support.environments import (
+    SETS,
     Deployment,
     code_of,
     deployed,
     mark_of,
     path_of,
+    service,
     settings_of,
 )
 from tests.support.issuer import AUDIENCE, ISS, jwk, token
@@ -96,6 +100,37 @@ async def test_ids_and_cursors_belong_to_one_environment(shared: Deployment) -> 
             else:
                 assert code_of(by_id) == "INVALID_ID"
                 assert code_of(after) == "INVALID_CURSOR"
+
+
+async def test_files_belong_to_one_environment() -> None:
+    services = {}
+    for name in ("home", "acme"):
+        one = services[name] = service(name)
+        one.document = csdl("Name", "File", sets=SETS).replace(
+            'Name="File" Type="Edm.String"', 'Name="File" Type="Edm.Binary"'
+        )
+        for row in one.tables.rows["Things"]:
+            row["File"] = base64.b64encode(f"{row['Id']} {name}".encode()).decode()
+    async with deployed(settings_of("acme"), services) as deployment:
+        http = deployment.http
+        ids = {name: (await deployment.ids(path_of(name)))[1] for name in ("", "acme")}
+        for name, id_ in ids.items():
+            path = f"/files/{id_}/file"
+            assert (await http.get(path_of(name, path))).text == f"1 {name or 'home'}"
+            other = "" if name else "acme"
+            before = services[other or "home"].requests
+            for method in ("GET", "PUT"):
+                answer = await http.request(method, path_of(other, path), content=b"new")
+                assert (answer.status_code, code_of(answer)) == (400, "INVALID_ID")
+            assert services[other or "home"].requests == before
+        by_header = {"x-d365-environment": "acme"}
+        assert (await http.get(f"/files/{ids['acme']}/file", headers=by_header)).text == "1 acme"
+        created = await http.post("/e/acme/files/things/file?name=n", content=b"new")
+        assert (created.status_code, services["home"].written) == (201, [])
+        assert services["acme"].written[0]["File"] == base64.b64encode(b"new").decode()
+        location = created.headers["location"]
+        assert location.startswith("/e/acme/files/")
+        assert (await http.get(location)).text == "new"
 
 
 async def test_what_is_below_an_api_is_below_each_environment(shared: Deployment) -> None:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import shlex
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,16 @@ from typing import Any
 import httpx
 import pytest
 from starlette.applications import Starlette
-from starlette.types import Message
 
 from gateway.config.settings import Settings
-from gateway.events import Event, RequestSent
+from gateway.events import Event, OperationServed, RequestSent
 from gateway.events.admission import BreakerOpened
 from gateway.events.files import FileServed
 from gateway.files.upload import stand_in
 from gateway.sandbox.app import create_sandbox
 from tests.support.app_client import Client, calling, code_of, serving
 from tests.support.role_doors import ISSUER, bearer
+from tests.support.wire import Wire
 
 pytestmark = pytest.mark.anyio
 SET = "VendorInvoiceDocumentAttachments"
@@ -333,55 +333,9 @@ async def test_roles_decide_what_is_read_and_written(
     assert response.status_code == status, response.text
 
 
-class Wire:
-    """A client that is as slow as the test."""
-
-    def __init__(self, app: Starlette, method: str, path: str, *headers: tuple[str, str]) -> None:
-        fields = [("host", "localhost"), *bearer("writer").items(), *headers]
-        self.scope = {
-            "type": "http",
-            "asgi": {"version": "3.0"},
-            "http_version": "1.1",
-            "method": method,
-            "path": path,
-            "raw_path": path.encode(),
-            "query_string": b"",
-            "scheme": "http",
-            "server": ("localhost", 80),
-            "client": ("127.0.0.1", 1),
-            "headers": [(name.encode(), value.encode()) for name, value in fields],
-        }
-        self.app = app
-        self.given = self.size = 0
-        self.status: int | None = None
-        self.is_complete = False
-        self.body: Iterator[bytes] = iter(())
-        self.leaves_after: int | None = None
-        self.on_send: Any = lambda: None
-
-    async def receive(self) -> Message:
-        await asyncio.sleep(0)
-        piece = next(self.body, None)
-        if piece is None or (self.leaves_after is not None and self.given >= self.leaves_after):
-            if self.leaves_after is None:
-                await asyncio.Event().wait()
-            return {"type": "http.disconnect"}
-        self.given += len(piece)
-        more = self.given < PIECE * PIECES
-        return {"type": "http.request", "body": piece, "more_body": more}
-
-    async def send(self, message: Message) -> None:
-        await asyncio.sleep(0)
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            return
-        self.size += len(message.get("body", b""))
-        self.is_complete = not message.get("more_body", False)
-        self.on_send()
-
-    async def run(self) -> None:
-        async with asyncio.timeout(20):
-            await self.app(self.scope, self.receive, self.send)
+def wire_to(client: Client, method: str, path: str, **headers: str) -> Wire:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Wire(client.app, method, path, PIECE * PIECES, {**bearer("writer"), **named})
 
 
 async def flow(counter: list[int], *, breaks: bool = False) -> AsyncIterator[bytes]:
@@ -401,7 +355,7 @@ async def flow(counter: list[int], *, breaks: bool = False) -> AsyncIterator[byt
 async def test_a_download_is_never_in_memory_as_a_whole(client: Client, upstream: Upstream) -> None:
     produced, ahead = [0], 0
     upstream.answer = flow(produced)
-    wire = Wire(client.app, "GET", await path_of(client))
+    wire = wire_to(client, "GET", await path_of(client))
 
     def note() -> None:
         nonlocal ahead
@@ -419,7 +373,7 @@ async def test_a_download_that_fails_midway_is_broken_off(
     client: Client, upstream: Upstream
 ) -> None:
     upstream.answer = flow([0], breaks=True)
-    wire = Wire(client.app, "GET", await path_of(client))
+    wire = wire_to(client, "GET", await path_of(client))
     await wire.run()
 
     assert (wire.status, wire.is_complete) == (200, False)
@@ -450,7 +404,7 @@ async def test_a_file_that_cannot_be_read_has_a_status(
 
 async def test_an_upload_is_never_in_memory_as_a_whole(client: Client, upstream: Upstream) -> None:
     path, ahead = await path_of(client), 0
-    wire = Wire(client.app, "PUT", path, ("content-length", str(PIECE * PIECES)))
+    wire = wire_to(client, "PUT", path, content_length=str(PIECE * PIECES))
     wire.body = (bytes(PIECE) for _ in range(PIECES))
 
     def note(_piece: bytes) -> None:
@@ -471,7 +425,7 @@ async def test_an_upload_is_never_in_memory_as_a_whole(client: Client, upstream:
 async def test_an_upload_that_is_not_whole_is_not_written(
     client: Client, upstream: Upstream, pieces: int, leaves_after: int | None, status: int | None
 ) -> None:
-    wire = Wire(client.app, "PUT", await path_of(client))
+    wire = wire_to(client, "PUT", await path_of(client))
     size = PIECE + 1 if leaves_after is None else PIECE
     wire.body, wire.leaves_after = (bytes(size) for _ in range(pieces)), leaves_after
     bodies: list[bytes] = []
@@ -484,5 +438,31 @@ async def test_an_upload_that_is_not_whole_is_not_written(
     assert wire.status == status
     assert b'"}' not in bodies[-1]
     assert served(client)[-1].error == ("BODY_TOO_LARGE" if status else "CLIENT_LEFT")
+    # One truth: its mutation is no operation that went well.
+    mutations = [
+        e for e in client.events if isinstance(e, OperationServed) and e.type == "mutation"
+    ]
+    assert mutations == []
     # The service is not to blame for the client.
     assert not [e for e in client.events if isinstance(e, BreakerOpened)]
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+async def test_a_file_whose_end_the_server_does_not_wait_for_says_so(
+    client: Client, upstream: Upstream, method: str
+) -> None:
+    upstream.answer = flow([0])
+    wire = wire_to(client, method, await path_of(client))
+    wire.body = (bytes(PIECE) for _ in range(PIECES))
+    running = asyncio.ensure_future(wire.run())
+
+    def cut(*_piece: bytes) -> None:
+        running.cancel()
+        wire.leaves_after = 0
+
+    wire.on_send = upstream.takes = cut
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+    assert not wire.is_complete
+    assert served(client)[-1].error == "STOPPING"

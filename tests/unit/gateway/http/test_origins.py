@@ -59,6 +59,28 @@ async def test_allowed_origin_may_call_the_routes_beside(
         assert response.headers["access-control-allow-origin"] == ORIGIN
 
 
+async def test_allowed_origin_may_write_files(shared: httpx.AsyncClient) -> None:
+    asks = {
+        "Origin": ORIGIN,
+        "Access-Control-Request-Method": "PUT",
+        "Access-Control-Request-Headers": "authorization, content-digest, if-match, idempotency-key",
+    }
+    may = await shared.options("/files/x/content", headers=asks)
+    answer = await shared.put("/files/x/content", content=b"x", headers={"Origin": ORIGIN})
+
+    assert may.status_code == 200
+    assert "PUT" in may.headers["access-control-allow-methods"]
+    assert "content-digest" in may.headers["access-control-allow-headers"]
+    assert answer.status_code == 400
+    assert answer.headers["access-control-allow-origin"] == ORIGIN
+    assert "ETag" in answer.headers["access-control-expose-headers"]
+    evil = await shared.options(
+        "/files/x/content", headers={**asks, "Origin": "https://evil.example"}
+    )
+    assert evil.status_code == 400
+    assert "access-control-allow-origin" not in evil.headers
+
+
 @pytest.mark.parametrize(
     "origin", ["https://shop.example.evil.example", "http://shop.example", "null"]
 )

@@ -393,6 +393,7 @@ def test_fingerprints_of_different_values_differ() -> None:
 NEEDLESS = (
     *("sqlalchemy", "odata_query", "msal", "gateway.sandbox", "gateway.graphiql.page"),
     *("rich", "pygments", "greenlet"),
+    *("gateway.cli.store_commands", "gateway.cli.model_commands"),
 )
 IMPORTS = """
 import sys

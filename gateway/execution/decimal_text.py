@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any, cast
 
 import msgspec
 from msgspec import Raw, Struct, UnsetType
 
 from gateway.operations.completion_compiler import FastPathMiss
-from gateway.operations.raw_rows import DecodedRows, RawRows
+from gateway.operations.raw_rows import DecodedRows, RawRows, raw_page
 from gateway.operations.row_types import Count, RowType, nullable
 
 Convert = Callable[[Sequence[Any]], None]
@@ -66,19 +67,25 @@ def decode_with_texts(rows: RawRows) -> list[Any]:
 def decode_small_page(row_type: RowType, body: bytes) -> Any:
     """Return a page whose rows are decoded in this way, too; None if it is to be read in another way.
 
-    One pass over the JSON instead of two. What is wrong with a page is found by the other way.
+    One pass over the JSON instead of two, from the second page. What is wrong with a page is found by the other way.
     """
     known = text_type(row_type)
     decode = known.decode_page
     if decode is None:
         known.pages += 1
-        if known.pages < 2:
-            return None
-        decode = known.decode_page = _page_decoder(known.struct)
+        decode = partial(_page_of, known.decode)
+        if known.pages > 1:
+            decode = known.decode_page = _page_decoder(known.struct)
     try:
         return decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def _page_of(decode: Callable[[Raw], Any], body: bytes) -> Any:
+    page: Any = raw_page(body)
+    page.value = list(map(decode, page.value))
+    return page
 
 
 def _page_decoder(struct: type[Struct]) -> Callable[[bytes], Any]:

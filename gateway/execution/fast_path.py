@@ -50,6 +50,8 @@ class Slicing(Struct, frozen=True, kw_only=True):
     """Rows in a slice, if they are decoded already."""
     turn: int = 8
     """Slices after which other tasks have a turn: some 5 ms."""
+    interpreted: int = 2_000
+    """Values of an operation's lists that are completed before what completes them is compiled."""
 
 
 class Collector(Struct):

@@ -1,7 +1,7 @@
-"""The request of a page, worked out before its plan is run first, if that does what others like it have done.
+"""The request of a page, worked out before its plan is run first.
 
-An operation whose text differs from others in a value has a plan of its own, but what is compiled is theirs. So it is
-read and completed the short way (``single_read``) like one that comes again.
+So an operation that comes for the first time is read and completed the short way (``single_read``), like one that comes
+again.
 """
 
 from __future__ import annotations
@@ -14,16 +14,13 @@ from .connections import page_reading
 
 
 def derive_request(plan: ReadPlan, dialect: Dialect, max_url_length: int) -> None:
-    """Note what the first run of a plan would leave (``Fetcher.rows``), if it needs no more than one request.
-
-    Only if rows of its type were read before: the first answer shows how they are best decoded.
-    """
+    """Note what the first run of a plan would leave (``Fetcher.rows``), if it needs no more than one request."""
     derived, window = plan.derived, plan.window
     # With a query, it was run or tried before.
     if derived.query is not None or window is None or not window.keyset or window.count_only:
         return
     # Behind a cursor, how the service sorts nulls may have to be proved.
-    if plan.row_type.cached.text is None or window.has_cursor:
+    if window.has_cursor:
         return
     reading = page_reading(plan.query, plan, dialect)
     if reading.counts_apart or reading.is_filtered_here:

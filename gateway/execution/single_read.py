@@ -1,4 +1,4 @@
-"""The usual query: one list, whose page comes whole in one small answer to a request that an earlier run has left.
+"""The usual query: one list, whose page comes whole in one small answer to one request.
 
     join or send ──▶ decode ──▶ complete ──▶ data
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 from weakref import ref
 
@@ -23,7 +24,8 @@ from gateway.errors import GatewayError, Overloaded
 from gateway.odata.dialect import Dialect
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response
-from gateway.operations.completion_compiler import RootCompletion
+from gateway.operations.completion_compiler import FastPathMiss, RootCompletion
+from gateway.operations.interpreted_pages import LONGEST, Interpreter, json_page
 from gateway.operations.prepared_operation import Prepared
 from gateway.operations.raw_rows import RawRows
 from gateway.operations.shapes import TYPENAME
@@ -69,8 +71,11 @@ class SingleRead:
         self.window: Window = plan.window
         self._dialect = dialect
         self._slicing = slicing
+        self._has_answer_only = not plan.children and len(plan.row_type.attributes) == len(
+            plan.level.values
+        )
         self._most = most_rows(request)
-        self._complete = complete.of(texts=True)
+        self._complete = complete
         self._latest: _Latest | None = None
         """What is made of the latest answer that several operations have; for as long as that lives."""
 
@@ -146,7 +151,8 @@ class SingleRead:
             if whole.total is None and window.needs.total:
                 return None
             place = placer(plan, self._dialect, texts=True, learns=learns)
-            value = await complete_page(whole, self._complete, place, self._slicing)
+            complete = self._complete.of(texts=True)
+            value = await complete_page(whole, complete, place, self._slicing)
         except Exception:
             # Likewise.
             return None
@@ -155,6 +161,8 @@ class SingleRead:
     def _completed(self, body: bytes, *, learns: bool) -> Made | None:
         """Return what is made of a small answer; None if it is not as usual."""
         plan, window = self.plan, self.window
+        if len(body) <= LONGEST and (interpreter := self._interpreter()) is not None:
+            return self._interpreted(body, interpreter)
         page = decode_small_page(plan.row_type, body)
         if page is None or page.next is not None:
             return None
@@ -169,11 +177,40 @@ class SingleRead:
             placer(plan, self._dialect, texts=True, learns=learns)(rows)
             if len(rows) > 1 and not have_distinct_keys(rows, plan.row_type):
                 return None
-            value = self._complete.head(whole, *self._complete.lists(whole, rows, 0))
+            complete = self._complete.of(texts=True)
+            value = complete.head(whole, *complete.lists(whole, rows, 0))
         except Exception:
             # The whole way finds the same, and says what it is.
             return None
         return self._in_order(value), number
+
+    def _interpreter(self) -> Interpreter | None:
+        """Return what completes pages as long as it pays not to compile the operation; None if they are compiled."""
+        known = self._complete.interpreter
+        if known is None:
+            known = False
+            with suppress(FastPathMiss):
+                known = Interpreter(self._complete, self.plan.row_type)
+            self._complete.interpreter = known
+        if not isinstance(known, Interpreter) or known.used > self._slicing.interpreted:
+            return None
+        # Further columns are checked by the struct that has them.
+        return known if self._has_answer_only else None
+
+    def _interpreted(self, body: bytes, interpreter: Interpreter) -> Made | None:
+        """Return the same, without functions that are compiled for the operation."""
+        try:
+            page = json_page(body)
+            number = len(page.value)
+            if page.next is not None or (self._most is not None and number > self._most):
+                return None
+            # The rows of a page are whatever its window is cut from.
+            rows: list[Any] = page.value
+            whole = keyset_page(rows, self.window, self.plan.row_type, page.count)
+            return self._in_order(interpreter.complete(whole)), number
+        except Exception:
+            # Likewise.
+            return None
 
     def _in_order(self, value: Any) -> Data:
         return {key: "Query" if name == TYPENAME else value for key, name in self.prepared.order}

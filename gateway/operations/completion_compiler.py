@@ -13,7 +13,7 @@ in C.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import count
 from types import CodeType
 from typing import Any
@@ -39,7 +39,7 @@ from .shapes import (
     ShapeField,
     ViewShape,
 )
-from .value_conversion import NO_FLAG, account_number, in_utc
+from .value_conversion import INSTANT, NO_FLAG, account_number, in_utc
 from .view_compiler import ViewCompiler
 from .view_values import VIEW_FUNCTIONS
 
@@ -48,7 +48,6 @@ LISTS = frozenset({"nodes", "edges"})
 """Fields of a connection with an item for each row."""
 SOURCE = "<completion>"
 """File name of the compiled functions, in tracebacks."""
-_INSTANT = "Edm.DateTimeOffset"
 _NO_YES: Mapping[object, bool] = {"No": False, "Yes": True}
 
 
@@ -72,6 +71,18 @@ def _whole(page: Page) -> Sequence[Any]:
 def _not_finite() -> object:
     """Raise FastPathMiss: the decoder reads the text "NaN" as a decimal."""
     raise FastPathMiss
+
+
+_FUNCTIONS: Mapping[str, Any] = {
+    "FastPathMiss": FastPathMiss,
+    "required": _required,
+    "not_finite": _not_finite,
+    "in_utc": in_utc,
+    "account_number": account_number,
+    "whole": _whole,
+    **VIEW_FUNCTIONS,
+}
+"""What compiled functions may call."""
 
 
 def response_attribute(number: int) -> str:
@@ -115,14 +126,17 @@ class RootCompletion:
 
     def __init__(self, compiler: Compiler, shape: ConnectionShape) -> None:
         self._compiler = compiler
-        self._shape = shape
+        self.shape = shape
+        self.node_id = compiler.node_id
+        self.interpreter: object = None
+        """What completes its first pages, made and used by ``execution.single_read``."""
         self._compiled: dict[bool, ConnectionCompletion] = {}
 
     def of(self, *, texts: bool) -> ConnectionCompletion:
         """Return the completion of rows with decimals as numbers, or as text (``texts``)."""
         completion = self._compiled.get(texts)
         if completion is None:
-            completion = self._compiler.compile_connection(self._shape, texts=texts)
+            completion = self._compiler.compile_connection(self.shape, texts=texts)
             self._compiled[texts] = completion
         return completion
 
@@ -137,19 +151,10 @@ class Compiler:
     def __init__(self, tag: str = "", formats: EnvironmentFormats | None = None) -> None:
         """``tag``: that of the environment, which ids hold; ``formats``: those of its display values."""
         self._formats = formats or EnvironmentFormats()
+        self.node_id = node_ids(tag)
         self._numbers = count()
         self._texts = False
         """Whether decimals of the rows are text already."""
-        self._namespace: dict[str, Any] = {
-            "FastPathMiss": FastPathMiss,
-            "required": _required,
-            "not_finite": _not_finite,
-            "node_id": node_ids(tag),
-            "in_utc": in_utc,
-            "account_number": account_number,
-            "whole": _whole,
-            **VIEW_FUNCTIONS,
-        }
         self._sources: list[str] = []
         self._enums: dict[tuple[str, bool], str] = {}
         self._answers: dict[tuple[str, ...], str] = {}
@@ -157,6 +162,10 @@ class Compiler:
         self._written: dict[tuple[int, bool], tuple[ShapeByType | ConnectionShape, str]] = {}
         """id of a shape, and whether decimals are text → the shape, which keeps the id in use, and its function."""
         self._views = ViewCompiler(self)
+
+    @cached_property
+    def _namespace(self) -> dict[str, Any]:
+        return {**_FUNCTIONS, "node_id": self.node_id}
 
     def rows(self, shapes: RowShape) -> Complete:
         """Return the compiled completion of one row."""
@@ -391,7 +400,7 @@ class Compiler:
         if kind.clean is Clean.ACCOUNT:
             number = f"account_number({value})"
             return f"(None if {value} is None else {number})" if nullable else number
-        return self._instant(kind, value, nullable=nullable) if kind.edm == _INSTANT else value
+        return self._instant(kind, value, nullable=nullable) if kind.edm == INSTANT else value
 
     def _instant(self, kind: ValueType, value: str, *, nullable: bool) -> str:
         """Return the expression of a date and time, which the upstream nearly always sends in UTC."""

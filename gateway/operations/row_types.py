@@ -32,7 +32,7 @@ from .shapes import Place, RowRequirements
 _Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
-_PYTHON: Mapping[str, Any] = {
+PYTHON: Mapping[str, Any] = {
     "Int": _Int32,
     "Long": _Int64,
     "Decimal": Decimal,
@@ -373,7 +373,7 @@ def _python_type(column: Field, inner: type[Struct] | None) -> Any:
         item: Any = Any if inner is None else inner
     else:
         assert column.value is not None
-        item = str if column.value.enum is not None else _PYTHON.get(column.value.scalar, str)
+        item = str if column.value.enum is not None else PYTHON.get(column.value.scalar, str)
     assert column.prop is not None
     return list[item] if column.prop.type.many else item
 

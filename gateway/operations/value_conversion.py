@@ -26,7 +26,7 @@ from schema.catalog.records import Clean, EnumInfo, ValueType
 
 from .lenient_rows import plain_json
 
-_INSTANT = "Edm.DateTimeOffset"
+INSTANT = "Edm.DateTimeOffset"
 _DELIMITER = re.compile(r"(?<!\\)-")
 """The delimiter between segments of a display value; inside a segment a backslash escapes it."""
 NULL_DAY = "1900-01-01"
@@ -56,7 +56,7 @@ def from_upstream(value: ValueType, raw: object) -> object:
         return None
     if value.enum is not None:
         return _enum_from_upstream(value, value.enum, raw)
-    if value.edm == _INSTANT and isinstance(raw, str):
+    if value.edm == INSTANT and isinstance(raw, str):
         return clean_date(value.clean, in_utc(raw))
     if value.scalar in _TEXT and isinstance(raw, str):
         return account_number(raw) if value.clean is Clean.ACCOUNT else raw
@@ -124,7 +124,7 @@ def in_utc(raw: str) -> str:
     if raw[-1:] == "Z":
         return raw  # what nearly all services send
     try:
-        return str(parse_value(_INSTANT, raw))
+        return str(parse_value(INSTANT, raw))
     except ValueError as error:
         raise UpstreamMalformed(
             "The upstream sent a date and time without an offset, or one that does not exist.",

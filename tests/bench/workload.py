@@ -21,6 +21,7 @@ from gateway.documents.store import DocumentLimits
 from gateway.engine import Engine
 from gateway.engine.settings import ExecutionSettings
 from gateway.events import Observer
+from gateway.execution.fast_path import Slicing
 from gateway.fallback_resolvers import LoadedResolvers
 from gateway.metadata.model_builder import make_catalog
 from gateway.odata.finops import FINOPS, NAMESPACE
@@ -314,11 +315,13 @@ def engine_over(
     expand: bool = True,
     schema: ODataSchema | None = None,
     observe: Observer = raise_defects,
+    slicing: Slicing | None = None,
 ) -> Engine:
     """Return an engine whose upstream is ``sender``; ``expand`` False: key batches only."""
     settings = ExecutionSettings(
         plans=PlanLimits(can_expand=expand, max_page=ORDERS),
         documents=DocumentLimits(tokens=1_000_000),
+        slicing=slicing or Slicing(),
     )
     return Engine(schema or schema_of(model()), sender, FINOPS, settings, observe)
 

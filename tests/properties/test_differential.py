@@ -99,8 +99,9 @@ class Ways:
                 schema=SCHEMAS[dialect],
                 # Short enough that key batches are split.
                 max_url_length=2_000 if can_expand else 400,
-                # Small enough that short lists are worked through in several slices.
-                slicing=Slicing(size=300, rows=2, turn=1),
+                # Small enough that short lists are worked through in several slices, and that an operation is
+                # interpreted over the first of its worlds, and compiled over the last.
+                slicing=Slicing(size=300, rows=2, turn=1, interpreted=60),
             )
             for compiled in (True, False)
         )

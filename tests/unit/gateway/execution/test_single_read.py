@@ -1,6 +1,6 @@
 """``gateway.execution.single_read``: the short way answers what the whole way answers, whatever the upstream sends.
 
-A cold engine goes the whole way; one that has answered the operation before goes the short one.
+The short way is interpreted at first, and compiled for operations that have come again and again.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 
@@ -20,6 +21,7 @@ from gateway.config.cache_models import CacheOptions
 from gateway.engine import Engine
 from gateway.errors import UpstreamRejected
 from gateway.events import ErrorRaised, Event, OperationServed
+from gateway.execution.fast_path import Slicing
 from gateway.execution.page_decoder import SMALL
 from gateway.execution.single_read import SingleRead
 from gateway.odata.query import Request
@@ -119,12 +121,18 @@ def of_events(events: list[Event]) -> list[Any]:
     ]
 
 
+COMPILED = Slicing(interpreted=-1)
+
+
 async def answered(
-    query: str, instead: bytes | Exception | None, runs: int
+    query: str,
+    instead: bytes | Exception | None,
+    runs: int = 0,
+    slicing: Slicing | None = None,
 ) -> tuple[dict[str, Any], list[Any], list[str]]:
     """Return the answer of an engine that has answered the operation so often, its events, and what it requested."""
     service, events = Scripted(), list[Event]()
-    engine = engine_over(service, observe=events.append)
+    engine = engine_over(service, observe=events.append, slicing=slicing)
     request = GraphQLRequest(query=query)
     for _ in range(runs):
         await engine.execute(request)
@@ -134,17 +142,29 @@ async def answered(
     return shown(await engine.execute(request)), of_events(events), service.urls
 
 
+async def answered_the_whole_way(query: str, instead: bytes | Exception | None) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gateway.engine.engine.single_read", lambda *_: None)
+        return await answered(query, instead)
+
+
 @pytest.mark.parametrize("instead", ODD.values(), ids=ODD.keys())
 @pytest.mark.parametrize("name", ["a page", "a total"])
 async def test_the_short_way_answers_as_the_whole_one(name: str, instead: bytes) -> None:
     query = QUERIES[name]
+    whole = await answered_the_whole_way(query, instead)
 
-    assert await answered(query, instead, runs=3) == await answered(query, instead, runs=0)
+    assert await answered(query, instead) == whole
+    assert await answered(query, instead, slicing=COMPILED) == whole
+    assert await answered(query, instead, 3, COMPILED) == whole
 
 
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES.keys())
 async def test_an_operation_that_comes_again_is_answered_alike(query: str) -> None:
-    assert await answered(query, None, runs=3) == await answered(query, None, runs=0)
+    whole = await answered_the_whole_way(query, None)
+
+    assert await answered(query, None) == whole
+    assert await answered(query, None, 3, COMPILED) == whole
 
 
 SELECTED = "{ nodes { orderNumber total } pageInfo { hasNextPage } }"
@@ -205,7 +225,7 @@ def completed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 async def test_usual_queries_go_the_short_way(
     completed: list[bytes], query: str, is_short: bool
 ) -> None:
-    await answered(query, None, runs=1)
+    await answered(query, None)
 
     assert len(completed) == is_short
 
@@ -213,12 +233,43 @@ async def test_usual_queries_go_the_short_way(
 @pytest.mark.parametrize(
     ("name", "is_short"), [("a filter", True), ("related rows", True), ("a long filter", False)]
 )
-async def test_new_values_go_the_short_way_of_others(
+async def test_new_values_go_the_short_way(
     completed: list[bytes], name: str, is_short: bool
 ) -> None:
     await after_others(VALUES[name], ("SO-900001", "SO-900002", "SO-900003"))
 
-    assert len(completed) == (2 if is_short else 0)
+    assert len(completed) == (3 if is_short else 0)
+
+
+async def test_what_comes_often_is_compiled() -> None:
+    engine = engine_over(Service(), slicing=Slicing(interpreted=100))
+    made = list[bool]()
+    for _ in range(4):
+        result = await engine.execute(GraphQLRequest(query=LIST))
+        assert isinstance(result.data, dict)
+        made.append(isinstance(result.data["list"], dict))
+
+    assert made == [True, True, False, False]
+
+
+async def test_a_long_page_is_compiled_at_once() -> None:
+    engine = engine_over(Service())
+    query = LIST.replace("first: 3", "first: 400")
+    result = await engine.execute(GraphQLRequest(query=query))
+
+    assert isinstance(result.data, dict)
+    assert isinstance(result.data["list"], msgspec.Struct)
+
+
+async def test_an_operation_that_comes_once_makes_no_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = engine_over(Service())
+    made: list[object] = []
+    monkeypatch.setattr(msgspec, "defstruct", lambda *args, **_: made.append(args))
+    monkeypatch.setattr("builtins.exec", lambda *args: made.append(args))
+    query = "{ orders(first: 2) { nodes { o: orderNumber total } } }"
+
+    assert (await engine.execute(GraphQLRequest(query=query))).errors == []
+    assert made == []
 
 
 @pytest.mark.parametrize("options", [{"trace": True}, {"max_page": 1}], ids=["a trace", "first"])
@@ -227,6 +278,7 @@ async def test_what_differs_goes_the_whole_way(
 ) -> None:
     engine = engine_over(Service())
     await engine.execute(GraphQLRequest(query=LIST))
+    completed.clear()
     await engine.execute(GraphQLRequest(query=LIST, **options))
 
     assert completed == []

@@ -25,7 +25,7 @@ from gateway.request import Answer
 from gateway.shutdown import STOPPING
 
 from .connections import Admission, ConnectionLimits, Outlet, connections_of
-from .draining import is_draining
+from .draining import is_draining, notice_connection
 from .exchanges import Exchange
 from .uvicorn_parts import STATUS_LINE, HttpToolsProtocol
 
@@ -114,6 +114,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._outlet: Outlet
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        notice_connection(self.server_state)
         self._outlet = Outlet(transport, self._connections)
         super().connection_made(self._outlet)  # type: ignore[arg-type] # delegates to a transport
         admission = self._connections.add(self._outlet)

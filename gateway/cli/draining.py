@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -73,6 +73,17 @@ class DrainingState(ServerState):
         super().__init__()
         self.is_draining = False
         """Whether each answer is the last one of its connection, so that clients connect anew, elsewhere."""
+        self.on_connection: Callable[[], object] = _nothing
+        """Is called when a connection has been made."""
+
+
+def _nothing() -> None: ...
+
+
+def notice_connection(state: object) -> None:
+    """Tell the server of a connection that it has been made."""
+    if isinstance(state, DrainingState):
+        state.on_connection()
 
 
 def is_draining(state: object) -> bool:

@@ -21,7 +21,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from multiprocessing import parent_process
@@ -41,6 +41,7 @@ from gateway.lifespan import leave, longest_of_open
 from gateway.logs import is_json, log_uncaught
 from gateway.shutdown import Shutdown, begin_stop
 
+from .backlog import Backlog
 from .connections import change_limits, limits_of
 from .draining import DrainingState, ShutdownSteps, in_order, steps_of
 from .fork_server import accept_signals, start_method
@@ -73,6 +74,10 @@ class GracefulServer(uvicorn.Server):
             # A worker that starts may have got others meanwhile.
             self.follow(app.settings)
             app.followers.append(self.follow)
+        self._backlog = Backlog(sockets or (), self._protocol)
+        # Of several workers each would take all: libuv's way leaves the others to those that are idle.
+        if self.config.workers == 1:
+            self._draining.on_connection = self._backlog.accept_soon
         await super().startup(sockets)
 
     def follow(self, settings: Settings) -> None:
@@ -90,7 +95,8 @@ class GracefulServer(uvicorn.Server):
         open_connections = len(self.server_state.connections)
         self._report(Stopping(connections=open_connections, drain=steps.drain, grace=steps.grace))
         await self._serve_on()
-        await self._accept_backlog(sockets or ())
+        # Closing the listener would reset them.
+        await self._backlog.accept_all()
         for server in self.servers:
             server.close()
         for listener in sockets or ():
@@ -120,19 +126,6 @@ class GracefulServer(uvicorn.Server):
             if signal.SIGINT in self._captured_signals:
                 return
             await asyncio.sleep(_TICK)
-
-    async def _accept_backlog(self, listeners: Iterable[socket.socket]) -> None:
-        """Accept waiting connections, which closing the listener would reset."""
-        loop = asyncio.get_running_loop()
-        for listener in listeners:
-            while True:
-                try:
-                    accepted, _ = listener.accept()
-                except (BlockingIOError, OSError):
-                    break
-                accepted.setblocking(False)
-                with contextlib.suppress(OSError):
-                    await loop.connect_accepted_socket(self._protocol, accepted)
 
     def _protocol(self) -> asyncio.Protocol:
         make = cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class)

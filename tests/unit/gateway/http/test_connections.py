@@ -56,7 +56,9 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 
 @asynccontextmanager
-async def serving(**limits: Any) -> AsyncIterator[tuple[int, Any, list[Event]]]:
+async def serving(
+    *, workers: int = 1, **limits: Any
+) -> AsyncIterator[tuple[int, Any, list[Event]]]:
     """Serve with some limits: the port, the connections, and what the log says."""
     events: list[Event] = []
     chosen = ConnectionLimits(observe=events.append, **limits)
@@ -66,6 +68,7 @@ async def serving(**limits: Any) -> AsyncIterator[tuple[int, Any, list[Event]]]:
         lifespan="off",
         log_config=None,
         proxy_headers=False,
+        workers=workers,
     )
     server = GracefulServer(config)
     listener = socket.create_server(("127.0.0.1", 0))
@@ -145,6 +148,25 @@ async def test_idle_connection_is_not_closed() -> None:
         assert (len(connections), events) == (1, [])
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_connections_that_wait_are_accepted_together_unless_other_workers_may(
+    workers: int,
+) -> None:
+    async with serving(workers=workers) as (port, connections, _):
+        wires = [socket.create_connection(("127.0.0.1", port)) for _ in range(40)]
+        turns = 0
+        while len(connections) < len(wires):
+            await asyncio.sleep(0)
+            turns += 1
+            assert turns < 1_000
+        for wire in wires:
+            wire.close()
+
+        # libuv accepts one connection in each turn of the event loop.
+        takes_turns = workers > 1 and type(asyncio.get_running_loop()).__module__ == "uvloop"
+        assert turns >= len(wires) if takes_turns else turns < 12
+
+
 @pytest.mark.parametrize("limits", [{"total": 3}, {"per_peer": 3}], ids=["in all", "per peer"])
 async def test_too_many_connections_are_refused_but_for_health(
     limits: dict[str, int],
@@ -199,7 +221,7 @@ async def test_idle_connections_take_no_place_of_probes(monkeypatch: pytest.Monk
 
 
 async def test_proxy_connections_count_for_their_clients() -> None:
-    limits = {"per_peer": 2, "trusted_proxies": ("127.0.0.0/8",)}
+    limits: dict[str, Any] = {"per_peer": 2, "trusted_proxies": ("127.0.0.0/8",)}
     async with serving(**limits) as (port, connections, _), Clients(port) as clients:
         await clients.hold(2, b"X-Forwarded-For: 203.0.113.7\r\n")
         await clients.hold(2, b"X-Forwarded-For: 203.0.113.8\r\n")

@@ -369,6 +369,7 @@ def with_cors(
         "ETag",
         "Idempotent-Replayed",
         "Location",
+        "Content-Disposition",
         "Content-Range",
         "Retry-After",
         "WWW-Authenticate",

@@ -29,6 +29,11 @@ def mutations(results: Any) -> Any:
 
 
 @pytest.fixture
+def files(results: Any) -> Any:
+    return results["files"]
+
+
+@pytest.fixture
 def streams(results: Any) -> Any:
     return results["streams"]
 
@@ -157,6 +162,55 @@ def test_scalars_are_exact_or_refused(results: Any) -> None:
 
     refused = ["TypeError", "TypeError", "RangeError", "TypeError"]
     assert results["outcomes"]["scalars"] == [*good, *refused]
+
+
+def test_files_flow_both_ways(files: Any) -> None:
+    pdf = {"name": "invoice-5637144001.pdf", "type": "application/pdf", "begin": "%PDF-"}
+
+    assert pdf in files["here"]
+    assert (files["put"], files["written"]) == (True, True)
+    assert files["created"] == {"name": "scan 'März'.pdf", "type": "application/pdf"}
+
+
+def test_a_file_is_written_once_in_all_attempts(files: Any) -> None:
+    assert files["again"] is True
+    assert len(files["keys"]) == 3
+    assert len(set(files["keys"])) == 1
+
+
+@pytest.mark.parametrize(
+    ("which", "code", "status"),
+    [
+        ("stale", "CONFLICT", 412),
+        ("taken", "DUPLICATE_KEY", 409),
+        ("refused", "RELATED_RECORD_NOT_FOUND", 422),
+        ("missing", "INVALID_ID", 400),
+        # A stream does not come twice.
+        ("once", "OVERLOADED", 503),
+    ],
+)
+def test_a_file_that_is_refused_has_the_code(
+    files: Any, which: str, code: str, status: int
+) -> None:
+    error = files[which]
+
+    assert (error["name"], error["code"], error["status"]) == ("GatewayError", code, status)
+    assert error["attempts"] == 1
+
+
+def test_a_file_that_breaks_off_is_an_error(files: Any) -> None:
+    # The 502 of a proxy before it was sent again.
+    assert (files["broken"]["name"], files["broken"]["attempts"]) == ("ConnectionError", 2)
+    assert files["left"] == "AbortError"
+
+
+def test_files_are_beside_their_api(files: Any) -> None:
+    assert files["addresses"] == [
+        "http://graphql/files/ID/field",
+        "https://erp.example/e/acme/files/ap/ID/field",
+    ]
+    # Not asked for at all: no connection is a ConnectionError.
+    assert files["outside"]["name"] == "TypeError"
 
 
 @pytest.mark.parametrize(("over", "account"), [("overEvents", "US-002"), ("overSocket", "US-003")])

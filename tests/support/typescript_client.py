@@ -15,7 +15,7 @@ CLIENTS = ROOT / "tests" / "clients"
 EXAMPLES = (ROOT / "examples" / "typescript", ROOT / "examples" / "browser")
 SETS = (
     *("CustomersV3", "CustomerGroups", "SalesOrderHeadersV2", "LedgerJournalHeaders"),
-    *("WarehousesOnHandV2", "Warehouses"),
+    *("WarehousesOnHandV2", "Warehouses", "VendorInvoiceDocumentAttachments"),
     # of the accounting of the picker
     *("LegalEntities", "Ledgers", "MainAccounts", "AccountStructures"),
     *("AccountStructureConstraints", "FinancialDimensionValues", "DimensionAttributes"),

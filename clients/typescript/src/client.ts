@@ -1,8 +1,9 @@
 // The client: queries, mutations, pages and subscriptions of one API.
 import { type Document, type Operation, type Variables, textOf } from "./documents.js";
 import { serverSentEvents } from "./events.js";
+import { type Download, type FileContent, type NewFile, type Upload, addressOf, addressOfNew, disposition, download, upload } from "./files.js";
 import { type PageVariables, type Connection, nodesOf, pagesOf } from "./pages.js";
-import { type MakeHeaders, type Retries, send } from "./requests.js";
+import { type MakeHeaders, type Retries, type Sent, send, sentOf } from "./requests.js";
 import { type Reconnects, type Transport, resumed } from "./streams.js";
 
 export interface ClientOptions {
@@ -32,6 +33,11 @@ export interface MutationOptions extends RequestOptions {
   readonly idempotencyKey?: string;
 }
 
+export interface UploadOptions extends MutationOptions {
+  /** The version (`etag`) that the row must have. */
+  readonly ifMatch?: string;
+}
+
 /** Data of `subscription { changes(…) { cursor … } }`. */
 export interface ChangesData {
   readonly changes: { readonly cursor: string };
@@ -59,6 +65,10 @@ export interface Client {
   follow<R extends ChangesData, V extends { since?: unknown }>(
     document: Document<R, V>, variables: NoInfer<V>, options?: { signal?: AbortSignal },
   ): AsyncGenerator<R["changes"], void, undefined>;
+  /** Reads a file: `downloadPath` of an attachment, or `{id}/{field}` of a row. Throws as `query` does; so does its `body`. */
+  download(path: string, options?: RequestOptions): Promise<Download>;
+  /** Writes a file into its row, or creates a row with it. Throws as `query` does. */
+  upload(to: string | NewFile, content: FileContent, options?: UploadOptions): Promise<Upload>;
 }
 
 const RETRIES: Retries = { attempts: 5, longestPause: 60 };
@@ -79,22 +89,38 @@ export function createClient(options: ClientOptions): Client {
     };
   }
 
-  async function run(operation: Operation, { headers, signal, idempotencyKey }: MutationOptions, repeatable: boolean) {
-    return await send({
-      url, fetch, retries, operation, repeatable,
+  function attemptOf(url: string, sent: Sent, { headers, signal, idempotencyKey }: MutationOptions, repeatable: boolean) {
+    return {
+      url, fetch, retries, sent, repeatable,
       headers: headersOf(headers),
       ...(signal && { signal }),
       ...(idempotencyKey !== undefined && { idempotencyKey }),
-    });
+    };
   }
 
+  const keyed = <O extends MutationOptions>(options: O): O => {
+    const idempotencyKey = options.idempotencyKey ?? (idempotencyKeys ? globalThis.crypto.randomUUID() : undefined);
+    return idempotencyKey === undefined ? options : { ...options, idempotencyKey };
+  };
+
   const query = (document: Document<never, never>, variables?: unknown, options: RequestOptions = {}) =>
-    run(operationOf(document, variables), options, true);
+    send(attemptOf(url, sentOf(operationOf(document, variables)), options, true));
 
   const mutate = (document: Document<never, never>, variables?: unknown, options: MutationOptions = {}) => {
-    const idempotencyKey = options.idempotencyKey ?? (idempotencyKeys ? globalThis.crypto.randomUUID() : undefined);
-    const keyed = idempotencyKey === undefined ? options : { ...options, idempotencyKey };
-    return run(operationOf(document, variables), keyed, idempotencyKey !== undefined);
+    const all = keyed(options);
+    return send(attemptOf(url, sentOf(operationOf(document, variables)), all, all.idempotencyKey !== undefined));
+  };
+
+  const read = async (path: string, options: RequestOptions = {}) =>
+    download(attemptOf(addressOf(url, path), { method: "GET", headers: { accept: "*/*" } }, options, true));
+
+  const write = async (to: string | NewFile, body: FileContent, options: UploadOptions = {}) => {
+    const all = keyed(options);
+    const repeatable = all.idempotencyKey !== undefined;
+    const headers = { "content-type": "application/octet-stream", ...(all.ifMatch !== undefined && { "if-match": all.ifMatch }) };
+    if (typeof to === "string") return await upload(attemptOf(addressOf(url, to), { method: "PUT", headers, body }, all, repeatable));
+    const named = to.name === undefined ? headers : { ...headers, "content-disposition": disposition(to.name) };
+    return await upload(attemptOf(addressOfNew(url, to), { method: "POST", headers: named, body }, all, repeatable));
   };
 
   async function* stream(next: () => Operation, signal?: AbortSignal): AsyncGenerator<unknown, void, undefined> {
@@ -130,6 +156,8 @@ export function createClient(options: ClientOptions): Client {
     subscribe: (document: Document<never, never>, variables: object, { signal }: { signal?: AbortSignal } = {}) =>
       stream(() => operationOf(document, variables), signal),
     follow,
+    download: read,
+    upload: write,
   } as unknown as Client;
 }
 

@@ -13,10 +13,17 @@ export interface Retries {
   readonly longestPause: number;
 }
 
+/** What is sent. */
+export interface Sent {
+  readonly method: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: BodyInit;
+}
+
 export interface Attempt {
   readonly url: string;
   readonly headers: MakeHeaders;
-  readonly operation: Operation;
+  readonly sent: Sent;
   readonly fetch: typeof fetch;
   readonly retries: Retries;
   /** Whether it does no harm twice. */
@@ -25,21 +32,37 @@ export interface Attempt {
   readonly signal?: AbortSignal;
 }
 
+/** Whether a response asks for the same again: it was not run, or the gateway was lost and it does no harm twice. */
+export type Again = (response: Response, repeatable: boolean) => boolean;
+
 const ACCEPT = "application/graphql-response+json, application/json;q=0.9";
 /** Busy, out of points, or the same idempotency key still runs: the operation was not run. */
 const NOT_RUN = new Set([409, 429, 503]);
 /** Of proxies that lost the gateway: it may have been run. */
 const LOST = new Set([502, 504]);
+const ofOperations: Again = ({ status }, repeatable) => NOT_RUN.has(status) || (repeatable && LOST.has(status));
+
+/** Returns what is sent of an operation. */
+export function sentOf(operation: Operation): Sent {
+  return { method: "POST", headers: { accept: ACCEPT, "content-type": "application/json" }, body: JSON.stringify(operation) };
+}
 
 /** Returns the data of an operation. Throws GatewayError if it has errors, ConnectionError if there is no answer. */
-export async function send(attempt: Attempt): Promise<unknown> {
-  const { retries, repeatable, signal } = attempt;
+export function send(attempt: Attempt): Promise<unknown> {
+  return answered(attempt, ofOperations, async (response) => (await resultOf(response, attempt)).data);
+}
+
+/** Returns what is read of the last response to a request. Throws what `read` throws, and ConnectionError if there is none. */
+export async function answered<T>(attempt: Attempt, again: Again, read: (response: Response) => Promise<T>): Promise<T> {
+  const { retries, repeatable, signal, sent } = attempt;
+  // A stream does not come twice.
+  const attempts = sent.body instanceof ReadableStream ? 1 : retries.attempts;
   for (let n = 1; ; n += 1) {
-    const last = n >= retries.attempts;
+    const last = n >= attempts;
     let response: Response;
     try {
-      response = await post(attempt);
-      if (!NOT_RUN.has(response.status) && !LOST.has(response.status)) return await read(response, attempt);
+      response = await fetched(attempt);
+      if (!again(response, repeatable)) return await read(response);
     } catch (error) {
       signal?.throwIfAborted();
       if (error instanceof GatewayError || error instanceof ConnectionError) throw error;
@@ -50,28 +73,29 @@ export async function send(attempt: Attempt): Promise<unknown> {
       continue;
     }
     const seconds = secondsOf(response.headers.get("retry-after")) ?? growing(n, retries.longestPause);
-    const sendAgain = NOT_RUN.has(response.status) || repeatable;
-    if (last || !sendAgain || seconds > retries.longestPause) return await read(response, attempt);
+    if (last || seconds > retries.longestPause) return await read(response);
     await response.body?.cancel();
     await pause(seconds, signal);
   }
 }
 
-async function post({ url, headers, operation, fetch, idempotencyKey, signal }: Attempt): Promise<Response> {
+async function fetched({ url, headers, sent, fetch, idempotencyKey, signal }: Attempt): Promise<Response> {
   const all = await headers();
-  all.set("accept", ACCEPT);
-  all.set("content-type", "application/json");
+  for (const [name, value] of Object.entries(sent.headers)) all.set(name, value);
   if (idempotencyKey !== undefined) all.set("idempotency-key", idempotencyKey);
-  return await fetch(url, { method: "POST", headers: all, body: JSON.stringify(operation), signal: signal ?? null });
+  const { method, body = null } = sent;
+  // A stream is sent while it is made, of which no type knows yet.
+  const streaming = body instanceof ReadableStream ? { duplex: "half" } : {};
+  return await fetch(url, { method, headers: all, body, signal: signal ?? null, ...streaming });
 }
 
-async function read(response: Response, { idempotencyKey }: Attempt): Promise<unknown> {
+/** Returns a result without errors. Throws GatewayError, or ConnectionError for a body that is none of the gateway. */
+export async function resultOf(response: Response, { idempotencyKey }: Pick<Attempt, "idempotencyKey">): Promise<Result> {
   const { status } = response;
-  const text = await response.text();
-  const result = parsed(text);
+  const result = parsed(await response.text());
   if (result === undefined) throw new ConnectionError(`status ${status} without GraphQL`, status, idempotencyKey);
   if (result.errors?.length) throw new GatewayError(result.errors, status, result.data, idempotencyKey);
-  return result.data;
+  return result;
 }
 
 /** A result of GraphQL. */

@@ -10,6 +10,7 @@ process.env.GATEWAY_URL = gateway.url;
 const { creditOf } = await import("./dist/customers.js");
 const { setCredit } = await import("./dist/credit.js");
 const { names } = await import("./dist/changes.js");
+const { attach, filesOf } = await import("./dist/attachments.js");
 const { live } = await import("./dist/live.js");
 const { erp } = await import("./dist/erp.js");
 const { graphql } = await import("./dist/gql/index.js");
@@ -113,6 +114,51 @@ async function outcomes() {
   };
 }
 
+async function files() {
+  const BILL = "query Bill { accounting { attachments(first: 1) { nodes { billReference downloadPath } } } }";
+  const [{ billReference, downloadPath }] = (await client.query(BILL)).accounting.attachments.nodes;
+  const all = async ({ body }) => new Uint8Array(await new Response(body).arrayBuffer());
+  const same = (one, other) => Buffer.compare(Buffer.from(one), Buffer.from(other)) === 0;
+  const here = [];
+  for await (const file of filesOf(billReference)) here.push({ name: file.name, type: file.type, begin: Buffer.from(await all(file)).toString().slice(0, 5) });
+  const { etag } = await client.download(downloadPath).then(async (file) => (await file.body.cancel(), file));
+  const data = globalThis.crypto.getRandomValues(new Uint8Array(50_000));
+  const stream = (bytes) => new Blob([bytes]).stream();
+  const put = await client.upload(downloadPath, stream(data), { ifMatch: etag });
+  const written = same(data, await all(await client.download(downloadPath)));
+  sent();
+  const stale = await failure(client.upload(downloadPath, data, { ifMatch: etag }));
+  sent();
+  faults.push(busy(503, "0"), "lose");
+  const again = await client.upload(downloadPath, new Blob([data]));
+  const keys = sent().map(({ key }) => key);
+  faults.push(busy(503, "0", JSON.stringify({ errors: [{ message: "busy", extensions: { code: "OVERLOADED" } }] })));
+  const once = await failure(client.upload(downloadPath, stream(data)));
+  const taken = await failure(client.upload({ list: "accounting.attachments", field: "content", values: { billReference, name: "x" } }, data));
+  sent();
+  faults.push(busy(502), "break");
+  const broken = await failure(client.download(downloadPath).then(all));
+  const missing = await failure(client.download(downloadPath.replace(/.*\//, "x/")));
+  const leaves = new AbortController();
+  const left = await client.download(downloadPath, { signal: leaves.signal }).then((file) => (leaves.abort(), failure(all(file))));
+  sent();
+  const refused = await failure(attach("NOBODY", "scan.pdf", new Blob(["%PDF"])));
+  const { nodes: [, without] } = (await client.query("{ vendorInvoiceHeaders(first: 2) { nodes { headerReference } } }")).vendorInvoiceHeaders;
+  faults.push("lose");
+  const path = await attach(without.headerReference, "scan 'März'.pdf", new Blob(["%PDF"]));
+  const { name, type } = await client.download(path).then(async (file) => (await file.body.cancel(), file));
+  return {
+    here, put: put.downloadPath === downloadPath && put.created === undefined, written, stale, again: again.id === put.id, keys, once, taken, broken,
+    missing, left: left.name, refused, created: { name, type },
+    addresses: await Promise.all(["http://graphql/graphql", "https://erp.example/e/acme/graphql/ap"].map(async (url) => {
+      let asked;
+      await createClient({ url, fetch: async (address) => ((asked = address), new Response("[]", { status: 404 })) }).download("ID/field").catch(() => null);
+      return asked;
+    })),
+    outside: await failure(client.download("../graphql")),
+  };
+}
+
 /** Follows the names of customers over connections that break, and says what was asked and what came. */
 async function followed(own, account, cut) {
   const asked = [];
@@ -177,7 +223,7 @@ async function streams() {
   };
 }
 
-const results = { pages: await pages(), retries: await retries(), mutations: await mutations(), outcomes: await outcomes(), streams: await streams() };
+const results = { pages: await pages(), retries: await retries(), mutations: await mutations(), outcomes: await outcomes(), files: await files(), streams: await streams() };
 console.log(JSON.stringify(results));
 gateway.close();
 process.exit(0);

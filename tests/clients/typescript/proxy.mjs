@@ -3,7 +3,7 @@ import { createServer, request as open } from "node:http";
 import { connect } from "node:net";
 import { buffer } from "node:stream/consumers";
 
-/** Starts it before `target`. Each of `faults` befalls one request: a status with headers, "lose", or "cut". */
+/** Starts it before `target`. Each of `faults` befalls one request: a status with headers, "lose", or "break". */
 export async function proxy(target) {
   const { hostname, port } = new URL(target);
   const faults = [];
@@ -12,7 +12,7 @@ export async function proxy(target) {
     const body = await buffer(incoming);
     const { headers, url: path, method } = incoming;
     const fault = faults.shift();
-    const one = { key: headers["idempotency-key"] ?? null, token: headers.authorization ?? null, body: JSON.parse(body) };
+    const one = { key: headers["idempotency-key"] ?? null, token: headers.authorization ?? null, body: /json/.test(headers["content-type"]) ? JSON.parse(body) : body };
     seen.push(one);
     if (fault?.stream !== undefined) {
       outgoing.writeHead(200, { "content-type": "text/event-stream" }).write(fault.stream);
@@ -31,6 +31,10 @@ export async function proxy(target) {
       one.replayed = answer.headers["idempotent-replayed"] ?? null;
       outgoing.writeHead(answer.statusCode, answer.headers);
       one.cut = () => outgoing.destroy();
+      if (fault === "break") {
+        answer.once("data", (some) => outgoing.write(some.subarray(0, 4), () => outgoing.destroy()));
+        return;
+      }
       answer.pipe(outgoing);
       outgoing.on("close", () => forwarded.destroy());
     });

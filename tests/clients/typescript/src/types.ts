@@ -33,6 +33,16 @@ export async function queries() {
   client.nodes(Groups, {}, (data) => data.customerGroups);
 }
 
+export async function files(scan: Blob) {
+  const { body, etag } = await client.download("id/field");
+  holds<Same<typeof body, ReadableStream<Uint8Array<ArrayBuffer>>>>();
+  await client.upload("id/field", body, etag === undefined ? {} : { ifMatch: etag });
+  const { created } = await client.upload({ list: "accounting.attachments", field: "content" }, scan);
+  holds<Same<typeof created, boolean | undefined>>();
+  // @ts-expect-error text has an encoding, bytes have none
+  await client.upload("id/field", "text");
+}
+
 export const exact: Decimal = "1250.00";
 export const wide: Long = "9007199254740993";
 export const made: Decimal = decimal("1.50");

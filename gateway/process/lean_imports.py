@@ -1,6 +1,7 @@
 """Skips what libraries import or load without need while serving modules are imported: 130 ms and 8 MiB of every start.
 
-rich, pygments and greenlet are skipped, aiohttp reads no trusted authorities, and pydantic looks for no plugins.
+rich, pygments and greenlet are skipped, aiohttp reads no trusted authorities, pydantic looks for no plugins, and
+dataclasses compile methods when these are called.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
+from .late_methods import late_methods
+
 if TYPE_CHECKING:
     import ssl
 
@@ -24,7 +27,10 @@ own."""
 
 @contextmanager
 def without_terminal_imports() -> Iterator[None]:
-    """Let imports of rich and pygments fail in the block. Later imports, as of the progress bar, succeed."""
+    """Let imports of rich and pygments fail in the block. Later imports, as of the progress bar, succeed.
+
+    Dataclasses that are made meanwhile have ``late_methods``.
+    """
     # Its plugins are found in the metadata of every installed distribution, and none has a part in the gateway:
     # https://docs.pydantic.dev/latest/concepts/plugins/#using-plugins
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
@@ -33,7 +39,8 @@ def without_terminal_imports() -> Iterator[None]:
     # "If None is the value, a ModuleNotFoundError is raised": Python's reference, section 5.3.1.
     modules.update(dict.fromkeys(absent))
     try:
-        yield
+        with late_methods():
+            yield
     finally:
         for name in absent:
             del modules[name]

@@ -330,7 +330,8 @@ DEFINITIONS: Mapping[str, tuple[object, ScalarDefinition]] = {
         Base64,
         _scalar(
             "Base64",
-            "Bytes as base64url text.",
+            "Bytes as base64url text. `/files/{id}/{field}` has those of a row as they are: `GET` reads them,"
+            " `PUT` writes them.",
             "https://datatracker.ietf.org/doc/html/rfc4648#section-5",
             parse_base64,
         ),

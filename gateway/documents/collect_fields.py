@@ -48,12 +48,12 @@ class Selection:
         self, sets: Iterable[SelectionSetNode | None], types: frozenset[str]
     ) -> dict[str, Nodes]:
         """Return response key → field nodes for an object. ``types`` are its own name and those of its interfaces."""
-        collected: dict[str, list[FieldNode]] = {}
+        collected: dict[str, Nodes] = {}
         visited: set[str] = set()
         for selection_set in sets:
             if selection_set is not None:
                 self._visit(selection_set.selections, types, collected, visited)
-        return {key: tuple(nodes) for key, nodes in collected.items()}
+        return collected
 
     def subfields(self, nodes: Nodes, types: frozenset[str]) -> dict[str, Nodes]:
         """Return the same for what merged field nodes select."""
@@ -63,16 +63,18 @@ class Selection:
         self,
         selections: Sequence[SelectionNode],
         types: frozenset[str],
-        collected: dict[str, list[FieldNode]],
+        collected: dict[str, Nodes],
         visited: set[str],
     ) -> None:
         for node in selections:
             # On fragments too: their fields are then as if they were not written.
-            if not self._is_included(node.directives):
+            if node.directives and not self._is_included(node.directives):
                 continue
             if isinstance(node, FieldNode):
-                key = node.alias.value if node.alias else node.name.value
-                collected.setdefault(key, []).append(node)
+                key = (node.alias or node.name).value
+                # Hardly any key comes twice.
+                before = collected.get(key)
+                collected[key] = (node,) if before is None else (*before, node)
                 continue
             inner = self._fragment(node, types, visited)
             if inner is not None:
@@ -99,8 +101,8 @@ class Selection:
         visited.add(name)
         return definition.selection_set
 
-    def _is_included(self, directives: Sequence[DirectiveNode] | None) -> bool:
-        for directive in directives or ():
+    def _is_included(self, directives: Sequence[DirectiveNode]) -> bool:
+        for directive in directives:
             name = directive.name.value
             if name in ("skip", "include") and self._condition(directive) is (name == "skip"):
                 return False

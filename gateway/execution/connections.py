@@ -12,6 +12,7 @@ from msgspec import Struct, structs
 
 from gateway.errors import UnsupportedQuery
 from gateway.odata.dialect import Dialect
+from gateway.odata.lower import Lowered
 from gateway.odata.query import Query
 from gateway.operations.pages import Page
 from gateway.planning.page_window import empty_page, ends_on_upstream_page, keyset_page, with_window
@@ -34,6 +35,8 @@ class PageReading(Struct, frozen=True):
     """Whether the total is a request of its own."""
     is_filtered_here: bool
     """Whether rows are left out in the gateway."""
+    lowered: Lowered
+    """The query as it is sent."""
 
 
 def page_reading(query: Query, plan: ReadPlan, dialect: Dialect) -> PageReading:
@@ -49,12 +52,15 @@ def page_reading(query: Query, plan: ReadPlan, dialect: Dialect) -> PageReading:
     if fills:
         # One row more would cost a request more: whether there is a next link tells as much.
         page_query = structs.replace(page_query, top=None)
+    lowered = dialect.lower(page_query)
+    own = dialect.lower(query) if window.has_cursor else lowered
     reading = PageReading(
         page_query,
         fills,
         # The filter of a page behind a cursor leaves out earlier rows, so the total is a request of its own.
         counts_apart=window.needs.total and not page_query.count,
-        is_filtered_here=not window.needs.total and dialect.lower(query).residual is not None,
+        is_filtered_here=not window.needs.total and own.residual is not None,
+        lowered=lowered,
     )
     if query is plan.query:
         derived.query, derived.page = query, reading

@@ -103,7 +103,7 @@ def _make(row_type: RowType) -> TextType:
     lists = {c.slot for c in row_type.level.children.values() if c.connection is not None}
     fields: list[Any] = []
     numbers: dict[bool, list[str]] = {False: [], True: []}
-    for name, declared, *default in row_type.fields:
+    for name, declared, *default in row_type.layout.fields:
         kind = declared
         if kind is Decimal or kind is _NULLABLE_DECIMAL:
             numbers[kind is not Decimal].append(name)
@@ -118,7 +118,7 @@ def _make(row_type: RowType) -> TextType:
         inner.struct is row_type.expanded[index].struct for index, inner in expanded.items()
     ):
         return TextType(row_type.struct, row_type.single.decode, convert, expanded)
-    names = dict(row_type.wire_names)
+    names = dict(row_type.layout.wire_names)
     struct = msgspec.defstruct("TextRow", fields, rename=names, gc=False, kw_only=True)
     return TextType(struct, msgspec.json.Decoder(struct).decode, convert, expanded)
 

@@ -6,6 +6,7 @@ again.
 
 from __future__ import annotations
 
+from gateway.errors import GatewayError
 from gateway.odata.dialect import Dialect
 from gateway.odata.render import render
 from gateway.planning.plan import ReadPlan
@@ -22,13 +23,17 @@ def derive_request(plan: ReadPlan, dialect: Dialect, max_url_length: int) -> Non
     # Behind a cursor, how the service sorts nulls may have to be proved.
     if window.has_cursor:
         return
-    reading = page_reading(plan.query, plan, dialect)
-    if reading.counts_apart or reading.is_filtered_here:
+    try:
+        reading = page_reading(plan.query, plan, dialect)
+        lowered = reading.lowered
+        if reading.counts_apart or reading.is_filtered_here:
+            return
+        if lowered.empty or lowered.residual is not None:
+            return
+        request = render(lowered.query, options=dialect.options)
+    except (GatewayError, ValueError):
+        # The whole way finds the same, and says what it is.
         return
-    lowered = dialect.lower(reading.query)
-    if lowered.empty or lowered.residual is not None:
-        return
-    request = render(lowered.query, options=dialect.options)
     # What is too long is shortened, split, or sent in a batch.
     has_select = "$select=" in request.url or not reading.query.select
     if has_select and len(request.url) <= max_url_length:

@@ -107,6 +107,8 @@ def lower_query(dialect: Dialect, query: Query) -> Lowered:
     keyed = bool(query.resource.key) and _key_needs_filter(dialect, query.resource)
     if keyed:
         query = _by_filter(query)
+    if query.where is None and not query.expand:
+        return Lowered(query, keyed_by_filter=keyed)
     requested = TRUE if query.where is None else query.where
     where = simplify(lower_where(dialect, requested))
     expand = tuple(_lower_expand(dialect, e, depth=1) for e in query.expand)

@@ -27,16 +27,16 @@ def lenient_row(row_type: RowType, raw: object) -> object:
     if _has_other_type(row_type, raw.get("@odata.type")):
         return raw["@odata.type"]
     values: dict[str, Any] = {}
-    for attribute, name in row_type.wire_names.items():
+    for attribute, name in row_type.layout.wire_names.items():
         # The same defaults as the struct has, so that either decoder builds the same row.
         value = raw.get(name, row_type.absent[attribute])
-        inner = row_type.complex_types.get(attribute) or _expanded(row_type, attribute)
+        inner = row_type.layout.complex_types.get(attribute) or _expanded(row_type, attribute)
         if inner is not None and isinstance(value, list):
             value = [lenient_row(inner, item) for item in value]
         elif inner is not None:
             value = lenient_row(inner, value)
-        elif attribute in row_type.kinds:
-            value = _as_typed(row_type.kinds[attribute], value)
+        elif attribute in row_type.layout.kinds:
+            value = _as_typed(row_type.layout.kinds[attribute], value)
         values[attribute] = value
     if row_type.level.needs_rest:
         values["rest"] = plain_json(_undeclared(row_type, raw))

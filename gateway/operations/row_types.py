@@ -62,28 +62,38 @@ def row_type_of(row: Row) -> RowType:
     return row_type
 
 
-@dataclass(eq=False, slots=True, weakref_slot=True)
-class RowType:
-    """A struct for rows, and the attributes of their values."""
+class Layout(Struct, frozen=True):
+    """The fields of a row type's struct."""
 
-    level: RowRequirements
     fields: tuple[tuple[Any, ...], ...]
-    """Those of the struct: (attribute, type) or (attribute, type, default)."""
-    attributes: Mapping[Place, str]
-    """Property → attribute."""
-    select: tuple[str, ...]
-    """``$select``; empty for every property."""
-    expanded: Mapping[int, RowType]
-    """Index of a child that ``$expand`` brings → the type of its rows."""
+    """(attribute, type) or (attribute, type, default)."""
     complex_types: Mapping[str, RowType]
     """Attribute of a complex value → its type."""
     wire_names: Mapping[str, str]
     """Attribute → JSON name."""
     kinds: Mapping[str, str]
     """Attribute → GraphQL scalar, for values that untyped JSON holds in another form: numbers and plain JSON."""
-    typed: bool = True
-    """Whether pages are decoded straight into the struct; not if undeclared properties are requested, nor if types of
-    one family declare one name differently."""
+    mixed: bool
+    """Whether types of one family declare one name differently."""
+
+
+@dataclass(eq=False, slots=True, weakref_slot=True)
+class RowType:
+    """A struct for rows, and the attributes of their values."""
+
+    level: RowRequirements
+    columns: tuple[Field, ...]
+    """What the level requires, and then what the plan adds."""
+    by_source: Mapping[str, str]
+    """Property → attribute, whichever type declares it."""
+    attributes: Mapping[Place, str]
+    """Property → attribute."""
+    select: tuple[str, ...]
+    """``$select``; empty for every property."""
+    expanded: Mapping[int, RowType]
+    """Index of a child that ``$expand`` brings → the type of its rows."""
+    below: Mapping[str, RowType]
+    """Attribute of a complex value → its type, before columns of one name are merged."""
     declared: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """CSDL type → its declared properties, if undeclared ones are requested."""
     single_type: bool = False
@@ -96,11 +106,33 @@ class RowType:
     """Empties and masks what the caller may not see, in rows that have just been decoded."""
     original: RowType | None = field(init=False, default=None)
     """The cached row type of which this is a copy that redacts."""
+    _layout: Layout | None = field(init=False, default=None)
     _struct: type[Row] | None = field(init=False, default=None)
     _absent: Mapping[str, Any] | None = field(init=False, default=None)
     _own_names: frozenset[str] | None = field(init=False, default=None)
     _single: msgspec.json.Decoder[Any] | None = field(init=False, default=None)
     _page: msgspec.json.Decoder[Any] | None = field(init=False, default=None)
+
+    @property
+    def layout(self) -> Layout:
+        """The fields of the struct, worked out on first use: what comes once needs no struct."""
+        if self.original is not None:
+            return self.original.layout
+        if self._layout is None:
+            self._layout = _layout_of(self)
+        return self._layout
+
+    @property
+    def typed(self) -> bool:
+        """Whether pages are decoded straight into the struct.
+
+        Not if undeclared properties are requested, nor if types of one family declare one name differently.
+        """
+        if self.level.needs_rest:
+            return False
+        if len(self.by_source) < len(self.columns) and self.layout.mixed:
+            return False
+        return all(t.typed for inner in (self.below, self.expanded) for t in inner.values())
 
     @property
     def struct(self) -> type[Row]:
@@ -111,9 +143,9 @@ class RowType:
             # Rows are trees, never cycles: without gc the collector does not visit thousands of them.
             row_class = msgspec.defstruct(
                 "Row",
-                self.fields,
+                self.layout.fields,
                 bases=(Row,),
-                rename=dict(self.wire_names),
+                rename=dict(self.layout.wire_names),
                 gc=False,
                 kw_only=True,
             )
@@ -125,7 +157,7 @@ class RowType:
     def absent(self) -> Mapping[str, Any]:
         """Attribute → its value if the upstream leaves the property out: None if that means null, else UNSET."""
         if self._absent is None:
-            self._absent = {f[0]: None if f[2:] == (None,) else UNSET for f in self.fields}
+            self._absent = {f[0]: None if f[2:] == (None,) else UNSET for f in self.layout.fields}
         return self._absent
 
     @property
@@ -237,58 +269,30 @@ class RowTypes:
     def _make(
         self, level: RowRequirements, extras: list[Field], expanded: Mapping[int, RowType]
     ) -> RowType:
-        places, by_source = dict(level.attributes), dict(level.by_source)
+        places, by_source = level.attributes, level.by_source
         columns = list(level.values.values())
-        for extra in extras:
-            place = (extra.declared_by, extra.source)
-            if place not in places:
-                places[place] = by_source.setdefault(extra.source, f"e{len(places)}")
-                columns.append(extra)
-        complex_types = {
-            by_source[f.source]: self.get(level.complex_levels[f.declared_by, f.source])
-            for f in columns
-            if (f.declared_by, f.source) in level.complex_levels
+        if extras:
+            places, by_source = own, own_sources = dict(places), dict(by_source)
+            for extra in extras:
+                place = (extra.declared_by, extra.source)
+                if place not in own:
+                    own[place] = own_sources.setdefault(extra.source, f"e{len(own)}")
+                    columns.append(extra)
+        below = {
+            by_source[f.source]: self.get(inner)
+            for f in (columns if level.complex_levels else ())
+            if (inner := level.complex_levels.get((f.declared_by, f.source))) is not None
         }
-        merged: dict[str, tuple[Any, ...]] = {}
-        mixed: set[str] = set()
-        for column in columns:
-            attribute = by_source[column.source]
-            spec = _struct_field(attribute, column, level.bases, complex_types.get(attribute))
-            # Two derived types declare the name with different types: decode it as it comes, and complete it slowly.
-            if merged.setdefault(attribute, spec) != spec:
-                mixed.add(attribute)
-                merged[attribute] = (attribute, Any, None)
-        fields = list(merged.values())
-        names = {attribute: source for source, attribute in by_source.items()}
-        csdl = level.info.csdl
-        single_type = not level.needs_type and self._stands_alone(csdl)
-        if single_type:
-            # Checked while decoding, which costs nothing: services name a type only if it is not the declared one.
-            fields.append(("t", _quick(Literal[f"#{csdl}", csdl] | None), None))
-            names["t"] = "@odata.type"
-        _add_slots(level, expanded, fields, names)
-        select = () if level.needs_rest else _select(columns, level.bases)
-        below = (*complex_types.values(), *expanded.values())
-        typed = not (level.needs_rest or mixed) and all(t.typed for t in below)
-        kinds = {
-            by_source[f.source]: kind for f in columns if (kind := _kind(f)) in _NEED_CONVERSION
-        }
-        for attribute in mixed:
-            kinds.pop(attribute, None)
-            complex_types.pop(attribute, None)
-        listed = {t: self._declared(t) for t in level.possible} if level.needs_rest else {}
         return RowType(
             level,
-            tuple(fields),
+            tuple(columns),
+            by_source,
             places,
-            select,
-            dict(expanded),
-            complex_types,
-            names,
-            kinds,
-            typed,
-            listed,
-            single_type,
+            () if level.needs_rest else _select(columns, level.bases),
+            expanded,
+            below,
+            {t: self._declared(t) for t in level.possible} if level.needs_rest else {},
+            single_type=not level.needs_type and self._stands_alone(level.info.csdl),
         )
 
     def _stands_alone(self, csdl: str) -> bool:
@@ -300,6 +304,37 @@ class RowTypes:
         return frozenset(f.source for f in self._catalog.object(csdl).fields.values())
 
 
+def _layout_of(row_type: RowType) -> Layout:
+    level, by_source = row_type.level, row_type.by_source
+    complex_types = dict(row_type.below)
+    merged: dict[str, tuple[Any, ...]] = {}
+    mixed: set[str] = set()
+    for column in row_type.columns:
+        attribute = by_source[column.source]
+        spec = _struct_field(attribute, column, level.bases, complex_types.get(attribute))
+        # Two derived types declare the name with different types: decode it as it comes, and complete it slowly.
+        if merged.setdefault(attribute, spec) != spec:
+            mixed.add(attribute)
+            merged[attribute] = (attribute, Any, None)
+    fields = list(merged.values())
+    names = {attribute: source for source, attribute in by_source.items()}
+    if row_type.single_type:
+        # Checked while decoding, which costs nothing: services name a type only if it is not the declared one.
+        csdl = level.info.csdl
+        fields.append(("t", _quick(Literal[f"#{csdl}", csdl] | None), None))
+        names["t"] = "@odata.type"
+    _add_slots(level, row_type.expanded, fields, names)
+    kinds = {
+        by_source[f.source]: kind
+        for f in row_type.columns
+        if (kind := _kind(f)) in _NEED_CONVERSION
+    }
+    for attribute in mixed:
+        kinds.pop(attribute, None)
+        complex_types.pop(attribute, None)
+    return Layout(tuple(fields), complex_types, names, kinds, bool(mixed))
+
+
 def _structure(level: RowRequirements) -> tuple[object, ...] | None:
     """Return a key that is equal for levels with equal rows (aliases of one selection); None if they have relations.
 
@@ -309,7 +344,8 @@ def _structure(level: RowRequirements) -> tuple[object, ...] | None:
     if level.children or level.views or None in inner.values():
         return None
     flags = (level.needs_type, level.needs_rest)
-    return (level.info.csdl, tuple(level.attributes.items()), *flags, tuple(inner.items()))
+    # Attributes are named in the order of the properties.
+    return (level.info.csdl, tuple(level.attributes), *flags, tuple(inner.items()))
 
 
 def _add_slots(
@@ -388,8 +424,9 @@ def _kind(column: Field) -> str:
 
 
 def _select(columns: list[Field], bases: frozenset[str]) -> tuple[str, ...]:
-    return tuple(
+    names = [
         f.source if f.declared_by in bases else f"{f.declared_by}/{f.source}"
         for f in columns
         if f.kind is not FieldKind.ETAG
-    )
+    ]
+    return tuple(names)

@@ -238,11 +238,7 @@ class Shaper:
 
     def need(self, level: RowRequirements, value: Field) -> None:
         """Require a value."""
-        tables, place = self._tables[id(level)], (value.declared_by, value.source)
-        if place not in tables.values:
-            name = f"a{len(tables.by_source)}"
-            tables.attributes[place] = tables.by_source.setdefault(value.source, name)
-            tables.values[place] = value
+        _need(self._tables[id(level)], value)
 
     def _need_parts(self, needs: ConnectionRequirements, *parts: Part) -> None:
         self._parts[id(needs)].update(parts)
@@ -313,8 +309,16 @@ class Shaper:
         name = self.catalog.concrete_name(csdl) or info.name
         union = (ENTITY,) if self.catalog.is_node(csdl) else ()
         collected = self.selection.subfields(nodes, frozenset((name, *info.interfaces, *union)))
-        fields = tuple(self._field(key, own, info, level) for key, own in collected.items())
-        return ObjectShape(name, fields)
+        fields, tables, declared = list[ShapeField](), self._tables[id(level)], info.fields
+        for key, own in collected.items():
+            value = declared.get(own[0].name.value)
+            # Nearly all fields are plain values.
+            if value is not None and value.kind is FieldKind.VALUE:
+                _need(tables, value)
+                fields.append(ShapeField(key, value))
+            else:
+                fields.append(self._field(key, own, info, level))
+        return ObjectShape(name, tuple(fields))
 
     def _field(
         self, key: str, nodes: Nodes, info: ObjectInfo, level: RowRequirements
@@ -327,7 +331,7 @@ class Shaper:
             case FieldKind.ID:
                 for part in info.key:
                     self.need(level, part)
-            case FieldKind.VALUE | FieldKind.ETAG:
+            case FieldKind.ETAG:
                 self.need(level, declared)
             case FieldKind.CUSTOM:
                 return ShapeField(key, declared, columns=self._columns(nodes[0], info, level))
@@ -464,6 +468,14 @@ class Shaper:
             self._need_parts(needs, *_PARTS_OF_PAGE_INFO.get(name, ()))
             fields.append((key, name, None))
         return ConnectionShape("PageInfo", tuple(fields))
+
+
+def _need(tables: _Tables, value: Field) -> None:
+    place = (value.declared_by, value.source)
+    if place not in tables.values:
+        name = f"a{len(tables.by_source)}"
+        tables.attributes[place] = tables.by_source.setdefault(value.source, name)
+        tables.values[place] = value
 
 
 _PARTS_OF_PAGE_INFO: Mapping[str, tuple[Part, ...]] = {

@@ -15,7 +15,7 @@ from gateway.errors import BadArgument, InvalidCursor, PageLimitExceeded
 from gateway.odata.dialect import Dialect, NullOrder
 from gateway.odata.literals import parse_value
 from gateway.operations.connection_parts import ConnectionRequirements
-from gateway.operations.cursors import Cursor, fingerprint, parse_cursor, parse_shift
+from gateway.operations.cursors import Cursor, parse_cursor, parse_shift
 from schema.catalog.records import ObjectInfo
 
 from .page_window import OrderTerm, Window
@@ -53,12 +53,22 @@ class Paging(Struct, frozen=True):
         size, backward = self._size(arguments)
         order_argument = arguments.get("orderBy")
         order = _order(info, order_argument)
-        tag = (self.tag,) if self.tag else ()
-        binding = fingerprint([(t.field.source, t.descending) for t in order], *bound_to, *tag)
         # Rows after a cursor are found by comparison, which enums and Guids may lack.
         keyset = bool(info.key) and all(self._comparable(t) for t in order)
-
-        skip = 0
+        window = Window(
+            size=size,
+            backward=backward,
+            order=order,
+            keyset=keyset,
+            is_default_order=not order_argument,
+            list_key=(*bound_to, self.tag) if self.tag else bound_to,
+            needs=needs,
+            null_order=self._null_order(order) if keyset else None,
+            sealer=self.sealer,
+        )
+        if arguments.get("after") is None and arguments.get("before") is None:
+            return window
+        binding, skip = window.binding, 0
 
         def cursor(name: str) -> Cursor | None:
             nonlocal skip
@@ -77,20 +87,7 @@ class Paging(Struct, frozen=True):
             return _with_typed_values(parsed, order, name) if keyset else _with_offset(parsed, name)
 
         after, before = cursor("after"), cursor("before")
-        return Window(
-            size=size,
-            backward=backward,
-            order=order,
-            keyset=keyset,
-            is_default_order=not order_argument,
-            after=after,
-            before=before,
-            binding=binding,
-            needs=needs,
-            null_order=self._null_order(order) if keyset else None,
-            sealer=self.sealer,
-            skip=skip,
-        )
+        return structs.replace(window, after=after, before=before, skip=skip)
 
     def _null_order(self, order: Sequence[OrderTerm]) -> NullOrder | None:
         """Return where nulls stand in the order; None if no term can be null."""

@@ -33,7 +33,7 @@ from gateway.odata.query import (
     Value,
 )
 from gateway.operations.connection_parts import ConnectionRequirements
-from gateway.operations.cursors import Cursor, keyset_cursor, offset_cursor
+from gateway.operations.cursors import Cursor, fingerprint, keyset_cursor, offset_cursor
 from gateway.operations.pages import MakeCursor, Page
 from gateway.operations.raw_rows import RowList
 from gateway.operations.row_types import RowType
@@ -73,7 +73,8 @@ class Window(Struct, frozen=True, kw_only=True):
     is_default_order: bool
     after: Cursor | None = None
     before: Cursor | None = None
-    binding: bytes
+    list_key: tuple[object, ...] = ()
+    """What identifies the list beside its order: see ``Paging.window``."""
     needs: ConnectionRequirements
     null_order: NullOrder | None = None
     """Where the upstream sorts nulls; None if no term of the order can be null."""
@@ -81,6 +82,11 @@ class Window(Struct, frozen=True, kw_only=True):
     """Seals its cursors."""
     skip: int = 0
     """Rows between its start and the first row that is read."""
+
+    @property
+    def binding(self) -> bytes:
+        """What its cursors are bound to; worked out when a cursor is read or made, as most lists need none."""
+        return fingerprint([(t.field.source, t.descending) for t in self.order], *self.list_key)
 
     @property
     def has_cursor(self) -> bool:
@@ -262,7 +268,8 @@ def offset_cursors(window: Window, start: int) -> MakeCursor | None:
     """Return a function from a row's index in the page to its cursor; None if no cursor is requested."""
     if not window.needs.cursors:
         return None
-    return lambda _row, index: offset_cursor(window.binding, start + index, window.sealer)
+    binding, sealer = window.binding, window.sealer
+    return lambda _row, index: offset_cursor(binding, start + index, sealer)
 
 
 def check_null_order(rows: Sequence[Any], window: Window, row_type: RowType) -> None:

@@ -49,7 +49,6 @@ def window(
         keyset=True,
         is_default_order=is_default_order,
         after=after,
-        binding=b"",
         needs=ConnectionRequirements({"rows"}),
     )
 

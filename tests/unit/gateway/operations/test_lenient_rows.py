@@ -32,13 +32,15 @@ def test_good_rows_are_the_same_by_either_decoder(seed: int) -> None:
     made = row_type(ORDERS % ALL_VALUES)
     row = order("A1", seed, ["p1"], random.Random(seed))
     body = encode(row)
-    json_names = {a for a, k in made.kinds.items() if "JSON" in k} - made.complex_types.keys()
+    json_names = {
+        a for a, k in made.layout.kinds.items() if "JSON" in k
+    } - made.layout.complex_types.keys()
 
     typed = made.single.decode(body)
     loose = lenient_row(made, untyped_json(body))
 
     assert type(loose) is made.struct
-    for attribute in made.wire_names:
+    for attribute in made.layout.wire_names:
         one, other = getattr(typed, attribute), getattr(loose, attribute)
         if attribute in json_names:
             assert encode(other) == encode(one)

@@ -118,7 +118,6 @@ def window(**given: Any) -> Window:
         "order": (ID,),
         "keyset": True,
         "is_default_order": True,
-        "binding": b"",
         "needs": ConnectionRequirements({"rows"}),
         **given,
     }

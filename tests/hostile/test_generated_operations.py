@@ -48,7 +48,7 @@ def service() -> Iterator[tuple[httpx.Client, list[Any]]]:
         schemathesis.graphql.scalar(name, st.sampled_from(texts).map(nodes.String))
     app = create_app(Settings(cache_dir=None, language="none"), observe=raise_defects)
     with threaded(app) as address, httpx.Client(base_url=address, timeout=60) as http:
-        schema = schemathesis.graphql.from_url(f"{address}/graphql")
+        schema = schemathesis.graphql.from_url(f"{address}/graphql", timeout=60)
         yield http, [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
 
 

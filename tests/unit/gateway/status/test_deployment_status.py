@@ -226,6 +226,7 @@ async def test_registered_operations_that_break_are_named(
     async with deployed(settings, services) as deployment:
         status_of(deployment).drift.operations = operations
         await deployment.data(NAMES, path_of("acme"))
+        await drift(deployment, "acme")
         services["acme"].document = csdl("Name", sets=SETS)
         await reload_acme(deployment)
         (change,) = await drift(deployment, "acme")

@@ -31,8 +31,8 @@ from gateway.events import Observer
 from gateway.execution.deadline import Deadline, TimelyWriter
 from gateway.execution.plan_runner import PlanRunner
 from gateway.execution.shared_reads import ReadContext
-from gateway.execution.single_read import single_read
 from gateway.execution.trace import Trace
+from gateway.execution.usual_reads import usual_read
 from gateway.failures import encodable_answer, failure_answer, refused_answer, report_error
 from gateway.identity.caller import Caller
 from gateway.introspection.answers import Introspection, IntrospectionStore, asks_schema
@@ -292,10 +292,8 @@ class Engine:
         is_usual = reads.is_usual and query.request.sink is None and not self._wide.suit(query)
         if is_usual and query.roots and self._completer.is_fast(prepared):
             longest = self._settings.max_url_length
-            single = single_read(
-                prepared, query.roots, self.dialect, self._settings.slicing, longest
-            )
-            data = None if single is None else await single.data(reads)
+            usual = usual_read(prepared, query.roots, self.dialect, self._settings.slicing, longest)
+            data = None if usual is None else await usual.data(reads)
             if data is not None:
                 return Answer(data)
         return await self.run(query, reads.runner())

@@ -35,7 +35,7 @@ from .key_chunks import RowsByKey, types_of
 from .key_matching import hashable, keys_of, mistyped_keys, referring_keys
 from .page_cutter import Cutter, cut_pages
 
-_CHECKED_IN_DECODING = frozenset({"Edm.String", "Edm.Int32", "Edm.Int64"})
+CHECKED_IN_DECODING = frozenset({"Edm.String", "Edm.Int32", "Edm.Int64"})
 """Types whose values a typed page cannot hold in a wrong form."""
 
 
@@ -178,7 +178,7 @@ class ChildLoader:
         """Return the child rows of each key that refers to one."""
         types = types_of(join.parent)
         refused: RowsByKey = {}
-        if self._fetcher.decoder.has_mismatch or not _CHECKED_IN_DECODING.issuperset(types):
+        if self._fetcher.decoder.has_mismatch or not CHECKED_IN_DECODING.issuperset(types):
             mistyped = mistyped_keys(types, keys)
             refused = {key: self._failures.failure(error) for key, error in mistyped.items()}
         valid = tuple(key for key in keys if key not in refused) if refused else tuple(keys)
@@ -231,7 +231,7 @@ class ChildLoader:
         for row, value in zip(rows, values, strict=True):
             setattr(row, slot, empty if value is None else value)
         if child.plan.children:
-            below = _unique_rows(values)
+            below = unique_rows(values)
             if self._learns:
                 most = 1 if window is None else window.size
                 # Several rows may refer to the same one, which is no reason to expect that others refer to none.
@@ -259,7 +259,7 @@ def _expanded_page(
         return Failure(error)
 
 
-def _unique_rows(values: Sequence[Any]) -> list[Any]:
+def unique_rows(values: Sequence[Any]) -> list[Any]:
     """Return the rows among children and in their pages, each once."""
     rows: list[Any] = []
     for value in values:

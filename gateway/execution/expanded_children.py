@@ -47,12 +47,16 @@ def is_raw(plan: ReadPlan) -> bool:
 
 
 def placer(plan: ReadPlan, dialect: Dialect, *, texts: bool, learns: bool = False) -> Place:
-    """Return a function that puts all children of a whole plan's rows into their slots.
+    """Return a function that puts all children that came inside a plan's rows into their slots.
 
     ``texts``: it turns decimals into text as well. ``learns``: it notes how long lists are. The function raises
     FastPathMiss, or what ``decimal_text.texts`` raises.
     """
-    places = [_child(child, dialect, texts=texts, learns=learns) for child in plan.children]
+    places = [
+        _child(child, dialect, texts=texts, learns=learns)
+        for child in plan.children
+        if child.via is Via.EXPAND
+    ]
     if texts:
         places.insert(0, text_type(plan.row_type).convert)
 

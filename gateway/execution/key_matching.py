@@ -19,6 +19,7 @@ from gateway.errors import UpstreamMalformed
 from gateway.odata.key_filters import by_column
 from gateway.odata.literals import parse_value
 from gateway.odata.local_filter import comparable
+from gateway.odata.query import Value
 from gateway.planning.plan import Key
 
 
@@ -36,8 +37,14 @@ def hashable(key: Key) -> Key:
     return tuple((repr(part),) if isinstance(part, list | dict) else part for part in key)
 
 
-def referring_keys(keys: Sequence[Key], free: Sequence[int], *, has_nulls: bool) -> list[Key]:
-    """Return the keys that name a row.
+def referring_keys(
+    keys: Sequence[Key],
+    free: Sequence[int],
+    *,
+    has_nulls: bool,
+    columns: Sequence[Sequence[Value]] | None = None,
+) -> list[Key]:
+    """Return the keys that name a row. ``columns``: the values of each part, if they are known.
 
     In such a key no part is null. In a product without nulls an absent reference is empty text, so not all of its
     ``free`` parts (the company is none) are empty.
@@ -45,7 +52,7 @@ def referring_keys(keys: Sequence[Key], free: Sequence[int], *, has_nulls: bool)
     if not keys:
         return []
     # Most levels have neither gaps nor blanks, which whole columns tell at once.
-    columns = by_column(keys)
+    columns = by_column(keys) if columns is None else columns
     gaps = any(None in values or UNSET in values for values in columns)
     blanks = not has_nulls and free and all("" in columns[i] for i in free)
     if not (gaps or blanks):
@@ -89,13 +96,19 @@ def normal_forms(
     return list(zip(*folded, strict=True))
 
 
-def are_distinct(types: Sequence[str], keys: Sequence[Key], *, case_insensitive: bool) -> bool:
-    """Return whether no two of these different keys are equal for the upstream."""
+def are_distinct(
+    types: Sequence[str],
+    keys: Sequence[Key],
+    *,
+    case_insensitive: bool,
+    columns: Sequence[Sequence[Value]] | None = None,
+) -> bool:
+    """Return whether no two of these different keys are equal for the upstream. ``columns``: likewise."""
     if len(keys) < 2:
         return True
-    columns = list(zip(types, by_column(keys), strict=True))
+    columns = by_column(keys) if columns is None else columns
     # One distinct column is enough, and in most keys that is the last one: the company comes first.
-    for edm, values in reversed(columns):
+    for edm, values in zip(reversed(types), reversed(columns), strict=True):
         if len(set(_normal_column(edm, values, case_insensitive))) == len(keys):
             return True
     return len(set(normal_forms(types, keys, case_insensitive=case_insensitive))) == len(keys)

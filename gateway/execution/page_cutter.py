@@ -272,6 +272,15 @@ def column_of(attribute: str) -> Column:
     return column
 
 
+@lru_cache(maxsize=4_096)
+def put_into(attribute: str) -> Callable[[Iterable[Any], Iterable[Any]], None]:
+    """Return a function that sets one attribute of rows to their values, likewise."""
+    space: dict[str, Any] = {}
+    exec(f"def put(rows, values):\n for r, r.{attribute} in zip(rows, values): pass", space)  # noqa: S102 - our own name
+    put: Callable[[Iterable[Any], Iterable[Any]], None] = space["put"]
+    return put
+
+
 def _is_constant(column: list[Any]) -> bool:
     return not column or (column[0] == column[-1] and column.count(column[0]) == len(column))
 

@@ -82,6 +82,12 @@ class PageDecoder:
         page.value = DecodedRows(row_type, page.value, body)
         return page
 
+    async def text_page(self, response: Response, row_type: RowType) -> Any:
+        """Return a page with rows as an answer needs them; None if it is read in another way."""
+        body = response.body
+        await self._yield_to_others(len(body))
+        return decode_small_page(row_type, body) if len(body) <= LARGE else None
+
     def row(self, response: Response, row_type: RowType) -> Any:
         """Return the one row of an answer, None for JSON null. Raises UpstreamMalformed."""
         row = self._decode(

@@ -13,7 +13,6 @@ the same rows, and so is the answer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 from weakref import ref
@@ -26,20 +25,19 @@ from gateway.odata.query import Request
 from gateway.odata.response_check import Response
 from gateway.operations.completion_compiler import FastPathMiss, RootCompletion
 from gateway.operations.interpreted_pages import LONGEST, Interpreter, json_page
+from gateway.operations.pages import Page
 from gateway.operations.prepared_operation import Prepared
 from gateway.operations.raw_rows import RawRows
 from gateway.operations.shapes import TYPENAME
 from gateway.planning.page_window import Window, keyset_page
-from gateway.planning.plan import BoundRoot, ListRoot, ReadPlan
+from gateway.planning.plan import ListRoot, ReadPlan
 from gateway.telemetry.operation_scope import current_scope
 
 from .answer_checks import have_distinct_keys, most_rows
-from .connections import PageReading
 from .decimal_text import decode_small_page
-from .expanded_children import is_raw, placer
+from .expanded_children import placer
 from .fast_path import Slicing, complete_page, encode
 from .field_attribution import current_fields, set_fields
-from .first_request import derive_request
 from .page_decoder import SMALL, PageDecoder
 from .read_requests import without_cancelling
 from .shared_reads import ReadContext
@@ -65,6 +63,7 @@ class SingleRead:
         assert isinstance(complete, RootCompletion)
         self.prepared = prepared
         self.plan = plan
+        self.is_usual = True
         self.request = request
         self.fields = (root.shape.key,)
         self.expected = root.shape.rows
@@ -160,18 +159,16 @@ class SingleRead:
 
     def _completed(self, body: bytes, *, learns: bool) -> Made | None:
         """Return what is made of a small answer; None if it is not as usual."""
-        plan, window = self.plan, self.window
+        plan = self.plan
         if len(body) <= LONGEST and (interpreter := self._interpreter()) is not None:
             return self._interpreted(body, interpreter)
         page = decode_small_page(plan.row_type, body)
         if page is None or page.next is not None:
             return None
         number = len(page.value)
-        if self._most is not None and number > self._most:
-            return None
         try:
-            whole = keyset_page(page.value, window, plan.row_type, page.count)
-            if whole.total is None and window.needs.total:
+            whole = whole_page(page, plan, self._most)
+            if whole is None:
                 return None
             rows: list[Any] = whole.rows  # type: ignore[assignment] # no JSON text
             placer(plan, self._dialect, texts=True, learns=learns)(rows)
@@ -225,6 +222,19 @@ class SingleRead:
             self._latest = None
 
 
+def whole_page(page: Any, plan: ReadPlan, most: int | None) -> Page | None:
+    """Return the page of a plan's window of an answer that is the whole list; None if that is not as usual.
+
+    ``most``: rows that the answer may hold, if its request says so.
+    """
+    window = plan.window
+    assert window is not None
+    if most is not None and len(page.value) > most:
+        return None
+    whole = keyset_page(page.value, window, plan.row_type, page.count)
+    return None if whole.total is None and window.needs.total else whole
+
+
 class _Latest:
     """What is made of an answer that several operations have, by the first of them."""
 
@@ -264,48 +274,3 @@ async def _joined(answer: asyncio.Future[Response]) -> Response:
         return await answer
     finally:
         scope.end_wait()
-
-
-def single_read(
-    prepared: Prepared,
-    roots: Sequence[BoundRoot],
-    dialect: Dialect,
-    slicing: Slicing,
-    max_url_length: int,
-) -> SingleRead | None:
-    """Return how a query is read like which others were run before; None if it is not the usual query."""
-    root = roots[0]
-    if len(roots) > 1 or not isinstance(root, ListRoot) or root.key is not None or root.together:
-        return None
-    plan = root.plan
-    known = plan.derived.single
-    if known is not None and known.plan is plan and known.prepared is prepared:
-        single: SingleRead = known
-        return single
-    derive_request(plan, dialect, max_url_length)
-    if not _is_usual(prepared, plan, dialect) or not isinstance(
-        root.shape.complete, RootCompletion
-    ):
-        return None
-    request = plan.derived.request
-    assert request is not None
-    plan.derived.single = single = SingleRead(prepared, root, request, dialect, slicing)
-    return single
-
-
-def _is_usual(prepared: Prepared, plan: ReadPlan, dialect: Dialect) -> bool:
-    derived, window, request = plan.derived, plan.window, plan.derived.request
-    if request is None or window is None or derived.query is not plan.query:
-        return False
-    reading: PageReading = derived.page
-    return (
-        window.keyset
-        and not window.count_only
-        and not window.needs.cursors
-        and not reading.counts_apart
-        and not reading.is_filtered_here
-        and is_raw(plan)
-        and dialect.path_fits(request.url.partition("?")[0])
-        and not prepared.models
-        and not prepared.needs_formats
-    )

@@ -14,6 +14,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from itertools import accumulate, chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,7 +25,7 @@ from msgspec import Struct
 from .literals import to_url
 from .lower import lower_where
 from .query import And, Compare, Expr, In, Literal, Operator, Or, Path, Query, Request, Value
-from .render import JSON_HEADERS, Options, frame, percent_encode, render, url_length
+from .render import JSON_HEADERS, Frame, Options, frame, percent_encode, render, url_length
 
 if TYPE_CHECKING:
     from .dialect import Dialect
@@ -53,34 +54,60 @@ def by_column(keys: Sequence[Key]) -> list[list[Value]]:
 def key_requests(
     dialect: Dialect, query: Query, columns: Sequence[Column], keys: Sequence[Key], *, limit: int
 ) -> list[tuple[Request, Sequence[Key]]] | None:
-    """Return requests of ``query`` (lowered) for distinct keys, each with its keys.
+    """Return requests of ``query`` (lowered) for distinct keys, each with its keys: see :class:`KeyRequests`."""
+    return KeyRequests(dialect, query, columns, limit=limit).of(keys)
 
-    Their URLs have at most ``limit`` characters, unless one key alone is longer. None if ``eq`` does not find some key
-    exactly. Raises UnsupportedQuery for columns that the product cannot compare.
-    """
-    table = _Table(columns, keys)
-    if not table.is_plain(dialect):
-        return None
-    # Lowered only to learn whether the product compares these columns; what is printed below is the same for each key.
-    for (name, edm_type, is_enum), value in zip(columns, keys[0], strict=True):
-        path = Path(tuple(name.split("/")))
-        lower_where(dialect, Compare(path, Operator.EQ, Literal(value, edm_type, is_enum)))
-    around = frame(query, options=dialect.options)
-    shared, groups = table.grouped(limit)
-    before = around.before + _AND.join([*shared, ""])
-    shown = None if around.shown is None else around.shown + _AND.join([*shared, ""])
-    is_alone = around.is_alone and not shared
-    room = limit - len(before) - len(around.after) - len("()")
 
-    def request(run: list[_Group]) -> Request:
-        end = _filter(run, is_alone) + around.after
-        to_show = None if shown is None else shown + end
-        return Request("GET", before + end, JSON_HEADERS, None, to_show)
+class KeyRequests:
+    """Prints requests of one query (lowered) for keys; what does not depend on these is printed once."""
 
-    return [
-        (request(run), list(chain.from_iterable(k for piece in run for k in piece.key_lists)))
-        for run in _runs(groups, room)
-    ]
+    def __init__(
+        self, dialect: Dialect, query: Query, columns: Sequence[Column], *, limit: int
+    ) -> None:
+        """``limit``: characters that a URL has at most, unless one key alone is longer."""
+        self._dialect = dialect
+        self._query = query
+        self._columns = columns
+        self._limit = limit
+        self._around: Frame | None = None
+
+    def of(
+        self, keys: Sequence[Key], values: Sequence[Sequence[Value]] | None = None
+    ) -> list[tuple[Request, Sequence[Key]]] | None:
+        """Return requests for distinct keys, each with its keys; None if ``eq`` does not find some key exactly.
+
+        ``values``: those of each part, if they are known. Raises UnsupportedQuery for columns that the product cannot
+        compare.
+        """
+        table = _Table(self._columns, keys, by_column(keys) if values is None else values)
+        if not table.is_plain(self._dialect):
+            return None
+        around = self._around
+        if around is None:
+            around = self._around = self._printed(keys[0])
+        shared, groups = table.grouped(self._limit)
+        before = around.before + _AND.join([*shared, ""])
+        shown = None if around.shown is None else around.shown + _AND.join([*shared, ""])
+        is_alone = around.is_alone and not shared
+        room = self._limit - len(before) - len(around.after) - len("()")
+
+        def request(run: list[_Group]) -> Request:
+            end = _filter(run, is_alone) + around.after
+            to_show = None if shown is None else shown + end
+            return Request("GET", before + end, JSON_HEADERS, None, to_show)
+
+        return [
+            (request(run), list(chain.from_iterable(k for piece in run for k in piece.key_lists)))
+            for run in _runs(groups, room)
+        ]
+
+    def _printed(self, key: Key) -> Frame:
+        # Lowered only to learn whether the product compares these columns: how keys are printed is the same for each.
+        for (name, edm_type, is_enum), value in zip(self._columns, key, strict=True):
+            path = Path(tuple(name.split("/")))
+            literal = Literal(value, edm_type, is_enum)
+            lower_where(self._dialect, Compare(path, Operator.EQ, literal))
+        return frame(self._query, options=self._dialect.options)
 
 
 class _Test(Struct, frozen=True):
@@ -131,10 +158,12 @@ class _Group(Struct):
 class _Table:
     """Keys, column by column."""
 
-    def __init__(self, columns: Sequence[Column], keys: Sequence[Key]) -> None:
+    def __init__(
+        self, columns: Sequence[Column], keys: Sequence[Key], values: Sequence[Sequence[Value]]
+    ) -> None:
         self._columns = columns
         self._keys = keys
-        self._values = by_column(keys)
+        self._values = values
         self._distinct = [set(values) for values in self._values]
 
     def is_plain(self, dialect: Dialect) -> bool:
@@ -145,7 +174,7 @@ class _Table:
             return True
         return not any(
             edm_type == "Edm.String" and _has_star(values)
-            for (_, edm_type, _), values in zip(self._columns, self._values, strict=True)
+            for (_, edm_type, _), values in zip(self._columns, self._distinct, strict=True)
         )
 
     def grouped(self, limit: int) -> tuple[list[str], list[_Group]]:
@@ -188,7 +217,7 @@ def _merged(groups: Iterable[_Group], max_head: int) -> list[_Group]:
     return merged
 
 
-def _has_star(values: Sequence[Any]) -> bool:
+def _has_star(values: Iterable[Any]) -> bool:
     """Return whether a text holds a star; True if some value is no text."""
     try:
         return "*" in "".join(values)
@@ -204,10 +233,15 @@ def _tests(column: Column, values: Sequence[Value]) -> list[str]:
     return [printed[value] for value in values]
 
 
+@lru_cache(maxsize=1_000)
+def _start(name: str) -> str:
+    return quote(name, safe="/") + _EQ
+
+
 def _printed(column: Column, values: Sequence[Value]) -> tuple[_Test, Sequence[str]]:
     """Return the literals, percent-encoded, and the text around each of them."""
     name, edm_type, is_enum = column
-    start = quote(name, safe="/") + _EQ
+    start = _start(name)
     if edm_type == "Edm.String":
         # One match over all texts instead of one for each; values that are no texts take the slow way.
         with suppress(TypeError):

@@ -48,7 +48,7 @@ class Join(Struct, frozen=True):
 class Derived:
     """What was derived of a plan when it was run first, for the next time: a cache, and no part of its value."""
 
-    __slots__ = ("page", "price", "query", "request", "single")
+    __slots__ = ("page", "price", "query", "request", "usual")
 
     def __init__(self) -> None:
         self.query: Query | None = None
@@ -59,8 +59,8 @@ class Derived:
         """What is sent for the page; None: that is not known, or depends on more than the plan."""
         self.price: Any = None
         """What of its price depends on the plan alone."""
-        self.single: Any = None
-        """How the page is read and completed if it is all that an operation reads."""
+        self.usual: Any = None
+        """How the page is read and completed if it is the only list of an operation, as most are."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Derived)

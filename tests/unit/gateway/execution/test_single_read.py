@@ -144,7 +144,7 @@ async def answered(
 
 async def answered_the_whole_way(query: str, instead: bytes | Exception | None) -> Any:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gateway.engine.engine.single_read", lambda *_: None)
+        patch.setattr("gateway.engine.engine.usual_read", lambda *_: None)
         return await answered(query, instead)
 
 
@@ -290,7 +290,7 @@ GROUPS = '{ customerGroups(companies: ["usmf"]) { nodes { customerGroupId descri
 def latest(engine: Engine, query: str) -> object:
     (root,) = engine.plan(engine.read(GraphQLRequest(query=query))).roots
     assert isinstance(root, ListRoot)
-    return root.plan.derived.single._latest
+    return root.plan.derived.usual._latest
 
 
 async def test_operations_that_share_an_answer_complete_it_once(completed: list[bytes]) -> None:

@@ -45,7 +45,7 @@ from .admin_access import access_check
 from .environment_choice import EnvironmentChoice
 from .presence import environment_of, presence_of
 from .refusals import HttpError, UnknownApi, UnknownEnvironment, caller_error
-from .request_audit import record_refusal, record_refused_credentials, record_use
+from .request_audit import record_refused, record_refused_credentials, record_use
 from .request_parameters import Headers, headers_of
 from .running_operations import RunningOperations
 from .trusted_documents import PATH_PARAMETER, DocumentAccess
@@ -196,7 +196,7 @@ class Endpoint:
             return await self._with_user(environment_of(scope), caller)
         except HttpError as refused:
             is_hidden = isinstance(refused, UnknownEnvironment)
-            record_refusal(scope, refused.status, refused.code, caller, always=is_hidden)
+            record_refused(scope, refused, caller, always=is_hidden)
             raise
 
     async def _serving(
@@ -212,7 +212,7 @@ class Endpoint:
         except HttpError as refused:
             # What is hidden from its caller is not hidden from the people who read the log.
             is_hidden = isinstance(refused, UnknownApi | UnknownEnvironment)
-            record_refusal(scope, refused.status, refused.code, caller, always=is_hidden)
+            record_refused(scope, refused, caller, always=is_hidden)
             raise
 
     async def _enter(self, scope: Scope, headers: Headers | None, caller: Caller | None) -> None:

@@ -24,11 +24,9 @@ from gateway.errors import (
     BadArgument,
     Forbidden,
     NotInstalled,
-    Overloaded,
     Unauthenticated,
     UnknownSet,
 )
-from gateway.events import RequestRefused
 from gateway.events.exports import ExportServed
 from gateway.export.description import DescribeRequest, describe, pop_description
 from gateway.export.parts import parse_part, part_reads
@@ -49,21 +47,16 @@ from gateway.storage.content_coding import (
 from gateway.telemetry.request_context import REQUEST_ID, current_request_id
 
 from .caller_watch import until_refused
-from .edge import send_refusal
 from .endpoints import SET_PARAMETER, Endpoint, with_cors
 from .presence import environment_of
 from .refusals import (
     HttpError,
-    UnknownApi,
-    caller_error,
-    no_route,
     shutdown_error,
-    starting,
 )
-from .request_audit import record_refusal
-from .request_parameters import Headers, client_of, companies_of, headers_of, is_fresh, timeout_of
+from .request_audit import record_refused
+from .request_parameters import Headers, client_of, companies_of, is_fresh, timeout_of
 from .responses import send_body
-from .row_streams import cancelled, check_stream, operation_error, until_stopping
+from .row_streams import Admitted, AdmittingEndpoint, cancelled, operation_error, until_stopping
 
 MEDIA: Mapping[Format, bytes] = {
     "ndjson": b"application/x-ndjson; charset=utf-8",
@@ -72,7 +65,6 @@ MEDIA: Mapping[Format, bytes] = {
     "arrow": b"application/vnd.apache.arrow.stream",
 }
 _TEXTS = ("ndjson", "csv")
-_ALLOW = (b"allow", b"GET, HEAD, OPTIONS")
 _NO_STORE = (b"cache-control", b"no-store")
 _VARY = (
     b"vary",
@@ -117,8 +109,9 @@ async def ready_export(
     except UnknownSet as error:
         raise HttpError(404, error.code, error.message, error.hint) from error
     except Forbidden as error:
-        record_refusal(scope, 403, error.code, caller)
-        raise HttpError(403, error.code, error.message, error.hint) from error
+        refused = HttpError(403, error.code, error.message, error.hint)
+        record_refused(scope, refused, caller)
+        raise refused from error
 
 
 @contextmanager
@@ -130,61 +123,33 @@ def _as_refusals() -> Iterator[None]:
         raise HttpError(400, error.code, error.message, error.hint) from error
 
 
-class _Exports:
-    """The ASGI application. A class: to a function, Starlette's router would pass GET only."""
+class _Exports(AdmittingEndpoint):
+    methods = ("GET", "HEAD")
+    wrong_method = "Exports are read by GET."
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
-        self._documents = endpoint.documents
+    async def serve(self, admitted: Admitted, receive: Receive, send: Send) -> None:
+        scope, endpoint = admitted.scope, self.endpoint
+        parameters = dict(QueryParams(scope["query_string"]))
+        with _as_refusals():
+            described = pop_description(parameters)
+        prepared = await self._prepare(admitted, parameters)
+        with endpoint.running.holding(Lane.EXPORT, scope, admitted.caller):
+            if described is None:
+                await _Stream(endpoint, prepared, scope, admitted.headers, send).run(receive)
+            else:
+                await _send_description(prepared, described, receive, send)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = headers_of(scope)
-        if scope["method"] == "OPTIONS":
-            await send_body(send, 200, b"", (_ALLOW,))
-            return
-        caller = ANONYMOUS
-        try:
-            check_stream(
-                self._endpoint, scope, headers, ("GET", "HEAD"), "Exports are read by GET."
-            )
-            caller, live = await self._endpoint.admit(scope)
-            if live is None:
-                raise starting()
-            parameters = dict(QueryParams(scope["query_string"]))
-            with _as_refusals():
-                described = pop_description(parameters)
-            prepared = await self._prepare(scope, headers, caller, live, parameters)
-            with self._endpoint.running.holding(Lane.EXPORT, scope, caller):
-                if described is None:
-                    await _Stream(self._endpoint, prepared, scope, headers, send).run(receive)
-                else:
-                    await _send_description(prepared, described, receive, send)
-        except UnknownApi:
-            await no_route(scope, receive, send)
-        except Overloaded as error:
-            await send_refusal(caller_error(error), scope, receive, send)
-        except HttpError as refused:
-            code = refused.code
-            event = RequestRefused(status=refused.status, code=code, message=str(refused))
-            self._endpoint.observe(event)
-            await send_refusal(refused, scope, receive, send)
-
-    async def _prepare(
-        self,
-        scope: Scope,
-        headers: Headers,
-        caller: Caller,
-        live: GenerationManager,
-        parameters: dict[str, str],
-    ) -> _Prepared:
+    async def _prepare(self, admitted: Admitted, parameters: dict[str, str]) -> _Prepared:
         """Return the export of a request. Raises HttpError."""
+        scope, headers, caller = admitted.scope, admitted.headers, admitted.caller
+        live = admitted.live
         name: str = scope["path_params"][SET_PARAMETER]
         part_name = parameters.pop("part", None)
         ready = await ready_export(
-            self._endpoint, scope, caller, live, name, lambda: read_export(parameters)
+            self.endpoint, scope, caller, live, name, lambda: read_export(parameters)
         )
         export, own = ready.export, live.gateway.view
-        documents = self._documents
+        documents = self.endpoint.documents
         if documents.store is not None:
             documents = documents.of_caller(caller, own)
             documents.find({"query": export.document}, headers)

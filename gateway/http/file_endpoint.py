@@ -24,11 +24,9 @@ from gateway.admission.work import Lane
 from gateway.errors import (
     BadArgument,
     Forbidden,
-    Overloaded,
     RequestError,
     UnknownSet,
 )
-from gateway.events import RequestRefused
 from gateway.events.files import FileServed
 from gateway.failures import failure_answer
 from gateway.files.download import FileFacts, FileFailed, ReadyFile, prepare_download
@@ -42,38 +40,29 @@ from gateway.files.targets import (
     update_of,
 )
 from gateway.files.upload import FileRefused, WrittenFile, stand_in, write_file
-from gateway.identity.caller import ANONYMOUS, Caller
 from gateway.request import Answer, GraphQLRequest
-from gateway.runtime.generations import GenerationManager
 from gateway.runtime.served_api import ServedApi
 from gateway.telemetry.request_context import REQUEST_ID, current_request_id
 
-from .edge import send_refusal
 from .endpoints import FIELD_PARAMETER, ROW_PARAMETER, Endpoint, with_cors
 from .file_body import FileBody
 from .graphql_endpoint import is_stopping
 from .http_caching import matches
 from .presence import environment_of
-from .refusals import HttpError, UnknownApi, caller_error, no_route, shutdown_error, starting
-from .request_audit import record_refusal
+from .refusals import HttpError, shutdown_error
 from .request_parameters import (
     COST_HEADER,
-    ClientDisconnected,
     Headers,
     client_of,
     companies_of,
     cost_of,
-    headers_of,
     idempotency_key_of,
     is_fresh,
     timeout_of,
 )
 from .responses import Fields, send_body
-from .row_streams import cancelled, check_stream, operation_error
+from .row_streams import Admitted, AdmittingEndpoint, cancelled, operation_error
 
-_METHODS = ("GET", "HEAD", "PUT", "POST")
-_ALLOW = (b"allow", b"GET, HEAD, PUT, POST, OPTIONS")
-_WRONG_METHOD = "Files are read by GET, and written by PUT or POST."
 _JSON = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
 _STATUSES = {
     "FORBIDDEN": 403,
@@ -93,60 +82,28 @@ _OF_ROW = 422
 
 def file_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
     """Return the route of files."""
-    app = with_cors(_Files(endpoint), endpoint.settings.cors_origins, _METHODS)
+    app = with_cors(_Files(endpoint), endpoint.settings.cors_origins, _Files.methods)
     yield Route(endpoint.files, app)
 
 
-class _Files:
-    """The ASGI application. A class: to a function, Starlette's router would pass GET only."""
+class _Files(AdmittingEndpoint):
+    methods = ("GET", "HEAD", "PUT", "POST")
+    wrong_method = "Files are read by GET, and written by PUT or POST."
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] == "OPTIONS":
-            await send_body(send, 200, b"", (_ALLOW,))
-            return
-        headers = headers_of(scope)
-        caller = ANONYMOUS
-        try:
-            check_stream(self._endpoint, scope, headers, _METHODS, _WRONG_METHOD)
-            caller, live = await self._endpoint.admit(scope)
-            if live is None:
-                raise starting()
-            exchange = _Exchange(self._endpoint, scope, headers, caller, live)
-            with self._endpoint.running.holding(Lane.EXPORT, scope, caller):
-                await exchange.answer(receive, send)
-        except UnknownApi:
-            await no_route(scope, receive, send)
-        except ClientDisconnected:
-            return
-        except Overloaded as error:
-            await send_refusal(caller_error(error), scope, receive, send)
-        except HttpError as refused:
-            if refused.status == 403:
-                record_refusal(scope, refused.status, refused.code, caller)
-            event = RequestRefused(status=refused.status, code=refused.code, message=str(refused))
-            self._endpoint.observe(event)
-            await send_refusal(refused, scope, receive, send)
+    async def serve(self, admitted: Admitted, receive: Receive, send: Send) -> None:
+        with self.endpoint.running.holding(Lane.EXPORT, admitted.scope, admitted.caller):
+            await _Exchange(self.endpoint, admitted).answer(receive, send)
 
 
 class _Exchange:
     """One request of an admitted caller."""
 
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        scope: Scope,
-        headers: Headers,
-        caller: Caller,
-        live: GenerationManager,
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, admitted: Admitted) -> None:
         self._endpoint = endpoint
-        self._scope = scope
-        self._headers = headers
-        self._caller = caller
-        self._live = live
+        self._scope = scope = admitted.scope
+        self._headers = admitted.headers
+        self._caller = admitted.caller
+        self._live = admitted.live
         self._row: str = scope["path_params"][ROW_PARAMETER]
         self._field: str = scope["path_params"][FIELD_PARAMETER]
         self._parameters = dict(QueryParams(scope["query_string"]))

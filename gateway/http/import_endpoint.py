@@ -22,11 +22,10 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from gateway.admission.work import Lane
-from gateway.errors import BadArgument, Forbidden, Overloaded, Unauthenticated, UnknownSet
-from gateway.events import RequestRefused
+from gateway.errors import BadArgument, Forbidden, Unauthenticated, UnknownSet
 from gateway.events.imports import ImportServed
 from gateway.failures import failure_answer
-from gateway.identity.caller import ANONYMOUS, Caller
+from gateway.identity.caller import ANONYMOUS
 from gateway.imports.request import Format, ImportRequest, read_import
 from gateway.imports.results import Counts, RowResult, lines
 from gateway.imports.running import ImportRun
@@ -41,16 +40,11 @@ from gateway.telemetry.request_context import REQUEST_ID, current_request_id
 from .background_writes import send_job, start_import
 from .caller_watch import until_refused
 from .early_body import EarlyBody
-from .edge import send_refusal
 from .endpoints import SET_PARAMETER, Endpoint, with_cors
 from .presence import environment_of
 from .refusals import (
     HttpError,
-    UnknownApi,
-    caller_error,
-    no_route,
 )
-from .request_audit import record_refusal
 from .request_parameters import (
     BODY_TIMEOUT,
     COST_HEADER,
@@ -59,13 +53,11 @@ from .request_parameters import (
     client_of,
     companies_of,
     cost_of,
-    headers_of,
     idempotency_key_of,
     prefers_job,
     timeout_of,
 )
-from .responses import send_body
-from .row_streams import cancelled, check_stream, operation_error, until_stopping
+from .row_streams import Admitted, AdmittingEndpoint, cancelled, operation_error, until_stopping
 
 _FORMATS: dict[str, Format] = {
     "application/x-ndjson": "ndjson",
@@ -74,7 +66,6 @@ _FORMATS: dict[str, Format] = {
     "text/csv": "csv",
 }
 _SILENT = f"Nothing of the body has come for {BODY_TIMEOUT:g} seconds."
-_ALLOW = (b"allow", b"POST, OPTIONS")
 _FIELDS = (
     (b"content-type", b"application/x-ndjson; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -99,39 +90,18 @@ class PreparedImport(Struct, frozen=True):
     coding: str
 
 
-class _Imports:
-    """The ASGI application. A class: to a function, Starlette's router would pass GET only."""
+class _Imports(AdmittingEndpoint):
+    methods = ("POST",)
+    wrong_method = "Imports are sent by POST."
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = headers_of(scope)
-        if scope["method"] == "OPTIONS":
-            await send_body(send, 200, b"", (_ALLOW,))
-            return
-        try:
-            check_stream(self._endpoint, scope, headers, ("POST",), "Imports are sent by POST.")
-            caller, live = await self._endpoint.admit(scope)
-            if live is None:
-                raise HttpError(503, "STARTING", "The gateway is starting.", "Try again soon.")
-            prepared = prepare_import(self._endpoint, scope, headers, caller, live)
-            if prefers_job(headers):
-                with self._endpoint.running.holding(Lane.EXPORT, scope, caller):
-                    await self._start(prepared, scope, receive, send)
-                return
-            with self._endpoint.running.holding(Lane.EXPORT, scope, caller):
-                await _Exchange(self._endpoint, prepared, scope, receive, send).run()
-        except UnknownApi:
-            await no_route(scope, receive, send)
-        except ClientDisconnected:
-            return
-        except Overloaded as error:
-            await send_refusal(caller_error(error), scope, receive, send)
-        except HttpError as refused:
-            event = RequestRefused(status=refused.status, code=refused.code, message=str(refused))
-            self._endpoint.observe(event)
-            await send_refusal(refused, scope, receive, send)
+    async def serve(self, admitted: Admitted, receive: Receive, send: Send) -> None:
+        scope, endpoint = admitted.scope, self.endpoint
+        prepared = prepare_import(endpoint, admitted)
+        with endpoint.running.holding(Lane.EXPORT, scope, admitted.caller):
+            if prefers_job(admitted.headers):
+                await self._start(prepared, scope, receive, send)
+            else:
+                await _Exchange(endpoint, prepared, scope, receive, send).run()
 
     async def _start(
         self, prepared: PreparedImport, scope: Scope, receive: Receive, send: Send
@@ -140,14 +110,14 @@ class _Imports:
         plan = prepared.ready.plan
         of = plan.set, plan.request, prepared.coding
         body = body_pieces(receive)
-        job = await start_import(scope, body, of, prepared.first, self._endpoint.profile)
+        job = await start_import(scope, body, of, prepared.first, self.endpoint.profile)
         await send_job(scope, send, job)
 
 
-def prepare_import(
-    endpoint: Endpoint, scope: Scope, headers: Headers, caller: Caller, live: GenerationManager
-) -> PreparedImport:
+def prepare_import(endpoint: Endpoint, admitted: Admitted) -> PreparedImport:
     """Return the import of a request. Raises HttpError."""
+    scope, headers, caller = admitted.scope, admitted.headers, admitted.caller
+    live = admitted.live
     name: str = scope["path_params"][SET_PARAMETER]
     parameters = QueryParams(scope["query_string"])
     coding = headers.get("content-encoding", IDENTITY).strip().lower()
@@ -158,7 +128,6 @@ def prepare_import(
     except UnknownSet as error:
         raise HttpError(404, error.code, error.message, error.hint) from error
     except Forbidden as error:
-        record_refusal(scope, 403, error.code, caller)
         raise HttpError(403, error.code, error.message, error.hint) from error
     except BadArgument as error:
         raise HttpError(400, error.code, error.message, error.hint) from error

@@ -51,6 +51,8 @@ class HttpError(Exception):
             extensions["retryAfter"] = retry_after
             self.fields = (*fields, (b"retry-after", b"%d" % retry_after))
         self.answer = Answer(errors=[{"message": message, "extensions": extensions}])
+        self.is_recorded = False
+        """Whether the audit log has it, or is not for it."""
 
 
 class UnknownApi(HttpError):

@@ -158,8 +158,18 @@ def record_refusal(
         audit.refused(scope, status, code, caller)
 
 
+def record_refused(
+    scope: Scope, refused: HttpError, caller: Caller = ANONYMOUS, *, always: bool = False
+) -> None:
+    """Record the refusal of a request as ``record_refusal`` does, once, however many on its way do so."""
+    if not refused.is_recorded:
+        refused.is_recorded = True
+        record_refusal(scope, refused.status, refused.code, caller, always=always)
+
+
 def record_refused_credentials(scope: Scope, refused: HttpError, error: GatewayError) -> None:
     """Record that the credentials of a request were refused; not that what verifies them is away."""
+    refused.is_recorded = True
     audit = audit_of(scope)
     if audit is not None and isinstance(error, Unauthenticated):
         audit.refused(scope, refused.status, refused.code, ANONYMOUS, error.named)

@@ -20,39 +20,35 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from gateway.admission.work import Lane
-from gateway.errors import BadArgument, Forbidden, NotInstalled, Overloaded
+from gateway.errors import BadArgument, Forbidden, NotInstalled
 from gateway.events import RequestRefused
 from gateway.failures import failure_answer
-from gateway.identity.caller import ANONYMOUS, Caller
+from gateway.identity.caller import Caller
 from gateway.request import Answer, GraphQLRequest
 from gateway.runtime.assembly import Gateway
 from gateway.telemetry.request_context import REQUEST_ID, current_request_id
 from gateway.unified.lists import UnifiedListFailed, UnifiedLists
 
 from .endpoints import Endpoint, with_cors
-from .refusals import HttpError, UnknownApi, caller_error, no_route, starting
+from .refusals import HttpError
 from .request_audit import record_refusal
 from .request_parameters import (
     BODY_TIMEOUT,
-    ClientDisconnected,
     Headers,
     client_of,
     companies_of,
-    headers_of,
     is_fresh,
     read_body,
     timeout_of,
 )
 from .responses import Fields, send_body
-from .row_streams import check_stream, operation_error
+from .row_streams import Admitted, AdmittingEndpoint, operation_error
 
 if TYPE_CHECKING:
     from scim2_server.responses import ScimResponse
 
 SCIM = "/scim/v2"
 MEDIA = b"application/scim+json"
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-_ALLOW = (b"allow", ", ".join((*_METHODS, "OPTIONS")).encode())
 _FIELDS = (
     (b"content-type", MEDIA),
     # It may be kept, and is valid if the environment says so again (ETag).
@@ -70,49 +66,29 @@ _loaded: list[ModuleType] = []
 
 def scim_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
     """Return the routes of SCIM; ``endpoint`` is that of the whole catalogue."""
-    app = with_cors(_Scim(endpoint), endpoint.settings.cors_origins, _METHODS)
+    app = with_cors(_Scim(endpoint), endpoint.settings.cors_origins, _Scim.methods)
     yield Route(SCIM, app)
     yield Route(f"{SCIM}/{{path:path}}", app)
 
 
-class _Scim:
-    """The ASGI application. A class: to a function, Starlette's router would pass GET only."""
+class _Scim(AdmittingEndpoint):
+    methods = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+    wrong_method = "SCIM has no such method."
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] == "OPTIONS":
-            await send_body(send, 200, b"", (_ALLOW,))
-            return
-        headers = headers_of(scope)
-        caller = ANONYMOUS
-        try:
-            check_stream(self._endpoint, scope, headers, _METHODS, "SCIM has no such method.")
-            caller, live = await self._endpoint.admit(scope)
-            if live is None:
-                raise starting()
-            body = await _body(receive, self._endpoint.settings.max_body_bytes)
-            with (
-                live.serving() as gateway,
-                self._endpoint.running.holding(Lane.INTERACTIVE, scope, caller),
-            ):
-                await self._answer(_Request(scope, headers, body, caller, gateway), send)
-        except UnknownApi:
-            await no_route(scope, receive, send)
-        except ClientDisconnected:
-            return
-        except Overloaded as error:
-            await self._refuse(caller_error(error), scope, send)
-        except HttpError as refused:
-            if refused.status == 403:
-                record_refusal(scope, refused.status, refused.code, caller)
-            await self._refuse(refused, scope, send)
+    async def serve(self, admitted: Admitted, receive: Receive, send: Send) -> None:
+        endpoint = self.endpoint
+        body = await _body(receive, endpoint.settings.max_body_bytes)
+        with (
+            admitted.live.serving() as gateway,
+            endpoint.running.holding(Lane.INTERACTIVE, admitted.scope, admitted.caller),
+        ):
+            request = _Request(admitted.scope, admitted.headers, body, admitted.caller, gateway)
+            await self._answer(request, send)
 
     async def _answer(self, request: _Request, send: Send) -> None:
         """Answer a request of a caller. Raises HttpError."""
         try:
-            response, fields = await request.response(self._endpoint)
+            response, fields = await request.response(self.endpoint)
         except UnifiedListFailed as failed:
             code = failed.answer.errors[0].get("extensions", {}).get("code", "INTERNAL_ERROR")
             raise operation_error(failed.answer, code) from failed
@@ -123,7 +99,7 @@ class _Scim:
         except HttpError:
             raise
         except Exception as error:
-            answer = failure_answer(error, self._endpoint.observe)
+            answer = failure_answer(error, self.endpoint.observe)
             raise operation_error(answer, "INTERNAL_ERROR") from error
         own = [
             (name.lower().encode(), value.encode())
@@ -135,15 +111,19 @@ class _Scim:
         if response.status >= 400:
             text = str((response.body or {}).get("detail"))
             event = RequestRefused(status=response.status, code="SCIM", message=text)
-            self._endpoint.observe(event)
+            self.endpoint.observe(event)
             if response.status == 403:
                 record_refusal(request.scope, 403, Forbidden.code, request.caller)
         await send_body(send, response.status, body, (*_FIELDS, *own, *fields))
 
-    async def _refuse(self, refused: HttpError, scope: Scope, send: Send) -> None:
+    async def refuse(
+        self,
+        refused: HttpError,
+        scope: Scope,
+        receive: Receive,  # noqa: ARG002 - the answer is short
+        send: Send,
+    ) -> None:
         error = refused.answer.errors[0]
-        event = RequestRefused(status=refused.status, code=refused.code, message=str(refused))
-        self._endpoint.observe(event)
         hint = error.get("extensions", {}).get("hint")
         detail = error["message"] if hint is None else f"{error['message']} {hint}"
         body = {"schemas": [_ERROR], "status": str(refused.status), "detail": detail}

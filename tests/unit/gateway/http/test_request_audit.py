@@ -54,6 +54,7 @@ def written(folder: Path) -> list[dict[str, Any]]:
     [
         ("POST", "/graphql", {"Host": "evil.example"}, "MISDIRECTED_REQUEST"),
         ("GET", "/graphql?query={a}", {"Sec-Fetch-Site": "cross-site"}, "CROSS_SITE_REQUEST"),
+        ("GET", "/export/VendorsV3", {"Sec-Fetch-Site": "cross-site"}, "CROSS_SITE_REQUEST"),
         ("POST", "/admin/reload", {"Authorization": "Bearer wrong"}, "UNAUTHENTICATED"),
         ("POST", "/graphql/explain", {}, "UNAUTHENTICATED"),
         ("POST", "/graphql", {}, None),  # a mistake, no refusal of a caller
@@ -124,6 +125,8 @@ async def test_visits_and_preflights_are_no_refusals(tmp_path: Path) -> None:
     ("role", "path", "status", "code"),
     [
         ("stranger", "/graphql", 403, "FORBIDDEN"),
+        ("stranger", "/files/VendorsV3/x", 403, "FORBIDDEN"),
+        ("clerk", "/files/vendorsV3/x", 403, "FORBIDDEN"),
         ("clerk", "/graphql/ap", 404, "UNKNOWN_PROFILE"),
         ("clerk", "/graphql/explain", 403, "FORBIDDEN"),
         ("clerk", "/graphql", 200, None),

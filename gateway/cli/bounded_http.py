@@ -14,6 +14,7 @@ import asyncio
 from itertools import chain
 from typing import Any, TypeAlias
 from urllib.parse import unquote
+from weakref import ref
 
 import httptools
 
@@ -94,7 +95,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.server_state, limits or ConnectionLimits(), self.config.loaded_app
         )
         self._stopping = asyncio.Event()
-        self.app_state = {**self.app_state, STOPPING: self._stopping, UNREAD: self._unread}
+        self.app_state = {**self.app_state, STOPPING: self._stopping}
         self._is_ending = False
         self._is_upgraded = False
         self._is_excess = False
@@ -116,6 +117,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         notice_connection(self.server_state)
         self._outlet = Outlet(transport, self._connections)
+        # Not a method of this protocol: each connection would leave a cycle.
+        self.app_state[UNREAD] = transport.get_write_buffer_size
         super().connection_made(self._outlet)  # type: ignore[arg-type] # delegates to a transport
         admission = self._connections.add(self._outlet)
         if admission is Admission.REFUSED:
@@ -196,7 +199,7 @@ class BoundedProtocol(HttpToolsProtocol):
             keep_alive=self.parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )
-        scope[EXCHANGE] = cycle  # type: ignore[literal-required] # an addition to ASGI
+        scope[EXCHANGE] = ref(cycle)  # type: ignore[literal-required] # an addition to ASGI
         if before is None or before.response_complete:
             self._start_asgi_task(cycle, self.app)
         else:
@@ -241,11 +244,6 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_upgraded = True
         self._unwatch()
         super().handle_websocket_upgrade()
-
-    def _unread(self) -> int:
-        """Return the bytes that the client has not read yet, as far as this process has them."""
-        size: int = self._outlet.get_write_buffer_size()
-        return size
 
     def shutdown(self) -> None:
         """Finish the running response and notify streams. An idle connection may still send one request."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
+from weakref import ref
 
 from starlette.types import Scope
 
 from gateway.telemetry.request_context import REQUEST_ID, TRACEPARENT
 
 EXCHANGE = "d365.exchange"
-"""Key of a scope with its ``Exchange``."""
+"""Key of a scope with a weak reference to its ``Exchange``, which has the scope: each request would leave a cycle."""
 WHOLE = "d365.body"
 """Key of a message ``http.response.start`` with the whole body: no other message follows."""
 
@@ -80,5 +81,5 @@ class Exchange(Protocol):
 
 def exchange_of(scope: Scope) -> Exchange | None:
     """Return the exchange of a request; None if its server has none."""
-    exchange: Exchange | None = scope.get(EXCHANGE)
-    return exchange
+    reference: ref[Exchange] | None = scope.get(EXCHANGE)
+    return None if reference is None else reference()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 from typing import Any
+from weakref import ref
 
 import pytest
 import uvicorn
@@ -13,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.cli.bounded_http import BoundedProtocol
 from gateway.cli.uvicorn_parts import ServerState
 from gateway.http.client_watch import ClientWatch
-from gateway.http.exchange import EXCHANGE, WHOLE, Head, exchange_of, head_of
+from gateway.http.exchange import WHOLE, Head, exchange_of, head_of
 from gateway.http.request_parameters import headers_of
 from tests.support.manual_clock import until
 
@@ -46,6 +48,12 @@ class Wire(asyncio.Transport):
     def pause_reading(self) -> None: ...
 
     def resume_reading(self) -> None: ...
+
+
+def taken_body(scope: Scope) -> bytes | None:
+    exchange = exchange_of(scope)
+    assert exchange is not None
+    return exchange.take_body()
 
 
 def connected(app: App, keep_alive: float = 5.0) -> tuple[BoundedProtocol, Wire]:
@@ -121,7 +129,7 @@ async def test_each_request_has_its_own_target_and_body() -> None:
     seen: list[tuple[object, ...]] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        body = scope[EXCHANGE].take_body()
+        body = taken_body(scope)
         seen.append((scope["path"], scope["raw_path"], scope["query_string"], body))
         await send(
             {"type": "http.response.start", "status": 200, "headers": FIELDS, WHOLE: b"text"}
@@ -135,6 +143,30 @@ async def test_each_request_has_its_own_target_and_body() -> None:
 
     first = ("/a b", b"/a%20b", b"c", b"body")
     assert seen == [first, first, ("/d", b"/d", b"", b"next"), first]
+
+
+async def answered(protocol: BoundedProtocol, request: bytes) -> None:
+    protocol.data_received(request)
+    await until(lambda: not protocol.tasks)
+
+
+async def test_what_has_ended_is_freed_without_the_garbage_collector() -> None:
+    """Its pauses are the longest that clients see."""
+    protocol, wire = connected(answering(whole=True, status=200, fields=FIELDS))
+    gc.disable()
+    try:
+        await answered(protocol, POST)
+        exchange, connection = ref(protocol.cycle), ref(protocol)
+        await answered(protocol, POST)
+        assert exchange() is None
+
+        protocol.connection_lost(None)
+        del protocol
+        await asyncio.sleep(0)
+        assert connection() is None
+    finally:
+        gc.enable()
+    assert wire.sent.count(b"text/plain") == 2
 
 
 async def test_a_head_is_read_once_while_it_comes_again() -> None:
@@ -173,7 +205,7 @@ async def test_a_body_that_still_arrives_is_not_taken() -> None:
     taken: list[object] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        taken.append(scope[EXCHANGE].take_body())
+        taken.append(taken_body(scope))
         taken.append((await receive())["body"])
         await send(
             {"type": "http.response.start", "status": 200, "headers": FIELDS, WHOLE: b"text"}
@@ -193,7 +225,7 @@ async def test_a_client_that_leaves_ends_its_read_at_once(must_end: bool) -> Non
     ends: list[str] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        scope[EXCHANGE].take_body()
+        taken_body(scope)
         watch = ClientWatch(scope, receive, lambda: must_end)
         try:
             await asyncio.sleep(0.02)

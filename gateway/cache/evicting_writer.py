@@ -6,16 +6,13 @@ any table, so it evicts everything.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Callable
-from typing import Any
 
 from gateway.odata.batch import is_batch
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response
-from gateway.odata.upstream import OutcomePart, WriteUpstream, whole_response
-from gateway.shutdown import Shutdown
+from gateway.odata.upstream import OutcomePart, PassingOn, WriteUpstream, whole_response
 
 from .environment_answers import EnvironmentAnswers
 
@@ -23,14 +20,11 @@ _SET = re.compile(r"(\w+)(?:\([^/]*\))?")
 _PART = re.compile(rb"^(?:POST|PATCH|PUT|DELETE) (\S+) HTTP/1\.1", re.MULTILINE)
 
 
-class EvictingWriter:
+class EvictingWriter(PassingOn[WriteUpstream]):
     """The upstream of the writes of one operation."""
 
     def __init__(self, upstream: WriteUpstream, answers: EnvironmentAnswers) -> None:
-        self.root = upstream.root
-        self.unfinished: set[asyncio.Task[Any]] = upstream.unfinished
-        self.shutdown: Shutdown = upstream.shutdown
-        self._upstream = upstream
+        super().__init__(upstream)
         self._answers = answers
 
     async def write(

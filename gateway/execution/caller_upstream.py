@@ -6,16 +6,14 @@ without signing in. Only an operation that has written something keeps its answe
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from gateway.errors import OutcomeUnknown, Unauthenticated
 from gateway.identity.caller import Caller
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response
-from gateway.odata.upstream import OutcomePart, Upstream, whole_response
-from gateway.shutdown import Shutdown
+from gateway.odata.upstream import OutcomePart, PassingOn, Upstream, whole_response
 
 
 class CallerIdentities(Protocol):
@@ -30,14 +28,11 @@ class CallerIdentities(Protocol):
         ...
 
 
-class CallerUpstream:
+class CallerUpstream(PassingOn[Upstream]):
     """Passes everything on."""
 
     def __init__(self, upstream: Upstream) -> None:
-        self._upstream = upstream
-        self.root = upstream.root
-        self.unfinished: set[asyncio.Task[Any]] = upstream.unfinished
-        self.shutdown: Shutdown = upstream.shutdown
+        super().__init__(upstream)
         self._refusal: Unauthenticated | None = None
         self._may_have_written = False
 

@@ -17,7 +17,7 @@ from gateway.admission.work import wait_to_the_end
 from gateway.errors import DeadlineExceeded
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response
-from gateway.odata.upstream import OutcomePart, WriteUpstream, whole_response
+from gateway.odata.upstream import OutcomePart, PassingOn, WriteUpstream, whole_response
 
 HINT = "Ask for less at a time, or allow more time: the header X-D365-Timeout, the setting operation_timeout."
 
@@ -60,14 +60,11 @@ class Deadline:
         )
 
 
-class TimelyWriter:
+class TimelyWriter(PassingOn[WriteUpstream]):
     """Sends the writes of one operation: none if the first one's turn does not come in time, else all."""
 
     def __init__(self, upstream: WriteUpstream, deadline: Deadline) -> None:
-        self.root = upstream.root
-        self.unfinished = upstream.unfinished
-        self.shutdown = upstream.shutdown
-        self._upstream = upstream
+        super().__init__(upstream)
         self._deadline = deadline
         self._has_begun = False
 

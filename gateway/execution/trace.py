@@ -21,7 +21,7 @@ from gateway.events import Event, Observer, RequestSent
 from gateway.odata.query import Request
 from gateway.odata.render import readable_url
 from gateway.odata.response_check import Response
-from gateway.odata.upstream import OutcomePart, Upstream, whole_response
+from gateway.odata.upstream import OutcomePart, PassingOn, Upstream, whole_response
 
 from .field_attribution import current_fields
 
@@ -184,14 +184,11 @@ class Trace:
                 yield traced.started, traced.ended
 
 
-class Traced:
+class Traced(PassingOn[Upstream]):
     """The upstream of one operation, whose requests it records."""
 
     def __init__(self, upstream: Upstream, trace: Trace) -> None:
-        self.root = upstream.root
-        self.unfinished = upstream.unfinished
-        self.shutdown = upstream.shutdown
-        self._upstream = upstream
+        super().__init__(upstream)
         self._trace = trace
 
     async def send(self, request: Request, *, safe: bool | None = None) -> Response:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from gateway.shutdown import Shutdown
 
@@ -81,3 +81,16 @@ class SharedAnswers(Protocol):
 
 class Upstream(ReadUpstream, WriteUpstream, Protocol):
     """Where both go: what an engine is given."""
+
+
+_Upstream = TypeVar("_Upstream", bound=WriteUpstream)
+
+
+class PassingOn(Generic[_Upstream]):
+    """What stands before an upstream and has its properties."""
+
+    def __init__(self, upstream: _Upstream) -> None:
+        self.root = upstream.root
+        self.unfinished: set[asyncio.Task[Any]] = upstream.unfinished
+        self.shutdown: Shutdown = upstream.shutdown
+        self._upstream = upstream

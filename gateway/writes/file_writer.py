@@ -10,17 +10,14 @@ from gateway.errors import BadArgument, NotSent, OutcomeUnknown
 from gateway.odata.long_values import ValueReader, WrittenValue
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response
-from gateway.odata.upstream import OutcomePart, WriteUpstream, whole_response
+from gateway.odata.upstream import OutcomePart, PassingOn, WriteUpstream, whole_response
 
 
-class FileWriter:
+class FileWriter(PassingOn[WriteUpstream]):
     """Passes writes on. A stand-in is never sent: a body that does not have it exactly once is refused."""
 
     def __init__(self, upstream: WriteUpstream, file: WrittenValue) -> None:
-        self.root = upstream.root
-        self.unfinished = upstream.unfinished
-        self.shutdown = upstream.shutdown
-        self._upstream = upstream
+        super().__init__(upstream)
         self._file = file
 
     async def write(

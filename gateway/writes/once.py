@@ -18,7 +18,7 @@ from gateway.errors import GatewayError, OutcomeUnknown
 from gateway.idempotency.ledger import Ledger, Run
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response
-from gateway.odata.upstream import OutcomePart, WriteUpstream, whole_response
+from gateway.odata.upstream import OutcomePart, PassingOn, WriteUpstream, whole_response
 from gateway.request import Answer, GraphQLRequest, ValidOperation
 
 REPLAYED = (b"idempotent-replayed", b"true")
@@ -34,14 +34,11 @@ class StoredAnswer(msgspec.Struct):
     errors: list[dict[str, Any]] = []
 
 
-class NotingWriter:
+class NotingWriter(PassingOn[WriteUpstream]):
     """Sends the writes of one operation, and notes what became of them."""
 
     def __init__(self, upstream: WriteUpstream) -> None:
-        self.root = upstream.root
-        self.unfinished = upstream.unfinished
-        self.shutdown = upstream.shutdown
-        self._upstream = upstream
+        super().__init__(upstream)
         self.reset()
 
     def reset(self) -> None:

@@ -127,6 +127,14 @@ class Process:
                 assert current.state in {"QUEUED", "RUNNING", "NEEDS_AUTH"}, current.error
                 await asyncio.sleep(0.01)
 
+    async def ended(self) -> JobEnded:
+        """Return the event of a job's end, which comes after its state is stored."""
+        async with asyncio.timeout(60):
+            while not (found := [e for e in self.events if isinstance(e, JobEnded)]):  # noqa: ASYNC110 - no event tells
+                await asyncio.sleep(0.01)
+        (event,) = found
+        return event
+
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
@@ -157,7 +165,7 @@ async def test_a_job_has_its_parts_and_their_digest(process: Process) -> None:
     assert b"".join(parts) == whole
     assert job.checkpoint.sha256 == hashlib.sha256(whole).hexdigest()
     assert job.progress == Progress(rows=3, parts=3, bytes=len(whole))
-    (event,) = [e for e in process.events if isinstance(e, JobEnded)]
+    event = await process.ended()
     assert (event.state, event.rows, event.error) == ("SUCCEEDED", 3, None)
 
 

@@ -7,6 +7,9 @@
 
 The wait is that of a 429 (``pause``), but nobody waits in it: who hears nothing from a service needs an answer now.
 What belongs to a write is sent all the same, as half of it may be done; if it is answered, the way is free.
+
+If the breaker of another replica opens, this one opens with its first request without an answer, and not before: the
+other's way to the service may be the one that is broken.
 """
 
 from __future__ import annotations
@@ -40,11 +43,19 @@ class Breaker:
         self._seconds = pause
         self._now = now
         self._since = 0.0
+        self._warned_until = 0.0
+        self.opened: Callable[[], None] = lambda: None
+        """Called when it opens, for other replicas."""
 
     @property
     def is_open(self) -> bool:
         """Whether requests are refused, but for a probe now and then."""
         return self._pause.is_closed
+
+    @property
+    def is_warned(self) -> bool:
+        """Whether it opens with the next request without an answer."""
+        return self._now() < self._warned_until
 
     @property
     def remaining(self) -> float:
@@ -68,7 +79,7 @@ class Breaker:
 
     def answered(self) -> float | None:
         """Note an answer of any kind; return for how many seconds the breaker was open, None: it was not."""
-        self._failures = 0
+        self._failures, self._warned_until = 0, 0.0
         if not self._pause.is_closed:
             return None
         self._pause.reopen()
@@ -83,11 +94,16 @@ class Breaker:
                 self._seconds = min(self._seconds * 2, LONGEST)
                 self._pause.close(request, reason, self._seconds)
             return None
-        if not self._most or self._failures < self._most:
+        if not self._most or self._failures < (1 if self.is_warned else self._most):
             return None
         self._since = self._now()
         self._pause.close(request, reason, self._seconds)
+        self.opened()
         return self._seconds
+
+    def warn(self) -> None:
+        """Open with the next request without an answer, unless one is answered before: another replica had none."""
+        self._warned_until = self._now() + LONGEST
 
     def leave(self, request: object) -> None:
         """Let another request be the probe, if this one was and was given up."""

@@ -22,6 +22,12 @@ class Throttled(_Notice, frozen=True, kw_only=True, tag="throttled"):
     """Digest of the caller whom it concerns; None: the gateway's own account."""
 
 
+class Unanswered(_Notice, frozen=True, kw_only=True, tag="unanswered"):
+    """An environment has answered none of so many requests that the replica sends none for now."""
+
+    lane: str
+
+
 class LimitChanged(_Notice, frozen=True, kw_only=True, tag="limit"):
     """The limit of an environment and credential became smaller: shares are to be agreed anew."""
 
@@ -77,4 +83,6 @@ class Logged(_Notice, frozen=True, kw_only=True, tag="logged"):
     watch: str
 
 
-Notice: TypeAlias = Throttled | LimitChanged | Written | Spent | Registered | Reported | Logged
+Notice: TypeAlias = (
+    Throttled | Unanswered | LimitChanged | Written | Spent | Registered | Reported | Logged
+)

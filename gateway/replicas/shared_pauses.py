@@ -1,4 +1,4 @@
-"""Tells the other replicas that an environment wants no requests for a while, and hears it from them."""
+"""Tells the other replicas that an environment wants no requests for a while, or answers none; hears it from them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from math import ceil
 from gateway.admission.admission import Admission
 from gateway.odata.response_check import Response
 
-from .notices import Notice, Throttled
+from .notices import Notice, Throttled, Unanswered
 from .shared_state import SharedState
 
 
@@ -24,6 +24,7 @@ class SharedPauses:
         """Share the pauses of an environment and credential."""
         self._admissions[name] = admission
         admission.pauses.closed = partial(self._tell, name)
+        admission.breaker.opened = partial(self._tell_unanswered, name)
 
     def leave(self, name: str) -> None:
         """Share them no longer."""
@@ -35,11 +36,18 @@ class SharedPauses:
         )
         self._state.notify_soon(notice)
 
+    def _tell_unanswered(self, name: str) -> None:
+        self._state.notify_soon(Unanswered(replica=self._state.replica, lane=name))
+
     def _heard(self, notice: Notice) -> None:
-        if not isinstance(notice, Throttled):
+        if not isinstance(notice, Throttled | Unanswered):
             return
         admission = self._admissions.get(notice.lane)
-        if admission is not None and 0 < notice.seconds < LONGEST:
+        if admission is None:
+            return
+        if isinstance(notice, Unanswered):
+            admission.breaker.warn()
+        elif 0 < notice.seconds < LONGEST:
             refusal = Response(429, {"retry-after": str(max(1, ceil(notice.seconds)))}, b"", "")
             admission.pauses.close(notice.identity, refusal, notice.seconds)
 

@@ -53,6 +53,27 @@ async def test_only_failures_in_a_row_open_it(breaker: Breaker) -> None:
     assert breaker.is_open
 
 
+async def test_what_another_replica_says_opens_it_with_the_first_failure(
+    breaker: Breaker, now: Now
+) -> None:
+    told: list[float] = []
+    breaker.opened = lambda: told.append(now())
+    breaker.warn()
+    assert not breaker.is_open
+    breaker.answered()
+    assert breaker.failed(object(), "ConnectError") is None
+    breaker.answered()
+    breaker.warn()
+    now.time += LONGEST
+    assert breaker.failed(object(), "ConnectError") is None
+    breaker.warn()
+    assert breaker.failed(object(), "ConnectError") == 5.0
+    assert told == [now()]
+    off = Breaker(0, 5.0, now, asyncio.sleep)
+    off.warn()
+    assert off.failed(object(), "ConnectError") is None
+
+
 async def test_it_can_be_switched_off(now: Now) -> None:
     off = Breaker(0, 5.0, now, asyncio.sleep)
     assert [off.failed(object(), "ConnectError") for _ in range(50)] == [None] * 50

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from gateway.admission.work import Lane
+from gateway.config.admission_models import AdmissionOptions
 from gateway.config.cost_models import CostOptions
 from gateway.cost.budgets import Terms
 from gateway.cost.operation_costs import Costs
@@ -71,6 +72,23 @@ async def test_a_429_pauses_all_replicas(redis: RedisServer) -> None:
     (error,) = answer["errors"]
     assert (error["extensions"]["code"], upstream.sent) == ("OVERLOADED", [])
     assert error["extensions"]["retryAfter"] > 3_000
+
+
+async def test_a_replica_without_answers_warns_the_others(redis: RedisServer) -> None:
+    upstream = Upstream()
+
+    def away() -> httpx.Response:
+        raise httpx.ConnectError("away")
+
+    async with replicas(redis, 2, upstream, admission=AdmissionOptions(breaker_failures=3)) as both:
+        first, second = (replica.gateway.client.admission.breaker for replica in both)
+        upstream.refusal = away
+        for n in range(3):
+            await both[0].ask(CUSTOMERS, n=n + 1)
+        await until(lambda: second.is_warned)
+        assert (first.is_open, second.is_open) == (True, False)
+        await both[1].ask(CUSTOMERS, n=9)
+        assert (second.is_open, len(upstream.sent)) == (True, 4)
 
 
 async def test_an_answer_is_read_once_for_all(redis: RedisServer) -> None:

@@ -9,18 +9,15 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 import uvicorn
 
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError
-from gateway.events import log_event
 from gateway.failures import report_error
-from gateway.http.admin_app import AdminContext, Served, WorkerState, create_admin_app
-from gateway.http.admin_metrics import MetricsSource, OwnMetrics
-from gateway.http.admin_reload import Reload
+from gateway.http.admin_app import AdminContext, Served, create_admin_app
 
 from .replaceable import Replaceable
 from .signals_and_port import BACKLOG, address_of, listen
@@ -77,30 +74,12 @@ class AdminApplication(Replaceable):
 
 @contextlib.contextmanager
 def answering(
-    settings: Settings,
-    listener: socket.socket | None,
-    workers: Callable[[], Sequence[WorkerState]],
-    served: Served | None = None,
-    reload: Reload | None = None,
-    metrics: MetricsSource | None = None,
-    own: OwnMetrics | None = None,
+    context: AdminContext, listener: socket.socket | None
 ) -> Iterator[AdminApplication | None]:
-    """Answer on the socket until the end of the context, if there is one.
-
-    ``served``, ``reload``, ``metrics``, ``own``: see ``AdminContext``.
-    """
+    """Answer on the socket until the end of the context, if there is one."""
     if listener is None:
         yield None
         return
-    context = AdminContext(
-        settings=settings,
-        workers=workers,
-        observe=log_event,
-        served=served,
-        reload=reload,
-        metrics=metrics,
-        own=own or OwnMetrics(),
-    )
     app = AdminApplication(context)
     server = uvicorn.Server(
         uvicorn.Config(

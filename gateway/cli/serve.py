@@ -25,7 +25,7 @@ from gateway.config.settings import Settings
 from gateway.environments.reloading import reload_environment
 from gateway.errors import SettingsError
 from gateway.events import log_event, tee
-from gateway.http.admin_app import Served, until_stopping
+from gateway.http.admin_app import AdminContext, Served, until_stopping
 from gateway.http.admin_metrics import MetricsSource, OwnMetrics
 from gateway.http.admin_reload import Reload, Reloads
 from gateway.http.hosts import is_loopback
@@ -176,12 +176,16 @@ def _serve_one(
         listener.listen(BACKLOG)
         second = opened.enter_context(
             answering(
-                settings,
+                AdminContext(
+                    settings=settings,
+                    workers=until_stopping(app),
+                    observe=log_event,
+                    served=_served(app),
+                    reload=_reload(app),
+                    metrics=_metrics(app),
+                    refused=partial(seconds_refused, app),
+                ),
                 admin,
-                until_stopping(app),
-                _served(app),
-                _reload(app),
-                _metrics(app),
             )
         )
 
@@ -216,10 +220,7 @@ def _served(app: Starlette) -> Served:
         opened = app.state.environments
         return {} if opened is None else opened.states()
 
-    def refused(name: str) -> float | None:
-        return seconds_refused(app, name)
-
-    return Served(status=app.state.status.source, environments=environments, refused=refused)
+    return Served(status=app.state.status.source, environments=environments)
 
 
 def measurements_of(settings: Settings) -> Measurements | None:
@@ -313,10 +314,16 @@ def _serve_many(
                 group.reload()
                 return Reloads(found, None)
 
-            listening = answering(
-                shared, admin, group.states, reload=reload, metrics=metrics, own=own
+            context = AdminContext(
+                settings=shared,
+                workers=group.states,
+                observe=log_event,
+                reload=reload,
+                metrics=metrics,
+                refused=group.refused,
+                own=own,
             )
-            with listening as second:
+            with answering(context, admin) as second:
 
                 def changed(settings: Settings) -> None:
                     group.config.app = partial(worker_app, settings, workers)

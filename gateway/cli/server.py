@@ -37,7 +37,7 @@ from gateway.config.setting_changes import SettingsAttempt
 from gateway.config.settings import Settings
 from gateway.events import Observer, Stopped, Stopping, WorkerReplaced, log_event
 from gateway.http.admin_app import WorkerState
-from gateway.lifespan import leave, longest_of_open
+from gateway.lifespan import leave, longest_of_open, seconds_refused
 from gateway.logs import is_json, log_uncaught
 from gateway.shutdown import Shutdown, begin_stop
 
@@ -52,7 +52,7 @@ from .worker_pipe import WorkerPipe
 from .workers_reload import SECONDS, Question
 
 METRICS_SECONDS = 5.0
-"""Seconds in which all workers together must have said what they measured; Prometheus waits ten."""
+"""Seconds in which all workers together must have said what they measured, or know; Prometheus waits ten."""
 AGAIN = 5.0
 """Seconds until another worker is started after one that could not start, while others serve."""
 _TICK = 0.05
@@ -202,6 +202,7 @@ class WorkerProcess(Process):
         # Before the process is made, which takes a copy of this.
         self.metrics: WorkerPipe[None, str] = WorkerPipe()
         self.settings: WorkerPipe[Question, SettingsAttempt] = WorkerPipe()
+        self.refused: WorkerPipe[str, float | None] = WorkerPipe()
         super().__init__(config, sockets)
         self._make_server = make_server
         # In the place of uvicorn's, which always imports everything anew.
@@ -243,6 +244,7 @@ class WorkerProcess(Process):
         self._server = self._make_server(self.config)
         self.metrics.answer(self._metrics, "metrics")
         self.settings.answer(self._reload, "settings")
+        self.refused.answer(self._refused, "refused")
         try:
             super().target(sockets)
         except Exception as error:
@@ -261,6 +263,12 @@ class WorkerProcess(Process):
         app = self.config.loaded_app
         assert isinstance(app, HotApplication)
         return app.reload_soon(reason, settings).result(SECONDS)
+
+    def _refused(self, name: str) -> float | None:
+        """Return for how many seconds requests to an environment are refused yet; None also while it starts."""
+        if self._server is None or not self._server.started:
+            return None
+        return seconds_refused(cast("Starlette", self.config.loaded_app), name)
 
     def _metrics(self, _: None) -> str:
         """Return the metrics of this worker; nothing before its application has been made."""
@@ -311,6 +319,16 @@ class Workers(Multiprocess):
                 # A number and not the id of the process, so that a replaced one continues its series.
                 texts[str(index)] = process.metrics.request(None, end - time.monotonic()) or None
             return texts
+
+    def refused(self, name: str) -> float | None:
+        """Return for how many seconds a worker refuses requests to an environment yet; None: none says that it does.
+
+        Any thread may call it.
+        """
+        with self._reading:
+            end = time.monotonic() + METRICS_SECONDS
+            answers = [w.refused.request(name, end - time.monotonic()) for w in self.workers()]
+        return max((seconds for seconds in answers if seconds is not None), default=None)
 
     def handle_hup(self) -> None:
         """Reload settings and metadata, or stop if the terminal is gone."""

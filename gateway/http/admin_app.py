@@ -76,9 +76,6 @@ class Served:
     status: StatusSource
     environments: Callable[[], Mapping[str, int]]
     """Returns how many environments there are besides that of the settings, by state."""
-    refused: Callable[[str], float | None] = lambda _: None
-    """Returns for how many seconds requests to an environment are refused yet, because it does not answer; None: they
-    are sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +92,9 @@ class AdminContext:
     """Reloads metadata; None: nothing does."""
     metrics: MetricsSource | None = None
     """The metrics of the processes that serve; None: there are none."""
+    refused: Callable[[str], float | None] | None = None
+    """Returns for how many seconds requests to an environment are refused yet, because it does not answer, or None if
+    they are sent. May block; any thread may call it. None: nobody knows."""
     own: OwnMetrics = field(default_factory=OwnMetrics)
     """What the listener itself counts."""
     since: float = field(default_factory=time.time)
@@ -255,9 +255,7 @@ def _upstream_routes(context: AdminContext) -> Iterable[BaseRoute]:
             # A process that only watches workers needs none of what sends requests, unless somebody asks.
             from .upstream_health import upstream_health  # noqa: PLC0415 - see above
 
-            served = context.served
-            refused = None if served is None else served.refused
-            endpoint = upstream_health(context.settings, context.observe, refused)
+            endpoint = upstream_health(context.settings, context.observe, context.refused)
         return await endpoint(request)
 
     return (Route("/health/upstream", upstream),)

@@ -181,7 +181,7 @@ def upstream_health(
 ) -> Callable[[Request], Awaitable[Response]]:
     """Return the endpoint: 200 if there is no problem, else 503; 404 for an unknown environment.
 
-    ``refused``: see ``Served``; None: the requests are those of other processes.
+    ``refused``: see ``AdminContext``.
     """
     health = EnvironmentsHealth(settings, observe)
 
@@ -197,7 +197,7 @@ def upstream_health(
             return json_for_people({"status": "problem", "message": error.message}, 503)
         content = report.to_json() if name is None else {"environment": name, **report.to_json()}
         if refused is not None:
-            content["requests"] = _requests_json(refused(name or OWN))
+            content["requests"] = _requests_json(await daemon_call(partial(refused, name or OWN)))
         return json_for_people(content, 200 if report.is_good else 503)
 
     return answer

@@ -9,7 +9,8 @@ from contextlib import ExitStack, contextmanager
 from gateway.app import create_app
 from gateway.cli.admin_listener import admin_address, admin_listener, answering
 from gateway.config.settings import Settings
-from gateway.http.admin_app import this_process
+from gateway.events import log_event
+from gateway.http.admin_app import AdminContext, this_process
 from gateway.http.admin_metrics import MetricsSource
 from gateway.telemetry.exposition import render
 from gateway.telemetry.measurements import Measurements
@@ -28,5 +29,8 @@ def measured_gateway() -> Iterator[tuple[str, str]]:
         api = stack.enter_context(threaded(app))
         listener = stack.enter_context(admin_listener(settings))
         assert isinstance(listener, socket.socket)
-        stack.enter_context(answering(settings, listener, lambda: workers, metrics=source))
+        context = AdminContext(
+            settings=settings, workers=lambda: workers, observe=log_event, metrics=source
+        )
+        stack.enter_context(answering(context, listener))
         yield api, admin_address(settings, listener).removesuffix("/health")

@@ -15,9 +15,9 @@ from gateway.app import create_app
 from gateway.cli.admin_listener import admin_address, admin_listener, answering
 from gateway.config.settings import Settings
 from gateway.environments.webhook_events import open_webhook_queue
-from gateway.events import Event
+from gateway.events import Event, log_event
 from gateway.events.environments import SignInRefused
-from gateway.http.admin_app import this_process
+from gateway.http.admin_app import AdminContext, this_process
 from tests.support.described_api import new_key
 from tests.support.environment import CLIENT, Environment, environment
 from tests.support.login_host import SECRET, refusal
@@ -58,8 +58,9 @@ def administration(settings: Settings) -> Iterator[httpx.Client]:
         assert listener is not None
         address = admin_address(settings, listener).removesuffix("/health")
         workers = this_process()
+        context = AdminContext(settings=settings, workers=lambda: workers, observe=log_event)
         with (
-            answering(settings, listener, lambda: workers),
+            answering(context, listener),
             httpx.Client(base_url=address, headers=headers, timeout=60) as client,
         ):
             yield client

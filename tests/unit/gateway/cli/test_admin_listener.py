@@ -12,7 +12,8 @@ from gateway.cli.admin_listener import admin_address, admin_listener, answering
 from gateway.config.loading import load_settings
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError
-from gateway.http.admin_app import this_process
+from gateway.events import log_event
+from gateway.http.admin_app import AdminContext, this_process
 
 
 def test_it_answers_until_the_end_of_its_context() -> None:
@@ -21,7 +22,8 @@ def test_it_answers_until_the_end_of_its_context() -> None:
         assert listener is not None
         address = admin_address(settings, listener)
         workers = this_process()
-        with answering(settings, listener, lambda: workers):
+        context = AdminContext(settings=settings, workers=lambda: workers, observe=log_event)
+        with answering(context, listener):
             assert httpx.get(address, timeout=10).json()["status"] == "ready"
         assert not [thread for thread in threading.enumerate() if thread.name == "admin"]
         with pytest.raises(httpx.TransportError):
@@ -31,7 +33,8 @@ def test_it_answers_until_the_end_of_its_context() -> None:
 def test_none_switches_it_off() -> None:
     settings = load_settings({"D365_ADMIN__PORT": "none"})
 
-    with admin_listener(settings) as listener, answering(settings, listener, this_process):
+    context = AdminContext(settings=settings, workers=this_process, observe=log_event)
+    with admin_listener(settings) as listener, answering(context, listener):
         assert listener is None
     assert not [thread for thread in threading.enumerate() if thread.name == "admin"]
 

@@ -91,3 +91,21 @@ def test_a_worker_that_the_signal_of_all_ends_is_not_replaced(
 
     assert workers.should_exit.is_set()
     assert events == []
+
+
+def test_what_one_worker_refuses_is_known_of_all() -> None:
+    config = uvicorn.Config("", log_config=None, workers=3)
+    workers = Workers(config, [], lambda: None, ShutdownSteps(), lambda _: None)
+    for refused in ({"acme": 3.0}, {"acme": 4.5}, {}):
+        worker = WorkerProcess(config, [])
+        worker.refused.answer(refused.get, "refused")
+        workers.processes.append(worker)
+
+    assert workers.refused("acme") == 4.5
+    assert workers.refused("beta") is None
+
+
+def test_a_worker_that_has_not_started_refuses_nothing() -> None:
+    worker = WorkerProcess(uvicorn.Config("", log_config=None), [])
+
+    assert worker._refused("acme") is None

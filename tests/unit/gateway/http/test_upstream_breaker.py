@@ -7,10 +7,10 @@ import asyncio
 import httpx
 import pytest
 
-from gateway.cli.serve import _served
 from gateway.config.environment_models import OWN
 from gateway.events.admission import BreakerClosed, BreakerOpened
 from gateway.http.upstream_health import upstream_health
+from gateway.lifespan import seconds_refused
 from gateway.telemetry.exposition import render
 from gateway.telemetry.measurements import Measurements
 from tests.support.environments import code_of, deployed, path_of, settings_of
@@ -44,9 +44,8 @@ async def test_what_an_environment_that_is_away_costs() -> None:
         assert home.requests == before + 3
         assert home.written == []
         await here.data(NAMES, path_of("acme"))
-        served = _served(here.app)
-        assert 0 < (served.refused(OWN) or 0) <= 0.3
-        assert served.refused("acme") is None
+        assert 0 < (seconds_refused(here.app, OWN) or 0) <= 0.3
+        assert seconds_refused(here.app, "acme") is None
         text = render(measurements)
         assert 'd365_gateway_events_total{event="breaker_opened"} 1.0' in text
 
@@ -64,7 +63,7 @@ async def test_what_an_environment_that_is_away_costs() -> None:
         assert sorted(failed) == [False, True, True, True, True]
         assert len(here.said(BreakerClosed)) == 1
         await here.data(NAMES)
-        assert served.refused(OWN) is None
+        assert seconds_refused(here.app, OWN) is None
 
 
 async def test_a_write_that_has_begun_is_sent_all_the_same() -> None:

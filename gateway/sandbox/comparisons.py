@@ -7,21 +7,16 @@ In services that pass filters to a database both are unknown. F&O has almost no 
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import sqlalchemy as sa
 from odata_query import ast
 
-Condition = sa.ColumnElement[bool]
-ORDERINGS: dict[type, Callable[[Any, Any], Any]] = {
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-}
+from . import sql
+from .sql import Sql
+
+ORDERINGS = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,51 +26,46 @@ class Comparisons:
     specified: bool
     """Whether null is compared as the specification says; otherwise as SQL does."""
 
-    def with_value(self, comparator: Any, column: sa.ColumnElement[Any], value: Any) -> Condition:
+    def with_value(self, comparator: Any, column: Sql, value: Any) -> Sql:
         """Return ``column comparator value``; the value may be None."""
         if value is None:
             return _with_null(comparator, column)
         if isinstance(comparator, ast.Eq):
-            equal = column.is_not_distinct_from(value)
-            return equal if self.specified else column == value
+            return sql.compare(column, "IS" if self.specified else "=", value)
         if isinstance(comparator, ast.NotEq):
-            return column.is_distinct_from(value) if self.specified else column != value
+            return sql.compare(column, "IS NOT" if self.specified else "!=", value)
         return self._ordered(comparator, column, value, (column,))
 
-    def between_columns(
-        self, comparator: Any, left: sa.ColumnElement[Any], right: sa.ColumnElement[Any]
-    ) -> Condition:
+    def between_columns(self, comparator: Any, left: Sql, right: Sql) -> Sql:
         """Return ``left comparator right`` of two columns."""
         if isinstance(comparator, ast.Eq):
-            return left.is_not_distinct_from(right) if self.specified else left == right
+            return sql.compare(left, "IS" if self.specified else "=", right)
         if isinstance(comparator, ast.NotEq):
-            return left.is_distinct_from(right) if self.specified else left != right
+            return sql.compare(left, "IS NOT" if self.specified else "!=", right)
         ordered = self._ordered(comparator, left, right, (left, right))
         if self.specified and isinstance(comparator, ast.LtE | ast.GtE):
-            return sa.or_(ordered, sa.and_(left.is_(None), right.is_(None)))
+            return sql.any_of(ordered, sql.all_of(sql.is_null(left), sql.is_null(right)))
         return ordered
 
-    def among(self, column: sa.ColumnElement[Any], values: Sequence[Any]) -> Condition:
+    def among(self, column: Sql, values: Sequence[Any]) -> Sql:
         """Return ``column in (values)``."""
         if not self.specified:
-            return column.in_(values)
+            return sql.among(column, values)
         not_null = [value for value in values if value is not None]
-        equal = sa.and_(column.is_not(None), column.in_(not_null))
-        return equal if len(not_null) == len(values) else sa.or_(column.is_(None), equal)
+        equal = sql.all_of(sql.is_not_null(column), sql.among(column, not_null))
+        return equal if len(not_null) == len(values) else sql.any_of(sql.is_null(column), equal)
 
-    def _ordered(
-        self, comparator: Any, left: Any, right: Any, nullable: tuple[Any, ...]
-    ) -> Condition:
-        ordered: Condition = ORDERINGS[type(comparator)](left, right)
+    def _ordered(self, comparator: Any, left: Any, right: Any, nullable: tuple[Any, ...]) -> Sql:
+        ordered = sql.compare(left, ORDERINGS[type(comparator)], right)
         if not self.specified:
             return ordered
-        return sa.and_(*(column.is_not(None) for column in nullable), ordered)
+        return sql.all_of(*map(sql.is_not_null, nullable), ordered)
 
 
-def _with_null(comparator: Any, column: sa.ColumnElement[Any]) -> Condition:
+def _with_null(comparator: Any, column: Sql) -> Sql:
     """Return the comparison with null: only null equals it, and nothing is greater or less than it."""
     if isinstance(comparator, ast.NotEq):
-        return column.is_not(None)
+        return sql.is_not_null(column)
     if isinstance(comparator, ast.Lt | ast.Gt):
-        return sa.false()
-    return column.is_(None)
+        return sql.FALSE
+    return sql.is_null(column)

@@ -1,4 +1,4 @@
-"""Builds SQLAlchemy conditions from odata-query's tree, with F&O's refusals (section 2.2).
+"""Builds conditions from odata-query's tree, with F&O's refusals (section 2.2).
 
 Operands know their type, because F&O refuses to compare different ones. Text compares folded, decimals exactly; ``*``
 in a string that is compared by ``eq`` or ``ne`` is a wildcard in F&O only.
@@ -6,21 +6,22 @@ in a string that is compared by ``eq`` or ``ne`` is a wildcard in F&O only.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import sqlalchemy as sa
 from odata_query import ast
 
 from schema.model.records import Navigation
 
-from .comparisons import Comparisons, Condition
+from . import sql
+from .comparisons import Comparisons
 from .filter_literals import Has
 from .links import Links
 from .operands import Constant, Operand, constant, literal_for, negate, number, type_mismatch
 from .refusal import Refusal, internal, unknown_property
+from .sql import Sql
 from .store import ID, Storage, Store
 from .values import NUMBERS, Field, Kind, fold
 from .world import World
@@ -35,13 +36,7 @@ _VERBS = {
     ast.Gt: "GreaterThan",
     ast.GtE: "GreaterThanOrEqual",
 }
-_ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.Mod: operator.mod,
-}
+_ARITHMETIC = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Mod: "%"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +59,7 @@ class Filters:
         self._links = Links(world, store)
         self._comparisons = Comparisons(specified=null_logic == "specification")
 
-    def condition(self, text: str, scope: Scope) -> Condition:
+    def condition(self, text: str, scope: Scope) -> Sql:
         """Return the condition of a ``$filter``. Raises Refusal."""
         if len(text) > _MAX_LENGTH:
             raise Refusal(414, "The request URI is too long.")
@@ -89,8 +84,8 @@ class Filters:
 
     def _inside(self, field: Field, path: tuple[str, ...], scope: Scope) -> Operand:
         """Return the operand of a path into a complex value, for services that support it."""
-        value = sa.func.json_extract(scope.storage.column(field.name), "$." + ".".join(path))
-        folded = sa.func.rtrim(sa.func.lower(value))
+        value = sql.call("json_extract", scope.storage.column(field.name), "$." + ".".join(path))
+        folded = sql.call("rtrim", sql.call("lower", value))
         return Operand(Kind.TEXT, value, folded if self._world.folds_text else value)
 
     def _through(self, path: tuple[str, ...], scope: Scope) -> Operand:
@@ -104,38 +99,33 @@ class Filters:
         target_set = self._world.set_of_navigation(scope.type_name, scope.entity_set, navigation)
         name = self._world.storage_of_navigation(scope.type_name, scope.entity_set, navigation)
         target = self._store.storage(name)
-        alias = Storage(target.name, target.table.alias(), target.fields, target.types)
+        alias = _nested(target, scope)
         inner = self.column(path[1:], Scope(alias, navigation.target, target_set, scope.depth + 1))
         on = self._joined_on(scope.storage, alias, navigation)
 
-        def lookup(value: Any) -> Any:
-            first = (
-                sa.select(value)
-                .select_from(alias.table)
-                .where(*on)
-                .order_by(alias.table.c[ID])
-                .limit(1)
-            )
-            return first.correlate(scope.storage.table).scalar_subquery()
+        def lookup(value: Sql) -> Sql:
+            order = [alias.table.columns[ID]]
+            return sql.lookup(sql.select([value], alias.table, sql.all_of(*on), order, limit=1))
 
         return Operand(inner.kind, lookup(inner.plain), lookup(inner.compared), inner.field)
 
-    def _joined_on(
-        self, owner: Storage, target: Storage, navigation: Navigation
-    ) -> list[Condition]:
+    def _joined_on(self, owner: Storage, target: Storage, navigation: Navigation) -> list[Sql]:
         """Return the join of rows of ``target`` with the row of ``owner`` whose navigation leads to them."""
         pairs = self._world.join_of(navigation)
         if not pairs:
             return [self._links.condition(owner, target, navigation)]
-        equal = [target.compared(p.referenced) == owner.compared(p.property) for p in pairs]
+        equal = [
+            sql.compare(target.compared(p.referenced), "=", owner.compared(p.property))
+            for p in pairs
+        ]
         return [*equal, *self._links.of_type(target, navigation.target)]
 
-    def _boolean(self, node: Any, scope: Scope) -> Condition:
+    def _boolean(self, node: Any, scope: Scope) -> Sql:
         match node:
             case ast.BoolOp(op=op):
                 return self._joined(op, list(_flat(node, type(op))), scope)
             case ast.UnaryOp(op=ast.Not(), operand=inner):
-                return sa.not_(self._boolean(inner, scope))
+                return sql.negated(self._boolean(inner, scope))
             case ast.Compare():
                 return self._compare(node, scope)
             case ast.CollectionLambda():
@@ -143,19 +133,19 @@ class Filters:
             case ast.Call():
                 return self._predicate(node, scope)
         if isinstance(node, ast.Boolean):
-            return sa.true() if node.py_val else sa.false()
+            return sql.TRUE if node.py_val else sql.FALSE
         operand = self._operand(node, scope)
         if isinstance(operand, Operand) and operand.kind is Kind.BOOLEAN:
-            return operand.compared == 1  # type: ignore[no-any-return]
+            return sql.equal(operand.compared, 1)
         raise Refusal(400, "The $filter expression must evaluate to a single boolean value.")
 
-    def _joined(self, op: Any, nodes: list[Any], scope: Scope) -> Condition:
+    def _joined(self, op: Any, nodes: list[Any], scope: Scope) -> Sql:
         if isinstance(op, ast.And):
-            return sa.and_(*(self._boolean(node, scope) for node in nodes))
+            return sql.all_of(*(self._boolean(node, scope) for node in nodes))
         # Clients send keys as long `or` chains, since F&O has no `in`: equal left sides become one SQL IN,
         # for speed and because SQLite limits the depth of expressions.
         chains: dict[str, list[Any]] = {}
-        rest: list[Condition] = []
+        rest: list[Sql] = []
         for node in nodes:
             match node:
                 case ast.Compare(
@@ -164,16 +154,16 @@ class Filters:
                     chains.setdefault(name, []).append(node.right)
                 case _:
                     rest.append(self._boolean(node, scope))
-        return sa.or_(
+        return sql.any_of(
             *(self._one_of(name, values, scope) for name, values in chains.items()), *rest
         )
 
-    def _one_of(self, name: str, literals: list[Any], scope: Scope) -> Condition:
+    def _one_of(self, name: str, literals: list[Any], scope: Scope) -> Sql:
         operand = self._property(name, scope)
         values = [self._literal(operand, constant(literal), "Equal") for literal in literals]
         return self._comparisons.among(operand.compared, values)
 
-    def _compare(self, node: Any, scope: Scope) -> Condition:
+    def _compare(self, node: Any, scope: Scope) -> Sql:
         comparator = node.comparator
         if isinstance(comparator, ast.In):
             return self._in(node, scope)
@@ -186,7 +176,7 @@ class Filters:
             raise Refusal(400, "A comparison of two literals is not supported.")
         return self._compared(comparator, left, right)
 
-    def _compared(self, comparator: Any, left: Operand, right: Operand | Constant) -> Condition:
+    def _compared(self, comparator: Any, left: Operand, right: Operand | Constant) -> Sql:
         verb = _VERBS[type(comparator)]
         if self._world.finops and left.kind is Kind.ENUM and verb not in ("Equal", "NotEqual"):
             raise Refusal(
@@ -196,8 +186,8 @@ class Filters:
             return self._columns(comparator, left, right)
         pattern = self._pattern(left, right, verb)
         if pattern is not None:
-            like: Condition = left.compared.like(pattern, escape="\\")
-            return sa.not_(like) if isinstance(comparator, ast.NotEq) else like
+            like = sql.like(left.compared, pattern)
+            return sql.negated(like) if isinstance(comparator, ast.NotEq) else like
         return self._comparisons.with_value(
             comparator, left.compared, self._literal(left, right, verb)
         )
@@ -205,7 +195,7 @@ class Filters:
     def _literal(self, left: Operand, right: Constant, verb: str) -> Any:
         return literal_for(left, right, verb, folds=self._world.folds_text)
 
-    def _columns(self, comparator: Any, left: Operand, right: Operand) -> Condition:
+    def _columns(self, comparator: Any, left: Operand, right: Operand) -> Sql:
         verb = _VERBS[type(comparator)]
         if left.kind is not right.kind and not {left.kind, right.kind} <= NUMBERS:
             raise type_mismatch(left.type_name, right.type_name, verb)
@@ -221,7 +211,7 @@ class Filters:
             return None
         return _like(fold(right.value)).replace("*", "%")
 
-    def _in(self, node: Any, scope: Scope) -> Condition:
+    def _in(self, node: Any, scope: Scope) -> Sql:
         if self._world.finops:
             raise Refusal(400, "The 'in' operator is not supported.")
         operand = self._operand(node.left, scope)
@@ -230,13 +220,13 @@ class Filters:
         values = [self._literal(operand, constant(item), "Equal") for item in node.right.val]
         return self._comparisons.among(operand.compared, values)
 
-    def _has(self, left: Operand | Constant, right: Operand | Constant) -> Condition:
+    def _has(self, left: Operand | Constant, right: Operand | Constant) -> Sql:
         if self._world.finops:
             raise Refusal(400, "The 'has' operator is not supported.")
         if not isinstance(left, Operand) or not isinstance(right, Constant):
             raise Refusal(400, "'has' needs a property and an enumeration literal.")
         value = self._literal(left, right, "Has")
-        return left.compared.op("&")(value) == value  # type: ignore[no-any-return]
+        return sql.compare(sql.calculate(left.compared, "&", value), "=", value)
 
     def _operand(self, node: Any, scope: Scope) -> Operand | Constant:
         match node:
@@ -256,10 +246,10 @@ class Filters:
         for side in (left, right):
             if side.kind not in NUMBERS:
                 raise type_mismatch(left.type_name, right.type_name, type(op).__name__)
-        value = _ARITHMETIC[type(op)](number(left), number(right))
+        value = sql.calculate(number(left), _ARITHMETIC[type(op)], number(right))
         return Operand(Kind.REAL, value, value)
 
-    def _predicate(self, node: Any, scope: Scope) -> Condition:
+    def _predicate(self, node: Any, scope: Scope) -> Sql:
         name = node.func.full_name()
         if self._world.finops:
             raise internal()
@@ -272,7 +262,7 @@ class Filters:
             return _has_part(name, operand.compared, str(literal.value))
         text = _like(str(literal.value).casefold())
         before, after = ("" if name == "startswith" else "%"), ("" if name == "endswith" else "%")
-        return operand.compared.like(f"{before}{text}{after}", escape="\\")  # type: ignore[no-any-return]
+        return sql.like(operand.compared, f"{before}{text}{after}")
 
     def _function(self, node: Any, scope: Scope) -> Operand:
         if self._world.finops:
@@ -288,7 +278,7 @@ class Filters:
         value = apply(operand.plain)
         return Operand(kind, value, value)
 
-    def _lambda(self, node: Any, scope: Scope) -> Condition:
+    def _lambda(self, node: Any, scope: Scope) -> Sql:
         if self._world.finops:
             raise Refusal(400, "Lambda expressions are not supported.")
         navigation = self._world.navigations_of(scope.type_name).get(
@@ -300,7 +290,7 @@ class Filters:
         target = self._store.storage(
             self._world.storage_of_navigation(scope.type_name, scope.entity_set, navigation)
         )
-        alias = Storage(target.name, target.table.alias(), target.fields, target.types)
+        alias = _nested(target, scope)
         on = self._joined_on(scope.storage, alias, navigation)
         every = isinstance(node.operator, ast.All)
         if node.lambda_ is not None:
@@ -308,26 +298,26 @@ class Filters:
             condition = self._boolean(
                 inner, Scope(alias, navigation.target, target_set, scope.depth + 1)
             )
-            on.append(sa.not_(condition) if every else condition)
-        exists = (
-            sa.select(sa.literal(1))
-            .select_from(alias.table)
-            .where(*on)
-            .correlate(scope.storage.table)
-            .exists()
-        )
-        return sa.not_(exists) if every else exists
+            on.append(sql.negated(condition) if every else condition)
+        found = sql.exists(sql.select([sql.TRUE], alias.table, sql.all_of(*on)))
+        return sql.negated(found) if every else found
 
 
-_FUNCTIONS: dict[str, tuple[Kind, Callable[[Any], Any]]] = {
-    "tolower": (Kind.TEXT, sa.func.lower),
-    "toupper": (Kind.TEXT, sa.func.upper),
-    "trim": (Kind.TEXT, sa.func.trim),
-    "length": (Kind.INTEGER, sa.func.length),
-    "year": (Kind.INTEGER, lambda v: sa.cast(sa.func.strftime("%Y", v), sa.Integer)),
-    "month": (Kind.INTEGER, lambda v: sa.cast(sa.func.strftime("%m", v), sa.Integer)),
-    "day": (Kind.INTEGER, lambda v: sa.cast(sa.func.strftime("%d", v), sa.Integer)),
+_FUNCTIONS: dict[str, tuple[Kind, Callable[[Any], Sql]]] = {
+    "tolower": (Kind.TEXT, partial(sql.call, "lower")),
+    "toupper": (Kind.TEXT, partial(sql.call, "upper")),
+    "trim": (Kind.TEXT, partial(sql.call, "trim")),
+    "length": (Kind.INTEGER, partial(sql.call, "length")),
+    "year": (Kind.INTEGER, lambda v: sql.cast(sql.call("strftime", "%Y", v), "INTEGER")),
+    "month": (Kind.INTEGER, lambda v: sql.cast(sql.call("strftime", "%m", v), "INTEGER")),
+    "day": (Kind.INTEGER, lambda v: sql.cast(sql.call("strftime", "%d", v), "INTEGER")),
 }
+
+
+def _nested(target: Storage, scope: Scope) -> Storage:
+    """Return a storage for a statement within that of the scope, which may read the same table."""
+    table = target.table.labelled(f"~{scope.depth + 1}")
+    return Storage(target.name, table, target.fields, target.types)
 
 
 def _flat(node: Any, op: type) -> Iterator[Any]:
@@ -383,12 +373,12 @@ def _swapped(comparator: Any) -> Any:
     return comparator if make is None else make()
 
 
-def _has_part(function: str, column: Any, text: str) -> Condition:
+def _has_part(function: str, column: Any, text: str) -> Sql:
     """Return the condition of a text function that respects case: SQLite's LIKE ignores that of ASCII."""
     if function == "contains" or not text:
-        return sa.func.instr(column, text) > 0
+        return sql.compare(sql.call("instr", column, text), ">", 0)
     start = 1 if function == "startswith" else -len(text)
-    return sa.func.substr(column, start, len(text)) == text
+    return sql.equal(sql.call("substr", column, start, len(text)), text)
 
 
 def _like(text: str) -> str:

@@ -7,13 +7,13 @@ for filters and orders; both choose the same rows.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import orjson
-import sqlalchemy as sa
 
 from schema.model.records import Navigation
 
+from . import sql
+from .sql import Sql
 from .store import ID, TYPE, Storage, Store
 from .world import World
 
@@ -28,7 +28,7 @@ class Links:
         self._world = world
         self._store = store
 
-    def of_type(self, storage: Storage, type_name: str) -> tuple[sa.ColumnElement[bool], ...]:
+    def of_type(self, storage: Storage, type_name: str) -> tuple[Sql, ...]:
         """Return the condition that rows of a storage are of a type; empty if all are."""
         base = storage.types[0] if storage.types else type_name
         lineage = {t.name for t in self._world.model.lineage(type_name)}
@@ -36,7 +36,7 @@ class Links:
             return ()
         family = set(self._world.model.family(type_name))
         numbers = [number for number, name in enumerate(storage.types) if name in family]
-        return (storage.table.c[TYPE].in_(numbers),)
+        return (sql.among(storage.table.columns[TYPE], numbers),)
 
     def chooser(self, target: Storage, navigation: Navigation) -> Callable[[int], list[int]]:
         """Return a function that maps the id of a row to the ids of the rows that it leads to."""
@@ -49,27 +49,25 @@ class Links:
 
         return choose
 
-    def condition(
-        self, owner: Storage, target: Storage, navigation: Navigation
-    ) -> sa.ColumnElement[bool]:
+    def condition(self, owner: Storage, target: Storage, navigation: Navigation) -> Sql:
         """Return the condition that a row of ``owner`` leads to a row of ``target``."""
         ids = self._ids(target, navigation)
         if not ids:
-            return sa.false()
-        number = owner.table.c[ID]
-        places: list[Any] = [number]
+            return sql.FALSE
+        number = owner.table.columns[ID]
+        places = [number]
         if navigation.many:
-            places = [number * _CHILDREN + step for step in range(_CHILDREN)]
+            first = sql.calculate(number, "*", _CHILDREN)
+            places = [sql.calculate(first, "+", step) for step in range(_CHILDREN)]
         all_ids = orjson.dumps(ids).decode()
-        chosen = [
-            sa.func.json_extract(all_ids, sa.func.printf("$[%d]", place % len(ids)))
-            for place in places
+        steps = [
+            sql.call("printf", "$[%d]", sql.calculate(place, "%", len(ids))) for place in places
         ]
-        return target.table.c[ID].in_(chosen)
+        chosen = [sql.call("json_extract", all_ids, step) for step in steps]
+        return sql.among(target.table.columns[ID], chosen)
 
     def _ids(self, target: Storage, navigation: Navigation) -> list[int]:
-        column = target.table.c[ID]
-        tests = self.of_type(target, navigation.target)
-        return [
-            row[0] for row in self._store.fetch(sa.select(column).where(*tests).order_by(column))
-        ]
+        column = target.table.columns[ID]
+        where = sql.all_of(*self.of_type(target, navigation.target))
+        statement = sql.select([column], target.table, where, [column])
+        return [row[0] for row in self._store.fetch(statement)]

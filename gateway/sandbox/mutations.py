@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from schema.model.records import short
 
+from . import sql
 from .answer import EntityWriter, etag, level_of
 from .data_events import DataEvents
 from .exchange import Incoming, Outgoing
@@ -222,7 +223,7 @@ class Mutations:
 
 def _row_source(at: WriteTarget, number: int) -> Source:
     storage: Storage = at.storage
-    test = storage.table.c[ID] == number
+    test = sql.equal(storage.table.columns[ID], number)
     return Source(storage, at.type_name, at.entity_set, (test,))
 
 

@@ -12,8 +12,7 @@ import zlib
 from collections import Counter
 from decimal import Decimal
 
-import sqlalchemy as sa
-
+from . import sql
 from .store import Storage, Store
 from .values import Kind, Stored
 from .world import COMPANY
@@ -59,8 +58,9 @@ class Numbers:
     def _read_sequence(self, storage: Storage, name: str, company: Stored) -> tuple[str, int, int]:
         """Return (prefix, digits, greatest number) of the existing values."""
         column = storage.column(name)
-        where = storage.column(COMPANY) == company if company is not None else sa.true()
-        values = [str(row[0]) for row in self._store.fetch(sa.select(column).where(where))]
+        where = sql.TRUE if company is None else sql.equal(storage.column(COMPANY), company)
+        rows = self._store.fetch(sql.select([column], storage.table, where))
+        values = [str(row[0]) for row in rows]
         if storage.fields[name].kind is Kind.GUID:
             return "", 1, len(values)
         matches = [match for match in map(_NUMBERED.fullmatch, values) if match]

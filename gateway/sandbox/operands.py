@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-import sqlalchemy as sa
 from odata_query import ast
 
+from . import sql
 from .filter_literals import EnumLiteral
 from .refusal import Refusal
 from .values import (
@@ -177,7 +177,7 @@ def number(side: Operand | Constant) -> Any:
     """Return a side of an arithmetic expression as a floating-point number."""
     if isinstance(side, Constant):
         return float(side.value)
-    return sa.cast(side.plain, sa.Float)
+    return sql.cast(side.plain, "FLOAT")
 
 
 def negate(side: Operand | Constant) -> Operand | Constant:
@@ -186,7 +186,8 @@ def negate(side: Operand | Constant) -> Operand | Constant:
         raise Refusal(400, "The operator 'Negate' needs a number.")
     if isinstance(side, Constant):
         return Constant(side.kind, -side.value, side.type_name)
-    return Operand(Kind.REAL, -number(side), -number(side))
+    value = sql.calculate(0.0, "-", number(side))
+    return Operand(Kind.REAL, value, value)
 
 
 def type_mismatch(left: str, right: str, verb: str) -> Refusal:

@@ -6,19 +6,19 @@ company scope, expanded rows too (section 1.2); companies that the account may n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import sqlalchemy as sa
-
 from schema.model.records import Navigation, ReferentialConstraint
 
+from . import sql
 from .filters import Filters, Scope
 from .links import Links
 from .options import Expand, Options
 from .refusal import Refusal, not_found, unknown_property
 from .settings import SandboxSettings
+from .sql import Sql
 from .store import ID, TAG, TYPE, Storage, Store
 from .urls import Step
 from .values import fold
@@ -35,7 +35,7 @@ class Source:
     storage: Storage
     type_name: str
     entity_set: str | None
-    conditions: tuple[Any, ...] = ()
+    conditions: tuple[Sql, ...] = ()
 
 
 @dataclass(slots=True)
@@ -43,8 +43,10 @@ class Entity:
     """A row that is read, with its expanded rows."""
 
     source: Source
-    cells: Any
-    """SQLAlchemy's row: ``_id``, ``_tag``, ``_type``, then the selected columns."""
+    cells: tuple[Any, ...]
+    """``_id``, ``_tag``, ``_type``, then the selected columns."""
+    places: Mapping[str, int]
+    """Property → its place in the cells."""
     expanded: dict[str, list[Entity] | Entity | None] = field(default_factory=dict)
     totals: dict[str, int] = field(default_factory=dict)
     """Number of all rows of an expanded navigation, if it was requested."""
@@ -87,7 +89,7 @@ class Reader:
         """Return a source limited to one key."""
         storage = source.storage
         tests = tuple(
-            storage.compared(name) == _comparable(storage, name, value)
+            sql.equal(storage.compared(name), _comparable(storage, name, value))
             for name, value in key.items()
         )
         return Source(storage, source.type_name, source.entity_set, source.conditions + tests)
@@ -96,7 +98,7 @@ class Reader:
         """Return a source limited to a derived type."""
         family = set(self._world.model.family(type_name))
         numbers = [n for n, t in enumerate(source.storage.types) if t in family]
-        test = source.storage.table.c[TYPE].in_(numbers)
+        test = sql.among(source.storage.table.columns[TYPE], numbers)
         return Source(source.storage, type_name, source.entity_set, (*source.conditions, test))
 
     def follow(self, source: Source, step: Step, *, cross_company: bool) -> Source:
@@ -131,14 +133,15 @@ class Reader:
         expands = [
             (expand, self._navigation(source, expand.navigation)) for expand in options.expand
         ]
-        columns = self._columns(source, fields, expands)
+        places = self._places(fields, expands)
+        columns = _columns(source, places)
         total = self._store.count(source.storage, condition) if options.count else None
         # One row more than the page tells whether there is a next one.
-        statement = (
-            sa.select(*columns).where(condition).order_by(*order).limit(limit + 1).offset(offset)
+        statement = sql.select(
+            columns, source.storage.table, condition, order, limit=limit + 1, offset=offset
         )
         rows = self._store.fetch(statement)
-        entities = [Entity(source, row) for row in rows[:limit]]
+        entities = [Entity(source, row, places) for row in rows[:limit]]
         for expand, navigation in expands:
             self._expand(source, entities, expand, navigation, cross_company=options.cross_company)
         return Page(entities, len(rows) > limit, total)
@@ -174,40 +177,38 @@ class Reader:
             raise unknown_property(name, source.type_name)
         return navigation
 
-    def _columns(
-        self, source: Source, names: list[str], expands: list[tuple[Expand, Navigation]]
-    ) -> list[sa.ColumnElement[Any]]:
-        storage = source.storage
+    def _places(
+        self, names: list[str], expands: list[tuple[Expand, Navigation]]
+    ) -> Mapping[str, int]:
+        """Return the properties to read, with their places."""
         needed = dict.fromkeys(names)
         for _, navigation in expands:
             needed.update(dict.fromkeys(pair.property for pair in self._world.join_of(navigation)))
-        fixed = [storage.table.c[name] for name in (ID, TAG, TYPE)]
-        return [*fixed, *(storage.column(name) for name in needed)]
+        return {name: place for place, name in enumerate(needed, 3)}
 
-    def _condition(self, source: Source, options: Options) -> Any:
+    def _condition(self, source: Source, options: Options) -> Sql:
         tests = list(source.conditions)
         if self._world.is_scoped(source.type_name):
             company = source.storage.compared(COMPANY)
             if not options.cross_company:
-                tests.append(company == self._default)
+                tests.append(sql.equal(company, self._default))
             if self._accessible is not None:
-                tests.append(company.in_(self._accessible))
+                tests.append(sql.among(company, self._accessible))
         if options.filter is not None:
             scope = Scope(source.storage, source.type_name, source.entity_set)
             tests.append(self._filters.condition(options.filter, scope))
-        return sa.and_(sa.true(), *tests)
+        return sql.all_of(*tests)
 
-    def _order(self, source: Source, options: Options) -> list[Any]:
+    def _order(self, source: Source, options: Options) -> list[Sql]:
         scope = Scope(source.storage, source.type_name, source.entity_set)
-        terms: list[Any] = []
+        terms: list[Sql] = []
         for order in options.order:
             if self._world.finops and len(order.path) > 1:
                 raise Refusal(400, "Only ordering by properties of the entity itself is supported.")
             column = self._filters.column(order.path, scope).compared
-            term = column.desc() if order.descending else column.asc()
             at_end = order.descending != self._nulls_last
-            terms.append(term.nulls_last() if at_end else term.nulls_first())
-        return [*terms, source.storage.table.c[ID]]
+            terms.append(sql.ordered(column, descending=order.descending, nulls_last=at_end))
+        return [*terms, source.storage.table.columns[ID]]
 
     def _target(self, source: Source, navigation: Navigation) -> Source:
         entity_set = self._world.set_of_navigation(source.type_name, source.entity_set, navigation)
@@ -256,7 +257,7 @@ class Reader:
         groups: dict[tuple[Any, ...], list[Entity]] = {key: [] for key in keys if key is not None}
         values = list(groups)
         for start in range(0, len(values), _CHUNK):
-            test = sa.tuple_(*ours).in_(values[start : start + _CHUNK])
+            test = sql.rows_among(ours, values[start : start + _CHUNK])
             narrowed = Source(
                 target.storage, target.type_name, target.entity_set, (*target.conditions, test)
             )
@@ -274,30 +275,34 @@ class Reader:
         return None if None in values else tuple(values)
 
     def _children(
-        self, source: Source, options: Options, join: list[Any]
+        self, source: Source, options: Options, join: list[Sql]
     ) -> Iterable[tuple[Entity, tuple[Any, ...]]]:
         names = self.names(source, options)
         expands = [(e, self._navigation(source, e.navigation)) for e in options.expand]
-        columns = self._columns(source, names, expands)
-        marks = [column.label(f"join_{number}") for number, column in enumerate(join)]
-        statement = (
-            sa.select(*columns, *marks)
-            .where(self._condition(source, options))
-            .order_by(*self._order(source, options))
+        places = self._places(names, expands)
+        statement = sql.select(
+            [*_columns(source, places), *join],
+            source.storage.table,
+            self._condition(source, options),
+            self._order(source, options),
         )
-        rows = self._store.fetch(statement)
-        entities = [Entity(source, row) for row in rows]
+        entities = [Entity(source, row, places) for row in self._store.fetch(statement)]
         for expand, navigation in expands:
             self._expand(source, entities, expand, navigation, cross_company=options.cross_company)
-        return ((entity, tuple(entity.cells[-len(join) :])) for entity in entities)
+        return ((entity, entity.cells[-len(join) :]) for entity in entities)
 
     def _by_id(self, target: Source, ids: Sequence[int], options: Options) -> list[Entity]:
         return self.page(_only(target, ids), _unpaged(options), limit=len(ids)).entities
 
 
 def _cell(entity: Entity, name: str) -> Any:
-    column = entity.source.storage.column(name)
-    return entity.cells._mapping[column]  # noqa: SLF001 - SQLAlchemy's public name
+    return entity.cells[entity.places[name]]
+
+
+def _columns(source: Source, names: Iterable[str]) -> list[Sql]:
+    storage = source.storage
+    fixed = [storage.table.columns[name] for name in (ID, TAG, TYPE)]
+    return [*fixed, *(storage.column(name) for name in names)]
 
 
 def _comparable(storage: Storage, name: str, value: Any) -> Any:
@@ -308,7 +313,7 @@ def _comparable(storage: Storage, name: str, value: Any) -> Any:
 
 def _only(source: Source, ids: Sequence[int]) -> Source:
     """Return a source limited to some rows."""
-    return replace(source, conditions=(source.storage.table.c[ID].in_(ids),))
+    return replace(source, conditions=(sql.among(source.storage.table.columns[ID], ids),))
 
 
 def _within(options: Options, *, cross_company: bool) -> Options:

@@ -1,4 +1,4 @@
-"""Stores the rows in SQLite, through SQLAlchemy Core.
+"""Stores the rows in SQLite.
 
 A storage is one table: the rows of a set, of several sets that are versions of one entity, or of contained entities of
 a type. Tables are created and filled at their first use, so a document of thousands of sets starts at once. Statements
@@ -7,25 +7,25 @@ run on the event loop: they are short, and handing them to a thread costs more t
 
 from __future__ import annotations
 
+import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import sqlalchemy as sa
-from sqlalchemy.pool import StaticPool
-
+from . import sql
 from .data_events import DataEvents
+from .sql import Sql, Table, quote
 from .values import SHADOWED, Field, Kind, Stored, plain
 from .world import COMPANY, World
 
 ID, TAG, TYPE = "_id", "_tag", "_type"
-_SQL_TYPES: dict[Kind, type[sa.types.TypeEngine[Any]]] = {
-    Kind.INTEGER: sa.BigInteger,
-    Kind.BOOLEAN: sa.Integer,
-    Kind.ENUM: sa.Integer,
-    Kind.REAL: sa.Float,
+_SQL_TYPES = {
+    Kind.INTEGER: "BIGINT",
+    Kind.BOOLEAN: "INTEGER",
+    Kind.ENUM: "INTEGER",
+    Kind.REAL: "FLOAT",
 }
 Row = Mapping[str, Any]
 
@@ -43,21 +43,21 @@ class Storage:
     """One table and what its columns hold."""
 
     name: str
-    table: sa.FromClause
-    """The table, or an alias of it if a statement uses it twice."""
+    table: Table
+    """The table, under another name if a statement uses it twice."""
     fields: Mapping[str, Field]
     types: tuple[str, ...]
 
-    def column(self, name: str) -> sa.ColumnElement[Any]:
+    def column(self, name: str) -> Sql:
         """Return the column with the value itself."""
-        return self.table.c[name]
+        return self.table.columns[name]
 
-    def compared(self, name: str) -> sa.ColumnElement[Any]:
+    def compared(self, name: str) -> Sql:
         """Return the column that filters, joins and orders use."""
         return (
-            self.table.c[_shadow(name)]
+            self.table.columns[_shadow(name)]
             if self.fields[name].kind in SHADOWED
-            else self.table.c[name]
+            else self.table.columns[name]
         )
 
 
@@ -73,6 +73,15 @@ def _comparing(storage: Storage, name: str, value: Stored) -> Stored:
     return field.shadow(value) if field is not None and field.kind in SHADOWED else value
 
 
+def _quoted(storage: Storage) -> str:
+    return quote(storage.name)
+
+
+def _name(storage: Storage, key: str) -> str:
+    """Return the quoted name of a column by its key."""
+    return quote(storage.table.names[key])
+
+
 def _shadow(name: str) -> str:
     return f"{name}~"
 
@@ -86,53 +95,49 @@ class Store:
         self.world = world
         self._source = source
         self._storages: dict[str, Storage] = {}
-        self._metadata = sa.MetaData()
         self._depth = 0
         self._afterwards: list[Callable[[], None]] = []
         self.events: DataEvents | None = None
         """Told of each row that is written; None: nobody is."""
         self._last_ids: dict[str, int] = {}
-        self._names: dict[tuple[str, str], str] = {}
-        url = "sqlite://" if database == ":memory:" else f"sqlite:///{database}"
-        # One connection for all: a database in memory lives only as long as its connection.
-        self._engine = sa.create_engine(
-            url, poolclass=StaticPool, connect_args={"check_same_thread": False}
-        )
-        self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        # One connection for all: a database in memory lives only as long as its connection. The driver begins no
+        # transactions, so that those of ``transaction`` are the only ones.
+        self._connection = sqlite3.connect(database, check_same_thread=False, isolation_level=None)
         self._claim(database, fingerprint)
 
     def _claim(self, database: str, fingerprint: str) -> None:
         """Record whose rows a file holds. Raises ValueError if they are of another document, scale or seed."""
-        marks = sa.Table("_sandbox", self._metadata, sa.Column("fingerprint", sa.Text))
-        if not sa.inspect(self._connection).has_table(marks.name):
-            self._connection.execute(sa.schema.CreateTable(marks))
-            self._connection.execute(marks.insert().values(fingerprint=fingerprint))
-        actual = self._connection.execute(sa.select(marks.c.fingerprint)).scalar_one()
+        if not self._has_table("_sandbox"):
+            self._connection.execute("CREATE TABLE _sandbox (fingerprint TEXT)")
+            self._connection.execute("INSERT INTO _sandbox VALUES (?)", (fingerprint,))
+        (actual,) = self._connection.execute("SELECT fingerprint FROM _sandbox").fetchone()
         if actual != fingerprint:
             self.close()
             raise ValueError(f"{database} holds the rows of '{actual}', not of '{fingerprint}'")
 
     def close(self) -> None:
         self._connection.close()
-        self._engine.dispose()
+
+    def _has_table(self, name: str) -> bool:
+        return bool(self._connection.execute(f"PRAGMA table_info({quote(name)})").fetchall())
 
     def storage(self, name: str) -> Storage:
         """Return a storage, which is created and filled at its first use."""
         storage = self._storages.get(name)
         if storage is None:
             storage = self._make(name)
-            if not sa.inspect(self._connection).has_table(name):
+            if not self._has_table(name):
                 with self.transaction():
                     self._create(storage)
             self._storages[name] = storage
         return storage
 
-    def fetch(self, statement: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
-        return self._connection.execute(statement).all()
+    def fetch(self, statement: Sql) -> Sequence[tuple[Any, ...]]:
+        return self._connection.execute(statement.text, statement.values).fetchall()
 
-    def count(self, storage: Storage, condition: sa.ColumnElement[bool]) -> int:
-        statement = sa.select(sa.func.count()).select_from(storage.table).where(condition)
-        return int(self._connection.execute(statement).scalar_one())
+    def count(self, storage: Storage, condition: Sql) -> int:
+        ((number,),) = self.fetch(sql.select([Sql("COUNT(*)")], storage.table, condition))
+        return int(number)
 
     def insert(self, name: str, rows: Iterable[Row]) -> None:
         """Insert rows into a set's storage; missing properties get their unset values. For seeds and tests."""
@@ -143,9 +148,12 @@ class Store:
     def delete(self, name: str, **values: Any) -> int:
         """Delete the rows whose properties equal the values, and return their number."""
         storage = self.storage(self.world.storage_of_set(name))
-        tests = [storage.column(n) == storage.fields[n].to_stored(v) for n, v in values.items()]
+        fields = storage.fields
+        tests = (sql.equal(storage.column(n), fields[n].to_stored(v)) for n, v in values.items())
+        test = sql.all_of(*tests)
         self._last_ids[storage.name] = self._next_id(storage) - 1
-        return self._connection.execute(sa.delete(self._table(storage)).where(*tests)).rowcount
+        statement = f"DELETE FROM {_quoted(storage)} WHERE {test.text}"  # noqa: S608 - our own names
+        return self._connection.execute(statement, test.values).rowcount
 
     def rows(self, name: str, **values: Any) -> list[dict[str, Any]]:
         """Return the rows of a set whose properties equal the values, as JSON. For tests."""
@@ -168,16 +176,14 @@ class Store:
         those with the greatest value of a property first. In plain SQL: a write needs some ten of these.
         """
         names = (ID, TAG, TYPE, *storage.fields)
-        tests = " AND ".join(f"{self._name(storage, _compared(storage, n))}=?" for n in values)
-        order = (
-            "" if greatest is None else f"{self._name(storage, _compared(storage, greatest))} DESC,"
-        )
+        tests = " AND ".join(f"{_name(storage, _compared(storage, n))}=?" for n in values)
+        order = "" if greatest is None else f"{_name(storage, _compared(storage, greatest))} DESC,"
         statement = (
-            f"SELECT {','.join(self._name(storage, n) for n in names)} FROM {self._quoted(storage)}"  # noqa: S608 - our own names
+            f"SELECT {','.join(_name(storage, n) for n in names)} FROM {_quoted(storage)}"  # noqa: S608 - our own names
             f" WHERE {tests or 1} ORDER BY {order}{ID} LIMIT {limit}"
         )
         parameters = tuple(_comparing(storage, n, value) for n, value in values.items())
-        rows = self._connection.exec_driver_sql(statement, parameters)
+        rows = self._connection.execute(statement, parameters)
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     def add(self, storage: Storage, type_name: str, values: Mapping[str, Stored]) -> int:
@@ -190,10 +196,10 @@ class Store:
             TYPE: storage.types.index(type_name),
             **_shadowed(storage, {n: values.get(n, f.initial) for n, f in storage.fields.items()}),
         }
-        names = ",".join(self._name(storage, n) for n in cells)
+        names = ",".join(_name(storage, n) for n in cells)
         marks = ",".join("?" * len(cells))
-        self._connection.exec_driver_sql(
-            f"INSERT INTO {self._quoted(storage)} ({names}) VALUES ({marks})",  # noqa: S608 - our own names
+        self._connection.execute(
+            f"INSERT INTO {_quoted(storage)} ({names}) VALUES ({marks})",  # noqa: S608 - our own names
             tuple(cells.values()),
         )
         return number
@@ -202,58 +208,48 @@ class Store:
         """Update properties of the row with that ``_id``; its RecVersion changes even without any."""
         tag = str(self.find(storage, {ID: number})[0][TAG])
         cells = {TAG: _next_tag(tag), **_shadowed(storage, values)}
-        changes = ",".join(f"{self._name(storage, n)}=?" for n in cells)
-        self._connection.exec_driver_sql(
-            f"UPDATE {self._quoted(storage)} SET {changes} WHERE {ID}=?",  # noqa: S608 - our own names
+        changes = ",".join(f"{_name(storage, n)}=?" for n in cells)
+        self._connection.execute(
+            f"UPDATE {_quoted(storage)} SET {changes} WHERE {ID}=?",  # noqa: S608 - our own names
             (*cells.values(), number),
         )
 
     def remove(self, storage: Storage, number: int) -> None:
         """Delete the row with that ``_id``."""
         self._last_ids[storage.name] = self._next_id(storage) - 1
-        self._connection.exec_driver_sql(
-            f"DELETE FROM {self._quoted(storage)} WHERE {ID}=?",  # noqa: S608 - our own names
+        self._connection.execute(
+            f"DELETE FROM {_quoted(storage)} WHERE {ID}=?",  # noqa: S608 - our own names
             (number,),
         )
-
-    def _quoted(self, storage: Storage) -> str:
-        return self._connection.dialect.identifier_preparer.format_table(self._table(storage))
-
-    def _name(self, storage: Storage, key: str) -> str:
-        """Return the quoted name of a column by its key."""
-        name = self._names.get((storage.name, key))
-        if name is None:
-            quote = self._connection.dialect.identifier_preparer.quote
-            name = self._names[storage.name, key] = quote(storage.table.c[key].name)
-        return name
 
     def _make(self, name: str) -> Storage:
         types = self.world.types_in(name)
         fields: dict[str, Field] = {}
         for type_name in types:
             fields.update(self.world.fields_of(type_name))
-        columns: list[sa.Column[Any]] = [
-            sa.Column(ID, sa.Integer, primary_key=True),
-            sa.Column(TAG, sa.Text),
-            sa.Column(TYPE, sa.Integer),
-        ]
+        names = {ID: ID, TAG: TAG, TYPE: TYPE}
         taken = {ID, TAG, TYPE}
         for field in fields.values():
             column = _free(field.name, taken)
-            columns.append(sa.Column(column, _SQL_TYPES.get(field.kind, sa.Text), key=field.name))
+            names[field.name] = column
             if field.kind in SHADOWED:
-                columns.append(sa.Column(_shadow(column), sa.Text, key=_shadow(field.name)))
-        return Storage(name, sa.Table(name, self._metadata, *columns), fields, types)
+                names[_shadow(field.name)] = _shadow(column)
+        return Storage(name, sql.table_of(name, names), fields, types)
 
     def _create(self, storage: Storage) -> None:
-        self._connection.execute(sa.schema.CreateTable(self._table(storage)))
+        types = {ID: "INTEGER PRIMARY KEY", TYPE: "INTEGER"}
+        types |= {n: _SQL_TYPES.get(f.kind, "TEXT") for n, f in storage.fields.items()}
+        columns = ",".join(
+            f"{quote(name)} {types.get(key, 'TEXT')}" for key, name in storage.table.names.items()
+        )
+        self._connection.execute(f"CREATE TABLE {_quoted(storage)} ({columns})")
         self._load(storage, self._source.rows(storage.name), recversion=0)
         keys = dict.fromkeys(self.world.model.key_of(name) for name in storage.types)
         indexed = [*keys, *((name,) for name in self._joined(storage))]
         for number, names in enumerate(names for names in indexed if names):
-            columns = [storage.compared(name) for name in names]
-            index = sa.Index(f"ix_{storage.name}_{number}", *columns)
-            self._connection.execute(sa.schema.CreateIndex(index))
+            compared = ",".join(_name(storage, _compared(storage, name)) for name in names)
+            index = quote(f"ix_{storage.name}_{number}")
+            self._connection.execute(f"CREATE INDEX {index} ON {_quoted(storage)} ({compared})")
 
     def _joined(self, storage: Storage) -> list[str]:
         """Return the properties to index: keys and what navigations join on, without the company."""
@@ -269,8 +265,8 @@ class Store:
         cells = _cells_of(storage, rows, self._next_id(storage), tags)
         if cells:
             marks = ",".join("?" * len(cells[0]))
-            table = self._connection.dialect.identifier_preparer.format_table(self._table(storage))
-            self._connection.exec_driver_sql(f"INSERT INTO {table} VALUES ({marks})", cells)  # noqa: S608 - our own names
+            statement = f"INSERT INTO {_quoted(storage)} VALUES ({marks})"  # noqa: S608 - our own names
+            self._connection.executemany(statement, cells)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -283,16 +279,16 @@ class Store:
             if self._depth == 1
             else (f"SAVEPOINT {mark}", f"ROLLBACK TO {mark}", f"RELEASE {mark}")
         )
-        self._connection.exec_driver_sql(begin)
+        self._connection.execute(begin)
         try:
             yield
         except BaseException:
-            self._connection.exec_driver_sql(rollback)
+            self._connection.execute(rollback)
             self._forget(self._storages.keys() - existing)
             del self._afterwards[announced:]
             raise
         else:
-            self._connection.exec_driver_sql(commit)
+            self._connection.execute(commit)
         finally:
             self._depth -= 1
         self._settle()
@@ -311,16 +307,12 @@ class Store:
     def _forget(self, names: set[str]) -> None:
         """Forget tables whose creation was rolled back."""
         for name in names:
-            self._metadata.remove(self._metadata.tables[name])
             del self._storages[name]
-
-    def _table(self, storage: Storage) -> sa.Table:
-        return self._metadata.tables[storage.name]
 
     def _next_id(self, storage: Storage) -> int:
         """Return a number that no row has or had: record ids are used once only."""
-        statement = f"SELECT MAX({ID}) FROM {self._quoted(storage)}"  # noqa: S608 - our own names
-        last = self._connection.exec_driver_sql(statement).scalar()
+        statement = f"SELECT MAX({ID}) FROM {_quoted(storage)}"  # noqa: S608 - our own names
+        (last,) = self._connection.execute(statement).fetchone()
         return max(last or 0, self._last_ids.get(storage.name, 0)) + 1
 
 

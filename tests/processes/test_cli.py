@@ -151,7 +151,14 @@ def test_help_does_not_wait_for_the_gateway() -> None:
         ),
         (
             "gateway.cli.sandbox",
-            {"strawberry", "graphql", "msal", "gateway.engine", "odata_query.grammar"},
+            {
+                "strawberry",
+                "graphql",
+                "msal",
+                "sqlalchemy",
+                "gateway.engine",
+                "odata_query.grammar",
+            },
         ),
     ],
 )

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
+from gateway.sandbox import sql
 from tests.support.metadata_documents import CATALOGUE, path_of
 
 pytestmark = pytest.mark.anyio
@@ -112,7 +113,7 @@ def _seeded(app, entity_set):
     return [
         row[0]
         for row in app.state.store.fetch(
-            storage.table.select().with_only_columns(storage.column("CustomerAccount"))
+            sql.select([storage.column("CustomerAccount")], storage.table)
         )
     ]
 

@@ -7,8 +7,8 @@ import re
 from decimal import Decimal
 
 import pytest
-import sqlalchemy as sa
 
+from gateway.sandbox import sql
 from gateway.sandbox.values import decimal_text, fold, sortable
 
 pytestmark = pytest.mark.anyio
@@ -182,7 +182,7 @@ async def test_keys_are_unique_in_every_set(app):
     for name, entity_set in app.state.world.model.entity_sets.items():
         storage = app.state.store.storage(app.state.world.storage_of_set(name))
         keys = [storage.compared(part) for part in app.state.world.model.key_of(entity_set.type)]
-        rows = app.state.store.fetch(sa.select(*keys))
+        rows = app.state.store.fetch(sql.select(keys, storage.table))
         assert len(set(rows)) == len(rows), name
 
 

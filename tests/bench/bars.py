@@ -11,7 +11,6 @@ SCHEMA, EXECUTION, HTTP = "schema", "execution", "over HTTP"
 ENVIRONMENTS = "environments"
 AT_16 = {"connections": 16}
 SENT = {"way": "streamed"}
-AT_64 = {"connections": 64, "case": re.compile(r"^1(00)? row")}
 TO_JSON, ROWS = "to JSON read and written", {"rows": 500}
 
 WARM, COLD = ({"what": re.compile(rf"\b{word}\b")} for word in ("warm", "cold"))
@@ -212,7 +211,14 @@ BARS = (
                 "ratio",
                 ROWS,
             ),
-            (HTTP, "waiting at 64 connections, p99 to p50", 2, "load", "p99_to_p50", AT_64),
+            (
+                HTTP,
+                "waiting at 64 connections, p99 to p50",
+                2,
+                "tails",
+                "p99_to_p50",
+                {"what": re.compile("^this gateway")},
+            ),
         )
     ),
     *(

@@ -9,6 +9,7 @@ from tests.bench.measure import GC_FROZEN, Report, Sample, ms, percent
 from tests.bench.recording import Case
 from tests.bench.repetition import Interval
 from tests.bench.serving import HUNDRED, ONE, THOUSAND, Loaded, floor, loaded, serving
+from tests.bench.tails import tails
 
 CONNECTIONS = (1, 16, 64)
 JUDGED = 16
@@ -50,7 +51,7 @@ async def under_load(quick: bool) -> list[Report]:
     ]
     if generator() != "wrk":
         report.notes.append(HINT)
-    return [report]
+    return [report, await tails(quick)]
 
 
 def _is_left_out(name: str, number: int, connections: int) -> bool:

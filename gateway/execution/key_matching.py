@@ -10,7 +10,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from operator import attrgetter
 from typing import Any
 
 from msgspec import UNSET
@@ -22,11 +21,13 @@ from gateway.odata.local_filter import comparable
 from gateway.odata.query import Value
 from gateway.planning.plan import Key
 
+from .page_cutter import column_of
+
 
 def keys_of(rows: Iterable[Any], attributes: Sequence[str]) -> list[Key]:
     """Return each row's values of these attributes."""
     rows = list(rows)
-    return list(zip(*(map(attrgetter(a), rows) for a in attributes), strict=True))
+    return list(zip(*[column_of(a)(rows) for a in attributes], strict=True))
 
 
 def hashable(key: Key) -> Key:

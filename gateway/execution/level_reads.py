@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from gateway.errors import GatewayError
 from gateway.odata.batch import MANY_CHUNKS
@@ -25,6 +26,7 @@ from gateway.odata.lazy_request import LONGEST
 from gateway.odata.query import Request, Resource
 from gateway.odata.response_check import Response
 from gateway.operations.completion_compiler import RootCompletion
+from gateway.operations.pages import Page
 from gateway.operations.prepared_operation import Prepared
 from gateway.operations.row_types import RowType
 from gateway.operations.shapes import TYPENAME
@@ -47,6 +49,10 @@ from .single_read import whole_page
 
 Data = dict[str, Any]
 Fields = tuple[str, ...]
+_KEPT = 4
+"""Requests of a level that are kept at most: some 8 KB."""
+_AT_ONCE = 1_000
+"""Rows of all levels that are completed without a break, and encoded with the rest of the answer: some 2 ms."""
 
 
 class _NotUsual(Exception):
@@ -94,7 +100,7 @@ class LevelReads:
             reading.expect(self._expected.learn, window.size, len(rows))
             self._top.place(rows, learns=reading.learns)
             await self._top.load(rows, reading)
-            value = await complete_page(whole, self._complete, None, self._slicing)
+            value = await self._completed(whole, rows, reading)
         except GatewayError:
             return None
         except Exception:
@@ -104,14 +110,21 @@ class LevelReads:
         reading.learn()
         return {key: "Query" if name == TYPENAME else value for key, name in self.prepared.order}
 
+    async def _completed(self, page: Page, rows: list[Any], reading: _Reading) -> Any:
+        if reading.rows > _AT_ONCE:
+            return await complete_page(page, self._complete, None, self._slicing)
+        return self._complete.head(page, *self._complete.lists(page, rows, 0))
+
 
 class _Reading:
     """One run."""
 
-    __slots__ = ("_decoder", "_learned", "_pages", "_requests", "learns")
+    __slots__ = ("_decoder", "_learned", "_pages", "_requests", "learns", "rows")
 
     def __init__(self, fetcher: Fetcher, *, learns: bool) -> None:
         self.learns = learns
+        self.rows = 0
+        """Rows of all levels so far."""
         self._requests = fetcher.requests
         self._decoder = fetcher.decoder
         self._pages = fetcher.pages
@@ -137,6 +150,7 @@ class _Reading:
             raise _NotUsual
         if len(page.value) > 1 and not have_distinct_keys(page.value, row_type):
             raise _NotUsual
+        self.rows += len(page.value)
         self._pages.count(request, len(page.value))
         return page
 
@@ -238,7 +252,8 @@ class _Keyed(_Child):
         self._free = [i for i, f in enumerate(join.parent) if f.source != company]
         self._types = types_of(join.target)
         self._attributes = [plan.row_type.attribute(f) for f in join.target]
-        self._requests = _requests(plan, join, dialect, max_url_length)
+        self._printer = _printer(plan, join, dialect, max_url_length)
+        self._latest: _Printed | None = None
         self._cutter: Cutter | None = None
         self._empty: Any = None
         if plan.window is not None:
@@ -276,17 +291,10 @@ class _Keyed(_Child):
         self, keys: list[Key], columns: list[list[Any]], reading: _Reading
     ) -> list[Any]:
         """Return the page or the row of each key. Likewise."""
-        insensitive, row_type = self._dialect.case_insensitive, self.child.plan.row_type
-        if len(keys) < 2 or not are_distinct(
-            self._types, keys, case_insensitive=insensitive, columns=columns
-        ):
-            raise _NotUsual
-        chunks = self._requests.of(keys, columns)
-        if chunks is None or len(chunks) > MANY_CHUNKS:
-            raise _NotUsual
+        row_type = self.child.plan.row_type
+        requests = self._requests_of(keys, columns)
         kind = OneIndex if self._cutter is None else ManyIndex
-        index = kind(self._types, keys, case_insensitive=insensitive)
-        requests = [request for request, _ in chunks]
+        index = kind(self._types, keys, case_insensitive=self._dialect.case_insensitive)
         rows: list[Any] = []
         for request, answer in zip(requests, reading.begin(requests, self._fields), strict=True):
             own = (await reading.page(request, answer, row_type)).value
@@ -299,8 +307,41 @@ class _Keyed(_Child):
         reading.expect(self.child.child.lengths.learn, len(found), sum(map(len, found)))
         return await cut_pages(self._cutter, found)
 
+    def _requests_of(self, keys: list[Key], columns: list[list[Any]]) -> list[Request]:
+        """Return the requests for keys. Raises _NotUsual."""
+        texts: list[str] | None = None
+        # Keys of other types than text take the longer way.
+        with suppress(TypeError):
+            texts = ["\0".join(values) for values in columns]
+        latest = self._latest
+        if latest is not None and latest.texts == texts and latest.keys == len(keys):
+            return latest.requests
+        insensitive = self._dialect.case_insensitive
+        if len(keys) < 2 or not are_distinct(
+            self._types, keys, case_insensitive=insensitive, columns=columns
+        ):
+            raise _NotUsual
+        chunks = self._printer.of(keys, columns)
+        if chunks is None or len(chunks) > MANY_CHUNKS:
+            raise _NotUsual
+        requests = [request for request, _ in chunks]
+        if texts is not None and len(requests) <= _KEPT:
+            # Then no value has the separator in itself.
+            is_clear = all(text.count("\0") == len(keys) - 1 for text in texts)
+            self._latest = _Printed(texts, len(keys), requests) if is_clear else None
+        return requests
 
-def _requests(plan: ReadPlan, join: Join, dialect: Dialect, max_url_length: int) -> KeyRequests:
+
+class _Printed(Struct, frozen=True):
+    """The latest requests of a level: pages that come again mostly have the same rows."""
+
+    texts: list[str]
+    """The values of each part of the keys, joined: they take less memory than the keys."""
+    keys: int
+    requests: list[Request]
+
+
+def _printer(plan: ReadPlan, join: Join, dialect: Dialect, max_url_length: int) -> KeyRequests:
     """Return what prints the requests of a level, as key_batches does."""
     query, window = plan.query, plan.window
     if window is not None:

@@ -120,7 +120,7 @@ class ReadRequests:
             return self._batches.add(request)
         if self.shared is None:
             self.sent.append(request)
-            return asyncio.ensure_future(self.upstream.send(request))
+            return asyncio.get_running_loop().create_task(self.upstream.send(request))
         reused = self.shared.find(request)
         if reused is not None:
             self.note(request, reused.reason)

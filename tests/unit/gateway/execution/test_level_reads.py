@@ -15,6 +15,7 @@ from gateway.engine import Engine
 from gateway.errors import UpstreamRejected
 from gateway.events import ErrorRaised, Event, OperationServed
 from gateway.execution.level_reads import LevelReads
+from gateway.odata.key_filters import KeyRequests
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response
 from gateway.operations.expectations import Expectation, ListLengths
@@ -270,6 +271,60 @@ async def test_the_short_way_learns_what_the_whole_one_learns(
 
     assert short == [True, True]
     assert learned[0] == learned[1]
+
+
+@dataclass
+class Referring(Service):
+    """Orders that refer to these customers, none of which exists."""
+
+    accounts: tuple[str, ...] = ()
+    urls: list[str] = field(default_factory=list)
+
+    async def send(self, request: Request, *, safe: bool | None = None) -> Response:
+        self.urls.append(request.url)
+        rows: list[Row] = []
+        if request.url.startswith("Orders?"):
+            rows = [
+                {"dataAreaId": "usmf", "OrderNumber": f"{n}", "CustomerAccount": account}
+                for n, account in enumerate(self.accounts)
+            ]
+        body = orjson.dumps({"value": rows})
+        return Response(200, {"content-type": JSON}, body, request.url)
+
+
+async def test_keys_are_printed_anew_only_if_they_differ(
+    short: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed: list[int] = []
+    original = KeyRequests.of
+
+    def noted(self: KeyRequests, keys: Any, values: Any = None) -> Any:
+        printed.append(len(keys))
+        return original(self, keys, values)
+
+    monkeypatch.setattr(KeyRequests, "of", noted)
+    query = "{ orders(first: 4) { nodes { orderNumber customer { name } } } }"
+    references = [
+        *[("A", "B")] * 2,
+        ("A", "C"),
+        ("A", "B"),
+        ("A", "B", "C"),
+        # Equal if they are joined.
+        *[("A\0B", "C"), ("A", "B\0C")] * 2,
+    ]
+    urls: list[list[str]] = []
+    for is_whole_way in (False, True):
+        service = Referring()
+        engine = engine_over(service, expand=False, schema=schema())
+        for service.accounts in references:
+            await engine.execute(GraphQLRequest(query=query))
+        urls.append(service.urls)
+        if not is_whole_way:
+            assert short == [True] * len(references)
+            assert printed == [2, 2, 2, 3, 2, 2, 2, 2]
+            monkeypatch.setattr("gateway.engine.engine.usual_read", lambda *_: None)
+
+    assert urls[0] == urls[1]
 
 
 async def test_a_cancelled_operation_leaves_nothing_behind() -> None:

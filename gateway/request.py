@@ -209,6 +209,12 @@ class Answer(Struct):
             or self.data not in (None, msgspec.UNSET)
         )
 
+    @property
+    def code(self) -> str:
+        """The code of its first error."""
+        first = self.errors[0] if self.errors else {}
+        return str(first.get("extensions", {}).get("code", "INTERNAL_ERROR"))
+
     def has_error(self, code: str) -> bool:
         """Return whether one of its errors has a code."""
         return any(error.get("extensions", {}).get("code") == code for error in self.errors)

@@ -81,11 +81,10 @@ async def write_file(
         answer = await gateway.engine.execute_unlogged(request)
     payload: dict[str, Any] | None = (answer.to_builtins().get("data") or {}).get("file")
     if payload is None:
-        errors = answer.errors
-        raise FileRefused(_code_of(errors), errors, answer)
+        raise FileRefused(answer.code, answer.errors, answer)
     if payload["userErrors"]:
         errors = [_error(each) for each in payload["userErrors"]]
-        raise FileRefused(_code_of(errors), errors, answer)
+        raise FileRefused(Answer(errors=errors).code, errors, answer)
     row = payload.get("row")
     id_ = write.id if row is None else row["id"]
     return WrittenFile(id_, payload.get("created")), answer
@@ -94,11 +93,3 @@ async def write_file(
 def _error(error: dict[str, Any]) -> dict[str, Any]:
     extensions = {name: error[name] for name in ("code", "field") if error[name] is not None}
     return {"message": error["message"], "extensions": extensions}
-
-
-def _code_of(errors: list[dict[str, Any]]) -> str:
-    return (
-        str(errors[0].get("extensions", {}).get("code", "INTERNAL_ERROR"))
-        if errors
-        else "INTERNAL_ERROR"
-    )

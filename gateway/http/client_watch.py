@@ -13,6 +13,12 @@ LISTENING_AFTER = 0.05
 """Seconds after which an operation is cancelled if its client disconnects: most are answered by then."""
 
 
+async def until_gone(receive: Receive) -> None:
+    """Return when the client of a request has left, of whose body nothing more is to be read."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 class ClientWatch:
     """Cancels the running operation if its client disconnects.
 
@@ -47,8 +53,7 @@ class ClientWatch:
         self._listener = asyncio.ensure_future(self._until_gone())
 
     async def _until_gone(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+        await until_gone(self._receive)
         self._gone()
 
     def _gone(self) -> None:

@@ -40,6 +40,7 @@ from gateway.identity.authenticator import Authenticator
 from gateway.identity.caller import ANONYMOUS, Caller
 from gateway.manifests.store import TrustedStore
 from gateway.runtime.generations import GenerationManager
+from gateway.runtime.served_api import ServedApi
 
 from .admin_access import access_check
 from .environment_choice import EnvironmentChoice
@@ -186,6 +187,12 @@ class Endpoint:
         except Forbidden:
             return None
         return None if live is None else (caller, live)
+
+    def served_api(self, scope: Scope, live: GenerationManager) -> ServedApi:
+        """Return the API of an admitted request, whose roles may be narrowed; ``live``: see ``admit``."""
+        environment = environment_of(scope)
+        views = None if environment is None else environment.views
+        return ServedApi(live=live, views=views, profile=self.profile)
 
     async def identify(self, scope: Scope) -> Caller:
         """Return the caller of a request that is about its environment, and about no API. Raises HttpError."""

@@ -28,6 +28,7 @@ from gateway.subscriptions.polling import error_json
 from gateway.subscriptions.streams import Streams
 
 from .caller_watch import until_refused
+from .client_watch import until_gone
 from .responses import send_body
 
 HEADERS = (
@@ -84,7 +85,7 @@ async def _stream_until_gone(
     hub = streams.hub
     sending = asyncio.create_task(_send_all(streams, request, send))
     stopping = asyncio.create_task(hub.until_stopped(scope))
-    others: list[asyncio.Task[Any]] = [asyncio.create_task(_until_gone(receive)), stopping]
+    others: list[asyncio.Task[Any]] = [asyncio.create_task(until_gone(receive)), stopping]
     with streams.live.serving() as gateway:
         subscribes = gateway.engine.subscribes(request)
     refusal = _refusal(request, verify) if subscribes else None
@@ -134,11 +135,6 @@ async def _send_refusal(send: Send, reason: str) -> None:
     error = error_json(Unauthenticated(reason, hint="Subscribe again with a new token."))
     await _piece(send, b"event: next\ndata: %b\n\n" % msgspec.json.encode({"errors": [error]}))
     await _piece(send, _COMPLETE, more=False)
-
-
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _send_all(streams: Streams, request: GraphQLRequest, send: Send) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -21,11 +21,8 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.admission.work import Lane
 from gateway.errors import (
-    BadArgument,
-    Forbidden,
     NotInstalled,
     Unauthenticated,
-    UnknownSet,
 )
 from gateway.events.exports import ExportServed
 from gateway.export.description import DescribeRequest, describe, pop_description
@@ -37,7 +34,6 @@ from gateway.failures import failure_answer
 from gateway.identity.caller import ANONYMOUS, Caller
 from gateway.request import Answer, GraphQLRequest, PageEnd
 from gateway.runtime.generations import GenerationManager
-from gateway.runtime.served_api import ServedApi
 from gateway.storage.content_coding import (
     IDENTITY,
     StreamCompressor,
@@ -47,8 +43,8 @@ from gateway.storage.content_coding import (
 from gateway.telemetry.request_context import REQUEST_ID, current_request_id
 
 from .caller_watch import until_refused
+from .client_watch import until_gone
 from .endpoints import SET_PARAMETER, Endpoint, with_cors
-from .presence import environment_of
 from .refusals import (
     HttpError,
     shutdown_error,
@@ -56,7 +52,14 @@ from .refusals import (
 from .request_audit import record_refused
 from .request_parameters import Headers, client_of, companies_of, is_fresh, timeout_of
 from .responses import send_body
-from .row_streams import Admitted, AdmittingEndpoint, cancelled, operation_error, until_stopping
+from .row_streams import (
+    Admitted,
+    AdmittingEndpoint,
+    as_refusals,
+    cancelled,
+    operation_error,
+    until_stopping,
+)
 
 MEDIA: Mapping[Format, bytes] = {
     "ndjson": b"application/x-ndjson; charset=utf-8",
@@ -100,27 +103,12 @@ async def ready_export(
     read: Callable[[], ExportRequest],
 ) -> ReadyExport:
     """Return the export that a request describes, for its caller. Raises HttpError."""
-    environment = environment_of(scope)
-    views = None if environment is None else environment.views
-    api = ServedApi(live=live, views=views, profile=endpoint.profile)
     try:
-        with _as_refusals():
-            return await prepare_for(api, name, read())
-    except UnknownSet as error:
-        raise HttpError(404, error.code, error.message, error.hint) from error
-    except Forbidden as error:
-        refused = HttpError(403, error.code, error.message, error.hint)
+        with as_refusals():
+            return await prepare_for(endpoint.served_api(scope, live), name, read())
+    except HttpError as refused:
         record_refused(scope, refused, caller)
-        raise refused from error
-
-
-@contextmanager
-def _as_refusals() -> Iterator[None]:
-    """Raise HttpError for what is wrong with a request."""
-    try:
-        yield
-    except BadArgument as error:
-        raise HttpError(400, error.code, error.message, error.hint) from error
+        raise
 
 
 class _Exports(AdmittingEndpoint):
@@ -130,7 +118,7 @@ class _Exports(AdmittingEndpoint):
     async def serve(self, admitted: Admitted, receive: Receive, send: Send) -> None:
         scope, endpoint = admitted.scope, self.endpoint
         parameters = dict(QueryParams(scope["query_string"]))
-        with _as_refusals():
+        with as_refusals():
             described = pop_description(parameters)
         prepared = await self._prepare(admitted, parameters)
         with endpoint.running.holding(Lane.EXPORT, scope, admitted.caller):
@@ -166,7 +154,7 @@ class _Exports(AdmittingEndpoint):
         first = export.first(request)
         if part_name is None:
             return _Prepared(ready, first)
-        with _as_refusals():
+        with as_refusals():
             return _Prepared(ready, *part_reads(export, first, parse_part(part_name)))
 
 
@@ -175,15 +163,15 @@ async def _send_description(
 ) -> None:
     """Answer what an export is made of, unless the client leaves before. Raises HttpError."""
     describing = asyncio.create_task(describe(prepared.ready, prepared.first, request))
-    gone = asyncio.create_task(_until_gone(receive))
+    gone = asyncio.create_task(until_gone(receive))
     try:
         await asyncio.wait((describing, gone), return_when=asyncio.FIRST_COMPLETED)
         if describing.done():
-            with _as_refusals():
+            with as_refusals():
                 body = msgspec.json.encode(describing.result())
             await send_body(send, 200, body, ((b"content-type", b"application/json"), _NO_STORE))
     except ExportFailed as failed:
-        raise operation_error(failed.answer, _code_of(failed.answer)) from failed
+        raise operation_error(failed.answer) from failed
     finally:
         await cancelled(describing, gone)
 
@@ -218,7 +206,7 @@ class _Stream:
             await self._send({"type": "http.response.body"})
             return
         sending = asyncio.create_task(self._send_all())
-        gone = asyncio.create_task(_until_gone(receive))
+        gone = asyncio.create_task(until_gone(receive))
         stopping = asyncio.create_task(until_stopping(self._scope))
         ends = [sending, gone, stopping]
         refusal = self._refusal()
@@ -321,9 +309,9 @@ class _Stream:
 
     async def _break_off(self, answer: Answer) -> str:
         """End the response without its end, and return the code of the error. Raises HttpError if nothing was sent."""
-        error, code = answer.errors[0], _code_of(answer)
+        error, code = answer.errors[0], answer.code
         if not self._has_begun:
-            raise operation_error(answer, code)
+            raise operation_error(answer)
         if self._prepared.export.request.format == "ndjson":
             await self._write(msgspec.json.encode({"error": error}) + b"\n")
             # Else the line would stay in the compressor.
@@ -332,14 +320,3 @@ class _Stream:
                 await self._write(rest)
         # The server closes the connection of a response that is not complete.
         return code
-
-
-def _code_of(answer: Answer) -> str:
-    """Return the code of the first error."""
-    extensions: dict[str, Any] = answer.errors[0].get("extensions", {})
-    return str(extensions.get("code", "INTERNAL_ERROR"))
-
-
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

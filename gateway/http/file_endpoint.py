@@ -23,9 +23,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.admission.work import Lane
 from gateway.errors import (
     BadArgument,
-    Forbidden,
     RequestError,
-    UnknownSet,
 )
 from gateway.events.files import FileServed
 from gateway.failures import failure_answer
@@ -41,14 +39,13 @@ from gateway.files.targets import (
 )
 from gateway.files.upload import FileRefused, WrittenFile, stand_in, write_file
 from gateway.request import Answer, GraphQLRequest
-from gateway.runtime.served_api import ServedApi
 from gateway.telemetry.request_context import REQUEST_ID, current_request_id
 
+from .client_watch import until_gone
 from .endpoints import FIELD_PARAMETER, ROW_PARAMETER, Endpoint, with_cors
 from .file_body import FileBody
 from .graphql_endpoint import is_stopping
 from .http_caching import matches
-from .presence import environment_of
 from .refusals import HttpError, shutdown_error
 from .request_parameters import (
     COST_HEADER,
@@ -61,7 +58,7 @@ from .request_parameters import (
     timeout_of,
 )
 from .responses import Fields, send_body
-from .row_streams import Admitted, AdmittingEndpoint, cancelled, operation_error
+from .row_streams import Admitted, AdmittingEndpoint, as_refusals, cancelled, operation_error
 
 _JSON = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
 _STATUSES = {
@@ -125,14 +122,8 @@ class _Exchange:
         )
         if cost_of(self._headers.get(COST_HEADER.lower())) == "estimate":
             raise HttpError(400, "BAD_REQUEST", "Files are not priced: nothing was sent.")
-        try:
+        with as_refusals():
             await (self._read if is_read else self._write)(request, receive, send)
-        except UnknownSet as error:
-            raise HttpError(404, error.code, error.message, error.hint) from error
-        except Forbidden as error:
-            raise HttpError(403, error.code, error.message, error.hint) from error
-        except BadArgument as error:
-            raise HttpError(400, error.code, error.message, error.hint) from error
 
     # Reading
 
@@ -140,12 +131,7 @@ class _Exchange:
         """Send a file. Raises HttpError if nothing was sent, GatewayError."""
         for name in self._parameters:
             raise BadArgument(f"There is no parameter {name}.", hint="There is: companies.")
-        environment = environment_of(self._scope)
-        api = ServedApi(
-            live=self._live,
-            views=None if environment is None else environment.views,
-            profile=self._endpoint.profile,
-        )
+        api = self._endpoint.served_api(self._scope, self._live)
         ready = await prepare_download(api, self._row, self._field, request)
         for document in (ready.target.facts, ready.target.content):
             self._check_trusted(document)
@@ -157,7 +143,7 @@ class _Exchange:
             download = _Download(self._endpoint, ready, facts, self._scope, send)
             await download.run(self._headers, receive)
         except FileFailed as failed:
-            raise self._failed(failed.answer) from failed
+            raise operation_error(failed.answer) from failed
         except asyncio.CancelledError:
             if not is_stopping(self._scope) or (download is not None and download.has_begun):
                 raise
@@ -248,16 +234,13 @@ class _Exchange:
             documents = documents.of_caller(self._caller, self._live.gateway.view)
             documents.find({"query": document}, self._headers)
 
-    def _failed(self, answer: Answer) -> HttpError:
-        return operation_error(answer, _code_of(answer))
-
     def _refused(self, refused: FileRefused) -> HttpError:
         code, whole = refused.code, refused.answer
         if whole.errors:
-            error = operation_error(whole, code)
+            error = operation_error(whole)
             status = _STATUSES.get(code, error.status)
         else:
-            error = operation_error(Answer(errors=refused.errors, fields=whole.fields), code)
+            error = operation_error(Answer(errors=refused.errors, fields=whole.fields))
             status = _STATUSES.get(code, 502 if code.startswith("UPSTREAM_") else _OF_ROW)
         error.status = error.plain_status = status
         return error
@@ -291,7 +274,7 @@ class _Download:
             await self._send({"type": "http.response.body", "body": b""})
             return
         sending = asyncio.create_task(self._send_all())
-        gone = asyncio.create_task(_until_gone(receive))
+        gone = asyncio.create_task(until_gone(receive))
         # Unless either ends, the server cancels this one.
         error: str | None = "STOPPING"
         try:
@@ -311,12 +294,12 @@ class _Download:
         except Exception as error:
             answer = failure_answer(error, self._endpoint.observe)
             if not self.has_begun:
-                failed = operation_error(answer, _code_of(answer))
+                failed = operation_error(answer)
                 if failed.status == _BAD_REQUEST and not isinstance(error, RequestError):
                     failed.status = failed.plain_status = 502
                 raise failed from error
             # The server closes the connection of a response that is not complete.
-            return _code_of(answer)
+            return answer.code
         if not has_bytes:
             raise _absent()
         await self._send({"type": "http.response.body", "body": b""})
@@ -379,14 +362,3 @@ def _absent() -> HttpError:
     return HttpError(
         404, "NOT_FOUND", "There is no such file.", "The row or its value is not there."
     )
-
-
-def _code_of(answer: Answer) -> str:
-    """Return the code of the first error."""
-    extensions: dict[str, Any] = answer.errors[0].get("extensions", {})
-    return str(extensions.get("code", "INTERNAL_ERROR"))
-
-
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -22,18 +22,16 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from gateway.admission.work import Lane
-from gateway.errors import BadArgument, Forbidden, Unauthenticated, UnknownSet
+from gateway.errors import Unauthenticated
 from gateway.events.imports import ImportServed
 from gateway.failures import failure_answer
 from gateway.identity.caller import ANONYMOUS
-from gateway.imports.request import Format, ImportRequest, read_import
+from gateway.imports.request import Format, read_import
 from gateway.imports.results import Counts, RowResult, lines
 from gateway.imports.running import ImportRun
 from gateway.imports.serving import ReadyImport, prepare_for
 from gateway.imports.writing import ImportStopped, ImportWriter
 from gateway.request import Answer, GraphQLRequest
-from gateway.runtime.generations import GenerationManager
-from gateway.runtime.served_api import ServedApi
 from gateway.storage.content_coding import IDENTITY, StreamDecompressor, stream_decompressor
 from gateway.telemetry.request_context import REQUEST_ID, current_request_id
 
@@ -41,7 +39,6 @@ from .background_writes import send_job, start_import
 from .caller_watch import until_refused
 from .early_body import EarlyBody
 from .endpoints import SET_PARAMETER, Endpoint, with_cors
-from .presence import environment_of
 from .refusals import (
     HttpError,
 )
@@ -57,7 +54,14 @@ from .request_parameters import (
     prefers_job,
     timeout_of,
 )
-from .row_streams import Admitted, AdmittingEndpoint, cancelled, operation_error, until_stopping
+from .row_streams import (
+    Admitted,
+    AdmittingEndpoint,
+    as_refusals,
+    cancelled,
+    operation_error,
+    until_stopping,
+)
 
 _FORMATS: dict[str, Format] = {
     "application/x-ndjson": "ndjson",
@@ -123,14 +127,9 @@ def prepare_import(endpoint: Endpoint, admitted: Admitted) -> PreparedImport:
     coding = headers.get("content-encoding", IDENTITY).strip().lower()
     decompressor = _decompressor(coding)
     form = _format(headers)
-    try:
-        ready = _ready(endpoint, scope, live, name, read_import(parameters, form))
-    except UnknownSet as error:
-        raise HttpError(404, error.code, error.message, error.hint) from error
-    except Forbidden as error:
-        raise HttpError(403, error.code, error.message, error.hint) from error
-    except BadArgument as error:
-        raise HttpError(400, error.code, error.message, error.hint) from error
+    with as_refusals():
+        api = endpoint.served_api(scope, live)
+        ready = prepare_for(api, name, read_import(parameters, form))
     documents = endpoint.documents
     if documents.store is not None:
         documents = documents.of_caller(caller, live.gateway.view)
@@ -151,14 +150,6 @@ def prepare_import(endpoint: Endpoint, admitted: Admitted) -> PreparedImport:
         request_id=current_request_id() or headers.get(REQUEST_ID),
     )
     return PreparedImport(ready, ready.plan.first(request), decompressor, coding)
-
-
-def _ready(
-    endpoint: Endpoint, scope: Scope, live: GenerationManager, name: str, request: ImportRequest
-) -> ReadyImport:
-    environment = environment_of(scope)
-    views = None if environment is None else environment.views
-    return prepare_for(ServedApi(live=live, views=views, profile=endpoint.profile), name, request)
 
 
 def _format(headers: Headers) -> Format:
@@ -321,11 +312,9 @@ class _Exchange:
 
     async def _break_off(self, answer: Answer) -> str:
         """End the response without its end, and return the code of the error. Raises HttpError if nothing was sent."""
-        error: dict[str, Any] = answer.errors[0]
-        extensions: dict[str, Any] = error.get("extensions", {})
-        code = str(extensions.get("code", "INTERNAL_ERROR"))
+        error, code = answer.errors[0], answer.code
         if not self._has_begun:
-            raise operation_error(answer, code)
+            raise operation_error(answer)
         await self._body.write(msgspec.json.encode({"error": error}) + b"\n")
         await self._body.flush()
         # The server closes the connection of a response that is not complete.

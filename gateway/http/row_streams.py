@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from msgspec import Struct
 from starlette.types import Receive, Scope, Send
 
-from gateway.errors import Forbidden, InvalidCursor, Overloaded
+from gateway.errors import BadArgument, Forbidden, InvalidCursor, Overloaded, UnknownSet
 from gateway.events import RequestRefused
 from gateway.identity.caller import ANONYMOUS, Caller
 from gateway.request import Answer
@@ -107,8 +109,22 @@ class AdmittingEndpoint(ABC):
         return b"allow", ", ".join((*self.methods, "OPTIONS")).encode()
 
 
-def operation_error(answer: Answer, code: str) -> HttpError:
+@contextmanager
+def as_refusals() -> Iterator[None]:
+    """Raise HttpError for what is wrong with a request."""
+    try:
+        yield
+    except UnknownSet as error:
+        raise HttpError(404, error.code, error.message, error.hint) from error
+    except Forbidden as error:
+        raise HttpError(403, error.code, error.message, error.hint) from error
+    except BadArgument as error:
+        raise HttpError(400, error.code, error.message, error.hint) from error
+
+
+def operation_error(answer: Answer) -> HttpError:
     """Return an error with the errors of an operation that could not run."""
+    code = answer.code
     status = _OF_CALLERS.get(code) or status_of(answer, GRAPHQL)
     # An operation that fails is 200 for clients of GraphQL, who read its errors.
     status = 502 if status == 200 else status

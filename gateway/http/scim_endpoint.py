@@ -90,8 +90,7 @@ class _Scim(AdmittingEndpoint):
         try:
             response, fields = await request.response(self.endpoint)
         except UnifiedListFailed as failed:
-            code = failed.answer.errors[0].get("extensions", {}).get("code", "INTERNAL_ERROR")
-            raise operation_error(failed.answer, code) from failed
+            raise operation_error(failed.answer) from failed
         except BadArgument as error:
             raise HttpError(400, error.code, error.message, error.hint) from error
         except NotInstalled as error:
@@ -100,7 +99,7 @@ class _Scim(AdmittingEndpoint):
             raise
         except Exception as error:
             answer = failure_answer(error, self.endpoint.observe)
-            raise operation_error(answer, "INTERNAL_ERROR") from error
+            raise operation_error(answer) from error
         own = [
             (name.lower().encode(), value.encode())
             for name, value in response.headers.items()

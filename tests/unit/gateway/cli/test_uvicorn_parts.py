@@ -63,7 +63,7 @@ def used_of_self(cls: type) -> Iterator[str]:
 
 ADDED = {
     *("eof_received", "is_running", "metrics", "reload", "states"),
-    *("follow", "reload_settings", "settings", "workers"),
+    *("follow", "refused", "reload_settings", "settings", "workers"),
     *("leave", "on_gone", "take_body", "unwatch", "watch"),
 }
 """Members that a class adds to uvicorn's."""

@@ -249,7 +249,12 @@ class Completer:
                 return dict(error.formatted)
             return self.report(cause, error.formatted)
 
-        return Answer(result.data, [report(error) for error in result.errors or ()])
+        answer = Answer(result.data, [report(error) for error in result.errors or ()])
+        for error in result.errors or ():
+            # What is a bug, is logged with it by others who read the same.
+            if isinstance(error.original_error, GatewayError):
+                _forget_traceback(error)
+        return answer
 
     def report(self, error: Exception, formatted: Mapping[str, Any]) -> dict[str, Any]:
         """Return an error as clients may see it, at the place in ``formatted``; log its details."""
@@ -260,6 +265,14 @@ class Completer:
         if _NULL_IN_NON_NULL in str(error):
             return _malformed(formatted)
         return {**formatted, **report_error(error, self._observe)}
+
+
+def _forget_traceback(error: BaseException | None) -> None:
+    """Free the frames that an error came through: some hold it, so that only the garbage collector would."""
+    while error is not None and error.__traceback__ is not None:
+        error.__traceback__ = None
+        original = getattr(error, "original_error", None)
+        error = original or error.__cause__ or error.__context__
 
 
 def _malformed(formatted: Mapping[str, Any]) -> dict[str, Any]:

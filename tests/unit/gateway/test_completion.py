@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from gateway.errors import UpstreamUnavailable
 from gateway.events import ErrorRaised, Event, FastPathFailed, Observer, tee
+from gateway.odata.query import Request
+from gateway.odata.response_check import Response
 from gateway.operations import completion_compiler
 from gateway.request import Answer, GraphQLRequest
 from tests.bench.workload import CLEANED, Service, engine_over, nested_query
@@ -79,6 +82,23 @@ async def test_a_bug_is_an_error_in_tests(
     assert [error["extensions"]["code"] for error in answer.errors] == ["INTERNAL_ERROR"]
     (raised,) = (event for event in events if isinstance(event, ErrorRaised))
     assert "The compiled completion failed: TypeError in test_completion.py:" in str(raised.detail)
+
+
+async def test_an_error_that_was_reported_keeps_no_frames(events: list[Event]) -> None:
+    class Down(Service):
+        async def send(self, request: Request, *, safe: bool | None = None) -> Response:
+            try:
+                raise OSError("refused")
+            except OSError as cause:
+                raised.extend((cause, UpstreamUnavailable("Down.")))
+                raise raised[1] from cause
+
+    raised: list[Exception] = []
+
+    answer = await execute(Down(), events)
+
+    assert [error["extensions"]["code"] for error in answer.errors] == ["UPSTREAM_UNAVAILABLE"]
+    assert [error.__traceback__ for error in raised] == [None, None]
 
 
 async def spoil(service: Service, good: bytes, bad: bytes) -> None:

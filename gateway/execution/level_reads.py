@@ -31,7 +31,7 @@ from gateway.operations.prepared_operation import Prepared
 from gateway.operations.row_types import RowType
 from gateway.operations.shapes import TYPENAME
 from gateway.planning.page_window import order_by
-from gateway.planning.plan import ChildPlan, Join, Key, ListRoot, ReadPlan, Via
+from gateway.planning.plan import ChildPlan, Key, ListRoot, ReadPlan, Via
 
 from .addresses import chunk_limit, with_room_for_keys
 from .answer_checks import have_distinct_keys, most_rows
@@ -83,7 +83,10 @@ class LevelReads:
         self._slicing = slicing
         self._most = most_rows(self._request)
         self._complete = complete.of(texts=True)
-        self._top = _Level(plan, self._fields, dialect, max_url_length)
+        self._dialect = dialect
+        self._max_url_length = max_url_length
+        self._top: _Level | None = None
+        """Made when there are rows: to find that there is a single one must be cheap."""
 
     async def data(self, reads: ReadContext) -> Data | None:
         """Return the data of the query; None if it must be read the whole way. Raises nothing but CancelledError."""
@@ -98,8 +101,7 @@ class LevelReads:
                 raise _NotUsual
             rows: list[Any] = whole.rows  # type: ignore[assignment] # no JSON text
             reading.expect(self._expected.learn, window.size, len(rows))
-            self._top.place(rows, learns=reading.learns)
-            await self._top.load(rows, reading)
+            await self._load(rows, reading)
             value = await self._completed(whole, rows, reading)
         except GatewayError:
             return None
@@ -109,6 +111,17 @@ class LevelReads:
             return None
         reading.learn()
         return {key: "Query" if name == TYPENAME else value for key, name in self.prepared.order}
+
+    async def _load(self, rows: list[Any], reading: _Reading) -> None:
+        """Load what is below the rows. Raises GatewayError or _NotUsual."""
+        if len(rows) == 1 and any(child.via is Via.KEYS for child in self.plan.children):
+            raise _NotUsual
+        top = self._top
+        if top is None and rows:
+            top = self._top = _Level(self.plan, self._fields, self._dialect, self._max_url_length)
+        if top is not None and rows:
+            top.place(rows, learns=reading.learns)
+            await top.load(rows, reading)
 
     async def _completed(self, page: Page, rows: list[Any], reading: _Reading) -> Any:
         if reading.rows > _AT_ONCE:
@@ -252,7 +265,9 @@ class _Keyed(_Child):
         self._free = [i for i, f in enumerate(join.parent) if f.source != company]
         self._types = types_of(join.target)
         self._attributes = [plan.row_type.attribute(f) for f in join.target]
-        self._printer = _printer(plan, join, dialect, max_url_length)
+        self._join = join
+        self._max_url_length = max_url_length
+        self._printer: KeyRequests | None = None
         self._latest: _Printed | None = None
         self._cutter: Cutter | None = None
         self._empty: Any = None
@@ -321,6 +336,8 @@ class _Keyed(_Child):
             self._types, keys, case_insensitive=insensitive, columns=columns
         ):
             raise _NotUsual
+        if self._printer is None:
+            self._printer = self._new_printer()
         chunks = self._printer.of(keys, columns)
         if chunks is None or len(chunks) > MANY_CHUNKS:
             raise _NotUsual
@@ -330,6 +347,20 @@ class _Keyed(_Child):
             is_clear = all(text.count("\0") == len(keys) - 1 for text in texts)
             self._latest = _Printed(texts, len(keys), requests) if is_clear else None
         return requests
+
+    def _new_printer(self) -> KeyRequests:
+        """Return what prints the requests, as key_batches does. Raises _NotUsual."""
+        plan, dialect, longest = self.child.plan, self._dialect, self._max_url_length
+        query, window = plan.query, plan.window
+        if window is not None:
+            query = structs.replace(query, order=order_by(window.order, backward=False))
+        query = with_room_for_keys(query, [plan.row_type], dialect, longest)
+        lowered = dialect.lower(query)
+        if lowered.empty or lowered.residual is not None:
+            raise _NotUsual
+        limit = chunk_limit(lowered.query, dialect, longest)
+        columns = columns_of(self._join.target)
+        return KeyRequests(dialect, lowered.query, columns, limit=limit)
 
 
 class _Printed(Struct, frozen=True):
@@ -341,23 +372,12 @@ class _Printed(Struct, frozen=True):
     requests: list[Request]
 
 
-def _printer(plan: ReadPlan, join: Join, dialect: Dialect, max_url_length: int) -> KeyRequests:
-    """Return what prints the requests of a level, as key_batches does."""
-    query, window = plan.query, plan.window
-    if window is not None:
-        query = structs.replace(query, order=order_by(window.order, backward=False))
-    query = with_room_for_keys(query, [plan.row_type], dialect, max_url_length)
-    lowered = dialect.lower(query).query
-    limit = chunk_limit(lowered, dialect, max_url_length)
-    return KeyRequests(dialect, lowered, columns_of(join.target), limit=limit)
-
-
-def has_levels(plan: ReadPlan, dialect: Dialect) -> bool:
+def has_levels(plan: ReadPlan) -> bool:
     """Return whether key batches below a plan's rows can be read level by level, and there are some."""
-    return _are_usual(plan, dialect) and bool(_batches(plan))
+    return _are_usual(plan) and bool(_batches(plan))
 
 
-def _are_usual(plan: ReadPlan, dialect: Dialect) -> bool:
+def _are_usual(plan: ReadPlan) -> bool:
     """Return whether typed values without rules come, and all children inside them or by keys."""
     batches = [_batches_of(child) for child in plan.children]
     return (
@@ -365,13 +385,11 @@ def _are_usual(plan: ReadPlan, dialect: Dialect) -> bool:
         and plan.row_type.redact is None
         # Batches of the same rows that go at the same time share their requests.
         and len(frozenset().union(*batches)) == sum(map(len, batches))
-        and all(
-            _is_usual(child, dialect) and _are_usual(child.plan, dialect) for child in plan.children
-        )
+        and all(_is_usual(child) and _are_usual(child.plan) for child in plan.children)
     )
 
 
-def _is_usual(child: ChildPlan, dialect: Dialect) -> bool:
+def _is_usual(child: ChildPlan) -> bool:
     if child.owners is not None or child.via is Via.PATH:
         return False
     if child.via is Via.EXPAND:
@@ -381,8 +399,8 @@ def _is_usual(child: ChildPlan, dialect: Dialect) -> bool:
         return False
     if not CHECKED_IN_DECODING.issuperset([*types_of(join.parent), *types_of(join.target)]):
         return False
-    lowered = dialect.lower(child.plan.query)
-    if lowered.empty or lowered.residual is not None:
+    # A single key has an address of its own.
+    if child.child.keys.most < 2:
         return False
     return window is None or (
         window.keyset

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import Struct
+
 from gateway.odata.dialect import Dialect
 from gateway.operations.completion_compiler import RootCompletion
 from gateway.operations.prepared_operation import Prepared
@@ -15,6 +17,14 @@ from .fast_path import Slicing
 from .first_request import derive_request
 from .level_reads import LevelReads, has_levels
 from .single_read import SingleRead
+
+
+class _NotUsual(Struct, frozen=True, eq=False):
+    """A query that is known to be read the whole way."""
+
+    prepared: Prepared
+    plan: ReadPlan
+    is_usual: bool = False
 
 
 def usual_read(
@@ -29,7 +39,7 @@ def usual_read(
     if len(roots) > 1 or not isinstance(root, ListRoot) or root.key is not None or root.together:
         return None
     plan = root.plan
-    usual: SingleRead | LevelReads | None = plan.derived.usual
+    usual: SingleRead | LevelReads | _NotUsual | None = plan.derived.usual
     if usual is None or usual.plan is not plan or usual.prepared is not prepared:
         derive_request(plan, dialect, max_url_length)
         request = plan.derived.request
@@ -39,12 +49,15 @@ def usual_read(
             return None
         if is_raw(plan):
             usual = SingleRead(prepared, root, request, dialect, slicing)
-        elif has_levels(plan, dialect):
+        elif root.shape.rows.most < 2:
+            # It would be tried in vain for each of the plans that read one row.
+            return None
+        elif has_levels(plan):
             usual = LevelReads(prepared, root, request, dialect, slicing, max_url_length)
         else:
-            return None
+            usual = _NotUsual(prepared, plan)
         plan.derived.usual = usual
-    return usual if usual.is_usual else None
+    return usual if usual.is_usual and not isinstance(usual, _NotUsual) else None
 
 
 def _is_usual(prepared: Prepared, plan: ReadPlan, dialect: Dialect) -> bool:

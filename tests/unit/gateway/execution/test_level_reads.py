@@ -327,6 +327,34 @@ async def test_keys_are_printed_anew_only_if_they_differ(
     assert urls[0] == urls[1]
 
 
+async def test_a_list_without_rows_is_usual(short: list[bool]) -> None:
+    query = "{ orders(first: 4) { nodes { orderNumber lines { nodes { order { tax } } } } } }"
+    engine = engine_over(Referring(), expand=False, schema=schema())
+    answers = [await engine.execute(GraphQLRequest(query=query)) for _ in range(2)]
+
+    assert short == [True] * len(short)
+    assert [answer.to_builtins() for answer in answers] == [{"data": {"orders": {"nodes": []}}}] * 2
+
+
+async def test_plans_of_one_row_are_not_tried_in_vain(short: list[bool]) -> None:
+    query = """query One($account: String) {
+      orders(first: 4, where: { orderNumber: { ne: $account } }) { nodes { customer { name } } }
+    }"""
+    service = Referring(accounts=("A",))
+    engine = engine_over(service, expand=False, schema=schema())
+    for number in range(3):
+        variables = {"account": f"{number}"}
+        await engine.execute(GraphQLRequest(query=query, variables=variables))
+    assert short == [False]
+
+    service.accounts = ("A", "B", "C", "D")
+    for number in range(3, 5):
+        variables = {"account": f"{number}"}
+        await engine.execute(GraphQLRequest(query=query, variables=variables))
+
+    assert short == [False, True]
+
+
 async def test_a_cancelled_operation_leaves_nothing_behind() -> None:
     service, begun = Scripted(), asyncio.Event()
     engine = engine_over(service, expand=False, schema=schema())

@@ -270,7 +270,7 @@ class DeadlineExceeded(GatewayError):
 
 
 class NotSent(GatewayError):
-    """A write that was not sent because the gateway shuts down."""
+    """A write that was not sent because the gateway shuts down, or not to the end of its file."""
 
     code = "NOT_SENT"
 

@@ -201,7 +201,9 @@ def _load(snapshot: Unpacked) -> LoadedModel | None:
 def _snapshots(settings: Settings) -> SnapshotStore:
     folder = snapshot_folder(settings)
     if folder is None:
-        return SnapshotStore(None)
+        # Of the sandbox: apart, so that it evicts no other.
+        own = settings.cache_dir if settings.is_sandbox else None
+        return SnapshotStore(None if own is None else own / "models" / "sandbox")
     is_tagged = isinstance(settings, EnvironmentSettings) and settings.tag
     kept = settings.kept_snapshots if isinstance(settings, EnvironmentSettings) else 0
     if isinstance(settings, ProfileSettings):

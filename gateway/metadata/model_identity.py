@@ -92,7 +92,7 @@ NOT_DECIDING = frozenset(
             "compress_over",
         ),
         *("admin_token", "graphiql", "environment_kind", "docs_url", "log_format", "log_level"),
-        # no snapshots are kept of it
+        # its document decides, by the digest
         "sandbox",
     }
 )
@@ -143,8 +143,8 @@ def model_identity(settings: Settings, digest: str) -> tuple[str, bytes]:
 
 
 def snapshot_folder(settings: Settings) -> Path | None:
-    """Return the folder of the snapshots; None if none are kept."""
-    # The sandbox makes its document in no time, and another one with each of its options.
+    """Return the folder of snapshots and what is made of them; None for the sandbox, or if nothing is cached."""
+    # The sandbox makes another document with each of its options, and answers about it quickly.
     configured = settings.url or settings.metadata
     folder = settings.cache_dir if configured else None
     return None if folder is None else folder / "models"

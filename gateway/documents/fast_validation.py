@@ -88,11 +88,13 @@ class FastValidator:
 
     def __init__(self, schema: GraphQLSchema) -> None:
         self._schema = schema
+        self._plain: dict[str, set[str]] = {}
+        """Type → names of its fields that were seen to have neither arguments nor fields."""
 
     def accepts(self, document: DocumentNode) -> bool:
         """Return whether the document is surely valid; False says nothing."""
         try:
-            _Walk(self._schema).document(document)
+            _Walk(self._schema, self._plain).document(document)
         except (NotProvablyValid, KeyError, RecursionError):
             return False
         return True
@@ -101,14 +103,13 @@ class FastValidator:
 class _Walk:
     """Walks one document. An unknown name raises KeyError, everything else that may be wrong NotProvablyValid."""
 
-    def __init__(self, schema: GraphQLSchema) -> None:
+    def __init__(self, schema: GraphQLSchema, plain: dict[str, set[str]]) -> None:
         self._schema = schema
+        self._plain = plain
         self._fragments: dict[str, FragmentDefinitionNode] = {}
         self._types: dict[str, Composite] = {}
         self._uses = _Uses([], [])
         self._must_merge = False
-        self._leaves: dict[int, bool] = {}
-        """id of a type, which the schema keeps → whether its values have no fields."""
 
     def document(self, document: DocumentNode) -> None:
         operations: list[OperationDefinitionNode] = []
@@ -208,34 +209,29 @@ class _Walk:
     def _selections(self, selected: SelectionSetNode, parent: Composite, keys: set[str]) -> None:
         """Check a selection set; ``keys`` are the response keys of its scope so far, and are added to."""
         fields = fields_of(parent)
+        plain = self._plain.get(parent.name)
+        if plain is None:
+            plain = self._plain[parent.name] = {"__typename"}
         for node in selected.selections:
             if node.directives:
                 self._conditions(node.directives)
             if isinstance(node, FieldNode):
-                key = (node.alias or node.name).value
+                name = node.name.value
+                key = name if node.alias is None else node.alias.value
                 if key in keys:
                     self._must_merge = True
                 keys.add(key)
                 # Nearly all fields are plain values.
-                if node.arguments or node.selection_set or not self._is_leaf(node, fields):
-                    self._field(node, fields)
+                if name in plain and not (node.arguments or node.selection_set):
+                    continue
+                self._field(node, fields)
+                if not (node.arguments or node.selection_set or fields[name].args):
+                    plain.add(name)
             elif isinstance(node, InlineFragmentNode):
                 self._inline(node, parent, keys)
             else:
                 assert isinstance(node, FragmentSpreadNode)
                 self._spread(node, parent)
-
-    def _is_leaf(self, node: FieldNode, fields: Mapping[str, GraphQLField]) -> bool:
-        """Return whether a field has neither arguments nor fields; False says nothing."""
-        name = node.name.value
-        if name == "__typename":
-            return True
-        field = fields[name]
-        result = field.type
-        is_leaf = self._leaves.get(id(result))
-        if is_leaf is None:
-            is_leaf = self._leaves[id(result)] = is_leaf_type(named_type(result))
-        return is_leaf and not field.args
 
     def _field(self, node: FieldNode, fields: Mapping[str, GraphQLField]) -> None:
         name = node.name.value

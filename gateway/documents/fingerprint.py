@@ -65,7 +65,10 @@ class _Walk:
         for node in selected.selections:
             conditions = _conditions(node.directives) if node.directives else ()
             if isinstance(node, FieldNode):
-                self._field(node, conditions)
+                if node.arguments or node.alias or conditions or node.selection_set:
+                    self._field(node, conditions)
+                else:
+                    add(node.name.value)
                 continue
             if isinstance(node, FragmentSpreadNode):
                 add(("...", node.name.value, conditions))
@@ -78,9 +81,6 @@ class _Walk:
 
     def _field(self, node: FieldNode, conditions: tuple[Hashable, ...]) -> None:
         name, alias, below = node.name.value, node.alias, node.selection_set
-        if not (node.arguments or alias or conditions or below):
-            self.key.append(name)
-            return
         # 0 stands for no arguments.
         arguments = arguments_key(node)
         number = self._arguments.setdefault(arguments, len(self._arguments))

@@ -357,3 +357,17 @@ def test_a_long_chain_of_fragments_is_not_accepted() -> None:
     text = "{ dog { ...F0 } } " + " ".join(parts) + " fragment F1500 on Dog { name }"
 
     assert not FastValidator(WRITTEN).accepts(parse(text))
+
+
+def test_what_is_plain_in_one_type_is_looked_at_in_another() -> None:
+    validator = FastValidator(ZOO)
+
+    assert validator.accepts(parse("{ orders { totalCount nodes { text party { name } } } }"))
+    assert validator.accepts(parse("{ orders { totalCount nodes { text } } }"))
+    for wrong in (
+        "nodes { totalCount }",
+        "text",
+        "totalCount { text }",
+        "nodes { text(first: 1) }",
+    ):
+        assert not validator.accepts(parse(f"{{ orders {{ {wrong} }} }}"))

@@ -1,4 +1,4 @@
-"""Draws where the CPU of a request goes, as the flame graphs of docs/performance.md. ``pip install py-spy`` first.
+"""Draws where the CPU of a request goes, as the flame graphs of the page on performance. ``pip install py-spy`` first.
 
 Sampled from outside, in the gateway's process under load; each read is sent upstream.
 """

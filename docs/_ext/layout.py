@@ -58,8 +58,16 @@ def _module(file: Path) -> Module:
     )
 
 
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Walk through statements alone: no expression imports anything, and most nodes are expressions."""
+    for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for statement in getattr(node, block, ()):
+            yield statement
+            yield from _statements(statement)
+
+
 def _imports(tree: ast.AST, package: tuple[str, ...]) -> Iterator[str]:
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

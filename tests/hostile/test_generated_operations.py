@@ -25,7 +25,10 @@ from tests.support.observers import raise_defects
 from tests.support.tally import TALLY, leaks_in, own_peak
 from tests.support.threaded import threaded
 
-EXAMPLES = 400 if os.environ.get("HOSTILE_MINUTES") else 15
+IS_LONG = bool(os.environ.get("HOSTILE_MINUTES"))
+EXAMPLES = 400 if IS_LONG else 20
+SETS = None if IS_LONG else ("Customer*", "LedgerJournal*", "SalesOrder*", "VendorInvoice*")
+"""What the API has: schemathesis takes seconds to see how deep the types of a whole one go."""
 SCALARS: Mapping[str, tuple[str, ...]] = {
     "Base64": ("", "AAAA"),
     "Date": ("2024-02-29", "1900-01-01", "9999-12-31"),
@@ -46,7 +49,8 @@ def service() -> Iterator[tuple[httpx.Client, list[Any]]]:
     """A gateway over the sandbox, and schemathesis' operation for each of its root fields."""
     for name, texts in SCALARS.items():
         schemathesis.graphql.scalar(name, st.sampled_from(texts).map(nodes.String))
-    app = create_app(Settings(cache_dir=None, language="none"), observe=raise_defects)
+    settings = Settings(cache_dir=None, language="none", include=SETS)
+    app = create_app(settings, observe=raise_defects)
     with threaded(app) as address, httpx.Client(base_url=address, timeout=60) as http:
         schema = schemathesis.graphql.from_url(f"{address}/graphql", timeout=60)
         yield http, [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
@@ -57,7 +61,7 @@ def test_every_valid_operation_has_a_well_formed_answer(
     service: tuple[httpx.Client, list[Any]],
 ) -> None:
     http, operations = service
-    assert len(operations) > 300
+    assert len(operations) > (300 if IS_LONG else 60)
     counts, codes = TALLY.of("generated operations"), set[str]()
     quiet = settings(
         derandomize=True,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
+import tarfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +16,14 @@ import pytest
 
 from gateway.store.layout import VERSIONS
 from tests.support.requirements import need
-from tests.support.wheels import ROOT, Environment, build_wheel, installed, source_tree
+from tests.support.wheels import (
+    OF_THE_PAGE,
+    ROOT,
+    Environment,
+    build_wheel,
+    installed,
+    source_tree,
+)
 
 pytestmark = pytest.mark.heavy
 PAGE = "gateway/graphiql/assets/"
@@ -68,24 +77,40 @@ def served(environment: Environment) -> Iterator[tuple[httpx.Client, list[str]]]
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """A wheel that was built without Node, installed."""
-    folder = tmp_path_factory.mktemp("plain")
-    wheel, _ = build_wheel(source_tree(folder / "tree", assets=False), **NO_NODE)
-    return installed(wheel, folder / "env")
+def plain_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel that was built without Node."""
+    wheel, _ = build_wheel(source_tree(tmp_path_factory.mktemp("plain"), assets=False), **NO_NODE)
+    return wheel
 
 
-def test_the_installed_wheel_serves_the_full_page(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def plain(plain_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """The wheel that was built without Node, installed."""
+    return installed(plain_wheel, tmp_path_factory.mktemp("installed") / "env")
+
+
+def test_the_installed_wheel_serves_the_full_page(
+    plain_wheel: Path, plain: Environment, tmp_path: Path
+) -> None:
+    """The page is all that another wheel has beyond the one that is installed."""
     built = (ROOT / PAGE / "index.html").is_file()
     need(built, "the page is not built: install Node 20+, `make page`")
     wheel, _ = build_wheel(source_tree(tmp_path / "tree", assets=True))
+    page = {name for name in names_in(wheel) if name.startswith(PAGE)}
+    assert names_in(wheel) - page == names_in(plain_wheel)
 
-    with served(installed(wheel, tmp_path / "env")) as (client, lines):
-        index = client.get("/graphiql")
-        script = re.search(r'src="(?P<url>[^"]+\.js)"', index.text)
-        assert script is not None, index.text
-        answer = client.get(f"/{script['url'].removeprefix('/')}")
-        asked = client.post("/graphql", json={"query": "{ customersV3(first: 1) { totalCount } }"})
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(plain.packages, page)
+        with served(plain) as (client, lines):
+            index = client.get("/graphiql")
+            script = re.search(r'src="(?P<url>[^"]+\.js)"', index.text)
+            assert script is not None, index.text
+            answer = client.get(f"/{script['url'].removeprefix('/')}")
+            query = {"query": "{ customersV3(first: 1) { totalCount } }"}
+            asked = client.post("/graphql", json=query)
+    finally:
+        shutil.rmtree(plain.packages / PAGE)
 
     assert (index.status_code, answer.status_code) == (200, 200)
     assert "plain page" not in "".join(lines)
@@ -112,7 +137,7 @@ def test_a_wheel_built_without_node_serves_the_plain_page(
 
 
 def test_the_page_is_built_into_the_wheel_where_there_is_node(tmp_path: Path) -> None:
-    tree = source_tree(tmp_path / "tree", assets=False)
+    tree = source_tree(tmp_path / "tree", assets=False, names=OF_THE_PAGE)
 
     wheel, said = build_wheel(tree, **tools(tmp_path / "bin"))
 
@@ -122,11 +147,12 @@ def test_the_page_is_built_into_the_wheel_where_there_is_node(tmp_path: Path) ->
 
 
 def test_a_source_distribution_holds_the_page_too(tmp_path: Path) -> None:
-    tree = source_tree(tmp_path / "tree", assets=False)
+    tree = source_tree(tmp_path / "tree", assets=False, names=OF_THE_PAGE)
 
-    build_wheel(tree, "sdist", **tools(tmp_path / "bin"))
+    source, _ = build_wheel(tree, "sdist", **tools(tmp_path / "bin"))
 
-    assert (tree / PAGE / "index.html").is_file()
+    with tarfile.open(source) as archive:
+        assert [name for name in archive.getnames() if name.endswith(f"/{PAGE}index.html")]
 
 
 @pytest.mark.parametrize(
@@ -140,9 +166,8 @@ def test_a_source_distribution_holds_the_page_too(tmp_path: Path) -> None:
 def test_a_build_that_cannot_make_the_page_says_why(
     tmp_path: Path, given: dict[str, str], said: str
 ) -> None:
-    wheel, output = build_wheel(
-        source_tree(tmp_path / "tree", assets=False), **tools(tmp_path / "bin", **given)
-    )
+    tree = source_tree(tmp_path / "tree", assets=False, names=OF_THE_PAGE)
+    wheel, output = build_wheel(tree, **tools(tmp_path / "bin", **given))
 
     assert "Without the full GraphiQL page, the plain one is served" in output
     assert said in output

@@ -13,14 +13,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SPARK = "clients/spark/d365_graphql_spark"
-SOURCES = ("gateway", "schema", SPARK, "scripts", "pyproject.toml", "README.md", "LICENSE")
+BESIDE = ("scripts", "pyproject.toml", "README.md", "LICENSE")
+SOURCES = ("gateway", "schema", SPARK, *BESIDE)
+OF_THE_PAGE = ("gateway/graphiql", *BESIDE)
+"""What a build of the page reads; the rest of the code takes most of the time of a build."""
 BUILT = ("__pycache__", "node_modules", "assets")
 
 
-def source_tree(folder: Path, *, assets: bool) -> Path:
+def source_tree(folder: Path, *, assets: bool, names: tuple[str, ...] = SOURCES) -> Path:
     """Copy what a wheel is built of; without ``assets`` nothing of it is built yet."""
     left = shutil.ignore_patterns(*(name for name in BUILT if not (assets and name == "assets")))
-    for name in SOURCES:
+    for name in names:
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, folder / name, ignore=left)
@@ -89,6 +92,8 @@ def installed(wheel: Path, folder: Path) -> Environment:
     found = Environment(folder)
     pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin/python")]
     options = ["install", "--quiet", "--no-deps", "--no-index", "--disable-pip-version-check"]
+    # Most modules are never imported here.
+    options.append("--no-compile")
     subprocess.run([*pip, *options, str(wheel)], check=True, cwd=folder)
     paths = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
     paths |= {path for path in sys.path if path.endswith("site-packages")}

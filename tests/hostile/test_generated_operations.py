@@ -27,7 +27,7 @@ from tests.support.threaded import threaded
 
 IS_LONG = bool(os.environ.get("HOSTILE_MINUTES"))
 EXAMPLES = 400 if IS_LONG else 20
-SETS = None if IS_LONG else ("Customer*", "LedgerJournal*", "SalesOrder*", "VendorInvoice*")
+SETS = () if IS_LONG else ("Customer*", "LedgerJournal*", "SalesOrder*", "VendorInvoice*")
 """What the API has: schemathesis takes seconds to see how deep the types of a whole one go."""
 SCALARS: Mapping[str, tuple[str, ...]] = {
     "Base64": ("", "AAAA"),

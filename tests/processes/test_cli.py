@@ -137,33 +137,12 @@ def test_help_does_not_wait_for_the_gateway() -> None:
     assert result.stderr.strip() == "[]"
 
 
-@pytest.mark.parametrize(
-    ("module", "absent"),
-    [
-        (
-            "gateway.cli.serve",
-            {
-                *("sqlalchemy", "odata_query", "msal", "aiohttp", "websockets"),
-                *("jwt", "cryptography"),
-                *("schema.csdl.parse", "schema.search", "schema.why.reads"),
-                *("gateway.explain.explain", "gateway.subscriptions.streams"),
-            },
-        ),
-        (
-            "gateway.cli.sandbox",
-            {
-                "strawberry",
-                "graphql",
-                "msal",
-                "sqlalchemy",
-                "gateway.engine",
-                "odata_query.grammar",
-            },
-        ),
-    ],
-)
-def test_a_server_imports_only_what_it_needs(module: str, absent: set[str]) -> None:
-    code = f"import sys, {module}; print(sorted({absent!r} & sys.modules.keys()))"
+def test_the_sandbox_imports_only_what_it_needs() -> None:
+    absent = {
+        *("strawberry", "graphql", "msal", "sqlalchemy"),
+        *("gateway.engine", "odata_query.grammar"),
+    }
+    code = f"import sys, gateway.cli.sandbox; print(sorted({absent!r} & sys.modules.keys()))"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
@@ -314,13 +293,14 @@ def test_the_schema_is_counted(tmp_path: Path) -> None:
 
 def test_type_counts_agree_between_commands(tmp_path: Path) -> None:
     """Stats, simulate and the printed SDL mean the same by a type."""
-    counted = json.loads(printed(invoke(tmp_path, "schema", "stats", "--json")))
-    simulated = json.loads(printed(invoke(tmp_path, "schema", "simulate", "--json")))
-    sdl = printed(invoke(tmp_path, "schema", "print"))
+    few = {"D365_INCLUDE": "Customer*,Vendor*"}
+    counted = json.loads(printed(invoke(tmp_path, "schema", "stats", "--json", **few)))
+    simulated = json.loads(printed(invoke(tmp_path, "schema", "simulate", "--json", **few)))
+    sdl = printed(invoke(tmp_path, "schema", "print", **few))
     defined = re.findall(r"^(?:type|input|enum|scalar|interface|union) \w+", sdl, re.MULTILINE)
 
     assert counted["types"] == simulated["types"] == len(defined)
-    assert counted["types_by_kind"]["object"] > 40
+    assert counted["types_by_kind"]["object"] > 10
 
 
 def test_why_prints_json(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.metadata_documents import ESSENTIAL, path_of
-from tests.support.process import invoke, run
+from tests.support.process import invoke
 
 
 def simulated(folder: Path, *options: str, **variables: str) -> Mapping[str, Any]:
@@ -22,7 +22,7 @@ def simulated(folder: Path, *options: str, **variables: str) -> Mapping[str, Any
 
 
 def test_counts_and_sizes_match_what_would_be_served(tmp_path: Path) -> None:
-    sdl = run(tmp_path, "schema", "print", "--sandbox", D365_INCLUDE="Customers*").stdout
+    sdl = invoke(tmp_path, "schema", "print", "--sandbox", D365_INCLUDE="Customers*").stdout
 
     result = simulated(tmp_path, "--include", "Customers*")
 

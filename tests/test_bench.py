@@ -44,7 +44,7 @@ from tests.bench.serving import ONE, WHOLE, floor, queries, serving
 from tests.bench.stock_strawberry import schema
 from tests.bench.verdicts import Bar, judged, show_bars
 from tests.bench.workload import Service, engine_over
-from tests.support.sockets import answering, closing, listening, ok
+from tests.support.sockets import Connection, answering, closing, listening, ok
 from tests.support.trace_collector import collecting
 
 RUN = str(Path(__file__).with_name("bench") / "run.py")
@@ -130,13 +130,9 @@ async def test_variants_alternate_in_turning_order() -> None:
     assert times.keys() == {"a", "b"}
 
 
-async def own_process(number: int) -> list[int]:
-    return [number, os.getpid()]
-
-
 @pytest.mark.anyio
 async def test_each_repetition_is_a_process_of_its_own() -> None:
-    target = "tests.test_bench:own_process"
+    target = "tests.support.own_process:own_process"
 
     found = await in_fresh_processes(target, [7], 2)
 
@@ -356,7 +352,13 @@ async def test_the_client_runs_as_a_process_of_its_own() -> None:
     ids=["good", "short", "500"],
 )
 async def test_wrk_tells_requests_and_errors(answer: bytes, sound: bool) -> None:
-    async with listening(answering(answer)) as server:
+    async def handle(connection: Connection) -> None:
+        while await connection.request():
+            # As fast as it can, a server that says nothing more takes all of a core.
+            await asyncio.sleep(0.02)
+            await connection.say(answer)
+
+    async with listening(handle) as server:
         found = await asyncio.to_thread(by_wrk, server.url(), b"{}", 2, 1, 1_000)
 
     assert (found.errors == 0) is sound

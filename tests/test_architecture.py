@@ -79,11 +79,19 @@ def name_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+def statements_in(node: ast.AST) -> Iterator[ast.AST]:
+    """Walk through statements alone: no expression imports anything, and most nodes are expressions."""
+    for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for statement in getattr(node, block, ()):
+            yield statement
+            yield from statements_in(statement)
+
+
 def imports_of(path: Path) -> Iterator[str]:
     """Return the absolute names of the modules that a module imports."""
     own = name_of(path).split(".")
     package = own if path.name == "__init__.py" else own[:-1]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in statements_in(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

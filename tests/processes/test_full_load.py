@@ -25,10 +25,10 @@ from tests.bench.processes import PROGRAM, environment, gateway, running
 from tests.support.soak import SOAK, bounded
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
-SECONDS = bounded(6.0, 600.0)
+SECONDS = bounded(3.0, 600.0)
 ENVIRONMENT = (
     *(PROGRAM, "sandbox", "--port", "0", "--capacity", "8,3,8"),
-    *("--every", str(bounded(2.0, 20.0)), "--latency", "20", "--set", "ms_per_kib=1"),
+    *("--every", str(bounded(1.0, 20.0)), "--latency", "20", "--set", "ms_per_kib=1"),
 )
 SETTINGS = {
     "D365_AUTH": "none",

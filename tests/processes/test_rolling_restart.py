@@ -23,7 +23,7 @@ from tests.support.streaming import ACK, INIT, PROTOCOL, subscribe
 pytestmark = [pytest.mark.anyio, pytest.mark.heavy]
 ROWS = "{ customersV3(first: 2) { nodes { customerAccount } } }"
 CHANGES = 'subscription { entityChanged(set: "CustomersV3", companies: ["usmf"]) { kind id } }'
-PAUSE = 0.02
+PAUSE = 0.05
 
 
 class Load:
@@ -111,7 +111,7 @@ async def test_a_rolling_restart_fails_no_request(tmp_path: Path) -> None:
             load = Load(balancer.port)
             kinds = (load.http, load.http, load.http, load.event_stream, load.socket, load.socket)
             clients = [asyncio.create_task(load.repeat(kind)) for kind in kinds]
-            await until(lambda: load.done.total() > 50)
+            await until(lambda: load.done.total() > 30)
 
             assert await asyncio.to_thread(first.end, signal.SIGTERM) == 0
             balancer.ports.discard(port_1)
@@ -120,7 +120,7 @@ async def test_a_rolling_restart_fails_no_request(tmp_path: Path) -> None:
             assert await asyncio.to_thread(second.end, signal.SIGTERM) == 0
             balancer.ports.discard(port_2)
             before = load.done.total()
-            await until(lambda: load.done.total() > before + 50)
+            await until(lambda: load.done.total() > before + 30)
 
             load.is_over = True
             for client in clients[3:]:  # streams that wait for ever

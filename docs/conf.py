@@ -5,11 +5,15 @@ https://www.sphinx-doc.org/en/master/usage/configuration.html, https://myst-pars
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "docs" / "_ext")]
+
+# A build keeps nearly all that it makes: looking for garbage finds none, and takes a sixth of its time.
+gc.disable()
 
 project = "d365-graphql-gateway"
 author = "The authors of d365-graphql-gateway"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -46,6 +47,20 @@ def test_every_module_stands_in_the_map(package: str, generated: str) -> None:
 
     assert len(modules) > 70
     assert missing == []
+
+
+@pytest.mark.usefixtures("generated")
+def test_every_module_says_in_one_sentence_what_it_does() -> None:
+    from layout import modules
+
+    wrong = {
+        m.path: m.summary
+        for package in ("gateway", "schema")
+        for m in modules(package)
+        if not 15 <= len(m.summary) <= 320 or not re.search(r"[.:]$", m.summary)
+    }
+
+    assert wrong == {}
 
 
 def _stands(package: str, path: Path, page: str) -> bool:

@@ -43,6 +43,9 @@ share()
 # that it starts. Tests that store anything name a folder of their own (``tests.support.process`` does).
 os.environ["XDG_DATA_HOME"] = NOWHERE
 
+# jsonschema imports it if it is installed. It compiles 38 grammars for the format "iri", which no document here has:
+# five seconds in each process.
+sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
 # pytest rewrites what Hypothesis imports when it first needs it: in the middle of an example, where a parse that is
 # interrupted by the garbage collector fails on Python 3.11 ("AST constructor recursion depth mismatch").
 for _late in ("internal.conjecture.optimiser", "strategies._internal.random"):
@@ -141,6 +144,13 @@ def default_log() -> Iterator[None]:
     """What a file configures of the log ends with it: its stream, which pytest closes, is not that of the next one."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def passed_over() -> Iterator[None]:
+    """What a file leaves is not scanned by the collector in the files that follow; its garbage is freed with it."""
+    yield
+    pass_over_what_is_here()
 
 
 @pytest.fixture(scope="session")

@@ -64,10 +64,11 @@ def collect_new() -> None:
 
 
 def collect_all() -> None:
-    """Unfreeze, collect, and freeze again if objects were frozen."""
+    """Collect also what ``freeze`` has frozen, and freeze the rest again."""
     # gc.get_freeze_count() would walk all of them, which takes 5 to 10 ms.
-    was_frozen = gc.get_threshold() == THRESHOLDS
+    if gc.get_threshold() != THRESHOLDS:
+        gc.collect()
+        return
     gc.unfreeze()
     gc.collect()
-    if was_frozen:
-        gc.freeze()
+    gc.freeze()

@@ -20,8 +20,10 @@ from .annotations import TERMS
 from .container import read_container
 from .draft import Draft
 from .resolve import resolve
+from .runs import Source, read_elements
+from .similar import SimilarProperties
 from .types import READERS
-from .xml import BadElement, Element, Source, read_elements
+from .xml import BadElement, Element
 
 
 def parse_csdl(
@@ -32,8 +34,11 @@ def parse_csdl(
     ``name`` stands for the document in errors; ``progress`` is told the number of bytes read so far.
     """
     draft = Draft()
+    elements = read_elements(
+        source, name=name, terms=TERMS, make=SimilarProperties(draft).make, progress=progress
+    )
     try:
-        for parent, element in read_elements(source, name=name, terms=TERMS, progress=progress):
+        for parent, element in elements:
             _read(parent, element, draft)
     except BadElement as error:
         raise CsdlSyntaxError(

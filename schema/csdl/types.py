@@ -128,20 +128,32 @@ def _key(element: Element, owner: str, draft: Draft) -> tuple[str, ...]:
 
 def _properties(element: Element, owner: str, draft: Draft) -> Iterator[Property]:
     seen: set[str] = set()
-    for child in _children(element, "Property"):
-        name = intern(child.need("Name"))
+
+    def is_first(name: str) -> bool:
         if name in seen:
             draft.findings.append(f"Property {owner}/{name} is defined twice; the first is used.")
-            continue
+            return False
         seen.add(name)
-        facts = draft.facts(child, PROPERTY_TERMS, owner, name)
-        yield Property(
-            name=name,
-            type=draft.type_refs[child.need("Type")],
-            nullable=child.flag("Nullable", True),
-            **({} if _PLAIN.issuperset(child.attributes) else _numbers(child)),
-            **facts,
-        )
+        return True
+
+    for child in _children(element, "Property"):
+        if child.made:
+            yield from (made for made in child.made if is_first(made.name))
+            continue
+        name = intern(child.need("Name"))
+        if is_first(name):
+            yield property_of(child, name, draft.facts(child, PROPERTY_TERMS, owner, name), draft)
+
+
+def property_of(element: Element, name: str, facts: Facts, draft: Draft) -> Property:
+    """Return the property that an element is. Raises BadElement."""
+    return Property(
+        name=name,
+        type=draft.type_refs[element.need("Type")],
+        nullable=element.flag("Nullable", True),
+        **({} if _PLAIN.issuperset(element.attributes) else _numbers(element)),
+        **facts,
+    )
 
 
 def _numbers(property_: Element) -> Facts:
@@ -154,6 +166,7 @@ def _numbers(property_: Element) -> Facts:
 
 def _navigations(element: Element, owner: str, draft: Draft) -> Iterator[Navigation]:
     seen = {child.attributes.get("Name") for child in _children(element, "Property")}
+    seen.update(made.name for child in _children(element, "Property") for made in child.made)
     for child in _children(element, "NavigationProperty"):
         name = intern(child.need("Name"))
         if name in seen:

@@ -3,7 +3,8 @@
 A metadata document can be 50 MB, so no whole tree is made: the standard library's expat calls back,
 and each child of a ``Schema`` is handed on as one small tree as soon as it is closed. Annotations
 nobody asks for, half of a Finance & Operations document, are dropped while they are read. Measured
-against lxml and ElementTree, expat was the fastest and needed the least memory.
+against lxml and ElementTree, expat was the fastest and needed the least memory. Most properties do not even come here
+(``runs``).
 
 XML from outside is hostile: any DOCTYPE is refused, so there are no entities to expand or to fetch,
 and nesting is bounded. What is not CSDL at all (a login page, JSON, OData V2) gets an error that
@@ -15,26 +16,24 @@ https://docs.oasis-open.org/odata/odata-csdl-xml/v4.01/odata-csdl-xml-v4.01.html
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import BinaryIO, Final
+from typing import Any, Final
 from xml.parsers import expat
 
 import msgspec
 
 from schema.errors import CsdlSyntaxError
 
-Source = bytes | BinaryIO | Iterable[bytes]
-
 MAX_DEPTH: Final = 64
 """Open elements at one time; a document with annotations uses about 12."""
 MAX_TEXT: Final = 1 << 16
 """Characters inside one annotation value; a description has a few hundred."""
 
-_CHUNK: Final = 1 << 18
 _EDM: Final = "http://docs.oasis-open.org/odata/ns/edm"
 _EDMX: Final = "http://docs.oasis-open.org/odata/ns/edmx"
 _BOM: Final = b"\xef\xbb\xbf"
 _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
+_TYPE: Final = ["Edmx", "DataServices", "Schema", "EntityType"]
+"""The elements that are open where a property of an entity type begins."""
 _OLD: Final = "http://schemas.microsoft.com/ado/"
 _ENVELOPE: Final = frozenset({"Edmx", "DataServices", "Schema"})
 CONSTANTS: Final = ("String", "Bool", "EnumMember")
@@ -61,6 +60,8 @@ class Element(msgspec.Struct, eq=False):
     notes: list[Note] | tuple[()] = ()
     """What is annotated inside: such an ``Annotation`` is not among the children."""
     text: str = ""
+    made: list[Any] | tuple[()] = ()
+    """What was made of several elements of this tag that were not read (``runs``); the rest is empty then."""
 
     def need(self, attribute: str) -> str:
         """Return an attribute without which the element means nothing."""
@@ -116,7 +117,7 @@ _DROPPED: Final = Element("", {}, 0, 0)
 """Stands for every open element that nobody asks for."""
 
 
-def _adopt(parent: Element, child: Element) -> None:
+def adopt(parent: Element, child: Element) -> None:
     if parent.children:
         parent.children.append(child)
     else:
@@ -137,39 +138,6 @@ class BadElement(Exception):
         super().__init__(reason)
         self.element = element
         self.reason = reason
-
-
-def read_elements(
-    source: Source,
-    *,
-    name: str,
-    terms: frozenset[str],
-    progress: Callable[[int], None] | None = None,
-) -> Iterator[tuple[Element, Element]]:
-    """Yield (parent, element) for each child of ``Edmx``, ``DataServices`` and ``Schema`` when it closes.
-
-    The parent is still open and lends its attributes only. ``terms`` are the short names of the
-    annotation terms to keep.
-    """
-    reader = _Reader(name, terms)
-    done = 0
-    for chunk in _chunks(source):
-        reader.feed(chunk)
-        yield from reader.take()
-        done += len(chunk)
-        if progress is not None:
-            progress(done)
-    reader.close()
-
-
-def _chunks(source: Source) -> Iterator[bytes | memoryview]:
-    if isinstance(source, bytes):
-        view = memoryview(source)
-        return (view[at : at + _CHUNK] for at in range(0, len(view), _CHUNK))
-    read: Callable[[int], bytes] | None = getattr(source, "read", None)
-    if read is not None:
-        return iter(lambda: read(_CHUNK), b"")
-    return iter(source)
 
 
 class _LocalNames(dict[str, str]):
@@ -193,10 +161,11 @@ class _Wanted(dict[str, bool]):
         return self[term]
 
 
-class _Reader:
+class Reader:
     """The expat callbacks: they run half a million times for a Finance & Operations document."""
 
     def __init__(self, name: str, terms: frozenset[str]) -> None:
+        """``terms`` are the short names of the annotation terms to keep."""
         self._name = name
         self._wanted = _Wanted(terms)
         self._local = _LocalNames()
@@ -204,11 +173,22 @@ class _Reader:
         self._ready: list[tuple[Element, Element]] = []
         self._head = b""
         self._rooted = False
+        self._size = 0
+        """Bytes that the parser was given."""
+        self._default = [""]
+        """Default namespaces of the open elements, the outer ones first."""
+        self._is_utf_8 = True
+        self._is_in_cdata = False
         self._parser = expat.ParserCreate(namespace_separator=" ")
         self._parser.buffer_text = True
         self._parser.StartDoctypeDeclHandler = self._doctype
         self._parser.StartElementHandler = self._root
         self._parser.EndElementHandler = self._end
+        self._parser.StartNamespaceDeclHandler = self._start_namespace
+        self._parser.EndNamespaceDeclHandler = self._end_namespace
+        self._parser.XmlDeclHandler = self._declaration
+        self._parser.StartCdataSectionHandler = lambda: self._set_cdata(True)
+        self._parser.EndCdataSectionHandler = lambda: self._set_cdata(False)
 
     def feed(self, chunk: bytes | memoryview) -> None:
         if len(self._head) < 80:
@@ -220,12 +200,45 @@ class _Reader:
             raise self._error("the document is empty", hint=_ASK_FOR_XML)
         self._parse(b"", final=True)
 
+    def observe_attributes(self, values: list[str]) -> None:
+        """Add the values of all attributes that are read from now on to a list."""
+
+        def start(tag: str, attributes: dict[str, str]) -> None:
+            values.extend(attributes.values())
+            self._start(tag, attributes)
+
+        self._parser.StartElementHandler = start
+
+    def release(self) -> None:
+        """Release the memory of the parser, which else waits for the collector of garbage."""
+        del self._parser
+
     def take(self) -> list[tuple[Element, Element]]:
-        """Return the elements closed since the last call."""
+        """Return (parent, element) for the children of ``Edmx``, ``DataServices`` and ``Schema`` closed meanwhile.
+
+        The parent is still open and lends its attributes only.
+        """
         ready, self._ready = self._ready, []
         return ready
 
+    def open_type(self) -> Element | None:
+        """Return the entity type in whose content the text given so far ends, if elements need no prefix there.
+
+        None: it ends anywhere else, such as inside a tag, a comment or a CDATA section, or is not UTF-8.
+        """
+        if (
+            # Past what was last parsed, there is nothing that is not complete yet.
+            self._parser.CurrentByteIndex == self._size
+            and self._default[-1] in {_EDM, _EDMX}
+            and self._is_utf_8
+            and not self._is_in_cdata
+            and [element.tag for element in self._open] == _TYPE
+        ):
+            return self._open[-1]
+        return None
+
     def _parse(self, chunk: bytes | memoryview, *, final: bool) -> None:
+        self._size += len(chunk)
         try:
             self._parser.Parse(chunk, final)
         except expat.ExpatError as error:
@@ -267,6 +280,20 @@ class _Reader:
             "the document has a DOCTYPE, which is refused because it can define entities",
             hint="CSDL needs none; remove it if you trust the document.",
         )
+
+    def _start_namespace(self, prefix: str | None, namespace: str | None) -> None:
+        if not prefix:
+            self._default.append(namespace or "")
+
+    def _end_namespace(self, prefix: str | None) -> None:
+        if not prefix:
+            self._default.pop()
+
+    def _declaration(self, _version: str, encoding: str | None, _standalone: int) -> None:
+        self._is_utf_8 = encoding is None or encoding.lower() == "utf-8"
+
+    def _set_cdata(self, is_in: bool) -> None:
+        self._is_in_cdata = is_in
 
     def _root(self, tag: str, attributes: dict[str, str]) -> None:
         self._rooted = True
@@ -329,7 +356,7 @@ class _Reader:
         parent = opened[-1]
         if element.tag in _TEXT:
             self._parser.CharacterDataHandler = None
-            _adopt(parent, element)
+            adopt(parent, element)
         elif element.tag == "Annotation":
             value = element.constant()
             term = element.attributes["Term"]
@@ -337,7 +364,7 @@ class _Reader:
         elif parent.tag in _ENVELOPE:
             self._ready.append((parent, element))
         else:
-            _adopt(parent, element)
+            adopt(parent, element)
 
     def _characters(self, text: str) -> None:
         element = self._open[-1]
@@ -346,3 +373,37 @@ class _Reader:
         element.text += text
         if len(element.text) > MAX_TEXT:
             raise self._error(f"a text is longer than {MAX_TEXT:,} characters, which no CSDL needs")
+
+
+class ContentReader:
+    """Reads texts that could be content of an entity type, each by itself."""
+
+    def __init__(self, terms: frozenset[str]) -> None:
+        self._reader = reader = Reader("", terms)
+        self._values: list[str] = []
+        reader.feed("".join(f"<{tag}{_ATTRIBUTES.get(tag, '')}>" for tag in _TYPE).encode())
+        reader.observe_attributes(self._values)
+
+    def read(self, text: str) -> tuple[Element, list[str]] | None:
+        """Return the only element in a text, and the values of all attributes in it.
+
+        None: it has more or less than one element, or is not content of an entity type. Then no other can be read.
+        """
+        type_ = self._reader.open_type()
+        assert type_ is not None
+        type_.children, type_.notes = (), ()
+        self._values.clear()
+        try:
+            self._reader.feed(text.encode())
+        except CsdlSyntaxError:
+            return None
+        if self._reader.open_type() is not type_ or len(type_.children) != 1 or type_.notes:
+            return None
+        return type_.children[0], self._values
+
+    def close(self) -> None:
+        """Release the memory of the parser."""
+        self._reader.release()
+
+
+_ATTRIBUTES: Final = {"Edmx": f' xmlns="{_EDMX}" Version="4.0"', "Schema": f' xmlns="{_EDM}"'}

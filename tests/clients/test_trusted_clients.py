@@ -34,10 +34,10 @@ def relay(tools: Tools, sdl: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="module")
-def typed(tools: Tools, sdl: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def typed(tools: Tools, frontend_sdl: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The manifest that GraphQL Code Generator writes."""
     project = tools.copy("typed", tmp_path_factory.mktemp("typed"))
-    shutil.copy(sdl, project.folder / "schema.graphql")
+    shutil.copy(frontend_sdl, project.folder / "schema.graphql")
     config = project.folder / "codegen.ts"
     text = config.read_text("utf-8")
     options = "presetConfig: {"

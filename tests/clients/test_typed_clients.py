@@ -16,10 +16,10 @@ GRAPHQL_RESPONSE = "application/graphql-response+json"
 
 
 @pytest.fixture(scope="module")
-def built(tools: Tools, sdl: Path, tmp_path_factory: pytest.TempPathFactory) -> Tools:
+def built(tools: Tools, frontend_sdl: Path, tmp_path_factory: pytest.TempPathFactory) -> Tools:
     """The frontend, with what the code generator made of the schema and its operations, compiled."""
     project = tools.copy("typed", tmp_path_factory.mktemp("typed"))
-    shutil.copy(sdl, project.folder / "schema.graphql")
+    shutil.copy(frontend_sdl, project.folder / "schema.graphql")
     project.command("graphql-codegen")
     project.command("tsc", "--project", ".")
     return project

@@ -55,7 +55,8 @@ def page(address: str, script: str) -> Iterator[Page]:
                 lambda r: r.fulfill(body=script, content_type="text/javascript"),
             )
             page.set_default_timeout(15_000)
-            page.goto(f"{address}/picker")
+            # Answers that come while a test loads the page anew would have no body.
+            page.goto(f"{address}/picker", wait_until="networkidle")
             yield page
 
 

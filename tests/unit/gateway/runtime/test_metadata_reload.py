@@ -24,6 +24,7 @@ from gateway.metadata.model_process import BuildModel, build_in_subprocess
 from gateway.runtime import background_build
 from tests.support.changing_metadata import Changing, build_here, csdl
 from tests.support.manual_clock import until
+from tests.support.soak import bounded
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 TOKEN = "0123456789abcdef-admin"
@@ -87,7 +88,7 @@ async def serving(
 
 @pytest.mark.heavy
 async def test_no_request_fails_while_the_metadata_change(tmp_path: Path) -> None:
-    documents = [csdl("Name", *(f"P{i}" for i in range(n))) for n in range(1, 5)]
+    documents = [csdl("Name", *(f"P{i}" for i in range(n))) for n in range(1, bounded(3, 5))]
     service = Changing(OLD)
     counts: dict[int, int] = {}
     failures: list[object] = []

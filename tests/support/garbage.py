@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 STANDARD = gc.get_threshold()
-RARE = (20_000, 20, 10)
-"""As rare as in a serving process, but not its thresholds, by which that knows whether it has frozen its objects."""
+RARE = (100_000, 20, 10)
+"""Rarer than in a serving process, which knows by its own thresholds whether it has frozen its objects."""
 
 
 def pass_over_what_is_here() -> None:

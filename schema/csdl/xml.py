@@ -1,10 +1,10 @@
-"""XML bytes → small element trees: the only module that knows XML.
+"""XML bytes → small element trees: the only module that parses XML.
 
 A metadata document can be 50 MB, so no whole tree is made: the standard library's expat calls back,
 and each child of a ``Schema`` is handed on as one small tree as soon as it is closed. Annotations
 nobody asks for, half of a Finance & Operations document, are dropped while they are read. Measured
-against lxml and ElementTree, expat was the fastest and needed the least memory. Most properties do not even come here
-(``runs``).
+against lxml and ElementTree, expat was the fastest and needed the least memory. Properties that are
+like others do not come here at all: ``runs`` takes them out of the text.
 
 XML from outside is hostile: any DOCTYPE is refused, so there are no entities to expand or to fetch,
 and nesting is bounded. What is not CSDL at all (a login page, JSON, OData V2) gets an error that
@@ -34,6 +34,8 @@ _BOM: Final = b"\xef\xbb\xbf"
 _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 _TYPE: Final = ["Edmx", "DataServices", "Schema", "EntityType"]
 """The elements that are open where a property of an entity type begins."""
+_ATTRIBUTES: Final = {"Edmx": f' xmlns="{_EDMX}" Version="4.0"', "Schema": f' xmlns="{_EDM}"'}
+"""What these need for their content to be CSDL."""
 _OLD: Final = "http://schemas.microsoft.com/ado/"
 _ENVELOPE: Final = frozenset({"Edmx", "DataServices", "Schema"})
 CONSTANTS: Final = ("String", "Bool", "EnumMember")
@@ -210,7 +212,7 @@ class Reader:
         self._parser.StartElementHandler = start
 
     def release(self) -> None:
-        """Release the memory of the parser, which else waits for the collector of garbage."""
+        """Release the memory of the parser, which otherwise waits for the garbage collector."""
         del self._parser
 
     def take(self) -> list[tuple[Element, Element]]:
@@ -404,6 +406,3 @@ class ContentReader:
     def close(self) -> None:
         """Release the memory of the parser."""
         self._reader.release()
-
-
-_ATTRIBUTES: Final = {"Edmx": f' xmlns="{_EDMX}" Version="4.0"', "Schema": f' xmlns="{_EDM}"'}

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 from pkgutil import walk_packages
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 import pytest
@@ -45,7 +45,7 @@ os.environ["XDG_DATA_HOME"] = NOWHERE
 
 # jsonschema imports it if it is installed. It compiles 38 grammars for the format "iri", which no document here has:
 # five seconds in each process.
-sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
+cast("dict[str, Any]", sys.modules)["rfc3987_syntax"] = None
 # pytest rewrites what Hypothesis imports when it first needs it: in the middle of an example, where a parse that is
 # interrupted by the garbage collector fails on Python 3.11 ("AST constructor recursion depth mismatch").
 for _late in ("internal.conjecture.optimiser", "strategies._internal.random"):

@@ -17,7 +17,7 @@ import pytest
 import uvicorn
 
 from gateway.audit.verify import verify
-from gateway.sandbox import Fault, SandboxSettings, create_sandbox
+from gateway.sandbox import Fault, RecordedRequest, SandboxSettings, create_sandbox
 from tests.support.login_host import SECRET, login_host
 from tests.support.process import PATIENCE, invoke, running
 from tests.support.sandbox_answers import ERROR_IN_OK
@@ -47,7 +47,7 @@ def get(url: str, **headers: str) -> httpx.Response:
 
 
 @contextmanager
-def upstream(**knobs: object) -> Iterator[tuple[str, list[object]]]:
+def upstream(**knobs: object) -> Iterator[tuple[str, list[RecordedRequest]]]:
     """Serve a sandbox on a socket: its service root, and what it was asked."""
     app = create_sandbox(SandboxSettings(**knobs))  # type: ignore[arg-type]
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -288,7 +288,7 @@ def test_sign_in_with_client_credentials_happens_once(tmp_path: Path) -> None:
         assert gateway.end() == 0
 
     assert len(login.grants) == 1
-    assert {request.headers["authorization"] for request in asked} == {"Bearer token-1"}  # type: ignore[attr-defined]
+    assert {request.headers["authorization"] for request in asked} == {"Bearer token-1"}
     assert SECRET not in gateway.errors + "".join(gateway.lines)
     assert "token-1" not in gateway.errors
 
@@ -302,7 +302,7 @@ def test_a_rejected_token_is_renewed_once(tmp_path: Path) -> None:
         result = invoke(tmp_path, "metadata", "pull", target, **signed_in(root, login.authority))
 
     assert (result.returncode, result.stderr) == (0, "")
-    sent = [request.headers["authorization"] for request in asked]  # type: ignore[attr-defined]
+    sent = [request.headers["authorization"] for request in asked]
     assert sent[:2] == ["Bearer token-1", "Bearer token-2"]
     assert len(login.grants) == 2
 
